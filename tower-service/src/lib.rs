@@ -1,0 +1,179 @@
+#![doc = include_str!("../README.md")]
+
+use std::future::Future;
+use std::task::{Context, Poll};
+
+/// An asynchronous function from a `Request` to a [`Response`](Service::Response) or an [`Error`](Service::Error).
+///
+/// A `Service` may be the server's side (a handler), the client's side (a connection, a pool) or a layer between the
+/// two that adds a timeout, a limit or retries to any other service, whatever its protocol.
+///
+/// # Contract
+///
+/// 1. **Ready, then call.** A caller polls [`poll_ready`](Service::poll_ready) until it returns `Ready(Ok(()))`, and
+///    only then calls [`call`](Service::call), once. `call` without readiness may panic.
+/// 2. **Readiness is a reservation** of this very value: a permit, a queue slot, a connection. It is kept until the
+///    `call`, or until the value is dropped, which gives it back. Polling again meanwhile is allowed and cheap.
+/// 3. **A clone is not ready.** Cloning a ready service gives one that must be polled itself.
+/// 4. **An error of `poll_ready` is final**: the value is of no more use and is to be dropped.
+/// 5. **The future is cancelled by dropping it**, at any point, and releases what it holds.
+///
+/// # Example
+///
+/// A service that answers with the length of its request, and a layer around any service that refuses empty requests
+/// before they reach it:
+///
+/// ```
+/// use std::future::{Future, Ready, ready};
+/// use std::pin::Pin;
+/// use std::task::{Context, Poll};
+/// use tower_service::Service;
+///
+/// #[derive(Clone)]
+/// struct Length;
+///
+/// impl Service<String> for Length {
+///     type Response = usize;
+///     type Error = &'static str;
+///     type Future = Ready<Result<usize, &'static str>>;
+///
+///     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+///         Poll::Ready(Ok(()))
+///     }
+///
+///     fn call(&mut self, request: String) -> Self::Future {
+///         ready(Ok(request.len()))
+///     }
+/// }
+///
+/// #[derive(Clone)]
+/// struct NonEmpty<S> {
+///     inner: S,
+/// }
+///
+/// impl<S> Service<String> for NonEmpty<S>
+/// where
+///     S: Service<String, Response = usize, Error = &'static str>,
+///     S::Future: Send + 'static,
+/// {
+///     type Response = S::Response;
+///     type Error = S::Error;
+///     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+///
+///     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+///         self.inner.poll_ready(cx)
+///     }
+///
+///     fn call(&mut self, request: String) -> Self::Future {
+///         if request.is_empty() {
+///             return Box::pin(ready(Err("empty request")));
+///         }
+///         Box::pin(self.inner.call(request))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut service = NonEmpty { inner: Length };
+/// std::future::poll_fn(|cx| Service::poll_ready(&mut service, cx)).await.unwrap();
+/// assert_eq!(service.call("four".to_owned()).await, Ok(4));
+///
+/// std::future::poll_fn(|cx| Service::poll_ready(&mut service, cx)).await.unwrap();
+/// assert_eq!(service.call(String::new()).await, Err("empty request"));
+/// # }
+/// ```
+///
+/// # Cloning inside `call`
+///
+/// A future that outlives `call` cannot borrow the service. It is wrong to clone the inner service and to call the
+/// clone, since only the original is ready. Put the clone in its place and call the original:
+///
+/// ```
+/// # use std::{future::Future, pin::Pin, task::{Context, Poll}};
+/// # use tower_service::Service;
+/// # struct Logged<S> { inner: S }
+/// # impl<S, R> Service<R> for Logged<S>
+/// # where S: Service<R> + Clone + Send + 'static, S::Future: Send, R: Send + 'static {
+/// #     type Response = S::Response;
+/// #     type Error = S::Error;
+/// #     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+/// #     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> { self.inner.poll_ready(cx) }
+/// fn call(&mut self, request: R) -> Self::Future {
+///     let clone = self.inner.clone();
+///     let mut ready = std::mem::replace(&mut self.inner, clone);
+///     Box::pin(async move { ready.call(request).await })
+/// }
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Service<{Request}>`",
+    label = "a `Service` that takes `{Request}` is needed here",
+    note = "a function becomes a service through `tower::service_fn`; check also the request type, and whether a layer above \
+            asks its inner service to be `Clone` or its error to be `Into<BoxError>`"
+)]
+pub trait Service<Request> {
+    /// What the service answers with.
+    type Response;
+
+    /// What the service fails with.
+    type Error;
+
+    /// The future of the answer. Does nothing until it is polled; dropping it cancels the request.
+    type Future: Future<Output = Result<Self::Response, Self::Error>>;
+
+    /// Reserves what one [`call`](Service::call) needs.
+    ///
+    /// - `Poll::Ready(Ok(()))`: the service takes one request now.
+    /// - `Poll::Pending`: not yet; the task of `cx` is woken when it is worth asking again.
+    /// - `Poll::Ready(Err(_))`: the service will take no more requests and should be dropped.
+    ///
+    /// May be called again after it returned `Ready(Ok(()))`, and may then return `Pending`: only the latest answer
+    /// counts.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>>;
+
+    /// Takes the request and returns the future of its answer.
+    ///
+    /// # Panics
+    ///
+    /// An implementation may panic if [`poll_ready`](Service::poll_ready) did not return `Poll::Ready(Ok(()))` before.
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    fn call(&mut self, req: Request) -> Self::Future;
+}
+
+impl<'a, S, Request> Service<Request> for &'a mut S
+where
+    S: Service<Request> + 'a,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        (**self).poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request) -> S::Future {
+        (**self).call(request)
+    }
+}
+
+impl<S, Request> Service<Request> for Box<S>
+where
+    S: Service<Request> + ?Sized,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        (**self).poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request) -> S::Future {
+        (**self).call(request)
+    }
+}
