@@ -1,0 +1,97 @@
+//! When a request counts as done.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+/// Decides how long a request is counted, by putting its handle `H` where it lives that long.
+///
+/// # Example
+///
+/// Counting a request until its response is dropped:
+///
+/// ```
+/// use tower_load::TrackCompletion;
+///
+/// #[derive(Clone)]
+/// struct WhileHeld;
+///
+/// struct Held<V, H> {
+///     response: V,
+///     _handle: H,
+/// }
+///
+/// impl<H, V> TrackCompletion<H, V> for WhileHeld {
+///     type Output = Held<V, H>;
+///
+///     fn track_completion(&self, handle: H, response: V) -> Held<V, H> {
+///         Held { response, _handle: handle }
+///     }
+/// }
+///
+/// assert_eq!(WhileHeld.track_completion("handle", 42).response, 42);
+/// ```
+pub trait TrackCompletion<H, V>: Clone {
+    /// The response, with the handle in it or without.
+    type Output;
+
+    /// Takes the handle of a request whose response is `value`. The request counts as done when `handle` is dropped.
+    fn track_completion(&self, handle: H, value: V) -> Self::Output;
+}
+
+/// A request is done when its response future is.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct CompleteOnResponse;
+
+impl<H, V> TrackCompletion<H, V> for CompleteOnResponse {
+    type Output = V;
+
+    fn track_completion(&self, handle: H, value: V) -> V {
+        drop(handle);
+        value
+    }
+}
+
+pin_project! {
+    /// The response future of a counted request. An error, or dropping it, ends the count at once.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct TrackCompletionFuture<F, C, H> {
+        #[pin]
+        future: F,
+        handle: Option<H>,
+        completion: C,
+    }
+}
+
+impl<F, C, H> TrackCompletionFuture<F, C, H> {
+    /// Hands `handle` to `completion` when `future` answers.
+    pub const fn new(completion: C, handle: H, future: F) -> Self {
+        Self {
+            future,
+            handle: Some(handle),
+            completion,
+        }
+    }
+}
+
+impl<F, C, H, T, E> Future for TrackCompletionFuture<F, C, H>
+where
+    F: Future<Output = Result<T, E>>,
+    C: TrackCompletion<H, T>,
+{
+    type Output = Result<C::Output, E>;
+
+    /// # Panics
+    ///
+    /// If polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.future.poll(cx));
+        let handle = this.handle.take().expect("polled after it was ready");
+        Poll::Ready(result.map(|value| this.completion.track_completion(handle, value)))
+    }
+}

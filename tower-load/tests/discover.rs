@@ -1,0 +1,53 @@
+//! Measuring what a `Discover` finds.
+#![cfg(feature = "discover")]
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use tower_discover::{Change, channel};
+use tower_load::{CompleteOnResponse, Constant, Load, PeakEwmaDiscover, PendingRequestsDiscover};
+use tower_test::mock::{self, Mock};
+
+type Service = Mock<u32, u32>;
+
+#[tokio::test]
+async fn services_are_wrapped_and_removals_pass() {
+    let (changes, discover) = channel::<u8, Service>(4);
+    let mut pending = PendingRequestsDiscover::new::<u32>(discover, CompleteOnResponse::default());
+    changes.insert(1, mock::pair().0).await.unwrap();
+    changes.remove(1).await.unwrap();
+    drop(changes);
+    assert!(
+        matches!(pending.next().await, Some(Ok(Change::Insert(1, service))) if service.load().get() == 0)
+    );
+    assert!(matches!(pending.next().await, Some(Ok(Change::Remove(1)))));
+    assert!(pending.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn peak_ewma_begins_with_the_default() {
+    let (changes, discover) = channel::<u8, Service>(4);
+    let second = Duration::from_secs(1);
+    let mut ewma =
+        PeakEwmaDiscover::new::<u32>(discover, second, second, CompleteOnResponse::default());
+    changes.insert(1, mock::pair().0).await.unwrap();
+    changes.insert(2, mock::pair().0).await.unwrap();
+    let Some(Ok(Change::Insert(1, first))) = ewma.next().await else {
+        panic!("an insert")
+    };
+    tokio::time::advance(second).await;
+    let Some(Ok(Change::Insert(2, second))) = ewma.next().await else {
+        panic!("an insert")
+    };
+    assert!(first.load() < second.load(), "the older one has faded");
+}
+
+#[tokio::test]
+async fn a_constant_gives_all_the_same() {
+    let (changes, discover) = channel::<u8, Service>(4);
+    let mut constant = Constant::new(discover, 3);
+    changes.insert(1, mock::pair().0).await.unwrap();
+    assert!(
+        matches!(constant.next().await, Some(Ok(Change::Insert(1, service))) if service.load() == 3)
+    );
+}

@@ -1,0 +1,136 @@
+//! What the measurements count, and for how long.
+
+use std::time::Duration;
+
+use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
+use tower_load::{
+    CompleteOnResponse, Constant, Load, PeakEwma, PendingRequests, TrackCompletion,
+    pending_requests,
+};
+use tower_service::Service;
+use tower_test::mock;
+
+type Mock = mock::Mock<&'static str, &'static str>;
+
+const SECOND_NS: f64 = 1e9;
+
+fn ready<S: Service<&'static str>>(service: &mut S) {
+    let mut poll = task::spawn(());
+    assert!(matches!(
+        poll.enter(|cx, _| service.poll_ready(cx)),
+        std::task::Poll::Ready(Ok(()))
+    ));
+}
+
+#[tokio::test]
+async fn pending_requests_are_counted_until_answered_failed_or_dropped() {
+    let (service, mut handle) = mock::pair::<&'static str, &'static str>();
+    let mut service: PendingRequests<Mock> =
+        PendingRequests::new(service, CompleteOnResponse::default());
+    assert_eq!(service.load().get(), 0);
+
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        ready(&mut service);
+        calls.push(task::spawn(service.call("request")));
+    }
+    assert_eq!(service.load().get(), 3);
+
+    handle
+        .next_request()
+        .await
+        .unwrap()
+        .1
+        .send_response("answer");
+    assert_ready_ok!(calls[0].poll());
+    assert_eq!(service.load().get(), 2);
+    handle.next_request().await.unwrap().1.send_error("failure");
+    assert_ready_err!(calls[1].poll());
+    assert_eq!(service.load().get(), 1);
+    calls.clear();
+    assert_eq!(service.load().get(), 0);
+}
+
+/// Keeps the handle in the response.
+#[derive(Clone)]
+struct InResponse;
+
+impl<V> TrackCompletion<pending_requests::Handle, V> for InResponse {
+    type Output = (V, pending_requests::Handle);
+
+    fn track_completion(&self, handle: pending_requests::Handle, value: V) -> Self::Output {
+        (value, handle)
+    }
+}
+
+#[tokio::test]
+async fn a_request_may_count_for_as_long_as_its_response_lives() {
+    let (service, mut handle) = mock::pair::<&'static str, &'static str>();
+    let mut service = PendingRequests::new(service, InResponse);
+    ready(&mut service);
+    let mut call = task::spawn(service.call("request"));
+    handle
+        .next_request()
+        .await
+        .unwrap()
+        .1
+        .send_response("answer");
+    let response = assert_ready_ok!(call.poll());
+    drop(call);
+    assert_eq!(service.load().get(), 1);
+    drop(response);
+    assert_eq!(service.load().get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn peak_ewma_rises_with_latency_at_once_and_fades() {
+    let (service, mut handle) = mock::pair::<&'static str, &'static str>();
+    let default = Duration::from_millis(10);
+    let mut slow = PeakEwma::new(service, default, SECOND_NS, CompleteOnResponse::default());
+    let (idle, _handle) = mock::pair::<&'static str, &'static str>();
+    let fresh: PeakEwma<Mock> =
+        PeakEwma::new(idle, default, SECOND_NS, CompleteOnResponse::default());
+    assert_eq!(slow.load(), fresh.load());
+
+    ready(&mut slow);
+    let mut call = task::spawn(slow.call("request"));
+    assert!(slow.load() > fresh.load(), "a request in flight counts");
+    tokio::time::advance(Duration::from_millis(500)).await;
+    assert_pending!(call.poll());
+    handle
+        .next_request()
+        .await
+        .unwrap()
+        .1
+        .send_response("answer");
+    assert_ready_ok!(call.poll());
+
+    let peak = slow.load();
+    assert!(
+        peak > fresh.load(),
+        "half a second is more than the default"
+    );
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(slow.load() < peak);
+}
+
+#[tokio::test(start_paused = true)]
+async fn peak_ewma_takes_any_decay() {
+    for decay in [f64::NAN, f64::INFINITY, f64::MAX, -1.0, 0.0] {
+        let (service, _handle) = mock::pair::<&'static str, &'static str>();
+        let service: PeakEwma<Mock> =
+            PeakEwma::new(service, Duration::MAX, decay, CompleteOnResponse::default());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(service.load() <= service.load());
+    }
+}
+
+#[test]
+fn a_constant_does_not_change() {
+    let (service, _handle) = mock::pair::<&'static str, &'static str>();
+    let mut service: Constant<Mock, u8> = Constant::new(service, 7);
+    ready(&mut service);
+    let call = service.call("request");
+    assert_eq!(service.load(), 7);
+    drop(call);
+}

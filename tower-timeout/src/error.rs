@@ -1,0 +1,39 @@
+//! Errors.
+
+use std::time::Duration;
+use std::{error, fmt};
+
+/// The request took too long.
+#[derive(Debug, Default)]
+pub struct Elapsed {
+    timeout: Option<Duration>,
+}
+
+impl Elapsed {
+    /// An error that does not tell the timeout.
+    pub const fn new() -> Self {
+        Self { timeout: None }
+    }
+
+    pub(crate) const fn after(timeout: Duration) -> Self {
+        Self {
+            timeout: Some(timeout),
+        }
+    }
+
+    /// How long the request had; known of every error that comes from a [`Timeout`](crate::Timeout).
+    pub const fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+}
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.timeout {
+            Some(timeout) => write!(f, "request timed out after {timeout:?}"),
+            None => f.write_str("request timed out"),
+        }
+    }
+}
+
+impl error::Error for Elapsed {}

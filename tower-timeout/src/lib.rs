@@ -1,0 +1,80 @@
+//! Middleware that fails a request which takes longer than a given time.
+//!
+//! The time begins with the call and ends with the response: waiting for readiness before does not count, and reading
+//! a response's body after does not either. A request that trips fails with [`error::Elapsed`], and its future is
+//! dropped, which cancels it.
+//!
+//! Do not use it to bound a stream, or the whole of several attempts if it stands inside of the retries.
+//!
+//! # Example
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! use std::future::Future;
+//! use std::pin::Pin;
+//! use std::task::{Context, Poll};
+//! use std::time::Duration;
+//! use tower_service::Service;
+//! use tower_timeout::{Timeout, error::Elapsed};
+//!
+//! /// Answers after as many seconds as it is asked for.
+//! struct Sleeper;
+//!
+//! impl Service<u64> for Sleeper {
+//!     type Response = u64;
+//!     type Error = std::convert::Infallible;
+//!     type Future = Pin<Box<dyn Future<Output = Result<u64, Self::Error>>>>;
+//!
+//!     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+//!         Poll::Ready(Ok(()))
+//!     }
+//!
+//!     fn call(&mut self, seconds: u64) -> Self::Future {
+//!         Box::pin(async move {
+//!             tokio::time::sleep(Duration::from_secs(seconds)).await;
+//!             Ok(seconds)
+//!         })
+//!     }
+//! }
+//!
+//! let mut service = Timeout::new(Sleeper, Duration::from_secs(5));
+//! assert_eq!(service.call(4).await.unwrap(), 4);
+//!
+//! let error = service.call(6).await.unwrap_err();
+//! assert_eq!(error.downcast_ref::<Elapsed>().unwrap().timeout(), Some(Duration::from_secs(5)));
+//! # }
+//! ```
+//!
+//! # Readiness
+//!
+//! That of the inner service; nothing is reserved.
+//!
+//! # Errors
+//!
+//! A [`BoxError`] with either the inner service's error or [`error::Elapsed`].
+//!
+//! # Cost
+//!
+//! One reading of the clock per request. A timer is registered only when the response was not ready at the first poll.
+//! Nothing is allocated.
+//!
+//! # Differences from tower 0.5
+//!
+//! - A timer is made when it is needed, not for each request. So a [`call`](tower_service::Service::call) outside of a
+//!   tokio runtime is no panic; polling a pending response there is.
+//! - A timeout too large for the clock means that there is none, where tower 0.5 waits some thirty years.
+//! - An inner future that keeps the task busy cannot keep the timeout from being noticed: when it has used up the task's
+//!   cooperative budget, which would stop the timer as well, the clock itself is asked.
+//! - [`error::Elapsed`] tells the timeout.
+
+pub mod error;
+pub mod future;
+mod layer;
+mod service;
+
+pub use self::layer::TimeoutLayer;
+pub use self::service::Timeout;
+
+/// An error of any type: the inner service's, or [`error::Elapsed`].
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
