@@ -1,0 +1,291 @@
+use std::future::Future;
+
+use futures_core::Stream;
+use tower_service::Service;
+
+use crate::{
+    AndThen, BoxCloneService, BoxCloneSyncService, BoxService, CallAll, MapErr, MapFuture,
+    MapRequest, MapResponse, MapResult, Oneshot, Ready, ReadyOneshot, Then,
+};
+
+/// Methods for every [`Service`].
+///
+/// Each is explained by its example; they can be chained, and what comes out is a service again.
+pub trait ServiceExt<Request>: Service<Request> {
+    /// Waits until the service is ready for a request.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), std::convert::Infallible> {
+    /// # use tower_service::Service;
+    /// # use std::convert::Infallible;
+    /// # use tower_util::{ServiceExt, service_fn};
+    /// let mut increment = service_fn(async |n: u32| Ok::<_, Infallible>(n + 1));
+    /// assert_eq!(increment.ready().await?.call(1).await?, 2);
+    /// # Ok(()) }
+    /// ```
+    fn ready(&mut self) -> Ready<'_, Self, Request>
+    where
+        Self: Sized,
+    {
+        Ready::new(self)
+    }
+
+    /// Waits until the service is ready for a request, and yields the service itself.
+    fn ready_oneshot(self) -> ReadyOneshot<Self, Request>
+    where
+        Self: Sized,
+    {
+        ReadyOneshot::new(self)
+    }
+
+    /// Waits until the service is ready and sends it one request; the service is used up. Dropping the future cancels
+    /// the request.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), std::convert::Infallible> {
+    /// # use std::convert::Infallible;
+    /// # use tower_util::{ServiceExt, service_fn};
+    /// let increment = service_fn(async |n: u32| Ok::<_, Infallible>(n + 1));
+    /// assert_eq!(increment.clone().oneshot(1).await?, 2);
+    /// # Ok(()) }
+    /// ```
+    fn oneshot(self, req: Request) -> Oneshot<Self, Request>
+    where
+        Self: Sized,
+    {
+        Oneshot::new(self, req)
+    }
+
+    /// Sends the service each request of a stream when it is ready, and yields the results in the order of the
+    /// requests ([`CallAll::unordered`]: as they come). An error of readiness is yielded, and ends the stream after what
+    /// is in flight; a request's own error does not.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # use std::convert::Infallible;
+    /// # use futures::{StreamExt, stream};
+    /// # use tower_util::{ServiceExt, service_fn};
+    /// let increment = service_fn(async |n: u32| Ok::<_, Infallible>(n + 1));
+    /// let results = increment.call_all(stream::iter([1, 2, 3]));
+    /// assert_eq!(results.collect::<Vec<_>>().await, [Ok(2), Ok(3), Ok(4)]);
+    /// # }
+    /// ```
+    fn call_all<S>(self, reqs: S) -> CallAll<Self, S>
+    where
+        Self: Sized,
+        S: Stream<Item = Request>,
+    {
+        CallAll::new(self, reqs)
+    }
+
+    /// Runs an async function on the response.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), std::num::ParseIntError> {
+    /// # use tower_util::{ServiceExt, service_fn};
+    /// # use std::num::ParseIntError;
+    /// let parse = service_fn(async |text: &str| text.parse::<u32>());
+    /// let double = parse.and_then(async |n| Ok::<_, ParseIntError>(n * 2));
+    /// assert_eq!(double.clone().oneshot("21").await?, 42);
+    /// assert!(double.oneshot("a dozen").await.is_err());
+    /// # Ok(()) }
+    /// ```
+    fn and_then<F>(self, f: F) -> AndThen<Self, F>
+    where
+        Self: Sized,
+        F: Clone,
+    {
+        AndThen::new(self, f)
+    }
+
+    /// Changes the response.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), std::convert::Infallible> {
+    /// # use std::convert::Infallible;
+    /// # use tower_util::{ServiceExt, service_fn};
+    /// let text = service_fn(async |n: u32| Ok::<_, Infallible>(n + 1)).map_response(|n| n.to_string());
+    /// assert_eq!(text.oneshot(1).await?, "2");
+    /// # Ok(()) }
+    /// ```
+    fn map_response<F, Response>(self, f: F) -> MapResponse<Self, F>
+    where
+        Self: Sized,
+        F: FnOnce(Self::Response) -> Response + Clone,
+    {
+        MapResponse::new(self, f)
+    }
+
+    /// Changes the error, of readiness as well as of a request.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # use tower_util::{ServiceExt, service_fn};
+    /// let parse = service_fn(async |text: &str| text.parse::<u32>()).map_err(|error| error.to_string());
+    /// assert_eq!(parse.oneshot("a dozen").await.unwrap_err(), "invalid digit found in string");
+    /// # }
+    /// ```
+    fn map_err<F, Error>(self, f: F) -> MapErr<Self, F>
+    where
+        Self: Sized,
+        F: FnOnce(Self::Error) -> Error + Clone,
+    {
+        MapErr::new(self, f)
+    }
+
+    /// Changes the result: makes a response of an error, an error of a response, or a new one of either.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), std::num::ParseIntError> {
+    /// # use std::num::ParseIntError;
+    /// # use tower_util::{ServiceExt, service_fn};
+    /// let parse = service_fn(async |text: &str| text.parse::<u32>());
+    /// let or_zero = parse.map_result(|result| Ok::<_, ParseIntError>(result.unwrap_or(0)));
+    /// assert_eq!(or_zero.oneshot("a dozen").await?, 0);
+    /// # Ok(()) }
+    /// ```
+    fn map_result<F, Response, Error>(self, f: F) -> MapResult<Self, F>
+    where
+        Self: Sized,
+        Error: From<Self::Error>,
+        F: FnOnce(Result<Self::Response, Self::Error>) -> Result<Response, Error> + Clone,
+    {
+        MapResult::new(self, f)
+    }
+
+    /// Changes the request, so that the new service takes what the function takes.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), std::convert::Infallible> {
+    /// # use std::convert::Infallible;
+    /// # use tower_util::{ServiceExt, service_fn};
+    /// let length = service_fn(async |n: usize| Ok::<_, Infallible>(n)).map_request(|text: &str| text.len());
+    /// assert_eq!(length.oneshot("four").await?, 4);
+    /// # Ok(()) }
+    /// ```
+    fn map_request<F, NewRequest>(self, f: F) -> MapRequest<Self, F>
+    where
+        Self: Sized,
+        F: FnMut(NewRequest) -> Request,
+    {
+        MapRequest::new(self, f)
+    }
+
+    /// Lets a [predicate](crate::filter::Predicate) change each request or reject it; see [`Filter`](crate::filter::Filter).
+    #[cfg(feature = "filter")]
+    fn filter<F, NewRequest>(self, filter: F) -> crate::filter::Filter<Self, F>
+    where
+        Self: Sized,
+        F: crate::filter::Predicate<NewRequest>,
+    {
+        crate::filter::Filter::new(self, filter)
+    }
+
+    /// Lets an [async predicate](crate::filter::AsyncPredicate) change each request or reject it; see
+    /// [`AsyncFilter`](crate::filter::AsyncFilter).
+    #[cfg(feature = "filter")]
+    fn filter_async<F, NewRequest>(self, filter: F) -> crate::filter::AsyncFilter<Self, F>
+    where
+        Self: Sized,
+        F: crate::filter::AsyncPredicate<NewRequest>,
+    {
+        crate::filter::AsyncFilter::new(self, filter)
+    }
+
+    /// Runs an async function on the result, be it a response or an error.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), std::num::ParseIntError> {
+    /// # use std::num::ParseIntError;
+    /// # use tower_util::{ServiceExt, service_fn};
+    /// let parse = service_fn(async |text: &str| text.parse::<u32>());
+    /// let or_zero = parse.then(async |result: Result<u32, _>| Ok::<_, ParseIntError>(result.unwrap_or(0)));
+    /// assert_eq!(or_zero.oneshot("a dozen").await?, 0);
+    /// # Ok(()) }
+    /// ```
+    fn then<F, Response, Error, Fut>(self, f: F) -> Then<Self, F>
+    where
+        Self: Sized,
+        Error: From<Self::Error>,
+        F: FnOnce(Result<Self::Response, Self::Error>) -> Fut + Clone,
+        Fut: Future<Output = Result<Response, Error>>,
+    {
+        Then::new(self, f)
+    }
+
+    /// Changes the response future itself: what happens around each request.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_util::BoxError> {
+    /// # use std::convert::Infallible;
+    /// # use std::time::Duration;
+    /// # use tower_util::{BoxError, ServiceExt, service_fn};
+    /// let echo = service_fn(async |n: u32| Ok::<_, Infallible>(n)).map_future(|response| async {
+    ///     let result = tokio::time::timeout(Duration::from_secs(1), response).await?;
+    ///     Ok::<_, BoxError>(result?)
+    /// });
+    /// assert_eq!(echo.oneshot(7).await?, 7);
+    /// # Ok(()) }
+    /// ```
+    fn map_future<F, Fut, Response, Error>(self, f: F) -> MapFuture<Self, F>
+    where
+        Self: Sized,
+        F: FnMut(Self::Future) -> Fut,
+        Error: From<Self::Error>,
+        Fut: Future<Output = Result<Response, Error>>,
+    {
+        MapFuture::new(self, f)
+    }
+
+    /// Hides the type of the service.
+    fn boxed(self) -> BoxService<Request, Self::Response, Self::Error>
+    where
+        Self: Sized + Send + 'static,
+        Self::Future: Send + 'static,
+    {
+        BoxService::new(self)
+    }
+
+    /// Hides the type of the service, which stays `Clone`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), std::convert::Infallible> {
+    /// # use std::convert::Infallible;
+    /// # use tower_util::{BoxCloneService, ServiceExt, service_fn};
+    /// let services: [BoxCloneService<u32, u32, Infallible>; 2] = [
+    ///     service_fn(async |n| Ok::<_, Infallible>(n + 1)).boxed_clone(),
+    ///     service_fn(async |n| Ok::<_, Infallible>(n)).map_response(|n: u32| n * 2).boxed_clone(),
+    /// ];
+    /// assert_eq!(services[1].clone().oneshot(21).await?, 42);
+    /// # Ok(()) }
+    /// ```
+    fn boxed_clone(self) -> BoxCloneService<Request, Self::Response, Self::Error>
+    where
+        Self: Clone + Sized + Send + 'static,
+        Self::Future: Send + 'static,
+    {
+        BoxCloneService::new(self)
+    }
+
+    /// Hides the type of the service, which stays `Clone` and `Sync`.
+    fn boxed_clone_sync(self) -> BoxCloneSyncService<Request, Self::Response, Self::Error>
+    where
+        Self: Clone + Sized + Send + Sync + 'static,
+        Self::Future: Send + 'static,
+    {
+        BoxCloneSyncService::new(self)
+    }
+}
+
+impl<T, Request> ServiceExt<Request> for T where T: Service<Request> + ?Sized {}

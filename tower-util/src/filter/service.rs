@@ -1,0 +1,120 @@
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use super::future::{AsyncResponseFuture, ResponseFuture};
+use super::{AsyncFilterLayer, AsyncPredicate, FilterLayer, Predicate};
+use crate::BoxError;
+
+/// Sends `T` what the predicate `U` makes of each request; see the [module](super).
+#[derive(Debug, Clone)]
+pub struct Filter<T, U> {
+    inner: T,
+    predicate: U,
+}
+
+/// Sends `T` what the async predicate `U` makes of each request; see the [module](super).
+#[derive(Debug, Clone)]
+pub struct AsyncFilter<T, U> {
+    inner: T,
+    predicate: U,
+}
+
+macro_rules! accessors {
+    ($name:ident, $layer:ident) => {
+        impl<T, U> $name<T, U> {
+            /// Requests to `inner` go through `predicate`.
+            pub const fn new(inner: T, predicate: U) -> Self {
+                Self { inner, predicate }
+            }
+
+            /// A layer that sends requests through `predicate`.
+            pub const fn layer(predicate: U) -> $layer<U> {
+                $layer::new(predicate)
+            }
+
+            /// The service inside.
+            pub const fn get_ref(&self) -> &T {
+                &self.inner
+            }
+
+            /// The service inside.
+            pub const fn get_mut(&mut self) -> &mut T {
+                &mut self.inner
+            }
+
+            /// The service inside.
+            pub fn into_inner(self) -> T {
+                self.inner
+            }
+        }
+    };
+}
+
+accessors!(Filter, FilterLayer);
+accessors!(AsyncFilter, AsyncFilterLayer);
+
+impl<T, U> Filter<T, U> {
+    /// What the predicate makes of `request`.
+    pub fn check<R>(&mut self, request: R) -> Result<U::Request, BoxError>
+    where
+        U: Predicate<R>,
+    {
+        self.predicate.check(request)
+    }
+}
+
+impl<T, U> AsyncFilter<T, U> {
+    /// What the predicate makes of `request`.
+    pub async fn check<R>(&mut self, request: R) -> Result<U::Request, BoxError>
+    where
+        U: AsyncPredicate<R>,
+    {
+        self.predicate.check(request).await
+    }
+}
+
+impl<T, U, Request> Service<Request> for Filter<T, U>
+where
+    U: Predicate<Request>,
+    T: Service<U::Request>,
+    T::Error: Into<BoxError>,
+{
+    type Response = T::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<T::Response, T::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        ResponseFuture::new(
+            self.predicate
+                .check(request)
+                .map(|request| self.inner.call(request)),
+        )
+    }
+}
+
+impl<T, U, Request> Service<Request> for AsyncFilter<T, U>
+where
+    U: AsyncPredicate<Request>,
+    T: Service<U::Request> + Clone,
+    T::Error: Into<BoxError>,
+{
+    type Response = T::Response;
+    type Error = BoxError;
+    type Future = AsyncResponseFuture<U, T, Request>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // The future gets the service that is ready, and a clone stays here.
+        let clone = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, clone);
+        AsyncResponseFuture::new(self.predicate.check(request), ready)
+    }
+}

@@ -1,0 +1,113 @@
+//! Combinators and adaptors for [`Service`](tower_service::Service)s.
+//!
+//! - [`ServiceExt`] gives every service methods: wait for readiness ([`ready`](ServiceExt::ready)), send one request
+//!   ([`oneshot`](ServiceExt::oneshot)) or a stream of them ([`call_all`](ServiceExt::call_all)), and change what goes in
+//!   and comes out ([`map_request`](ServiceExt::map_request), [`map_response`](ServiceExt::map_response),
+//!   [`map_err`](ServiceExt::map_err), [`map_result`](ServiceExt::map_result), [`and_then`](ServiceExt::and_then),
+//!   [`then`](ServiceExt::then), [`map_future`](ServiceExt::map_future)).
+//! - [`service_fn`] makes a service of an async function.
+//! - [`BoxService`], [`BoxCloneService`], [`BoxCloneSyncService`] and [`UnsyncBoxService`] hide a service's type, and
+//!   [`BoxLayer`], [`BoxCloneServiceLayer`] and [`BoxCloneSyncServiceLayer`] that of a layer.
+//! - [`Either`], [`Optional`] and [`option_layer`] choose a service or a layer when the program runs.
+//! - Behind features: `filter` (reject or change requests), `steer` (one of several services per request), `make`
+//!   (services that make services), `reconnect` (make a new one when the last failed), `spawn-ready` (become ready in
+//!   the background), `backoff` (exponential, with jitter).
+//!
+//! # Example
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use tower_util::{ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let length = service_fn(async |text: String| Ok::<_, Infallible>(text.len()))
+//!     .map_request(|text: &str| text.trim().to_owned())
+//!     .map_response(|length| length * 2);
+//! assert_eq!(length.oneshot("  four  ").await, Ok(8));
+//! # }
+//! ```
+//!
+//! # Cost
+//!
+//! An adaptor adds no allocation and no lock. A boxed service allocates its future, once per request.
+
+#[macro_use]
+mod macros;
+
+mod and_then;
+mod boxed;
+mod call_all;
+mod either;
+mod ext;
+mod future_service;
+mod map_err;
+mod map_future;
+mod map_request;
+mod map_response;
+mod map_result;
+mod oneshot;
+mod optional;
+mod ready;
+mod service_fn;
+mod then;
+
+#[cfg(feature = "backoff")]
+pub mod backoff;
+#[cfg(feature = "filter")]
+pub mod filter;
+#[cfg(feature = "make")]
+pub mod make;
+#[cfg(feature = "reconnect")]
+pub mod reconnect;
+pub mod rng;
+#[cfg(feature = "spawn-ready")]
+pub mod spawn_ready;
+#[cfg(feature = "steer")]
+pub mod steer;
+
+pub use self::and_then::{AndThen, AndThenLayer};
+pub use self::boxed::{
+    BoxCloneService, BoxCloneServiceLayer, BoxCloneSyncService, BoxCloneSyncServiceLayer, BoxLayer,
+    BoxService, UnsyncBoxService,
+};
+pub use self::call_all::{CallAll, CallAllUnordered};
+pub use self::either::{Either, option_layer};
+pub use self::ext::ServiceExt;
+pub use self::future_service::{FutureService, future_service};
+pub use self::map_err::{MapErr, MapErrLayer};
+pub use self::map_future::{MapFuture, MapFutureLayer};
+pub use self::map_request::{MapRequest, MapRequestLayer};
+pub use self::map_response::{MapResponse, MapResponseLayer};
+pub use self::map_result::{MapResult, MapResultLayer};
+pub use self::oneshot::Oneshot;
+pub use self::optional::Optional;
+pub use self::ready::{Ready, ReadyOneshot};
+pub use self::service_fn::{ServiceFn, service_fn};
+pub use self::then::{Then, ThenLayer};
+
+/// Errors.
+pub mod error {
+    pub use crate::optional::error as optional;
+}
+
+/// Response futures.
+pub mod future {
+    pub use crate::and_then::AndThenFuture;
+    pub use crate::either::EitherResponseFuture;
+    pub use crate::map_err::MapErrFuture;
+    pub use crate::map_response::MapResponseFuture;
+    pub use crate::map_result::MapResultFuture;
+    pub use crate::optional::future as optional;
+    pub use crate::then::ThenFuture;
+}
+
+/// An error of any type.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Keeps the traits of [`make`] from being implemented elsewhere: they are other names for [`Service`](tower_service::Service).
+#[cfg(feature = "make")]
+mod sealed {
+    #[expect(unnameable_types, reason = "that is how a trait is sealed")]
+    pub trait Sealed<T> {}
+}

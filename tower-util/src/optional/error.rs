@@ -1,0 +1,21 @@
+//! Errors.
+
+use std::{error, fmt};
+
+/// There is no service.
+#[derive(Debug)]
+pub struct None(());
+
+impl None {
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl fmt::Display for None {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is no service to answer the request")
+    }
+}
+
+impl error::Error for None {}

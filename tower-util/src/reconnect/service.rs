@@ -1,0 +1,221 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tower_service::Service;
+
+use super::ResponseFuture;
+use crate::BoxError;
+use crate::backoff::{Backoff, ExponentialBackoffMaker, MakeBackoff};
+
+/// Makes its service anew when it has failed; see the [module](super).
+pub struct Reconnect<M, Target, B = ExponentialBackoffMaker>
+where
+    M: Service<Target>,
+    B: MakeBackoff,
+{
+    make: M,
+    target: Target,
+    state: State<M::Future, M::Response, <B::Backoff as Backoff>::Future>,
+    /// Without a backoff: what the next request fails with.
+    error: Option<M::Error>,
+    backoff: Option<Waits<B>>,
+}
+
+enum State<F, S, W> {
+    Idle,
+    Waiting(Pin<Box<W>>),
+    Connecting(F),
+    /// `proven`: it has served a request.
+    Connected {
+        service: S,
+        proven: bool,
+    },
+}
+
+/// Where the waits come from.
+struct Waits<B: MakeBackoff> {
+    make: B,
+    /// Since the last connection that served a request.
+    current: Option<B::Backoff>,
+}
+
+impl<B: MakeBackoff> Waits<B> {
+    fn next(&mut self) -> <B::Backoff as Backoff>::Future {
+        self.current
+            .get_or_insert_with(|| self.make.make_backoff())
+            .next_backoff()
+    }
+}
+
+impl<M, Target> Reconnect<M, Target>
+where
+    M: Service<Target>,
+{
+    /// Asks `mk_service` for a service for `target` when it is first polled. After a failed attempt the next request
+    /// fails with its error.
+    pub const fn new(mk_service: M, target: Target) -> Self {
+        Self {
+            make: mk_service,
+            target,
+            state: State::Idle,
+            error: None,
+            backoff: None,
+        }
+    }
+
+    /// [`new`](Self::new), with a service to begin with.
+    pub const fn with_connection(init_conn: M::Response, mk_service: M, target: Target) -> Self {
+        let state = State::Connected {
+            service: init_conn,
+            proven: false,
+        };
+        Self {
+            make: mk_service,
+            target,
+            state,
+            error: None,
+            backoff: None,
+        }
+    }
+}
+
+impl<M, Target, B> Reconnect<M, Target, B>
+where
+    M: Service<Target>,
+    B: MakeBackoff,
+{
+    /// Asks `make` for a service for `target` when it is first polled. After a failed attempt it waits, as `backoff`
+    /// says, and tries again; it is not ready meanwhile. The waits begin anew after a service has been of use.
+    pub const fn with_backoff(make: M, target: Target, backoff: B) -> Self {
+        let backoff = Some(Waits {
+            make: backoff,
+            current: None,
+        });
+        Self {
+            make,
+            target,
+            state: State::Idle,
+            error: None,
+            backoff,
+        }
+    }
+
+    /// ## Connecting | Connected => Idle | Waiting
+    ///
+    /// `Ok` if there is something to wait for, and the error otherwise.
+    fn wait<E: Into<BoxError>>(&mut self, error: E) -> Result<(), E> {
+        match &mut self.backoff {
+            Some(waits) => {
+                tracing::debug!(error = %error.into(), "not connected; trying again after a while");
+                self.state = State::Waiting(Box::pin(waits.next()));
+                Ok(())
+            }
+            None => {
+                self.state = State::Idle;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl<M, Target, S, Request, B> Service<Request> for Reconnect<M, Target, B>
+where
+    M: Service<Target, Response = S>,
+    S: Service<Request>,
+    M::Future: Unpin,
+    BoxError: From<M::Error> + From<S::Error>,
+    Target: Clone,
+    B: MakeBackoff,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future, M::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let mut made = false;
+        loop {
+            match &mut self.state {
+                State::Idle if made => {
+                    // A service that fails as soon as it is made: let others have their turn.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                // ## Idle => Connecting | Waiting
+                State::Idle => match ready!(self.make.poll_ready(cx)) {
+                    Ok(()) => self.state = State::Connecting(self.make.call(self.target.clone())),
+                    Err(error) => self.wait(error)?,
+                },
+                // ## Waiting => Idle
+                State::Waiting(wait) => {
+                    ready!(wait.as_mut().poll(cx));
+                    self.state = State::Idle;
+                }
+                State::Connecting(making) => match ready!(Pin::new(making).poll(cx)) {
+                    // ## Connecting => Connected
+                    Ok(service) => {
+                        made = true;
+                        self.error = None;
+                        self.state = State::Connected {
+                            service,
+                            proven: false,
+                        };
+                    }
+                    Err(error) => {
+                        if let Err(error) = self.wait(error) {
+                            self.error = Some(error);
+                            return Poll::Ready(Ok(()));
+                        }
+                    }
+                },
+                State::Connected { service, proven } => match ready!(service.poll_ready(cx)) {
+                    Ok(()) => return Poll::Ready(Ok(())),
+                    Err(error) if *proven || self.backoff.is_none() => {
+                        tracing::debug!(error = %BoxError::from(error), "connection lost; making a new one");
+                        if let Some(waits) = &mut self.backoff {
+                            waits.current = None;
+                        }
+                        self.state = State::Idle;
+                    }
+                    Err(error) => self.wait(error).map_err(BoxError::from)?,
+                },
+            }
+        }
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        if let Some(error) = self.error.take() {
+            return ResponseFuture::failed(error);
+        }
+        match &mut self.state {
+            State::Connected { service, proven } => {
+                *proven = true;
+                ResponseFuture::called(service.call(request))
+            }
+            _ => panic!("service not ready; poll_ready must be called first"),
+        }
+    }
+}
+
+impl<M, Target, B> fmt::Debug for Reconnect<M, Target, B>
+where
+    M: Service<Target> + fmt::Debug,
+    M::Response: fmt::Debug,
+    Target: fmt::Debug,
+    B: MakeBackoff,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state: &dyn fmt::Debug = match &self.state {
+            State::Idle => &"Idle",
+            State::Waiting(_) => &"Waiting",
+            State::Connecting(_) => &"Connecting",
+            State::Connected { service, .. } => service,
+        };
+        f.debug_struct("Reconnect")
+            .field("make", &self.make)
+            .field("target", &self.target)
+            .field("state", state)
+            .finish_non_exhaustive()
+    }
+}

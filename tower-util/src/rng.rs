@@ -1,0 +1,90 @@
+//! Randomness for pickers and jitter: fast, not cryptographic, and as simple as the job allows.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
+
+/// A source of random numbers. Implement it to bring your own, or a seeded one for tests.
+pub trait Rng {
+    /// A number out of all there are.
+    fn next_u64(&mut self) -> u64;
+
+    /// A number from 0 up to, but not including, 1.
+    fn next_f64(&mut self) -> f64 {
+        // An `f64` has 53 bits of mantissa: as many as fit go in, the rest goes.
+        const SCALE: f64 = 1.0 / (1_u64 << 53) as f64;
+        (self.next_u64() >> 11) as f64 * SCALE
+    }
+
+    /// A number in `range`, or its start if it is empty.
+    ///
+    /// Not exactly uniform: off by less than the length of the range in 2⁶⁴.
+    fn next_range(&mut self, range: Range<u64>) -> u64 {
+        match range.end.checked_sub(range.start) {
+            None | Some(0) => range.start,
+            Some(length) => range.start + self.next_u64() % length,
+        }
+    }
+}
+
+impl<R: Rng + ?Sized> Rng for Box<R> {
+    fn next_u64(&mut self) -> u64 {
+        (**self).next_u64()
+    }
+}
+
+/// Random numbers by hashing a counter, by default with the randomly keyed hasher of the standard library.
+///
+/// # Clone
+///
+/// The clone yields the same numbers as its original will.
+#[derive(Clone, Debug)]
+pub struct HasherRng<H = RandomState> {
+    hasher: H,
+    counter: u64,
+}
+
+impl HasherRng {
+    /// With keys of its own.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Default for HasherRng {
+    fn default() -> Self {
+        Self::with_hasher(RandomState::default())
+    }
+}
+
+impl<H> HasherRng<H> {
+    /// With the given hasher. One that always hashes alike makes the numbers repeatable.
+    pub const fn with_hasher(hasher: H) -> Self {
+        Self { hasher, counter: 0 }
+    }
+}
+
+impl<H: BuildHasher> Rng for HasherRng<H> {
+    fn next_u64(&mut self) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(self.counter);
+        self.counter = self.counter.wrapping_add(1);
+        hasher.finish()
+    }
+}
+
+/// Two different numbers below `length`, each pair as likely as any other (Floyd's sampling).
+///
+/// # Panics
+///
+/// If `length` is less than two.
+pub fn sample_floyd2<R: Rng>(rng: &mut R, length: u64) -> [u64; 2] {
+    assert!(
+        length >= 2,
+        "two different numbers need a length of at least two, not {length}"
+    );
+    let first = rng.next_range(0..length - 1);
+    let second = rng.next_range(0..length);
+    // If the second hits the first, the one number that the first could not be takes its place.
+    [if first == second { length - 1 } else { first }, second]
+}

@@ -1,0 +1,38 @@
+//! Middleware that drives a service to readiness in a task of its own.
+//!
+//! Some services make progress only while someone polls their readiness, for instance by connecting. [`SpawnReady`]
+//! does that in the background, so that they get ready also when the caller stops polling, until it is dropped.
+//!
+//! # Example
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use tower_util::{ServiceExt, service_fn, spawn_ready::SpawnReady};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let service = SpawnReady::new(service_fn(async |n: u32| Ok::<_, Infallible>(n + 1)));
+//! assert_eq!(service.oneshot(1).await.unwrap(), 2);
+//! # }
+//! ```
+//!
+//! # Readiness
+//!
+//! That of the inner service. When that is pending, a task is spawned, which ends when the service is ready or failed,
+//! or when the `SpawnReady` is dropped.
+//!
+//! # Errors
+//!
+//! The inner service's, boxed. If its readiness failed or panicked in the background it is lost, and after that error
+//! `poll_ready` fails with [`Lost`].
+//!
+//! # Panics
+//!
+//! `poll_ready` panics outside of a tokio runtime if the inner service is pending.
+
+pub mod future;
+mod layer;
+mod service;
+
+pub use self::layer::SpawnReadyLayer;
+pub use self::service::{Lost, SpawnReady};

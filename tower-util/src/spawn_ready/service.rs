@@ -1,0 +1,111 @@
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_util::TryFutureExt;
+use tokio::task::JoinHandle;
+use tower_service::Service;
+use tracing::Instrument;
+
+use super::SpawnReadyLayer;
+use super::future::ResponseFuture;
+use crate::{BoxError, ServiceExt};
+
+/// Drives a service to readiness in a task of its own; see the [module](super).
+#[derive(Debug)]
+pub struct SpawnReady<S> {
+    state: State<S>,
+}
+
+#[derive(Debug)]
+enum State<S> {
+    Here(S),
+    /// In the task, until it is ready.
+    Away(JoinHandle<Result<S, BoxError>>),
+    Lost,
+}
+
+impl<S> SpawnReady<S> {
+    /// `service` gets ready in a task of its own.
+    pub const fn new(service: S) -> Self {
+        Self {
+            state: State::Here(service),
+        }
+    }
+
+    /// A layer that wraps services in [`SpawnReady`].
+    pub fn layer() -> SpawnReadyLayer {
+        SpawnReadyLayer::default()
+    }
+}
+
+impl<S, Req> Service<Req> for SpawnReady<S>
+where
+    Req: 'static,
+    S: Service<Req> + Send + 'static,
+    S::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        loop {
+            match &mut self.state {
+                State::Here(service) => {
+                    if let Poll::Ready(result) = service.poll_ready(cx) {
+                        return Poll::Ready(result.map_err(Into::into));
+                    }
+                    // ## Here => Away
+                    let State::Here(service) = std::mem::replace(&mut self.state, State::Lost)
+                    else {
+                        unreachable!()
+                    };
+                    let getting_ready = service
+                        .ready_oneshot()
+                        .map_err(Into::into)
+                        .in_current_span();
+                    self.state = State::Away(tokio::spawn(getting_ready));
+                }
+                // ## Away => Here | Lost
+                State::Away(task) => {
+                    let result = ready!(Pin::new(task).poll(cx));
+                    self.state = State::Lost;
+                    self.state = State::Here(result??);
+                }
+                State::Lost => return Poll::Ready(Err(Lost(()).into())),
+            }
+        }
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        match &mut self.state {
+            State::Here(service) => ResponseFuture::new(service.call(request).map_err(Into::into)),
+            State::Away(_) | State::Lost => {
+                panic!("service not ready; poll_ready must be called first")
+            }
+        }
+    }
+}
+
+impl<S> Drop for SpawnReady<S> {
+    fn drop(&mut self) {
+        if let State::Away(task) = &self.state {
+            task.abort();
+        }
+    }
+}
+
+/// The service failed to become ready in the background, which was reported before, and is gone.
+#[derive(Debug)]
+pub struct Lost(());
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the service was lost when it failed to become ready")
+    }
+}
+
+impl Error for Lost {}

@@ -1,0 +1,131 @@
+//! Middleware that sends each request to one of several services of one kind, as a [`Picker`] says.
+//!
+//! # Example
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use tower_util::{BoxCloneService, ServiceExt, service_fn, steer::Steer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let routes: [BoxCloneService<&str, &str, Infallible>; 2] = [
+//!     service_fn(async |_| Ok("the start page")).boxed_clone(),
+//!     service_fn(async |_| Ok("not found")).boxed_clone(),
+//! ];
+//! let router = Steer::new(routes, |path: &&str, _: &[_]| if *path == "/" { 0 } else { 1 });
+//! assert_eq!(router.clone().oneshot("/").await, Ok("the start page"));
+//! assert_eq!(router.oneshot("/attic").await, Ok("not found"));
+//! # }
+//! ```
+//!
+//! # Readiness
+//!
+//! Ready when all services are: which of them gets the request is not known before. All of those that are not ready
+//! yet are polled, so that they get ready side by side. One that is never ready blocks all; put a
+//! load-shedding layer around those that may be overloaded.
+//!
+//! # Clone
+//!
+//! A clone has clones of the services, and asks each of them anew whether it is ready.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+/// Says which service gets a request. Implemented for each `Fn(&Req, &[S]) -> usize`.
+pub trait Picker<S, Req> {
+    /// The index in `services` of the one that gets `r`.
+    fn pick(&mut self, r: &Req, services: &[S]) -> usize;
+}
+
+impl<S, F, Req> Picker<S, Req> for F
+where
+    F: Fn(&Req, &[S]) -> usize,
+{
+    fn pick(&mut self, r: &Req, services: &[S]) -> usize {
+        self(r, services)
+    }
+}
+
+/// Sends each request to the one of its services that the picker `F` says; see the [module](self).
+pub struct Steer<S, F, Req> {
+    picker: F,
+    services: Vec<S>,
+    /// The indices of those that have not been ready since they were last called.
+    not_ready: Vec<usize>,
+    _marker: PhantomData<fn(Req)>,
+}
+
+impl<S, F, Req> Steer<S, F, Req> {
+    /// Requests go to one of `services`, as `router` says.
+    pub fn new(services: impl IntoIterator<Item = S>, router: F) -> Self {
+        let services: Vec<_> = services.into_iter().collect();
+        Self {
+            picker: router,
+            not_ready: (0..services.len()).collect(),
+            services,
+            _marker: PhantomData,
+        }
+    }
+}
+
+impl<S, Req, F> Service<Req> for Steer<S, F, Req>
+where
+    S: Service<Req>,
+    F: Picker<S, Req>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let mut failure = Ok(());
+        let services = &mut self.services;
+        self.not_ready
+            .retain(|&index| match services[index].poll_ready(cx) {
+                Poll::Ready(Ok(())) => false,
+                Poll::Ready(Err(error)) => {
+                    failure = Err(error);
+                    true
+                }
+                Poll::Pending => true,
+            });
+        failure?;
+        if self.not_ready.is_empty() {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// # Panics
+    ///
+    /// If not all services are ready, or if the picker names a service that there is not.
+    fn call(&mut self, request: Req) -> S::Future {
+        assert!(
+            self.not_ready.is_empty(),
+            "service not ready; poll_ready must be called first"
+        );
+        let index = self.picker.pick(&request, &self.services);
+        self.not_ready.push(index);
+        self.services[index].call(request)
+    }
+}
+
+impl<S: Clone, F: Clone, Req> Clone for Steer<S, F, Req> {
+    fn clone(&self) -> Self {
+        Self::new(self.services.iter().cloned(), self.picker.clone())
+    }
+}
+
+impl<S: fmt::Debug, F: fmt::Debug, Req> fmt::Debug for Steer<S, F, Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Steer")
+            .field("picker", &self.picker)
+            .field("services", &self.services)
+            .field("not_ready", &self.not_ready)
+            .finish()
+    }
+}

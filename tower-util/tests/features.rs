@@ -1,0 +1,136 @@
+//! Filters, steering, spawning.
+#![cfg(all(feature = "filter", feature = "spawn-ready", feature = "steer"))]
+
+use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
+use tower_test::mock::{self, Mock, Spawn};
+use tower_util::BoxError;
+use tower_util::filter::{AsyncFilter, Filter};
+use tower_util::spawn_ready::{Lost, SpawnReady};
+use tower_util::steer::Steer;
+
+type Inner = Mock<u32, u32>;
+
+#[test]
+fn a_rejected_request_does_not_reach_the_service() {
+    let layer = Filter::<Inner, _>::layer(|n: u32| n.checked_sub(1).ok_or("zero"));
+    let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(layer);
+    assert_ready_ok!(service.poll_ready());
+    assert_eq!(
+        assert_ready_err!(task::spawn(service.call(0)).poll()).to_string(),
+        "zero"
+    );
+    assert_pending!(handle.poll_request());
+    let _response = service.call(8);
+    assert_eq!(assert_ready!(handle.poll_request()).unwrap().0, 7);
+}
+
+/// C26: tower 0.5 keeps the service's capacity for as long as the predicate takes.
+#[test]
+fn a_slow_predicate_gives_capacity_back_and_waits_for_it_again() {
+    let (verdict, answer) = tokio::sync::oneshot::channel::<u32>();
+    let answer = std::cell::Cell::new(Some(answer));
+    let (mut service, mut handle) = mock::spawn_with(|inner: Inner| {
+        let mut answer = answer.take();
+        AsyncFilter::new(inner, move |_: u32| {
+            let answer = answer.take().unwrap();
+            async { answer.await.map_err(BoxError::from) }
+        })
+    });
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    assert_pending!(response.poll());
+    // Nothing was sent, and what was reserved is free for others.
+    handle.allow(0);
+    verdict.send(5).unwrap();
+    assert!(response.is_woken());
+    assert_pending!(response.poll());
+    assert_pending!(handle.poll_request(), "without capacity no request");
+    handle.allow(1);
+    assert!(response.is_woken());
+    assert_pending!(response.poll());
+    let (request, send) = assert_ready!(handle.poll_request()).unwrap();
+    assert_eq!(request, 5);
+    send.send_response(50);
+    assert_eq!(assert_ready_ok!(response.poll()), 50);
+}
+
+#[test]
+fn steers_to_the_picked_service_when_all_are_ready() {
+    let (first, mut one) = mock::pair::<u32, u32>();
+    let (second, mut two) = mock::pair::<u32, u32>();
+    let mut service = Spawn::new(Steer::new([first, second], |n: &u32, _: &[Inner]| {
+        *n as usize % 2
+    }));
+    one.allow(0);
+    two.allow(0);
+    assert_pending!(service.poll_ready());
+    two.allow(1);
+    assert!(
+        service.is_woken(),
+        "every service that is not ready is waited for"
+    );
+    assert_pending!(service.poll_ready());
+    one.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    let _response = service.call(3);
+    assert_eq!(assert_ready!(two.poll_request()).unwrap().0, 3);
+    assert_pending!(one.poll_request());
+}
+
+/// C1: in tower 0.5 the clone believes what its original was told, and the mock panics.
+#[test]
+fn a_clone_of_steer_asks_for_itself() {
+    let (inner, _handle) = mock::pair::<u32, u32>();
+    let mut service = Spawn::new(Steer::new([inner], |_: &u32, _: &[Inner]| 0));
+    assert_ready_ok!(service.poll_ready());
+    let mut clone = service.clone();
+    assert_ready_ok!(clone.poll_ready());
+    let _response = clone.call(1);
+}
+
+#[test]
+#[should_panic(expected = "poll_ready must be called first")]
+fn steer_does_not_call_a_service_that_is_not_ready() {
+    let (inner, _handle) = mock::pair::<u32, u32>();
+    let _response = Spawn::new(Steer::new([inner], |_: &u32, _: &[Inner]| 0)).call(1);
+}
+
+#[tokio::test]
+async fn gets_ready_without_being_polled() {
+    let (mut service, mut handle) = mock::spawn_with(|inner: Inner| SpawnReady::new(inner));
+    handle.allow(0);
+    assert_pending!(service.poll_ready());
+    tokio::task::yield_now().await;
+    handle.allow(1);
+    tokio::task::yield_now().await;
+    // The task took the only request that is allowed.
+    handle.allow(0);
+    assert_ready_ok!(service.poll_ready());
+    let _response = service.call(1);
+    assert!(handle.poll_request().is_ready());
+}
+
+#[tokio::test]
+async fn a_failure_in_the_background_is_reported_and_the_service_lost() {
+    let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(SpawnReady::<Inner>::layer());
+    handle.allow(0);
+    assert_pending!(service.poll_ready());
+    tokio::task::yield_now().await;
+    handle.send_error("broken");
+    tokio::task::yield_now().await;
+    assert_eq!(
+        assert_ready_err!(service.poll_ready()).to_string(),
+        "broken"
+    );
+    assert!(assert_ready_err!(service.poll_ready()).is::<Lost>());
+}
+
+#[tokio::test]
+async fn dropping_it_ends_its_task() {
+    let (mut service, mut handle) = mock::spawn_with(|inner: Inner| SpawnReady::new(inner));
+    handle.allow(0);
+    assert_pending!(service.poll_ready());
+    drop(service);
+    assert!(handle.next_request().await.is_none());
+}
