@@ -1,0 +1,67 @@
+//! Middleware that answers with an error at once while the service behind it has not been ready for some time.
+//!
+//! A queue in front of a service that stays unavailable only makes its callers wait for nothing. [`FailFast`] bounds
+//! that wait. It belongs right below a [`Buffer`](crate::Buffer): when the inner service has been pending for longer
+//! than `max_wait`, all that is queued fails with [`Unavailable`], and so does whatever arrives, until the inner
+//! service is ready again. Behind anything but a buffer it works as well, but without callers nobody looks whether
+//! the inner service has come back.
+//!
+//! Not for a service that is busy rather than gone: a limit below that keeps its callers waiting longer than
+//! `max_wait` fails them too, which may or may not be wanted.
+//!
+//! # Example
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! use std::future::{Ready, poll_fn};
+//! use std::task::{Context, Poll};
+//! use std::time::Duration;
+//! use tower_buffer::{Buffer, fail_fast::{FailFast, Unavailable}};
+//! use tower_service::Service;
+//!
+//! /// A service that never becomes ready.
+//! struct Gone;
+//!
+//! impl Service<u32> for Gone {
+//!     type Response = u32;
+//!     type Error = std::io::Error;
+//!     type Future = Ready<Result<u32, std::io::Error>>;
+//!
+//!     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+//!         Poll::Pending
+//!     }
+//!
+//!     fn call(&mut self, _request: u32) -> Self::Future {
+//!         unreachable!("it is never ready")
+//!     }
+//! }
+//!
+//! let mut service = Buffer::new(FailFast::new(Gone, Duration::from_secs(3)), 16);
+//! poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
+//! let error = service.call(1).await.unwrap_err(); // after three seconds
+//! assert_eq!(error.downcast_ref::<Unavailable>().unwrap().waited(), Duration::from_secs(3));
+//! # }
+//! ```
+//!
+//! # Readiness
+//!
+//! Ready when the inner service is, and also while it fails fast. It goes on polling the inner service then.
+//!
+//! # Errors
+//!
+//! The inner service's errors, boxed, and [`Unavailable`].
+//!
+//! # Cost
+//!
+//! One branch per request while the inner service is ready. A timer, allocated once, is armed only when it is not.
+
+mod error;
+mod future;
+mod layer;
+mod service;
+
+pub use self::error::Unavailable;
+pub use self::future::ResponseFuture;
+pub use self::layer::FailFastLayer;
+pub use self::service::FailFast;

@@ -1,0 +1,96 @@
+//! Response futures.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
+use crate::BoxError;
+use crate::error::Failure;
+use crate::shared::Replies;
+
+pin_project! {
+    /// The response of a [`Buffer`](crate::Buffer).
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F> {
+        Queued { ticket: Ticket<F> },
+        Called { #[pin] response: F },
+        Failed { error: Failure },
+    }
+}
+
+/// A request that is in the queue, until it is dropped.
+struct Ticket<F> {
+    replies: Arc<dyn Replies<F>>,
+    key: usize,
+}
+
+impl<F> ResponseFuture<F> {
+    pub(crate) fn queued(replies: Arc<dyn Replies<F>>, key: usize) -> Self {
+        Self {
+            state: State::Queued {
+                ticket: Ticket { replies, key },
+            },
+        }
+    }
+
+    pub(crate) fn failed(error: Failure) -> Self {
+        Self {
+            state: State::Failed { error },
+        }
+    }
+}
+
+impl<F, T, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<T, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            match state.as_mut().project() {
+                // ## Queued => Called | Failed
+                StateProj::Queued { ticket } => {
+                    let next = match ready!(ticket.replies.poll_reply(ticket.key, cx)) {
+                        Ok(response) => State::Called { response },
+                        Err(error) => State::Failed { error },
+                    };
+                    state.set(next);
+                }
+                StateProj::Called { response } => return response.poll(cx).map_err(Into::into),
+                StateProj::Failed { error } => return Poll::Ready(Err(error.clone().into())),
+            }
+        }
+    }
+}
+
+impl<F> Drop for Ticket<F> {
+    fn drop(&mut self) {
+        self.replies.forget(self.key);
+    }
+}
+
+impl<F> fmt::Debug for State<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Queued { .. } => f.write_str("Queued"),
+            Self::Called { .. } => f.write_str("Called"),
+            Self::Failed { error } => f.debug_tuple("Failed").field(error).finish(),
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Order, bound, cancellation, failure, and who drives the service.
+
+use std::error::Error;
+use std::future::{Future, Ready, poll_fn, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
+use tower_buffer::error::{Closed, Panicked, ServiceError};
+use tower_buffer::{BoxError, Buffer, Worker};
+use tower_service::Service;
+use tower_test::mock::{self, Mock, Spawn};
+
+type Inner = Mock<Arc<str>, u32>;
+type Buffered = Spawn<Buffer<Arc<str>, <Inner as Service<Arc<str>>>::Future>>;
+
+fn buffer(
+    bound: usize,
+) -> (
+    Buffered,
+    task::Spawn<Worker<Arc<str>, Inner>>,
+    mock::Handle<Arc<str>, u32>,
+) {
+    let (inner, handle) = mock::pair();
+    let (buffer, worker) = Buffer::pair(inner, bound);
+    (Spawn::new(buffer), task::spawn(worker), handle)
+}
+
+#[test]
+fn requests_are_called_in_order_when_the_service_is_ready() {
+    let (mut first, mut worker, mut handle) = buffer(10);
+    let mut second = first.clone();
+    handle.allow(0);
+    assert_pending!(worker.poll());
+    assert_ready_ok!(second.poll_ready());
+    assert_ready_ok!(first.poll_ready());
+    let mut one = task::spawn(first.call("one".into()));
+    assert!(worker.is_woken());
+    let mut two = task::spawn(second.call("two".into()));
+    assert_pending!(one.poll());
+    assert_pending!(two.poll());
+    assert_pending!(worker.poll());
+    assert_pending!(handle.poll_request());
+
+    handle.allow(1);
+    assert!(worker.is_woken());
+    assert_pending!(worker.poll());
+    let (request, send) = assert_ready!(handle.poll_request()).unwrap();
+    assert_eq!(&*request, "one");
+    assert!(one.is_woken());
+    assert_pending!(one.poll());
+    send.send_response(1);
+    assert!(
+        one.is_woken(),
+        "the response goes to the caller, not through the worker"
+    );
+    assert_eq!(assert_ready_ok!(one.poll()), 1);
+    assert_pending!(handle.poll_request());
+
+    handle.allow(1);
+    assert_pending!(worker.poll());
+    assert_eq!(&*assert_ready!(handle.poll_request()).unwrap().0, "two");
+}
+
+#[test]
+fn the_bound_counts_all_that_wait() {
+    let (mut service, mut worker, mut handle) = buffer(2);
+    handle.allow(0);
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        assert_ready_ok!(service.poll_ready());
+        waiting.push(service.call("request".into()));
+        assert_pending!(worker.poll());
+    }
+    assert_pending!(service.poll_ready());
+    handle.allow(1);
+    assert_pending!(worker.poll());
+    assert!(service.is_woken());
+    assert_ready_ok!(service.poll_ready());
+}
+
+#[test]
+fn places_are_given_in_the_order_in_which_they_were_asked_for() {
+    let (mut holder, _worker, _handle) = buffer(1);
+    let (mut first, mut second) = (holder.clone(), holder.clone());
+    assert_ready_ok!(holder.poll_ready());
+    assert_pending!(first.poll_ready());
+    assert_pending!(second.poll_ready());
+    drop(holder);
+    assert!(first.is_woken() && !second.is_woken());
+    // Whoever comes now does not overtake the one that was woken.
+    assert_pending!(second.clone().poll_ready());
+    assert_pending!(second.poll_ready());
+    assert_ready_ok!(first.poll_ready());
+}
+
+#[test]
+fn a_place_that_was_granted_and_not_fetched_goes_to_the_next() {
+    let (mut holder, _worker, _handle) = buffer(1);
+    let (mut first, mut second) = (holder.clone(), holder.clone());
+    assert_ready_ok!(holder.poll_ready());
+    assert_pending!(first.poll_ready());
+    assert_pending!(second.poll_ready());
+    drop(holder);
+    drop(first);
+    assert!(second.is_woken());
+    assert_ready_ok!(second.poll_ready());
+}
+
+#[test]
+fn a_clone_has_no_place() {
+    let (mut service, _worker, _handle) = buffer(1);
+    assert_ready_ok!(service.poll_ready());
+    assert_pending!(service.clone().poll_ready());
+    assert_ready_ok!(service.poll_ready());
+}
+
+/// C5: in tower 0.5 a cancelled request keeps its place and its body until its turn comes.
+#[test]
+fn a_cancelled_request_leaves_the_queue_at_once() {
+    let (mut service, mut worker, mut handle) = buffer(2);
+    handle.allow(0);
+    assert_pending!(worker.poll());
+    let request: Arc<str> = "body".into();
+    assert_ready_ok!(service.poll_ready());
+    let one = service.call(request.clone());
+    assert_ready_ok!(service.poll_ready());
+    let _two = service.call("stays".into());
+    assert_pending!(service.poll_ready());
+    drop(one);
+    assert_eq!(Arc::strong_count(&request), 1);
+    assert!(service.is_woken());
+    assert_ready_ok!(service.poll_ready());
+    let _three = service.call("last".into());
+    handle.allow(9);
+    assert_pending!(worker.poll());
+    assert_eq!(&*assert_ready!(handle.poll_request()).unwrap().0, "stays");
+    assert_eq!(&*assert_ready!(handle.poll_request()).unwrap().0, "last");
+    assert_pending!(handle.poll_request());
+}
+
+#[test]
+fn a_request_that_was_called_is_cancelled_with_its_future() {
+    let (mut service, mut worker, mut handle) = buffer(2);
+    assert_ready_ok!(service.poll_ready());
+    let response = service.call("request".into());
+    assert_pending!(worker.poll());
+    let (_, send) = assert_ready!(handle.poll_request()).unwrap();
+    assert!(!send.is_cancelled());
+    drop(response);
+    assert!(send.is_cancelled());
+}
+
+#[test]
+fn a_failed_service_fails_what_is_queued_and_what_comes() {
+    let (mut service, mut worker, mut handle) = buffer(1);
+    let mut waiting = service.clone();
+    handle.allow(0);
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call("request".into()));
+    assert_pending!(response.poll());
+    assert_pending!(waiting.poll_ready());
+    assert_pending!(worker.poll());
+    handle.send_error("foobar");
+    assert_ready!(worker.poll());
+
+    assert!(waiting.is_woken() && response.is_woken());
+    for error in [
+        assert_ready_err!(response.poll()),
+        assert_ready_err!(waiting.poll_ready()),
+        assert_ready_err!(service.clone().poll_ready()),
+    ] {
+        let error = error.downcast::<ServiceError>().unwrap();
+        assert_eq!(error.source().unwrap().to_string(), "foobar");
+    }
+}
+
+/// C6: in tower 0.5 the failed service lives as long as a clone has an unused place.
+#[test]
+fn a_failed_service_is_dropped_at_once() {
+    let (mut service, mut worker, mut handle) = buffer(2);
+    handle.allow(0);
+    assert_pending!(worker.poll());
+    assert_ready_ok!(service.poll_ready());
+    handle.send_error("foobar");
+    assert!(worker.is_woken());
+    assert_ready!(worker.poll());
+    assert!(
+        assert_ready!(handle.poll_request()).is_none(),
+        "the mock is gone"
+    );
+}
+
+#[test]
+fn a_dropped_worker_closes_the_buffer() {
+    let (mut service, worker, _handle) = buffer(1);
+    let mut waiting = service.clone();
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call("request".into()));
+    assert_pending!(response.poll());
+    assert_pending!(waiting.poll_ready());
+    drop(worker);
+    assert!(assert_ready_err!(response.poll()).is::<Closed>());
+    assert!(waiting.is_woken());
+    assert!(assert_ready_err!(waiting.poll_ready()).is::<Closed>());
+}
+
+#[test]
+fn a_call_after_the_service_failed_is_an_error_and_no_panic() {
+    let (mut service, worker, _handle) = buffer(1);
+    assert_ready_ok!(service.poll_ready());
+    drop(worker);
+    assert!(assert_ready_err!(task::spawn(service.call("late".into())).poll()).is::<Closed>());
+}
+
+#[test]
+fn the_worker_finishes_what_is_queued_when_all_handles_are_gone() {
+    let (mut service, mut worker, mut handle) = buffer(2);
+    handle.allow(0);
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call("last".into()));
+    assert_pending!(response.poll());
+    assert_pending!(worker.poll());
+    drop(service);
+    assert!(worker.is_woken());
+    assert_pending!(worker.poll());
+    handle.allow(1);
+    assert_ready!(worker.poll());
+    assert_ready!(handle.poll_request())
+        .unwrap()
+        .1
+        .send_response(7);
+    assert_eq!(assert_ready_ok!(response.poll()), 7);
+}
+
+#[test]
+#[should_panic(expected = "at least one request")]
+fn a_buffer_without_places_is_refused() {
+    drop(buffer(0));
+}
+
+/// Panics when told.
+struct Fragile;
+
+impl Service<&'static str> for Fragile {
+    type Response = ();
+    type Error = BoxError;
+    type Future = Ready<Result<(), BoxError>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: &'static str) -> Self::Future {
+        assert!(request != "break", "told to break");
+        ready(Ok(()))
+    }
+}
+
+/// C7, tower#455: tower 0.5 tells nothing but that the worker closed.
+#[test]
+fn a_panic_is_reported_with_its_message() {
+    let (buffer, worker) = Buffer::pair(Fragile, 4);
+    let (mut service, mut worker) = (Spawn::new(buffer), task::spawn(worker));
+    let mut responses = ["fine", "break", "later"].map(|request| {
+        assert_ready_ok!(service.poll_ready());
+        task::spawn(service.call(request))
+    });
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    assert_ready!(worker.poll());
+    std::panic::set_hook(hook);
+    assert_ready_ok!(responses[0].poll());
+    for error in [
+        assert_ready_err!(responses[1].poll()),
+        assert_ready_err!(responses[2].poll()),
+        assert_ready_err!(service.poll_ready()),
+    ] {
+        let panicked = error.source().unwrap().downcast_ref::<Panicked>().unwrap();
+        assert_eq!(panicked.message(), "told to break");
+    }
+}
+
+/// Counts how often it is asked, and is woken from outside.
+#[derive(Default)]
+struct Watched {
+    asked: Arc<AtomicUsize>,
+    waker: Arc<std::sync::Mutex<Option<Waker>>>,
+}
+
+impl Service<()> for Watched {
+    type Response = ();
+    type Error = BoxError;
+    type Future = Ready<Result<(), BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        *self.waker.lock().unwrap() = Some(cx.waker().clone());
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        ready(Ok(()))
+    }
+}
+
+/// C8, C9, tower#824: in tower 0.5 nobody polls the service while there are no requests.
+#[test]
+fn the_service_is_driven_while_idle_and_only_when_it_asks() {
+    let service = Watched::default();
+    let (asked, waker) = (Arc::clone(&service.asked), Arc::clone(&service.waker));
+    let (buffer, worker) = Buffer::pair(service, 1);
+    let (mut buffer, mut worker) = (Spawn::new(buffer), task::spawn(worker));
+    for expected in 1..4 {
+        assert_pending!(worker.poll());
+        assert_pending!(worker.poll());
+        assert_eq!(asked.load(Ordering::Relaxed), expected);
+        waker.lock().unwrap().take().unwrap().wake();
+        assert!(worker.is_woken());
+    }
+    assert_pending!(worker.poll());
+    assert_ready_ok!(buffer.poll_ready());
+    drop(buffer.call(()));
+    assert_pending!(worker.poll());
+    assert_eq!(
+        asked.load(Ordering::Relaxed),
+        4,
+        "it was ready, and nobody waits"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_tasks_share_one_service() {
+    let (inner, mut handle) = mock::pair::<u32, u32>();
+    let buffer = Buffer::new(inner, 3);
+    let echo = tokio::spawn(async move {
+        while let Some((n, send)) = handle.next_request().await {
+            send.send_response(n);
+        }
+    });
+    let callers: Vec<_> = (0..64)
+        .map(|n| {
+            let mut buffer = buffer.clone();
+            tokio::spawn(async move {
+                for _ in 0..100 {
+                    // Some give up half-way.
+                    poll_fn(|cx| buffer.poll_ready(cx)).await.unwrap();
+                    let mut abandoned = Box::pin(buffer.call(n));
+                    let _ = poll_fn(|cx| Poll::Ready(abandoned.as_mut().poll(cx).is_ready())).await;
+                    drop(abandoned);
+                    poll_fn(|cx| buffer.poll_ready(cx)).await.unwrap();
+                    assert_eq!(buffer.call(n).await.unwrap(), n);
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    drop(buffer);
+    echo.await.unwrap();
+}
