@@ -1,0 +1,98 @@
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::sync::Semaphore;
+use tower_service::Service;
+
+use super::future::ResponseFuture;
+use super::permits::{Permit, Permits, Wait};
+
+/// Lets at most so many requests be in flight at a time; see the [module](super).
+#[derive(Debug)]
+pub struct ConcurrencyLimit<T> {
+    inner: T,
+    wait: Wait,
+    /// What `poll_ready` has reserved.
+    permit: Option<Permit>,
+}
+
+impl<T> ConcurrencyLimit<T> {
+    /// At most `max` requests to `inner` and all clones. With `max` zero the service is never ready.
+    pub fn new(inner: T, max: usize) -> Self {
+        Self::with_permits(inner, &Permits::new(max))
+    }
+
+    /// Each request takes a permit of `semaphore`. If that is closed, the service is never ready again.
+    pub fn with_semaphore(inner: T, semaphore: Arc<Semaphore>) -> Self {
+        Self::with_permits(inner, &Permits::Tokio(semaphore))
+    }
+
+    pub(super) fn with_permits(inner: T, permits: &Permits) -> Self {
+        Self {
+            inner,
+            wait: permits.wait(),
+            permit: None,
+        }
+    }
+
+    /// The service inside.
+    pub fn get_ref(&self) -> &T {
+        &self.inner
+    }
+
+    /// The service inside.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+
+    /// The service inside.
+    pub fn into_inner(self) -> T {
+        self.inner
+    }
+}
+
+impl<S, Request> Service<Request> for ConcurrencyLimit<S>
+where
+    S: Service<Request>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        match self.inner.poll_ready(cx) {
+            Poll::Ready(Ok(())) => {}
+            not_ready => {
+                self.permit = None;
+                return not_ready;
+            }
+        }
+        if self.permit.is_none() {
+            self.permit = Some(ready!(self.wait.poll(cx)));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let permit = self
+            .permit
+            .take()
+            .expect("service not ready; poll_ready must be called first");
+        ResponseFuture::new(self.inner.call(request), permit)
+    }
+}
+
+impl<T: Clone> Clone for ConcurrencyLimit<T> {
+    fn clone(&self) -> Self {
+        Self::with_permits(self.inner.clone(), &self.wait.permits())
+    }
+}
+
+#[cfg(feature = "load")]
+impl<S: tower_load::Load> tower_load::Load for ConcurrencyLimit<S> {
+    type Metric = S::Metric;
+
+    fn load(&self) -> S::Metric {
+        self.inner.load()
+    }
+}

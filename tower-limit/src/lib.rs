@@ -1,0 +1,69 @@
+//! Middleware that limits how many requests a service gets.
+//!
+//! - [`ConcurrencyLimit`]: at most so many at a time.
+//! - [`RateLimit`]: at most so many in a period.
+//! - [`LoadShed`](load_shed::LoadShed): where the others make their callers wait, this one answers with an error at once.
+//!
+//! # Example
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), tower_limit::BoxError> {
+//! use std::convert::Infallible;
+//! use std::future::{Pending, pending, poll_fn};
+//! use std::task::{Context, Poll};
+//! use tower_limit::load_shed::{LoadShed, error::Overloaded};
+//! use tower_limit::ConcurrencyLimit;
+//! use tower_service::Service;
+//!
+//! /// Never answers.
+//! #[derive(Clone)]
+//! struct Stuck;
+//!
+//! impl Service<()> for Stuck {
+//!     type Response = ();
+//!     type Error = Infallible;
+//!     type Future = Pending<Result<(), Infallible>>;
+//!
+//!     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+//!         Poll::Ready(Ok(()))
+//!     }
+//!
+//!     fn call(&mut self, (): ()) -> Self::Future {
+//!         pending()
+//!     }
+//! }
+//!
+//! let mut service = LoadShed::new(ConcurrencyLimit::new(Stuck, 1));
+//! poll_fn(|cx| service.poll_ready(cx)).await?;
+//! let stuck = service.call(());
+//!
+//! let mut other = service.clone();
+//! poll_fn(|cx| other.poll_ready(cx)).await?;
+//! assert!(other.call(()).await.unwrap_err().is::<Overloaded>());
+//!
+//! drop(stuck); // gives its permit back
+//! poll_fn(|cx| other.poll_ready(cx)).await?;
+//! let let_in = tokio::time::timeout(std::time::Duration::from_secs(1), other.call(()));
+//! assert!(let_in.await.is_err(), "it is as stuck as the first");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Clone
+//!
+//! Clones share their limit, and a clone has reserved nothing.
+//!
+//! # Cost
+//!
+//! A mutex taken twice per request, for some instructions each. Nothing is allocated unless callers have to wait.
+
+pub mod concurrency;
+pub mod load_shed;
+pub mod rate;
+
+pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
+pub use self::rate::{RateLimit, RateLimitLayer};
+
+/// An error of any type.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,22 @@
+use tower_layer::Layer;
+
+use super::LoadShed;
+
+/// Wraps services in [`LoadShed`].
+#[derive(Debug, Clone, Default)]
+pub struct LoadShedLayer(());
+
+impl LoadShedLayer {
+    /// Services refuse requests while they are not ready.
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl<S> Layer<S> for LoadShedLayer {
+    type Service = LoadShed<S>;
+
+    fn layer(&self, service: S) -> LoadShed<S> {
+        LoadShed::new(service)
+    }
+}

@@ -1,0 +1,72 @@
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use super::future::ResponseFuture;
+use crate::BoxError;
+
+/// Refuses requests while the inner service is not ready; see the [module](super).
+#[derive(Debug)]
+pub struct LoadShed<S> {
+    inner: S,
+    /// What the inner service said when it was last asked.
+    is_ready: bool,
+}
+
+impl<S> LoadShed<S> {
+    /// Refuses requests while `inner` is not ready.
+    pub const fn new(inner: S) -> Self {
+        Self {
+            inner,
+            is_ready: false,
+        }
+    }
+
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service inside.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service inside.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, Req> Service<Req> for LoadShed<S>
+where
+    S: Service<Req>,
+    S::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.is_ready = match self.inner.poll_ready(cx) {
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+            readiness => readiness.is_ready(),
+        };
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        if std::mem::take(&mut self.is_ready) {
+            ResponseFuture::called(self.inner.call(request))
+        } else {
+            tracing::debug!("service overloaded: refusing a request");
+            ResponseFuture::overloaded()
+        }
+    }
+}
+
+impl<S: Clone> Clone for LoadShed<S> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone())
+    }
+}

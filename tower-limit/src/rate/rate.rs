@@ -1,0 +1,32 @@
+use std::time::Duration;
+
+/// So many requests per period.
+#[derive(Debug, Copy, Clone)]
+pub struct Rate {
+    requests: u64,
+    period: Duration,
+}
+
+impl Rate {
+    /// `num` requests per `per`.
+    ///
+    /// # Panics
+    ///
+    /// If either is zero.
+    pub const fn new(num: u64, per: Duration) -> Self {
+        assert!(num > 0, "a rate needs at least one request per period");
+        assert!(!per.is_zero(), "a rate needs a period of more than zero");
+        Self {
+            requests: num,
+            period: per,
+        }
+    }
+
+    pub(super) const fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    pub(super) const fn period(&self) -> Duration {
+        self.period
+    }
+}
