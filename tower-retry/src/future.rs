@@ -1,0 +1,108 @@
+//! Response futures.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::Policy;
+
+pin_project! {
+    /// The response of a [`Retry`](crate::Retry).
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct ResponseFuture<P, S, Request>
+    where
+        P: Policy<Request, S::Response, S::Error>,
+        S: Service<Request>,
+    {
+        policy: P,
+        // The request to send next, and to whom. `None` once there can be no further attempt.
+        again: Option<(Request, S)>,
+        #[pin]
+        state: State<S::Future, P::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[derive(Debug)]
+    enum State<F, W> {
+        Called { #[pin] response: F },
+        // For as long as the policy says.
+        Waiting { #[pin] wait: W },
+        // Until the service is ready for the next attempt.
+        Retrying,
+    }
+}
+
+impl<P, S, Request> ResponseFuture<P, S, Request>
+where
+    P: Policy<Request, S::Response, S::Error>,
+    S: Service<Request>,
+{
+    pub(crate) fn new(policy: P, response: S::Future, again: Option<(Request, S)>) -> Self {
+        Self {
+            policy,
+            again,
+            state: State::Called { response },
+        }
+    }
+}
+
+impl<P, S, Request> Future for ResponseFuture<P, S, Request>
+where
+    P: Policy<Request, S::Response, S::Error>,
+    S: Service<Request>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let mut result = match this.state.as_mut().project() {
+                StateProj::Called { response } => ready!(response.poll(cx)),
+                // ## Waiting => Retrying
+                StateProj::Waiting { wait } => {
+                    ready!(wait.poll(cx));
+                    this.state.set(State::Retrying);
+                    continue;
+                }
+                StateProj::Retrying => {
+                    let (request, service) = this
+                        .again
+                        .as_mut()
+                        .expect("only with it the state is entered");
+                    match ready!(service.poll_ready(cx)) {
+                        // ## Retrying => Called
+                        Ok(()) => {
+                            let next = this.policy.clone_request(request);
+                            let (request, mut service) = this.again.take().expect("borrowed above");
+                            this.state.set(State::Called {
+                                response: service.call(request),
+                            });
+                            *this.again = next.map(|request| (request, service));
+                            continue;
+                        }
+                        Err(error) => Err(error),
+                    }
+                }
+            };
+            // ## Called | Retrying => Waiting
+            let Some((request, _)) = this.again else {
+                return Poll::Ready(result);
+            };
+            match this.policy.retry(request, &mut result) {
+                Some(wait) => {
+                    tracing::debug!(failed = result.is_err(), "sending a request again");
+                    // What the response holds, such as a connection, may be what the next attempt waits for.
+                    drop(result);
+                    this.state.set(State::Waiting { wait });
+                }
+                None => return Poll::Ready(result),
+            }
+        }
+    }
+}

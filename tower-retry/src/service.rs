@@ -1,0 +1,60 @@
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use crate::Policy;
+use crate::future::ResponseFuture;
+
+/// Sends a request again when the policy `P` says so; see the [crate's documentation](crate).
+#[derive(Clone, Debug)]
+pub struct Retry<P, S> {
+    policy: P,
+    inner: S,
+}
+
+impl<P, S> Retry<P, S> {
+    /// Requests to `service` are sent again as `policy` says.
+    pub const fn new(policy: P, service: S) -> Self {
+        Self {
+            policy,
+            inner: service,
+        }
+    }
+
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service inside.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service inside.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<P, S, Request> Service<Request> for Retry<P, S>
+where
+    P: Policy<Request, S::Response, S::Error> + Clone,
+    S: Service<Request> + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<P, S, Request>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let mut policy = self.policy.clone();
+        let again = policy
+            .clone_request(&request)
+            .map(|request| (request, self.inner.clone()));
+        ResponseFuture::new(policy, self.inner.call(request), again)
+    }
+}

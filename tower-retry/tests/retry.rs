@@ -1,0 +1,270 @@
+//! Who is asked, what is sent, and how much is allowed.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
+use tower_retry::budget::{Budget, TpsBudget};
+use tower_retry::{Policy, RetryLayer};
+use tower_test::mock::{self, Mock};
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Inner = Mock<u32, u32>;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Retries errors, adding one to the request, as often as it is told.
+#[derive(Clone)]
+struct Errors {
+    left: u32,
+    clones: bool,
+}
+
+impl Policy<u32, u32, Error> for Errors {
+    type Future = Ready<()>;
+
+    fn retry(&mut self, request: &mut u32, result: &mut Result<u32, Error>) -> Option<Ready<()>> {
+        match result {
+            Ok(response) => {
+                *response *= 2;
+                None
+            }
+            Err(_) => {
+                *request += 1;
+                self.left = self.left.checked_sub(1)?;
+                Some(ready(()))
+            }
+        }
+    }
+
+    fn clone_request(&mut self, request: &u32) -> Option<u32> {
+        self.clones.then_some(*request)
+    }
+}
+
+fn errors(left: u32) -> RetryLayer<Errors> {
+    RetryLayer::new(Errors { left, clones: true })
+}
+
+#[test]
+fn sends_again_what_the_policy_makes_of_it() {
+    let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(errors(2));
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    for expected in [1, 2] {
+        assert_pending!(response.poll());
+        let (request, send) = assert_ready!(handle.poll_request()).unwrap();
+        assert_eq!(request, expected);
+        send.send_error("again");
+    }
+    assert_pending!(response.poll());
+    let (request, send) = assert_ready!(handle.poll_request()).unwrap();
+    assert_eq!(request, 3);
+    send.send_response(21);
+    assert_eq!(
+        assert_ready_ok!(response.poll()),
+        42,
+        "the policy may change the response"
+    );
+}
+
+#[test]
+fn ends_when_the_policy_says_so() {
+    let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(errors(1));
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    for last in [false, true] {
+        assert_pending!(response.poll());
+        assert_ready!(handle.poll_request())
+            .unwrap()
+            .1
+            .send_error(if last { "second" } else { "first" });
+    }
+    assert_eq!(assert_ready_err!(response.poll()).to_string(), "second");
+    assert_pending!(handle.poll_request());
+}
+
+#[test]
+fn what_cannot_be_cloned_is_sent_once() {
+    let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(RetryLayer::new(Errors {
+        left: 9,
+        clones: false,
+    }));
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    assert_ready!(handle.poll_request())
+        .unwrap()
+        .1
+        .send_error("only");
+    assert_eq!(assert_ready_err!(response.poll()).to_string(), "only");
+}
+
+#[test]
+fn waits_for_readiness_between_attempts() {
+    let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(errors(1));
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    assert_ready!(handle.poll_request())
+        .unwrap()
+        .1
+        .send_error("again");
+    assert_pending!(response.poll());
+    assert_pending!(handle.poll_request());
+    handle.allow(1);
+    assert!(response.is_woken());
+    assert_pending!(response.poll());
+    assert!(handle.poll_request().is_ready());
+}
+
+/// C22: in tower 0.5 such an error ends the request, and the policy does not learn of it.
+#[test]
+fn the_policy_is_asked_about_errors_of_readiness() {
+    let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(errors(2));
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    assert_ready!(handle.poll_request())
+        .unwrap()
+        .1
+        .send_error("again");
+    handle.send_error("not ready");
+    assert_pending!(response.poll());
+    assert_ready!(handle.poll_request())
+        .unwrap()
+        .1
+        .send_response(1);
+    assert_eq!(assert_ready_ok!(response.poll()), 2);
+}
+
+/// Remembers what it has cloned.
+#[derive(Clone, Default)]
+struct Counting {
+    cloned: u32,
+    seen: Arc<std::sync::Mutex<Vec<u32>>>,
+}
+
+impl Policy<u32, u32, Error> for Counting {
+    type Future = Ready<()>;
+
+    fn retry(&mut self, _request: &mut u32, _result: &mut Result<u32, Error>) -> Option<Ready<()>> {
+        self.seen.lock().unwrap().push(self.cloned);
+        None
+    }
+
+    fn clone_request(&mut self, request: &u32) -> Option<u32> {
+        self.cloned += 1;
+        Some(*request)
+    }
+}
+
+/// C22: in tower 0.5 `clone_request` changes the policy of all requests to come.
+#[test]
+fn each_request_has_a_policy_of_its_own() {
+    let policy = Counting::default();
+    let (mut service, mut handle) =
+        mock::spawn_layer::<u32, u32, _>(RetryLayer::new(policy.clone()));
+    for _ in 0..3 {
+        assert_ready_ok!(service.poll_ready());
+        let mut response = task::spawn(service.call(1));
+        assert_ready!(handle.poll_request())
+            .unwrap()
+            .1
+            .send_response(1);
+        assert_ready_ok!(response.poll());
+    }
+    assert_eq!(*policy.seen.lock().unwrap(), [1, 1, 1]);
+}
+
+#[test]
+fn dropping_the_future_ends_the_attempt() {
+    let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(errors(9));
+    assert_ready_ok!(service.poll_ready());
+    let response = service.call(1);
+    let (_, send) = assert_ready!(handle.poll_request()).unwrap();
+    drop(response);
+    assert!(send.is_cancelled());
+    let _: Option<Inner> = Some(service.into_inner().into_inner());
+}
+
+fn withdrawals(budget: &TpsBudget) -> usize {
+    std::iter::repeat_with(|| budget.withdraw())
+        .take_while(|&allowed| allowed)
+        .count()
+}
+
+/// C18, tower#857: in tower 0.5 shares such as 0.3 and 0.75 become 33 % and 100 %.
+#[tokio::test(start_paused = true)]
+async fn the_share_is_the_one_asked_for() {
+    for (share, expected) in [
+        (0.0, 0),
+        (0.1, 100),
+        (0.3, 300),
+        (0.4, 400),
+        (0.75, 750),
+        (0.9, 900),
+        (1.0, 1000),
+        (2.5, 2500),
+    ] {
+        let budget = TpsBudget::new(10 * SECOND, 0, share);
+        for _ in 0..1000 {
+            budget.deposit();
+        }
+        assert_eq!(withdrawals(&budget), expected, "{share}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reserve_is_there_without_requests_and_comes_back() {
+    let budget = TpsBudget::new(10 * SECOND, 3, 0.0);
+    assert_eq!(withdrawals(&budget), 30);
+    tokio::time::advance(11 * SECOND).await;
+    assert_eq!(withdrawals(&budget), 30);
+}
+
+/// C16: in tower 0.5 a deposit is gone after half of its time, if there is traffic.
+#[tokio::test(start_paused = true)]
+async fn a_deposit_lasts_for_its_time() {
+    let budget = TpsBudget::new(10 * SECOND, 0, 1.0);
+    budget.deposit();
+    for _ in 0..80 {
+        tokio::time::advance(SECOND / 10).await;
+        let _ = format!("{budget:?}");
+    }
+    assert_eq!(withdrawals(&budget), 1);
+    budget.deposit();
+    tokio::time::advance(11 * SECOND).await;
+    assert_eq!(withdrawals(&budget), 0);
+}
+
+/// C17: in tower 0.5 the time of this grows with how long nothing happened.
+#[tokio::test(start_paused = true)]
+async fn ten_idle_years_are_no_work() {
+    let budget = TpsBudget::new(SECOND, 1, 1.0);
+    budget.deposit();
+    tokio::time::advance(SECOND * 60 * 60 * 24 * 365 * 10).await;
+    assert_eq!(withdrawals(&budget), 1);
+}
+
+proptest! {
+    #[test]
+    fn no_more_retries_than_the_share(steps in prop::collection::vec((any::<bool>(), 0_u64..3000), 1..300), share in 0.0_f32..2.0) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let budget = TpsBudget::new(10 * SECOND, 0, share);
+            let (mut deposits, mut retries) = (0_u32, 0_u32);
+            for (deposit, wait) in steps {
+                tokio::time::advance(Duration::from_millis(wait)).await;
+                if deposit {
+                    budget.deposit();
+                    deposits += 1;
+                } else {
+                    retries += u32::from(budget.withdraw());
+                }
+                prop_assert!(f64::from(retries) <= f64::from(deposits) * f64::from(share) + 1e-3);
+            }
+            Ok(())
+        })?;
+    }
+}
