@@ -1,0 +1,56 @@
+//! Load balancing over a changing set of services.
+//!
+//! [`p2c::Balance`] takes its endpoints from a [`Discover`](tower_discover::Discover), drives all of them to readiness,
+//! and gives each request to the less loaded of two ready ones, drawn at random. Below it is a
+//! [`ready_cache::ReadyCache`], which may be used on its own to balance otherwise.
+//!
+//! # Example
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use std::convert::Infallible;
+//! use tower_balance::p2c::Balance;
+//! use tower_discover::ServiceList;
+//! use tower_load::{CompleteOnResponse, PendingRequests};
+//! use tower_util::{ServiceExt, service_fn};
+//!
+//! let endpoints = ["a", "b", "c"].map(|name| {
+//!     let endpoint = service_fn(move |request: u32| async move { Ok::<_, Infallible>(format!("{request} by {name}")) });
+//!     // The load of each is the number of requests that it has not answered yet.
+//!     PendingRequests::new(endpoint, CompleteOnResponse::default())
+//! });
+//! let balance = Balance::new(ServiceList::new::<u32>(endpoints));
+//! assert!(balance.oneshot(7).await.unwrap().starts_with("7 by "));
+//! # }
+//! ```
+
+pub mod p2c;
+pub mod ready_cache;
+
+/// Errors.
+pub mod error {
+    use std::error::Error;
+    use std::fmt;
+
+    use crate::BoxError;
+
+    /// The discovery of endpoints failed.
+    #[derive(Debug)]
+    pub struct Discover(pub(crate) BoxError);
+
+    impl fmt::Display for Discover {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("load balancer discovery failed")
+        }
+    }
+
+    impl Error for Discover {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&*self.0)
+        }
+    }
+}
+
+/// An error of any type.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

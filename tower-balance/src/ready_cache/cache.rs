@@ -1,0 +1,409 @@
+//! The cache.
+
+use std::fmt;
+use std::hash::Hash;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+pub use indexmap::Equivalent;
+use indexmap::IndexMap;
+use tower_service::Service;
+
+use super::error::Failed;
+use super::wakes::{Signal, Wakes};
+
+/// A set of services which knows which of them are ready; see the [module](super).
+pub struct ReadyCache<K, S, Req>
+where
+    K: Eq + Hash,
+{
+    keys: IndexMap<K, Versions>,
+    /// All services. Each keeps its slot for as long as it is here.
+    slots: Vec<Option<Entry<K, S>>>,
+    vacant: Vec<usize>,
+    /// The slots of those that are ready.
+    ready: Vec<usize>,
+    wakes: Arc<Wakes>,
+    /// Those that were woken and have not been polled yet, the next one last.
+    woken: Vec<Arc<Signal>>,
+    _marker: PhantomData<fn(Req)>,
+}
+
+/// The slots of the services with one key.
+struct Versions {
+    current: usize,
+    /// Takes the place of `current` when it is ready.
+    next: Option<usize>,
+}
+
+struct Entry<K, S> {
+    key: K,
+    service: S,
+    signal: Arc<Signal>,
+    /// `signal`, for the service.
+    waker: Waker,
+    /// Where in `ready` it is, if it is.
+    index: Option<usize>,
+    /// Whether it has ever been ready.
+    proven: bool,
+}
+
+impl<K, S, Req> ReadyCache<K, S, Req>
+where
+    K: Eq + Hash,
+{
+    /// How many services there are.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.vacant.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many of them are ready.
+    pub fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// How many of them are not ready.
+    pub fn pending_len(&self) -> usize {
+        self.len() - self.ready_len()
+    }
+
+    /// Whether a service with this key is not ready.
+    pub fn pending_contains<Q: Hash + Equivalent<K>>(&self, key: &Q) -> bool {
+        let pending = |slot| self.entry(slot).index.is_none();
+        self.keys
+            .get(key)
+            .is_some_and(|versions| pending(versions.current) || versions.next.is_some_and(pending))
+    }
+
+    /// The ready service with this key, and its index.
+    pub fn get_ready<Q: Hash + Equivalent<K>>(&self, key: &Q) -> Option<(usize, &K, &S)> {
+        let entry = self.entry(self.keys.get(key)?.current);
+        Some((entry.index?, &entry.key, &entry.service))
+    }
+
+    /// The ready service with this key, and its index.
+    pub fn get_ready_mut<Q: Hash + Equivalent<K>>(
+        &mut self,
+        key: &Q,
+    ) -> Option<(usize, &K, &mut S)> {
+        let slot = self.keys.get(key)?.current;
+        let entry = self.entry_mut(slot);
+        Some((entry.index?, &entry.key, &mut entry.service))
+    }
+
+    /// The ready service with this index.
+    pub fn get_ready_index(&self, idx: usize) -> Option<(&K, &S)> {
+        let entry = self.entry(*self.ready.get(idx)?);
+        Some((&entry.key, &entry.service))
+    }
+
+    /// The ready service with this index.
+    pub fn get_ready_index_mut(&mut self, idx: usize) -> Option<(&K, &mut S)> {
+        let entry = self.entry_mut(*self.ready.get(idx)?);
+        Some((&entry.key, &mut entry.service))
+    }
+
+    /// All that are ready, in the order of their indices.
+    pub fn iter_ready(&self) -> impl Iterator<Item = (&K, &S)> {
+        self.ready.iter().map(|&slot| {
+            let entry = self.entry(slot);
+            (&entry.key, &entry.service)
+        })
+    }
+
+    /// All that are ready, in no particular order.
+    pub fn iter_ready_mut(&mut self) -> impl Iterator<Item = (&K, &mut S)> {
+        let ready = self
+            .slots
+            .iter_mut()
+            .flatten()
+            .filter(|entry| entry.index.is_some());
+        ready.map(|entry| (&entry.key, &mut entry.service))
+    }
+
+    /// Drops what there is under this key. `false` if that is nothing.
+    pub fn evict<Q: Hash + Equivalent<K>>(&mut self, key: &Q) -> bool {
+        let Some(versions) = self.keys.swap_remove(key) else {
+            return false;
+        };
+        for slot in [Some(versions.current), versions.next]
+            .into_iter()
+            .flatten()
+        {
+            drop(self.vacate(slot));
+        }
+        true
+    }
+
+    fn entry(&self, slot: usize) -> &Entry<K, S> {
+        self.slots[slot]
+            .as_ref()
+            .expect("a slot that is referred to is occupied")
+    }
+
+    fn entry_mut(&mut self, slot: usize) -> &mut Entry<K, S> {
+        self.slots[slot]
+            .as_mut()
+            .expect("a slot that is referred to is occupied")
+    }
+
+    fn vacate(&mut self, slot: usize) -> Entry<K, S> {
+        self.set_pending(slot);
+        self.vacant.push(slot);
+        self.slots[slot]
+            .take()
+            .expect("a slot that is referred to is occupied")
+    }
+
+    fn set_pending(&mut self, slot: usize) {
+        if let Some(index) = self.entry_mut(slot).index.take() {
+            self.ready.swap_remove(index);
+            if let Some(&moved) = self.ready.get(index) {
+                self.entry_mut(moved).index = Some(index);
+            }
+        }
+    }
+
+    fn set_ready(&mut self, slot: usize) {
+        let index = self.ready.len();
+        let entry = self.entry_mut(slot);
+        if entry.index.is_none() {
+            entry.index = Some(index);
+            self.ready.push(slot);
+        }
+        let entry = self.entry_mut(slot);
+        if !std::mem::replace(&mut entry.proven, true) {
+            self.replace_older(slot);
+        }
+    }
+
+    /// A service is ready for the first time: if it waits to replace another, now is the time.
+    fn replace_older(&mut self, slot: usize) {
+        let key = &self.slots[slot].as_ref().expect("it is ready").key;
+        let versions = self
+            .keys
+            .get_mut(key)
+            .expect("each service has its key here");
+        if versions.next == Some(slot) {
+            versions.next = None;
+            let older = std::mem::replace(&mut versions.current, slot);
+            drop(self.vacate(older));
+        }
+    }
+
+    /// Takes out a service that has failed. What waits to replace it, or what it was to replace, stays.
+    fn take_failed(&mut self, slot: usize) -> K {
+        let key = self.vacate(slot).key;
+        let versions = self
+            .keys
+            .get_mut(&key)
+            .expect("each service has its key here");
+        match versions.next.take() {
+            Some(next) if next != slot => versions.current = next,
+            Some(_) => {}
+            None => {
+                self.keys.swap_remove(&key);
+            }
+        }
+        key
+    }
+}
+
+impl<K, S, Req> ReadyCache<K, S, Req>
+where
+    K: Clone + Eq + Hash,
+    S: Service<Req>,
+    S::Error: Into<crate::BoxError>,
+{
+    /// Adds a service, pending. If there is one with this key that has been ready before, it goes on until the new one
+    /// is ready; otherwise it is dropped.
+    ///
+    /// The task that polls is not woken: poll after pushing.
+    pub fn push(&mut self, key: K, svc: S) {
+        let slot = self.vacant.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        let signal = Signal::new(slot, &self.wakes);
+        let _task = signal.enqueue();
+        let waker = Arc::clone(&signal).into();
+        self.slots[slot] = Some(Entry {
+            key: key.clone(),
+            service: svc,
+            signal,
+            waker,
+            index: None,
+            proven: false,
+        });
+
+        let Some(versions) = self.keys.get_mut(&key) else {
+            self.keys.insert(
+                key,
+                Versions {
+                    current: slot,
+                    next: None,
+                },
+            );
+            return;
+        };
+        let outdated = if self.slots[versions.current]
+            .as_ref()
+            .is_some_and(|current| current.proven)
+        {
+            versions.next.replace(slot)
+        } else {
+            Some(std::mem::replace(&mut versions.current, slot))
+        };
+        if let Some(outdated) = outdated {
+            drop(self.vacate(outdated));
+        }
+    }
+
+    /// Polls each service that has been woken since it was last polled, or was pushed or called.
+    ///
+    /// `Ready(Ok(()))` when all are ready. With an error, one was dropped; poll again for the others.
+    pub fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed<K>>> {
+        self.wakes.set_task(cx.waker());
+        // First what an error left over last time, then what has come since; not what comes meanwhile, which wakes the
+        // task again.
+        self.poll_woken()?;
+        self.wakes.swap(&mut self.woken);
+        self.woken.reverse();
+        self.poll_woken()?;
+        if self.pending_len() == 0 {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Whether the service with this key is ready. If it is not, it is pending now.
+    pub fn check_ready<Q: Hash + Equivalent<K>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        key: &Q,
+    ) -> Result<bool, Failed<K>> {
+        match self.get_ready(key) {
+            Some((index, _, _)) => self.check_ready_index(cx, index),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether the service with this index is ready. If it is not, it is pending now.
+    pub fn check_ready_index(
+        &mut self,
+        cx: &mut Context<'_>,
+        index: usize,
+    ) -> Result<bool, Failed<K>> {
+        let Some(&slot) = self.ready.get(index) else {
+            return Ok(false);
+        };
+        self.wakes.set_task(cx.waker());
+        self.poll_slot(slot)
+    }
+
+    /// Calls the service with this key, which is pending then.
+    ///
+    /// # Panics
+    ///
+    /// If it is not ready.
+    pub fn call_ready<Q: Hash + Equivalent<K>>(&mut self, key: &Q, req: Req) -> S::Future {
+        let (index, _, _) = self
+            .get_ready(key)
+            .expect("service not ready; check_ready must be called first");
+        self.call_ready_index(index, req)
+    }
+
+    /// Calls the service with this index, which is pending then.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn call_ready_index(&mut self, index: usize, req: Req) -> S::Future {
+        let slot = *self
+            .ready
+            .get(index)
+            .expect("service not ready; check_ready_index must be called first");
+        let response = self.entry_mut(slot).service.call(req);
+        self.set_pending(slot);
+        let _task = self.entry(slot).signal.enqueue();
+        response
+    }
+
+    fn poll_woken(&mut self) -> Result<(), Failed<K>> {
+        while let Some(signal) = self.woken.pop() {
+            signal.take_up();
+            // The slot may belong to another by now, which has a signal of its own.
+            let current = self.slots[signal.slot].as_ref();
+            if current.is_some_and(|entry| Arc::ptr_eq(&entry.signal, &signal)) {
+                self.poll_slot(signal.slot)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_slot(&mut self, slot: usize) -> Result<bool, Failed<K>> {
+        let Entry { service, waker, .. } = self.slots[slot]
+            .as_mut()
+            .expect("a slot that is polled is occupied");
+        match service.poll_ready(&mut Context::from_waker(waker)) {
+            Poll::Ready(Ok(())) => {
+                self.set_ready(slot);
+                Ok(true)
+            }
+            Poll::Pending => {
+                self.set_pending(slot);
+                Ok(false)
+            }
+            Poll::Ready(Err(error)) => Err(Failed(self.take_failed(slot), error.into())),
+        }
+    }
+}
+
+impl<K, S, Req> Unpin for ReadyCache<K, S, Req> where K: Eq + Hash {}
+
+impl<K, S, Req> Default for ReadyCache<K, S, Req>
+where
+    K: Eq + Hash,
+{
+    fn default() -> Self {
+        Self {
+            keys: IndexMap::new(),
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            ready: Vec::new(),
+            wakes: Arc::default(),
+            woken: Vec::new(),
+            _marker: PhantomData,
+        }
+    }
+}
+
+impl<K, S, Req> fmt::Debug for ReadyCache<K, S, Req>
+where
+    K: fmt::Debug + Eq + Hash,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ready, pending): (Vec<_>, Vec<_>) = self
+            .slots
+            .iter()
+            .flatten()
+            .partition(|entry| entry.index.is_some());
+        let keys = |entries: Vec<&Entry<K, S>>| {
+            format!(
+                "{:?}",
+                entries.iter().map(|entry| &entry.key).collect::<Vec<_>>()
+            )
+        };
+        f.debug_struct("ReadyCache")
+            .field("ready", &keys(ready))
+            .field("pending", &keys(pending))
+            .finish_non_exhaustive()
+    }
+}
