@@ -1,0 +1,372 @@
+//! [`ServiceBuilder`], which stacks layers.
+
+use std::fmt;
+
+use tower_layer::{Identity, Layer, Stack};
+use tower_service::Service;
+
+/// Stacks layers around a service, outermost first.
+///
+/// A request meets the layers in the order in which they are named here; its response meets them in reverse.
+///
+/// # Example
+///
+/// ```
+/// # #[cfg(all(feature = "buffer", feature = "limit", feature = "timeout", feature = "util"))]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower::BoxError> {
+/// use std::time::Duration;
+/// use tower::{Service, ServiceBuilder, ServiceExt};
+///
+/// // The queue takes up to 64 requests while 8 are under way; each of these has a second.
+/// let mut service = ServiceBuilder::new()
+///     .buffer(64)
+///     .concurrency_limit(8)
+///     .timeout(Duration::from_secs(1))
+///     .service_fn(|n: u64| async move { Ok::<_, std::io::Error>(n * 2) });
+///
+/// assert_eq!(service.ready().await?.call(21).await?, 42);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(all(feature = "buffer", feature = "limit", feature = "timeout", feature = "util")))]
+/// # fn main() {}
+/// ```
+///
+/// # Reading a compile error
+///
+/// A long type error means that one layer's output does not suit the layer above. [`check_service`], [`check_clone`]
+/// and [`check_service_clone`], put between two layers, say which.
+///
+/// [`check_service`]: ServiceBuilder::check_service
+/// [`check_clone`]: ServiceBuilder::check_clone
+/// [`check_service_clone`]: ServiceBuilder::check_service_clone
+#[derive(Clone)]
+pub struct ServiceBuilder<L> {
+    layer: L,
+}
+
+impl Default for ServiceBuilder<Identity> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ServiceBuilder<Identity> {
+    /// An empty stack: it leaves a service as it is.
+    pub const fn new() -> Self {
+        Self {
+            layer: Identity::new(),
+        }
+    }
+}
+
+impl<L> ServiceBuilder<L> {
+    /// Adds a layer below those that are there.
+    pub fn layer<T>(self, layer: T) -> ServiceBuilder<Stack<T, L>> {
+        ServiceBuilder {
+            layer: Stack::new(layer, self.layer),
+        }
+    }
+
+    /// Adds a layer if there is one; see [`option_layer`](crate::util::option_layer).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower::{ServiceBuilder, service_fn};
+    /// # #[cfg(feature = "timeout")] {
+    /// use tower::timeout::TimeoutLayer;
+    ///
+    /// let configured: Option<Duration> = None;
+    /// let service = ServiceBuilder::new()
+    ///     .option_layer(configured.map(TimeoutLayer::new))
+    ///     .service(service_fn(|n: u32| async move { Ok::<_, std::io::Error>(n) }));
+    /// # let _ = service;
+    /// # }
+    /// ```
+    #[cfg(feature = "util")]
+    pub fn option_layer<T>(
+        self,
+        layer: Option<T>,
+    ) -> ServiceBuilder<Stack<crate::util::Either<T, Identity>, L>> {
+        self.layer(crate::util::option_layer(layer))
+    }
+
+    /// Adds a layer made from a function; see [`layer_fn`](crate::layer::layer_fn).
+    pub fn layer_fn<F>(self, f: F) -> ServiceBuilder<Stack<crate::layer::LayerFn<F>, L>> {
+        self.layer(crate::layer::layer_fn(f))
+    }
+
+    /// Shares the service below among clones of the stack, with a queue of `bound` requests; see
+    /// [`buffer`](crate::buffer).
+    #[cfg(feature = "buffer")]
+    pub fn buffer<Request>(
+        self,
+        bound: usize,
+    ) -> ServiceBuilder<Stack<crate::buffer::BufferLayer<Request>, L>> {
+        self.layer(crate::buffer::BufferLayer::new(bound))
+    }
+
+    /// Lets at most `max` requests at a time through; see [`limit::concurrency`](crate::limit::concurrency).
+    #[cfg(feature = "limit")]
+    pub fn concurrency_limit(
+        self,
+        max: usize,
+    ) -> ServiceBuilder<Stack<crate::limit::ConcurrencyLimitLayer, L>> {
+        self.layer(crate::limit::ConcurrencyLimitLayer::new(max))
+    }
+
+    /// Fails a request at once when the service below is not ready; see [`load_shed`](crate::load_shed).
+    #[cfg(feature = "load-shed")]
+    pub fn load_shed(self) -> ServiceBuilder<Stack<crate::load_shed::LoadShedLayer, L>> {
+        self.layer(crate::load_shed::LoadShedLayer::new())
+    }
+
+    /// Lets `num` requests through in each period of `per`; see [`limit::rate`](crate::limit::rate).
+    ///
+    /// # Panics
+    ///
+    /// Where [`Rate::new`](crate::limit::rate::Rate::new) does: `num` and `per` must be greater than zero.
+    #[cfg(feature = "limit")]
+    pub fn rate_limit(
+        self,
+        num: u64,
+        per: std::time::Duration,
+    ) -> ServiceBuilder<Stack<crate::limit::RateLimitLayer, L>> {
+        self.layer(crate::limit::RateLimitLayer::new(num, per))
+    }
+
+    /// Tries failed requests again as `policy` says; see [`retry`](crate::retry).
+    #[cfg(feature = "retry")]
+    pub fn retry<P>(self, policy: P) -> ServiceBuilder<Stack<crate::retry::RetryLayer<P>, L>> {
+        self.layer(crate::retry::RetryLayer::new(policy))
+    }
+
+    /// Fails a request that takes longer than `timeout`; see [`timeout`](crate::timeout).
+    #[cfg(feature = "timeout")]
+    pub fn timeout(
+        self,
+        timeout: std::time::Duration,
+    ) -> ServiceBuilder<Stack<crate::timeout::TimeoutLayer, L>> {
+        self.layer(crate::timeout::TimeoutLayer::new(timeout))
+    }
+
+    /// Refuses, or changes, requests by a predicate; see [`filter`](crate::filter).
+    #[cfg(feature = "filter")]
+    pub fn filter<P>(
+        self,
+        predicate: P,
+    ) -> ServiceBuilder<Stack<crate::filter::FilterLayer<P>, L>> {
+        self.layer(crate::filter::FilterLayer::new(predicate))
+    }
+
+    /// Refuses, or changes, requests by an asynchronous predicate; see [`filter`](crate::filter).
+    #[cfg(feature = "filter")]
+    pub fn filter_async<P>(
+        self,
+        predicate: P,
+    ) -> ServiceBuilder<Stack<crate::filter::AsyncFilterLayer<P>, L>> {
+        self.layer(crate::filter::AsyncFilterLayer::new(predicate))
+    }
+
+    /// Turns each request into another; see [`map_request`](crate::util::ServiceExt::map_request).
+    #[cfg(feature = "util")]
+    pub fn map_request<F, R1, R2>(
+        self,
+        f: F,
+    ) -> ServiceBuilder<Stack<crate::util::MapRequestLayer<F>, L>>
+    where
+        F: FnMut(R1) -> R2 + Clone,
+    {
+        self.layer(crate::util::MapRequestLayer::new(f))
+    }
+
+    /// Turns each response into another; see [`map_response`](crate::util::ServiceExt::map_response).
+    #[cfg(feature = "util")]
+    pub fn map_response<F>(
+        self,
+        f: F,
+    ) -> ServiceBuilder<Stack<crate::util::MapResponseLayer<F>, L>> {
+        self.layer(crate::util::MapResponseLayer::new(f))
+    }
+
+    /// Turns each error into another; see [`map_err`](crate::util::ServiceExt::map_err).
+    #[cfg(feature = "util")]
+    pub fn map_err<F>(self, f: F) -> ServiceBuilder<Stack<crate::util::MapErrLayer<F>, L>> {
+        self.layer(crate::util::MapErrLayer::new(f))
+    }
+
+    /// Turns each response future into another; see [`map_future`](crate::util::ServiceExt::map_future).
+    #[cfg(feature = "util")]
+    pub fn map_future<F>(self, f: F) -> ServiceBuilder<Stack<crate::util::MapFutureLayer<F>, L>> {
+        self.layer(crate::util::MapFutureLayer::new(f))
+    }
+
+    /// Runs an asynchronous function on each result; see [`then`](crate::util::ServiceExt::then).
+    #[cfg(feature = "util")]
+    pub fn then<F>(self, f: F) -> ServiceBuilder<Stack<crate::util::ThenLayer<F>, L>> {
+        self.layer(crate::util::ThenLayer::new(f))
+    }
+
+    /// Runs an asynchronous function on each response; see [`and_then`](crate::util::ServiceExt::and_then).
+    #[cfg(feature = "util")]
+    pub fn and_then<F>(self, f: F) -> ServiceBuilder<Stack<crate::util::AndThenLayer<F>, L>> {
+        self.layer(crate::util::AndThenLayer::new(f))
+    }
+
+    /// Turns each result into another; see [`map_result`](crate::util::ServiceExt::map_result).
+    #[cfg(feature = "util")]
+    pub fn map_result<F>(self, f: F) -> ServiceBuilder<Stack<crate::util::MapResultLayer<F>, L>> {
+        self.layer(crate::util::MapResultLayer::new(f))
+    }
+
+    /// The stack itself, a [`Layer`].
+    pub fn into_inner(self) -> L {
+        self.layer
+    }
+
+    /// Wraps `service` in the layers.
+    pub fn service<S>(&self, service: S) -> L::Service
+    where
+        L: Layer<S>,
+    {
+        self.layer.layer(service)
+    }
+
+    /// Wraps an asynchronous function in the layers.
+    ///
+    /// ```
+    /// # use tower::{ServiceBuilder, ServiceExt};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let service = ServiceBuilder::new()
+    ///     .map_request(|text: &str| text.len())
+    ///     .service_fn(|length: usize| async move { Ok::<_, std::io::Error>(length) });
+    /// assert_eq!(service.oneshot("four").await.unwrap(), 4);
+    /// # }
+    /// ```
+    #[cfg(feature = "util")]
+    pub fn service_fn<F>(self, f: F) -> L::Service
+    where
+        L: Layer<crate::util::ServiceFn<F>>,
+    {
+        self.service(crate::util::service_fn(f))
+    }
+
+    /// Compiles only if the builder is `Clone`.
+    #[inline]
+    pub fn check_clone(self) -> Self
+    where
+        Self: Clone,
+    {
+        self
+    }
+
+    /// Compiles only if the builder makes a `Clone` service from an `S`.
+    #[inline]
+    pub fn check_service_clone<S>(self) -> Self
+    where
+        L: Layer<S>,
+        L::Service: Clone,
+    {
+        self
+    }
+
+    /// Compiles only if the builder makes, from an `S`, a service of request `T`, response `U` and error `E`.
+    ///
+    /// ```
+    /// # use tower::{BoxError, ServiceBuilder, service_fn};
+    /// # #[cfg(feature = "timeout")] {
+    /// # let echo = service_fn(|n: u32| async move { Ok::<_, std::io::Error>(n) });
+    /// # fn of<S>(builder: ServiceBuilder<impl tower::Layer<S, Service: tower::Service<u32, Response = u32, Error = BoxError>>>, inner: S) {
+    /// let service = builder.check_service::<S, u32, u32, BoxError>().service(inner);
+    /// # let _ = service; }
+    /// # of(ServiceBuilder::new().timeout(std::time::Duration::from_secs(1)), echo);
+    /// # }
+    /// ```
+    #[inline]
+    pub fn check_service<S, T, U, E>(self) -> Self
+    where
+        L: Layer<S>,
+        L::Service: Service<T, Response = U, Error = E>,
+    {
+        self
+    }
+
+    /// Hides the type of the stack from here on; see [`BoxService`](crate::util::BoxService).
+    #[cfg(feature = "util")]
+    pub fn boxed<S, R>(
+        self,
+    ) -> ServiceBuilder<
+        Stack<BoxWith<L::Service, crate::util::BoxService<R, Out<L, S, R>, Err<L, S, R>>>, L>,
+    >
+    where
+        L: Layer<S>,
+        L::Service: Service<R> + Send + 'static,
+        <L::Service as Service<R>>::Future: Send + 'static,
+    {
+        self.layer(crate::util::BoxService::layer())
+    }
+
+    /// Hides the type of the stack from here on, and keeps it `Clone`; see
+    /// [`BoxCloneService`](crate::util::BoxCloneService).
+    #[cfg(feature = "util")]
+    pub fn boxed_clone<S, R>(
+        self,
+    ) -> ServiceBuilder<
+        Stack<BoxWith<L::Service, crate::util::BoxCloneService<R, Out<L, S, R>, Err<L, S, R>>>, L>,
+    >
+    where
+        L: Layer<S>,
+        L::Service: Service<R> + Clone + Send + 'static,
+        <L::Service as Service<R>>::Future: Send + 'static,
+    {
+        self.layer(crate::util::BoxCloneService::layer())
+    }
+
+    /// Hides the type of the stack so far, and keeps it `Clone`, `Send` and `Sync`; see
+    /// [`BoxCloneSyncServiceLayer`](crate::util::BoxCloneSyncServiceLayer).
+    #[cfg(feature = "util")]
+    pub fn boxed_clone_sync<S, R>(
+        self,
+    ) -> ServiceBuilder<
+        Stack<crate::util::BoxCloneSyncServiceLayer<S, R, Out<L, S, R>, Err<L, S, R>>, Identity>,
+    >
+    where
+        L: Layer<S> + Send + Sync + 'static,
+        L::Service: Service<R> + Clone + Send + Sync + 'static,
+        <L::Service as Service<R>>::Future: Send + Sync + 'static,
+    {
+        ServiceBuilder::new().layer(crate::util::BoxCloneSyncServiceLayer::new(
+            self.into_inner(),
+        ))
+    }
+}
+
+/// A layer that boxes services of type `S` as `B`.
+#[cfg(feature = "util")]
+type BoxWith<S, B> = tower_layer::LayerFn<fn(S) -> B>;
+
+/// The response of the service that `L` makes from an `S`.
+#[cfg(feature = "util")]
+type Out<L, S, R> = <<L as Layer<S>>::Service as Service<R>>::Response;
+
+/// The error of the service that `L` makes from an `S`.
+#[cfg(feature = "util")]
+type Err<L, S, R> = <<L as Layer<S>>::Service as Service<R>>::Error;
+
+impl<L: fmt::Debug> fmt::Debug for ServiceBuilder<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServiceBuilder").field(&self.layer).finish()
+    }
+}
+
+impl<S, L> Layer<S> for ServiceBuilder<L>
+where
+    L: Layer<S>,
+{
+    type Service = L::Service;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        self.layer.layer(inner)
+    }
+}
