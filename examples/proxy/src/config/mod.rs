@@ -1,0 +1,372 @@
+//! The configuration: what the file says, checked so far that whatever is built from it works.
+//!
+//! ```
+//! use tower_proxy::config::Config;
+//!
+//! let text = r#"
+//! [[listeners]]
+//! listen = "127.0.0.1:8080"
+//!
+//! [[routes]]
+//! path = "/"
+//! cluster = "web"
+//! timeout = "5 parsecs"
+//!
+//! [clusters.web]
+//! endpoints = ["127.0.0.1:3000"]
+//! "#;
+//! let error = Config::parse("proxy.toml", text).unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     r#"proxy.toml:8:11: routes[0].timeout: found "5 parsecs"; expected a duration such as "250ms", "5s" or "1m", or "off""#
+//! );
+//! ```
+
+mod error;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use self::error::ConfigError;
+pub use self::value::Endpoint;
+
+/// All of the proxy.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How long running requests may take after Ctrl-C or SIGTERM. By default 30 seconds.
+    #[serde(
+        default = "default::drain",
+        deserialize_with = "value::duration_or_zero"
+    )]
+    pub drain: Duration,
+    /// The admin page, if there is to be one.
+    pub admin: Option<Admin>,
+    /// Where clients connect. At least one.
+    pub listeners: Vec<Listener>,
+    /// Which requests go where. At least one.
+    pub routes: Vec<Route>,
+    /// Whom requests go to, by name.
+    pub clusters: BTreeMap<String, Cluster>,
+}
+
+/// The admin page.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Its address.
+    #[serde(deserialize_with = "value::address")]
+    pub listen: SocketAddr,
+}
+
+/// A socket that clients connect to, speaking HTTP/1.1 or HTTP/2 with prior knowledge.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// Its address.
+    #[serde(deserialize_with = "value::address")]
+    pub listen: SocketAddr,
+}
+
+/// Requests for a host and below a path, and how they are treated.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// `example.com`, `*.example.com`, or any host if there is none.
+    #[serde(default, deserialize_with = "value::host")]
+    pub host: Option<String>,
+    /// What the path begins with, by whole segments. By default `/`.
+    #[serde(default = "default::path", deserialize_with = "value::path")]
+    pub path: String,
+    /// The cluster that answers.
+    pub cluster: String,
+    /// How long all attempts together may take until the response begins. By default 15 seconds.
+    #[serde(
+        default = "default::timeout",
+        deserialize_with = "value::duration_or_off"
+    )]
+    pub timeout: Option<Duration>,
+    /// What is sent again.
+    #[serde(default)]
+    pub retry: Retry,
+    /// What is refused.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// How often a request is sent.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// At most so often, from 1 to 10. By default 3.
+    #[serde(deserialize_with = "value::attempts")]
+    pub attempts: u32,
+    /// Retries as a share of the requests, from 0 to 10. By default 0.2.
+    #[serde(deserialize_with = "value::share")]
+    pub budget: f32,
+    /// The wait before the first retry, which doubles with each. By default 25 ms.
+    #[serde(deserialize_with = "value::duration")]
+    pub backoff: Duration,
+    /// The longest wait. By default 250 ms.
+    #[serde(deserialize_with = "value::duration")]
+    pub max_backoff: Duration,
+}
+
+/// What a route takes in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// How many requests at a time, until their responses begin; what is more gets a 503. By default 1024.
+    #[serde(deserialize_with = "value::count")]
+    pub concurrency: usize,
+}
+
+/// Endpoints that answer alike.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// What they speak. By default HTTP/1.1.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// Their addresses. At least one.
+    pub endpoints: Vec<Endpoint>,
+    /// How long connecting to one may take. By default 1 second.
+    #[serde(
+        default = "default::connect_timeout",
+        deserialize_with = "value::duration"
+    )]
+    pub connect_timeout: Duration,
+    /// How long requests wait while no endpoint is ready, until all get a 503 at once. By default 3 seconds.
+    #[serde(
+        default = "default::unavailable_timeout",
+        deserialize_with = "value::duration"
+    )]
+    pub unavailable_timeout: Duration,
+    /// How many requests may wait for an endpoint. By default 1024.
+    #[serde(default = "default::buffer", deserialize_with = "value::count")]
+    pub buffer: usize,
+}
+
+/// What an upstream speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP/1.1, one request at a time on each connection.
+    #[default]
+    Http1,
+    /// HTTP/2 with prior knowledge, all requests on one connection.
+    Http2,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or as [`Config::parse`] says.
+    pub fn from_path(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::unreadable(&name, &error))?;
+        Self::parse(&name, &text)
+    }
+
+    /// Checks the text of a file.
+    ///
+    /// # Errors
+    ///
+    /// Tells the file, the line, the key, what was found there and what is accepted.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let deserializer = toml::Deserializer::parse(text)
+            .map_err(|error| ConfigError::syntax(name, text, &error))?;
+        let config: Self = serde_path_to_error::deserialize(deserializer).map_err(|error| {
+            ConfigError::at_path(name, text, &error.path().to_string(), error.inner())
+        })?;
+        match config.check() {
+            Ok(()) => Ok(config),
+            Err((key, message)) => Err(ConfigError::at_key(name, text, &key, message)),
+        }
+    }
+
+    /// What it takes to proxy one port to some endpoints, without a file.
+    pub fn single(
+        listen: SocketAddr,
+        admin: Option<SocketAddr>,
+        protocol: Protocol,
+        endpoints: Vec<Endpoint>,
+        drain: Duration,
+    ) -> Self {
+        let cluster = Cluster {
+            protocol,
+            endpoints,
+            connect_timeout: default::connect_timeout(),
+            unavailable_timeout: default::unavailable_timeout(),
+            buffer: default::buffer(),
+        };
+        Self {
+            drain,
+            admin: admin.map(|listen| Admin { listen }),
+            listeners: vec![Listener { listen }],
+            routes: vec![Route::to("upstream")],
+            clusters: BTreeMap::from([("upstream".to_owned(), cluster)]),
+        }
+    }
+
+    /// What no part can see by itself: the key at fault, and what is wrong with it.
+    fn check(&self) -> Result<(), (String, String)> {
+        let wrong = |key: &str, message: String| Err((key.to_owned(), message));
+        if self.listeners.is_empty() {
+            return wrong(
+                "listeners",
+                "found none; expected at least one [[listeners]] with an address".into(),
+            );
+        }
+        if self.routes.is_empty() {
+            return wrong(
+                "routes",
+                "found none; expected at least one [[routes]] with a cluster".into(),
+            );
+        }
+        let mut addresses = BTreeSet::new();
+        for (index, listener) in self.listeners.iter().enumerate() {
+            if listener.listen.port() != 0 && !addresses.insert(listener.listen) {
+                let message = format!(
+                    "found {} a second time; expected an address of its own",
+                    listener.listen
+                );
+                return wrong(&format!("listeners[{index}].listen"), message);
+            }
+        }
+        let mut labels = BTreeSet::new();
+        for (index, route) in self.routes.iter().enumerate() {
+            if !self.clusters.contains_key(&route.cluster) {
+                let known = self
+                    .clusters
+                    .keys()
+                    .map(|name| format!("{name:?}"))
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                let message = format!(
+                    "found {:?}; expected the name of a cluster: {known}",
+                    route.cluster
+                );
+                return wrong(&format!("routes[{index}].cluster"), message);
+            }
+            if !labels.insert(route.label()) {
+                let message = format!(
+                    "found {:?} a second time; expected a host and path of its own",
+                    route.label()
+                );
+                return wrong(&format!("routes[{index}]"), message);
+            }
+            if route.retry.max_backoff < route.retry.backoff {
+                let Retry {
+                    backoff,
+                    max_backoff,
+                    ..
+                } = &route.retry;
+                let message =
+                    format!("found {max_backoff:?}; expected at least the backoff of {backoff:?}");
+                return wrong(&format!("routes[{index}].retry.max_backoff"), message);
+            }
+        }
+        for (name, cluster) in &self.clusters {
+            if cluster.endpoints.is_empty() {
+                return wrong(
+                    &format!("clusters.{name}.endpoints"),
+                    "found none; expected at least one".into(),
+                );
+            }
+            let mut seen = BTreeSet::new();
+            for (index, endpoint) in cluster.endpoints.iter().enumerate() {
+                if !seen.insert(endpoint.to_string()) {
+                    let message = format!(
+                        "found {:?} a second time; expected each once",
+                        endpoint.to_string()
+                    );
+                    return wrong(&format!("clusters.{name}.endpoints[{index}]"), message);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Route {
+    /// All requests to this cluster, with the defaults.
+    pub fn to(cluster: &str) -> Self {
+        Self {
+            host: None,
+            path: default::path(),
+            cluster: cluster.to_owned(),
+            timeout: default::timeout(),
+            retry: Retry::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Its name in metrics: the host, if there is one, and the path.
+    pub fn label(&self) -> String {
+        format!("{}{}", self.host.as_deref().unwrap_or(""), self.path)
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            budget: 0.2,
+            backoff: Duration::from_millis(25),
+            max_backoff: Duration::from_millis(250),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { concurrency: 1024 }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+        })
+    }
+}
+
+mod default {
+    use std::time::Duration;
+
+    pub(super) fn drain() -> Duration {
+        Duration::from_secs(30)
+    }
+
+    pub(super) fn path() -> String {
+        "/".to_owned()
+    }
+
+    pub(super) fn timeout() -> Option<Duration> {
+        Some(Duration::from_secs(15))
+    }
+
+    pub(super) fn connect_timeout() -> Duration {
+        Duration::from_secs(1)
+    }
+
+    pub(super) fn unavailable_timeout() -> Duration {
+        Duration::from_secs(3)
+    }
+
+    pub(super) fn buffer() -> usize {
+        1024
+    }
+}

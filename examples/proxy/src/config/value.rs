@@ -1,0 +1,250 @@
+//! The values that occur in a file, each with its words for what is accepted.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+
+/// An upstream's address: a name or an IP address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    host: String,
+    port: u16,
+}
+
+impl Endpoint {
+    /// The name or the IP address, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            host: address.ip().to_string(),
+            port: address.port(),
+        }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = || {
+            if let Ok(address) = text.parse::<SocketAddr>() {
+                return (address.port() != 0).then(|| address.into());
+            }
+            let (host, port) = text.rsplit_once(':')?;
+            let port = port
+                .bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| port.parse().ok())?
+                .filter(|&port| port != 0)?;
+            is_name(host).then(|| Self {
+                host: host.to_owned(),
+                port,
+            })
+        };
+        parsed().ok_or_else(|| format!("found {text:?}; expected {ENDPOINT}"))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.parse() {
+            Ok(IpAddr::V6(host)) => write!(f, "[{host}]:{}", self.port),
+            _ => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, ENDPOINT, |text| text.parse().ok())
+    }
+}
+
+const ENDPOINT: &str =
+    "a host and a port such as \"127.0.0.1:3000\", \"[::1]:3000\" or \"backend.example:3000\"";
+
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    text(
+        deserializer,
+        "an IP address and a port such as \"127.0.0.1:8080\" or \"[::]:8080\"",
+        |text| text.parse().ok(),
+    )
+}
+
+pub(super) fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    text(
+        deserializer,
+        "a host such as \"example.com\" or \"*.example.com\", without a port",
+        |text| is_name(text.strip_prefix("*.").unwrap_or(text)).then(|| Some(text.to_owned())),
+    )
+}
+
+pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    text(
+        deserializer,
+        "a path that begins with \"/\", without \"?\" and \"#\"",
+        |text| (text.starts_with('/') && !text.contains(['?', '#', ' '])).then(|| text.to_owned()),
+    )
+}
+
+pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    text(
+        deserializer,
+        "a duration of more than zero, such as \"250ms\", \"5s\" or \"1m\"",
+        |text| parse_duration(text).filter(|duration| !duration.is_zero()),
+    )
+}
+
+pub(super) fn duration_or_zero<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
+    text(
+        deserializer,
+        "a duration such as \"250ms\", \"5s\" or \"1m\"",
+        parse_duration,
+    )
+}
+
+pub(super) fn duration_or_off<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    text(
+        deserializer,
+        "a duration such as \"250ms\", \"5s\" or \"1m\", or \"off\"",
+        |text| match text {
+            "off" => Some(None),
+            text => parse_duration(text)
+                .filter(|duration| !duration.is_zero())
+                .map(Some),
+        },
+    )
+}
+
+pub(super) fn attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    number(deserializer, "a number from 1 to 10", |number| {
+        (1..=10).contains(&number).then_some(number as u32)
+    })
+}
+
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    number(deserializer, "a number from 1 to 1000000", |number| {
+        (1..=1_000_000).contains(&number).then_some(number as usize)
+    })
+}
+
+pub(super) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    struct Share;
+
+    impl Visitor<'_> for Share {
+        type Value = f32;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number from 0 to 10, where 0.2 means one retry for five requests")
+        }
+
+        fn visit_f64<E: Error>(self, value: f64) -> Result<f32, E> {
+            if (0.0..=10.0).contains(&value) {
+                Ok(value as f32)
+            } else {
+                Err(E::invalid_value(Unexpected::Float(value), &self))
+            }
+        }
+
+        fn visit_i64<E: Error>(self, value: i64) -> Result<f32, E> {
+            self.visit_f64(value as f64)
+        }
+    }
+
+    deserializer.deserialize_f64(Share)
+}
+
+/// `"250ms"`, `"5s"`, `"1m"`, `"2h"`: a whole number and a unit, at most a day.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        _ => return None,
+    };
+    let duration = Duration::from_millis(number.checked_mul(millis)?);
+    (duration <= Duration::from_secs(24 * 60 * 60)).then_some(duration)
+}
+
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    text.len() < 254 && text.split('.').all(is_label)
+}
+
+/// A string that `parse` accepts.
+fn text<'de, D, T>(
+    deserializer: D,
+    expected: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Text<P>(&'static str, P);
+
+    impl<T, P: FnOnce(&str) -> Option<T>> Visitor<'_> for Text<P> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            self.1(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self.0))
+        }
+    }
+
+    deserializer.deserialize_str(Text(expected, parse))
+}
+
+/// An integer that `parse` accepts.
+fn number<'de, D, T>(
+    deserializer: D,
+    expected: &'static str,
+    parse: impl FnOnce(i64) -> Option<T>,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Number<P>(&'static str, P);
+
+    impl<T, P: FnOnce(i64) -> Option<T>> Visitor<'_> for Number<P> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
+            self.1(number).ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self.0))
+        }
+    }
+
+    deserializer.deserialize_i64(Number(expected, parse))
+}

@@ -1,0 +1,118 @@
+//! From an error of the stack to the answer that the client gets.
+
+use std::error::Error;
+
+use http::{HeaderValue, Response, StatusCode, header};
+use tower::BoxError;
+use tower::buffer::fail_fast::Unavailable;
+use tower::load_shed::error::Overloaded;
+use tower::timeout::error::Elapsed;
+
+use crate::body::ResponseBody;
+use crate::upstream::UpstreamError;
+
+/// Finds an error of type `E` in `error` or in its chain of sources.
+pub fn cause_of<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Why the proxy itself answers, with the two statuses that say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// No route takes the request.
+    NoRoute,
+    /// The request cannot be forwarded as it is.
+    Unsupported,
+    /// The route has as many requests under way as it may.
+    Overloaded,
+    /// No endpoint of the cluster is ready.
+    Unavailable,
+    /// The connection broke half-way.
+    BadGateway,
+    /// The route's timeout passed.
+    Timeout,
+}
+
+impl Failure {
+    /// Reads the error of a route's stack.
+    pub fn of(error: &BoxError) -> Self {
+        let error: &(dyn Error + 'static) = error.as_ref();
+        if cause_of::<Elapsed>(error).is_some() {
+            Self::Timeout
+        } else if cause_of::<Overloaded>(error).is_some() {
+            Self::Overloaded
+        } else if cause_of::<Unavailable>(error).is_some() {
+            Self::Unavailable
+        } else {
+            match cause_of::<UpstreamError>(error) {
+                Some(upstream) if !upstream.is_unsent() => Self::BadGateway,
+                _ => Self::Unavailable,
+            }
+        }
+    }
+
+    /// The HTTP status, the gRPC status (of `google.rpc.Code`), and a sentence for either.
+    fn terms(self) -> (StatusCode, u8, &'static str) {
+        match self {
+            Self::NoRoute => (StatusCode::NOT_FOUND, 12, "no route for this host and path"),
+            Self::Unsupported => (
+                StatusCode::NOT_IMPLEMENTED,
+                12,
+                "the proxy does not forward this method",
+            ),
+            Self::Overloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                14,
+                "too many requests in flight on this route",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                14,
+                "no upstream is available",
+            ),
+            Self::BadGateway => (
+                StatusCode::BAD_GATEWAY,
+                14,
+                "the upstream broke the connection",
+            ),
+            Self::Timeout => (
+                StatusCode::GATEWAY_TIMEOUT,
+                4,
+                "the upstream did not answer in time",
+            ),
+        }
+    }
+
+    /// The answer: to a gRPC client a status in the headers alone, to others a short plain text.
+    pub fn response(self, grpc: bool) -> Response<ResponseBody> {
+        let (status, grpc_status, message) = self.terms();
+        let mut response = Response::new(ResponseBody::own(match grpc {
+            true => String::new(),
+            false => format!("{message}\n"),
+        }));
+        let headers = response.headers_mut();
+        if grpc {
+            // gRPC over HTTP/2, "Trailers-Only": HTTP status 200, and the outcome in the one block of headers.
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/grpc"),
+            );
+            headers.insert("grpc-status", HeaderValue::from(u16::from(grpc_status)));
+            headers.insert("grpc-message", HeaderValue::from_static(message));
+        } else {
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/plain; charset=utf-8"),
+            );
+            *response.status_mut() = status;
+        }
+        response
+    }
+}

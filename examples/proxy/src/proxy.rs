@@ -1,0 +1,148 @@
+//! The way of a request through the proxy: route, forward, answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use tower::retry::backoff::InvalidBackoff;
+use tower::{BoxError, Service, ServiceExt};
+
+use crate::body::{RequestBody, ResponseBody};
+use crate::config::{Config, Protocol};
+use crate::error::Failure;
+use crate::headers;
+use crate::metrics::{Metrics, RouteStats};
+use crate::router::{Router, authority_of, host_of};
+use crate::stack;
+use crate::upstream::UpstreamBody;
+
+/// A configured proxy without its listeners: it takes requests, and answers every one of them.
+#[derive(Debug)]
+pub struct Proxy<S> {
+    router: Router<Handler<S>>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Handler<S> {
+    stack: S,
+    protocol: Protocol,
+    stats: Arc<RouteStats>,
+}
+
+/// Builds the stacks of all routes and clusters.
+///
+/// Must run inside a tokio runtime: each cluster gets a task of its own.
+///
+/// # Errors
+///
+/// If a retry's backoff is impossible; a checked [`Config`] has none such.
+pub fn build(
+    config: &Config,
+) -> Result<
+    Proxy<
+        impl Service<
+            Request<RequestBody>,
+            Response = Response<UpstreamBody>,
+            Error = BoxError,
+            Future: Send,
+        >
+        + Clone
+        + Send
+        + Sync
+        + 'static
+        + use<>,
+    >,
+    InvalidBackoff,
+> {
+    let routes = config
+        .routes
+        .iter()
+        .map(|route| (route.label(), route.cluster.clone()));
+    let clusters = config.clusters.iter().map(|(name, cluster)| {
+        (
+            name.clone(),
+            cluster.endpoints.iter().map(ToString::to_string).collect(),
+        )
+    });
+    let metrics = Arc::new(Metrics::new(routes.collect(), clusters.collect()));
+
+    let clusters: std::collections::BTreeMap<_, _> = config
+        .clusters
+        .iter()
+        .zip(&metrics.clusters)
+        .map(|((name, cluster), stats)| {
+            (
+                name.as_str(),
+                (stack::cluster(cluster, stats), cluster.protocol),
+            )
+        })
+        .collect();
+    let routes = config
+        .routes
+        .iter()
+        .zip(&metrics.routes)
+        .filter_map(|(route, stats)| {
+            // A checked configuration has no route to a cluster that it does not define.
+            let (cluster, protocol) = clusters.get(route.cluster.as_str())?;
+            Some(stack::route(route, cluster.clone(), stats).map(|stack| {
+                (
+                    route.clone(),
+                    Handler {
+                        stack,
+                        protocol: *protocol,
+                        stats: Arc::clone(stats),
+                    },
+                )
+            }))
+        });
+    let router = Router::new(routes.collect::<Result<_, _>>()?);
+    Ok(Proxy { router, metrics })
+}
+
+impl<S> Proxy<S> {
+    /// What the proxy counts.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+}
+
+impl<S> Proxy<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<UpstreamBody>, Error = BoxError> + Clone,
+{
+    /// Answers one request of `client`.
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        client: SocketAddr,
+    ) -> Response<ResponseBody> {
+        let grpc = headers::is_grpc(request.headers());
+        if request.method() == Method::CONNECT {
+            return Failure::Unsupported.response(grpc);
+        }
+        let Some(handler) = self.router.find(host_of(&request), request.uri().path()) else {
+            return Failure::NoRoute.response(grpc);
+        };
+        let in_flight = handler.stats.begin();
+        let authority = authority_of(&request);
+        let mut request = request.map(RequestBody::new);
+        headers::forward(&mut request, authority, handler.protocol, client.ip());
+
+        let response = match handler.stack.clone().oneshot(request).await {
+            Ok(response) => {
+                let mut response = response.map(ResponseBody::upstream);
+                headers::strip_hop_by_hop(response.headers_mut());
+                response
+            }
+            Err(error) => {
+                let failure = Failure::of(&error);
+                tracing::debug!(route = %handler.stats.route, %error, ?failure, "request failed");
+                failure.response(grpc)
+            }
+        };
+        in_flight.answered(response.status());
+        response.map(|body| body.hold(in_flight))
+    }
+}

@@ -1,0 +1,109 @@
+//! A whole proxy: bind, serve, drain.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::server::{Shutdown, bind, serve};
+use crate::{admin, proxy};
+
+/// A proxy whose sockets are bound, and which serves nobody yet.
+#[derive(Debug)]
+pub struct Bound {
+    config: Config,
+    listeners: Vec<TcpListener>,
+    admin: Option<TcpListener>,
+}
+
+impl Bound {
+    /// Binds all that the configuration names; if one cannot be had, none is kept.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system said of the first address that could not be bound.
+    pub async fn bind(config: Config) -> io::Result<Self> {
+        let mut listeners = Vec::with_capacity(config.listeners.len());
+        for listener in &config.listeners {
+            listeners.push(bind(listener.listen).await?);
+        }
+        let admin = match &config.admin {
+            Some(admin) => Some(bind(admin.listen).await?),
+            None => None,
+        };
+        Ok(Self {
+            config,
+            listeners,
+            admin,
+        })
+    }
+
+    /// The addresses of the listeners, with the ports that the system chose where the configuration says 0.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system does not tell.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(TcpListener::local_addr).collect()
+    }
+
+    /// The address of the admin page.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system does not tell.
+    pub fn admin_address(&self) -> io::Result<Option<SocketAddr>> {
+        self.admin.as_ref().map(TcpListener::local_addr).transpose()
+    }
+
+    /// Serves until `shutdown`, then drains; returns when all is done.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration is impossible in a way that its check did not see.
+    pub async fn serve(self, shutdown: Shutdown) -> io::Result<()> {
+        let Self {
+            config,
+            listeners,
+            admin,
+        } = self;
+        let proxy = Arc::new(proxy::build(&config).map_err(io::Error::other)?);
+
+        let mut servers = JoinSet::new();
+        for listener in listeners {
+            let proxy = Arc::clone(&proxy);
+            let handler = move |request, client| {
+                let proxy = Arc::clone(&proxy);
+                async move { proxy.handle(request, client).await }
+            };
+            servers.spawn(serve(listener, handler, shutdown.clone(), config.drain));
+        }
+        // The admin page goes on while the proxy drains, so that one can watch it.
+        let admin = admin.map(|listener| {
+            let state = admin::Admin::new(Arc::clone(proxy.metrics()), shutdown.clone());
+            let handler = move |request, _client| {
+                let response = state.handle(&request);
+                async move { response }
+            };
+            let (trigger, stop) = crate::server::shutdown_channel();
+            (
+                tokio::spawn(serve(listener, handler, stop, ADMIN_DRAIN)),
+                trigger,
+            )
+        });
+        while servers.join_next().await.is_some() {}
+        if let Some((server, trigger)) = admin {
+            trigger.trigger();
+            // It only fails if it panicked, and the panic has been printed.
+            let _ = server.await;
+        }
+        Ok(())
+    }
+}
+
+/// The admin page's own requests are over in no time.
+const ADMIN_DRAIN: Duration = Duration::from_millis(200);

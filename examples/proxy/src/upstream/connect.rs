@@ -1,0 +1,98 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tower::Service;
+
+use super::error::ConnectError;
+use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
+use crate::body::RequestBody;
+use crate::config::{Endpoint, Protocol};
+
+/// Makes connections to an endpoint: the maker that [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
+#[derive(Debug, Clone)]
+pub struct Connect {
+    protocol: Protocol,
+    timeout: Duration,
+}
+
+impl Connect {
+    /// Connects with `protocol`, within `timeout`.
+    pub fn new(protocol: Protocol, timeout: Duration) -> Self {
+        Self { protocol, timeout }
+    }
+
+    /// Opens a TCP connection.
+    pub(super) async fn tcp(
+        &self,
+        endpoint: &Endpoint,
+    ) -> Result<TokioIo<TcpStream>, UpstreamError> {
+        let failed = |source| UpstreamError::Connect {
+            endpoint: endpoint.clone(),
+            source,
+        };
+        let connecting = TcpStream::connect((endpoint.host(), endpoint.port()));
+        let stream = tokio::time::timeout(self.timeout, connecting)
+            .await
+            .map_err(|_| failed(ConnectError::Elapsed(self.timeout)))?
+            .map_err(|error| failed(ConnectError::Tcp(error)))?;
+        stream
+            .set_nodelay(true)
+            .map_err(|error| failed(ConnectError::Tcp(error)))?;
+        Ok(TokioIo::new(stream))
+    }
+}
+
+impl Service<Endpoint> for Connect {
+    type Response = Connection;
+    type Error = UpstreamError;
+    type Future = Pin<Box<dyn Future<Output = Result<Connection, UpstreamError>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, endpoint: Endpoint) -> Self::Future {
+        let connect = self.clone();
+        Box::pin(async move {
+            Ok(match connect.protocol {
+                Protocol::Http1 => Connection::Http1(Pool::open(connect, endpoint).await?),
+                Protocol::Http2 => Connection::Http2(Multiplexed::open(connect, endpoint).await?),
+            })
+        })
+    }
+}
+
+/// What is connected to an endpoint, and takes requests until it breaks.
+#[derive(Debug)]
+pub enum Connection {
+    /// Connections of HTTP/1.1, each for one request at a time.
+    Http1(Pool),
+    /// One connection of HTTP/2 for all.
+    Http2(Multiplexed),
+}
+
+impl Service<Request<RequestBody>> for Connection {
+    type Response = Response<UpstreamBody>;
+    type Error = UpstreamError;
+    type Future =
+        Pin<Box<dyn Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        match self {
+            Self::Http1(pool) => pool.poll_ready(),
+            Self::Http2(connection) => connection.poll_ready(cx),
+        }
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        match self {
+            Self::Http1(pool) => Box::pin(pool.send(request)),
+            Self::Http2(connection) => Box::pin(connection.send(request)),
+        }
+    }
+}

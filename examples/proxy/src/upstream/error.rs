@@ -1,0 +1,99 @@
+use std::{error, fmt, io};
+
+use crate::config::Endpoint;
+
+/// Why an endpoint did not answer.
+///
+/// What matters most for a retry is whether the endpoint can have seen the request: [`UpstreamError::is_unsent`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum UpstreamError {
+    /// No connection could be made.
+    Connect {
+        /// Where to.
+        endpoint: Endpoint,
+        /// What the operating system, or the peer's handshake, said.
+        source: ConnectError,
+    },
+    /// The connection closed before the request was written, or the peer refused to look at it.
+    Unsent(hyper::Error),
+    /// The connection failed after the request was written, in part at least.
+    Broken(hyper::Error),
+    /// The connection is closed and takes no more requests.
+    Closed,
+}
+
+/// What went wrong in connecting.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// TCP did not connect.
+    Tcp(io::Error),
+    /// HTTP did not begin.
+    Handshake(hyper::Error),
+    /// Neither happened within the connect timeout.
+    Elapsed(std::time::Duration),
+}
+
+impl UpstreamError {
+    /// Whether the endpoint has provably not acted on the request, so that it may be sent again whatever it is.
+    pub fn is_unsent(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Unsent(_) | Self::Closed => true,
+            Self::Broken(error) => is_refused(error),
+        }
+    }
+}
+
+/// Whether an HTTP/2 peer said that it did not process the stream: REFUSED_STREAM (RFC 9113, 8.7), or a graceful
+/// GOAWAY whose last stream is below this one (6.8).
+fn is_refused(error: &hyper::Error) -> bool {
+    let reason = error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
+    reason.is_some_and(|h2| {
+        h2.reason() == Some(h2::Reason::REFUSED_STREAM)
+            || (h2.is_go_away() && h2.is_remote() && h2.reason() == Some(h2::Reason::NO_ERROR))
+    })
+}
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect { endpoint, .. } => write!(f, "cannot connect to {endpoint}"),
+            Self::Unsent(_) => {
+                f.write_str("the upstream connection closed before the request was sent")
+            }
+            Self::Broken(_) => f.write_str("the upstream connection broke"),
+            Self::Closed => f.write_str("the upstream connection is closed"),
+        }
+    }
+}
+
+impl error::Error for UpstreamError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Connect { source, .. } => Some(source),
+            Self::Unsent(error) | Self::Broken(error) => Some(error),
+            Self::Closed => None,
+        }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(error) => write!(f, "tcp: {error}"),
+            Self::Handshake(error) => write!(f, "http handshake: {error}"),
+            Self::Elapsed(after) => write!(f, "timed out after {after:?}"),
+        }
+    }
+}
+
+impl error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Tcp(error) => error.source(),
+            Self::Handshake(error) => error.source(),
+            Self::Elapsed(_) => None,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tower::Service;
+
+use crate::metrics::EndpointStats;
+
+/// Middleware that tells the metrics whether an endpoint is ready, and counts its requests and failures.
+#[derive(Debug)]
+pub struct Observe<S> {
+    inner: S,
+    stats: Arc<EndpointStats>,
+}
+
+impl<S> Observe<S> {
+    /// Reports what `inner` does to `stats`.
+    pub fn new(inner: S, stats: Arc<EndpointStats>) -> Self {
+        Self { inner, stats }
+    }
+}
+
+impl<S, Req> Service<Req> for Observe<S>
+where
+    S: Service<Req>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ObserveFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let polled = self.inner.poll_ready(cx);
+        self.stats.set_ready(matches!(polled, Poll::Ready(Ok(()))));
+        polled
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        self.stats.requests.inc();
+        ObserveFuture {
+            inner: self.inner.call(request),
+            stats: Arc::clone(&self.stats),
+        }
+    }
+}
+
+impl<S> Drop for Observe<S> {
+    fn drop(&mut self) {
+        self.stats.set_ready(false);
+    }
+}
+
+pin_project! {
+    /// The response of an observed endpoint.
+    #[derive(Debug)]
+    pub struct ObserveFuture<F> {
+        #[pin]
+        inner: F,
+        stats: Arc<EndpointStats>,
+    }
+}
+
+impl<F, T, E> Future for ObserveFuture<F>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.inner.poll(cx));
+        if result.is_err() {
+            this.stats.failures.inc();
+        }
+        Poll::Ready(result)
+    }
+}

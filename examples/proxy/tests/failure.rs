@@ -1,0 +1,313 @@
+//! What clients get when upstreams fail, and what they do not notice.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use support::*;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tower_proxy::demo::Mood;
+
+fn grpc(path: &str) -> Request<RequestBody> {
+    let mut request = post(path, full("\0\0\0\0\0"));
+    request
+        .headers_mut()
+        .insert("content-type", HeaderValue::from_static("application/grpc"));
+    request
+}
+
+#[tokio::test]
+async fn without_an_upstream_the_answer_is_503_after_a_bounded_wait() {
+    for protocol in ["http1", "http2"] {
+        let cluster = cluster("c", protocol, &[nobody().await, nobody().await]);
+        let proxy = proxy(&format!(
+            "[[routes]]\ncluster = \"c\"\n{cluster}unavailable_timeout = \"200ms\"\n"
+        ))
+        .await;
+        let answer = tokio::time::timeout(LIMIT, ask(proxy.address, get("/")))
+            .await
+            .expect("no hang");
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.body(), "no upstream is available\n");
+
+        let answer = tokio::time::timeout(LIMIT, ask(proxy.address, grpc("/a.B/C")))
+            .await
+            .expect("no hang");
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["grpc-status"], "14");
+        assert_eq!(answer.headers()["grpc-message"], "no upstream is available");
+        assert_eq!(answer.headers()["content-type"], "application/grpc");
+
+        let ready = ask(proxy.admin, get("/ready")).await;
+        assert_eq!(
+            (ready.status(), ready.body().as_str()),
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no endpoint is ready in: c\n"
+            )
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_late_answer_is_504() {
+    let slow = backend("slow", Mood::Slow(LIMIT)).await;
+    let config = format!(
+        "[[routes]]\ncluster = \"c\"\ntimeout = \"100ms\"\n{}",
+        cluster("c", "http1", &[slow])
+    );
+    let proxy = proxy(&config).await;
+    let answer = ask(proxy.address, get("/")).await;
+    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(answer.body(), "the upstream did not answer in time\n");
+    let answer = ask(proxy.address, grpc("/a.B/C")).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["grpc-status"], "4");
+}
+
+#[tokio::test]
+async fn too_many_requests_at_a_time_are_503_at_once() {
+    let entered = Arc::new(AtomicUsize::new(0));
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let upstream = {
+        let (entered, gate) = (Arc::clone(&entered), Arc::clone(&gate));
+        server(move |_request: Request<Incoming>| {
+            let (entered, gate) = (Arc::clone(&entered), Arc::clone(&gate));
+            async move {
+                entered.fetch_add(1, Ordering::SeqCst);
+                gate.acquire().await.unwrap().forget();
+                Response::new(full("done"))
+            }
+        })
+        .await
+    };
+    let config = format!(
+        "[[routes]]\ncluster = \"c\"\nlimits = {{ concurrency = 2 }}\n{}",
+        cluster("c", "http1", &[upstream])
+    );
+    let proxy = proxy(&config).await;
+    let running: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(ask(proxy.address, get("/"))))
+        .collect();
+    let entered = &entered;
+    eventually("two requests arrived", || async move {
+        entered.load(Ordering::SeqCst) == 2
+    })
+    .await;
+
+    let refused = ask(proxy.address, get("/")).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        refused.body(),
+        "too many requests in flight on this route\n"
+    );
+    gate.add_permits(3);
+    for answer in running {
+        assert_eq!(answer.await.unwrap().body(), "done");
+    }
+    assert_eq!(ask(proxy.address, get("/")).await.body(), "done");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killing_a_backend_under_load_loses_no_get_and_it_comes_back() {
+    for protocol in ["http1", "http2"] {
+        let mut mortal = Mortal::start("mortal");
+        let steady = backend("steady", Mood::Steady).await;
+        let proxy = proxy_to(protocol, &[mortal.address, steady]).await;
+        eventually("both endpoints are ready", || async {
+            metric(
+                &proxy,
+                "tower_proxy_endpoint_ready",
+                &[&mortal.address.to_string()],
+            )
+            .await
+                == 1.0
+        })
+        .await;
+
+        let stop = Arc::new(AtomicBool::new(false));
+        let clients: Vec<_> = (0..16)
+            .map(|_| {
+                let (stop, address) = (Arc::clone(&stop), proxy.address);
+                tokio::spawn(async move {
+                    let mut client = http1_client(address).await;
+                    let mut seen = Vec::new();
+                    while !stop.load(Ordering::Relaxed) {
+                        client
+                            .ready()
+                            .await
+                            .expect("the connection to the proxy stays");
+                        let response = client.send_request(get("/")).await.expect("an answer");
+                        let (head, body) = response.into_parts();
+                        body.collect().await.expect("a whole body");
+                        assert_eq!(head.status, StatusCode::OK);
+                        seen.push(head.headers["x-backend"] == "mortal");
+                    }
+                    seen
+                })
+            })
+            .collect();
+        let requests = || async { metric(&proxy, "tower_proxy_requests_total", &["2xx"]).await };
+        let more = async |count: f64| {
+            let goal = requests().await + count;
+            eventually("more requests are answered", || async {
+                requests().await >= goal
+            })
+            .await;
+        };
+        for _ in 0..3 {
+            more(300.0).await;
+            mortal.kill();
+            more(300.0).await;
+            mortal.restart();
+            eventually("the endpoint is ready again", || async {
+                metric(
+                    &proxy,
+                    "tower_proxy_endpoint_ready",
+                    &[&mortal.address.to_string()],
+                )
+                .await
+                    == 1.0
+            })
+            .await;
+        }
+        let to_mortal = || async {
+            metric(
+                &proxy,
+                "tower_proxy_endpoint_requests_total",
+                &[&mortal.address.to_string()],
+            )
+            .await
+        };
+        let before = to_mortal().await;
+        eventually("the endpoint gets traffic again", || async {
+            to_mortal().await > before + 20.0
+        })
+        .await;
+        stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            let seen = client.await.expect("no request was lost");
+            assert!(!seen.is_empty());
+        }
+    }
+}
+
+/// Counts the requests that reach it, reads their body if they have one, and hangs up without an answer.
+async fn hangs_up() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let requests = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let requests = Arc::clone(&requests);
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 65_536];
+                if stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {
+                    requests.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test]
+async fn a_get_is_tried_as_often_as_configured_and_then_502() {
+    let (upstream, count) = hangs_up().await;
+    let proxy = proxy_to("http1", &[upstream]).await;
+    assert_eq!(
+        ask(proxy.address, get("/")).await.status(),
+        StatusCode::BAD_GATEWAY
+    );
+    assert_eq!(count.load(Ordering::SeqCst), 3);
+    assert_eq!(metric(&proxy, "tower_proxy_retries_total", &[]).await, 2.0);
+}
+
+#[tokio::test]
+async fn a_post_that_may_have_arrived_is_not_sent_again() {
+    let (upstream, count) = hangs_up().await;
+    let proxy = proxy_to("http1", &[upstream]).await;
+    for body in [empty(), full("a body")] {
+        assert_eq!(
+            ask(proxy.address, post("/", body)).await.status(),
+            StatusCode::BAD_GATEWAY
+        );
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_post_that_did_not_leave_goes_to_another_endpoint_with_its_body() {
+    let mut mortal = Mortal::start("mortal");
+    let steady = backend("steady", Mood::Steady).await;
+    let proxy = proxy_to("http1", &[mortal.address, steady]).await;
+    eventually("both endpoints are ready", || async {
+        metric(
+            &proxy,
+            "tower_proxy_endpoint_ready",
+            &[&mortal.address.to_string()],
+        )
+        .await
+            == 1.0
+    })
+    .await;
+    mortal.kill();
+    for _ in 0..50 {
+        let answer = ask(proxy.address, post("/", full("a body"))).await;
+        assert_eq!(
+            (answer.status(), answer.body().as_str()),
+            (StatusCode::OK, "a body")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_503_of_one_endpoint_is_tried_again_within_the_budget() {
+    let flaky = backend("flaky", Mood::Flaky { one_in: 5 }).await;
+    let proxy = proxy_to("http1", &[flaky]).await;
+    for _ in 0..40 {
+        assert_eq!(ask(proxy.address, get("/")).await.status(), StatusCode::OK);
+    }
+    assert!(metric(&proxy, "tower_proxy_retries_total", &[]).await >= 8.0);
+
+    let down = backend("down", Mood::Flaky { one_in: 1 }).await;
+    let proxy = proxy_to("http1", &[down]).await;
+    for _ in 0..300 {
+        let answer = ask(proxy.address, get("/")).await;
+        assert_eq!(
+            (answer.status(), answer.body().as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, "down has a bad moment\n")
+        );
+    }
+    // The reserve, ten a second over ten seconds, and what little comes in while the test runs; not 600.
+    assert!(metric(&proxy, "tower_proxy_retries_total", &[]).await <= 250.0);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_frees_what_its_request_held() {
+    let upstream = backend("slow", Mood::Slow(LIMIT)).await;
+    let config = format!(
+        "[[routes]]\ncluster = \"c\"\nlimits = {{ concurrency = 1 }}\n{}",
+        cluster("c", "http1", &[upstream])
+    );
+    let proxy = proxy(&config).await;
+    for _ in 0..5 {
+        let mut client = http1_client(proxy.address).await;
+        let request = tokio::spawn(async move { client.send_request(get("/")).await });
+        eventually("the request is in flight", || async {
+            metric(&proxy, "tower_proxy_requests_in_flight", &[]).await == 1.0
+        })
+        .await;
+        request.abort();
+        eventually("it is not any more", || async {
+            metric(&proxy, "tower_proxy_requests_in_flight", &[]).await == 0.0
+        })
+        .await;
+    }
+}

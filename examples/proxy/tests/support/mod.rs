@@ -1,0 +1,259 @@
+//! What the end-to-end tests share: a proxy, backends, and clients, all on loopback.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_debug_implementations,
+    reason = "each test file uses a part of it"
+)]
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tower::BoxError;
+use tower_proxy::config::Config;
+use tower_proxy::demo::{Backend, Mood};
+use tower_proxy::run::Bound;
+use tower_proxy::server::{Shutdown, ShutdownTrigger, serve, shutdown_channel};
+
+/// A test that hangs fails after this time.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// A running proxy.
+pub struct Proxy {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    pub trigger: ShutdownTrigger,
+    pub task: JoinHandle<std::io::Result<()>>,
+}
+
+/// Starts a proxy of this configuration, to which listener and admin page are added.
+pub async fn proxy(config: &str) -> Proxy {
+    let text = format!(
+        "{config}\n[admin]\nlisten = \"127.0.0.1:0\"\n[[listeners]]\nlisten = \"127.0.0.1:0\"\n"
+    );
+    let config =
+        Config::parse("test.toml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let bound = Bound::bind(config).await.unwrap();
+    let (trigger, shutdown) = shutdown_channel();
+    Proxy {
+        address: bound.addresses().unwrap()[0],
+        admin: bound.admin_address().unwrap().unwrap(),
+        trigger,
+        task: tokio::spawn(bound.serve(shutdown)),
+    }
+}
+
+/// A proxy before these backends with all defaults.
+pub async fn proxy_to(protocol: &str, backends: &[SocketAddr]) -> Proxy {
+    proxy(&format!(
+        "[[routes]]\ncluster = \"c\"\n{}",
+        cluster("c", protocol, backends)
+    ))
+    .await
+}
+
+/// A cluster's section of a configuration.
+pub fn cluster(name: &str, protocol: &str, backends: &[SocketAddr]) -> String {
+    let endpoints = backends.iter().map(ToString::to_string).collect::<Vec<_>>();
+    format!("[clusters.{name}]\nprotocol = \"{protocol}\"\nendpoints = {endpoints:?}\n")
+}
+
+/// Starts one of the demo's backends; it ends with the test.
+pub async fn backend(name: &'static str, mood: Mood) -> SocketAddr {
+    let backend = Backend::new(name, mood);
+    server(move |request| backend.clone().handle(request)).await
+}
+
+/// Starts a backend that answers as `handle` does; it ends with the test.
+pub async fn server<F, R, B>(handle: F) -> SocketAddr
+where
+    F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(
+        listener,
+        move |request, _| handle(request),
+        never(),
+        Duration::ZERO,
+    ));
+    address
+}
+
+/// A shutdown that does not come while the test runs.
+fn never() -> Shutdown {
+    let (trigger, shutdown) = shutdown_channel();
+    std::mem::forget(trigger);
+    shutdown
+}
+
+/// An address of loopback where nobody listens.
+pub async fn nobody() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// A backend on a runtime of its own, which can be killed with all its connections, as by SIGKILL, and started again
+/// on the same port.
+pub struct Mortal {
+    pub address: SocketAddr,
+    name: &'static str,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Mortal {
+    pub fn start(name: &'static str) -> Self {
+        let mut mortal = Self {
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            name,
+            runtime: None,
+        };
+        mortal.restart();
+        mortal
+    }
+
+    pub fn restart(&mut self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let socket = std::net::TcpListener::bind(self.address).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        self.address = socket.local_addr().unwrap();
+        let backend = Backend::new(self.name, Mood::Steady);
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(socket).unwrap();
+            serve(
+                listener,
+                move |request, _| backend.clone().handle(request),
+                never(),
+                Duration::ZERO,
+            )
+            .await;
+        });
+        self.runtime = Some(runtime);
+    }
+
+    pub fn kill(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // A runtime cannot wait for its own end within another. When it has ended, its sockets are closed.
+            std::thread::spawn(|| runtime.shutdown_timeout(LIMIT))
+                .join()
+                .unwrap();
+        }
+    }
+}
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
+
+pub fn empty() -> RequestBody {
+    full(Bytes::new())
+}
+
+pub fn full(bytes: impl Into<Bytes>) -> RequestBody {
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// A client's connection of HTTP/1.1.
+pub async fn http1_client(address: SocketAddr) -> http1::SendRequest<RequestBody> {
+    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (client, connection) = http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// A client's connection of HTTP/2, with prior knowledge.
+pub async fn http2_client(address: SocketAddr) -> http2::SendRequest<RequestBody> {
+    let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (client, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+pub fn get(path: &str) -> Request<RequestBody> {
+    Request::builder()
+        .uri(path)
+        .header("host", "test.example")
+        .body(empty())
+        .unwrap()
+}
+
+pub fn post(path: &str, body: RequestBody) -> Request<RequestBody> {
+    Request::builder()
+        .method("POST")
+        .uri(path)
+        .header("host", "test.example")
+        .body(body)
+        .unwrap()
+}
+
+/// Sends one request on a connection of its own and reads the whole answer.
+pub async fn ask(address: SocketAddr, request: Request<RequestBody>) -> Response<String> {
+    let response = http1_client(address)
+        .await
+        .send_request(request)
+        .await
+        .unwrap();
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Response::from_parts(head, String::from_utf8_lossy(&body).into_owned())
+}
+
+/// Waits until `condition` holds.
+pub async fn eventually<F, R>(what: &str, condition: F)
+where
+    F: Fn() -> R,
+    R: Future<Output = bool>,
+{
+    let wait = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, wait)
+        .await
+        .unwrap_or_else(|_| panic!("it never happened: {what}"));
+}
+
+/// Waits until the proxy has an endpoint ready in each cluster.
+pub async fn ready(proxy: &Proxy) {
+    let admin = proxy.admin;
+    eventually("ready", || async move {
+        ask(admin, get("/ready")).await.status().is_success()
+    })
+    .await;
+}
+
+/// Reads one sample of the metrics: the first line that starts with `name` and holds all of `labels`.
+pub async fn metric(proxy: &Proxy, name: &str, labels: &[&str]) -> f64 {
+    let text = ask(proxy.admin, get("/metrics")).await.into_body();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)));
+    let line = line.unwrap_or_else(|| panic!("no {name} with {labels:?} in\n{text}"));
+    line.rsplit_once(' ').unwrap().1.parse().unwrap()
+}
