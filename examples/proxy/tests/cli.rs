@@ -1,0 +1,196 @@
+//! The binary itself: exit codes, what it prints, signals.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Output, Stdio};
+
+fn tower_proxy(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tower-proxy"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = tower_proxy(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+/// A process that is killed when the test is over, whichever way.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn check_tells_what_a_good_file_means() {
+    let (code, stdout, stderr) = output(&[
+        "check",
+        "--config",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/proxy.toml"),
+    ]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(
+        stdout.contains("*.example.com/helloworld.Greeter/ -> greeter"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn a_wrong_file_is_exit_code_2_whatever_the_command() {
+    let file = std::env::temp_dir().join(format!("tower-proxy-wrong-{}.toml", std::process::id()));
+    std::fs::write(&file, "drain = \"soon\"\n").unwrap();
+    for command in ["check", "run"] {
+        let (code, stdout, stderr) = output(&[command, "--config", file.to_str().unwrap()]);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "nothing is started");
+        assert!(
+            stderr.contains("toml:1:9: drain: found \"soon\"; expected a duration"),
+            "{stderr}"
+        );
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2() {
+    for arguments in [
+        &["run"][..],
+        &["run", "--listen", "127.0.0.1:0"],
+        &["run", "--upstream", "127.0.0.1:1"],
+        &["run", "--listen", "127.0.0.1:0", "--upstream", "nowhere"],
+        &[
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            "127.0.0.1:1",
+            "--config",
+            "x.toml",
+        ],
+        &[
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            "127.0.0.1:1",
+            "--upstream-protocol",
+            "http3",
+        ],
+        &["fly"],
+        &[],
+    ] {
+        let (code, _, stderr) = output(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_exit_code_1_and_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, _, stderr) = output(&["run", "--listen", &address, "--upstream", "127.0.0.1:1"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains(&address), "{stderr}");
+}
+
+#[test]
+fn the_demo_says_where_to_go_and_answers_there() {
+    let child = tower_proxy(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut demo = Running(child.unwrap());
+    let mut lines = BufReader::new(demo.0.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let proxy = lines.find(|line| line.starts_with("proxy ")).unwrap();
+    let address = proxy
+        .split("http://")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    let mut commands = lines.skip_while(|line| line != "Try:").skip(1).take(3);
+    assert!(commands.all(|line| line.trim().starts_with("curl ")));
+
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream
+        .write_all(b"GET /hello HTTP/1.1\r\nhost: demo\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// Ctrl-C is SIGINT, and what systemd and Kubernetes send is SIGTERM.
+#[cfg(unix)]
+#[test]
+fn a_signal_lets_the_running_request_finish_and_exits_with_0() {
+    for signal in ["INT", "TERM"] {
+        let upstream = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let upstream_address = upstream.local_addr().unwrap().to_string();
+        let child = tower_proxy(&[
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            &upstream_address,
+            "--drain",
+            "20",
+        ])
+        .stdout(Stdio::piped())
+        .spawn();
+        let mut proxy = Running(child.unwrap());
+        let mut lines = BufReader::new(proxy.0.stdout.take().unwrap())
+            .lines()
+            .map(Result::unwrap);
+        let address = lines
+            .next()
+            .unwrap()
+            .split("http://")
+            .nth(1)
+            .unwrap()
+            .to_owned();
+
+        let mut client = TcpStream::connect(&address).unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .unwrap();
+        let (mut server, _) = upstream.accept().unwrap();
+        let mut request = [0; 4096];
+        assert!(server.read(&mut request).unwrap() > 0);
+
+        let id = proxy.0.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([&format!("-{signal}"), &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        // New connections are refused soon, while the request still runs.
+        while TcpStream::connect(&address).is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(proxy.0.try_wait().unwrap().is_none());
+        server
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone")
+            .unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"),
+            "{answer}"
+        );
+        assert_eq!(proxy.0.wait().unwrap().code(), Some(0));
+    }
+}

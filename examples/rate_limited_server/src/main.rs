@@ -1,0 +1,45 @@
+//! An axum server that refuses what is too much: `cargo run -p example-rate-limited-server`, then
+//! `for i in 1 2 3 4; do curl -i http://127.0.0.1:3000/; done`.
+
+use std::time::Duration;
+
+use axum::error_handling::HandleErrorLayer;
+use axum::http::StatusCode;
+use axum::{Router, routing::get};
+use tower::load_shed::error::Overloaded;
+use tower::timeout::error::Elapsed;
+use tower::{BoxError, ServiceBuilder};
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let layers = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(answer))
+        .load_shed() // answers 503 where the limit below would have the client wait
+        .rate_limit(2, Duration::from_secs(1)) // one limit for all connections
+        .timeout(Duration::from_secs(5));
+    let router = Router::new()
+        .route("/", get(async || "hello\n"))
+        .layer(layers);
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    println!(
+        "http://{}/ answers two requests per second",
+        listener.local_addr()?
+    );
+    let interrupted = async { drop(tokio::signal::ctrl_c().await) };
+    axum::serve(listener, router)
+        .with_graceful_shutdown(interrupted)
+        .await
+}
+
+/// axum wants an answer for every error, and the layers tell theirs by type.
+async fn answer(error: BoxError) -> (StatusCode, String) {
+    let status = if error.is::<Overloaded>() {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else if error.is::<Elapsed>() {
+        StatusCode::GATEWAY_TIMEOUT
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    };
+    (status, format!("{error}\n"))
+}
