@@ -181,10 +181,10 @@ fn a_file_that_is_not_there_is_named_with_the_reason() {
 proptest! {
     #[test]
     fn no_text_makes_it_panic(at in 0..GOOD.len(), with in ".{0,8}", cut in 0..20_usize) {
-        if let (Some(before), Some(after)) = (GOOD.get(..at), GOOD.get((at + cut).min(GOOD.len())..)) {
-            if let Err(error) = Config::parse("proxy.toml", &format!("{before}{with}{after}")) {
-                prop_assert!(error.to_string().starts_with("proxy.toml"));
-            }
+        if let (Some(before), Some(after)) = (GOOD.get(..at), GOOD.get((at + cut).min(GOOD.len())..))
+            && let Err(error) = Config::parse("proxy.toml", &format!("{before}{with}{after}"))
+        {
+            prop_assert!(error.to_string().starts_with("proxy.toml"));
         }
     }
 }
