@@ -5,8 +5,10 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use futures_util::stream;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::BodyExt;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use support::*;
 use tokio::io::AsyncReadExt;
@@ -310,4 +312,28 @@ async fn a_client_that_goes_away_frees_what_its_request_held() {
         })
         .await;
     }
+}
+
+/// A client learns why before it has sent all, over either protocol.
+#[tokio::test]
+async fn an_answer_does_not_wait_for_the_end_of_the_request() {
+    let proxy = proxy_to("http1", &[nobody().await]).await;
+    let endless = || {
+        let chunks = stream::repeat_with(|| Ok(Frame::data(vec![0; 16_384].into())));
+        StreamBody::new(chunks).boxed_unsync()
+    };
+    let answer = http2_client(proxy.address)
+        .await
+        .send_request(post("/", endless()))
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(!body.is_empty());
+    let answer = http1_client(proxy.address)
+        .await
+        .send_request(post("/", endless()))
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
