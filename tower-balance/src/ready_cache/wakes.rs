@@ -46,7 +46,8 @@ impl Signal {
 
     /// To be called before the service is polled: whatever happens from now on wakes it again.
     pub(super) fn take_up(&self) {
-        self.queued.store(false, Ordering::Release);
+        // A swap and no store: what was done before a wake-up that found it set is to be seen by the poll.
+        self.queued.swap(false, Ordering::AcqRel);
     }
 }
 
