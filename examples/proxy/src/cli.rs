@@ -143,11 +143,10 @@ fn until_signal(service: impl AsyncFnOnce(Shutdown) -> io::Result<()>) -> ExitCo
     };
     let result = runtime.block_on(async {
         let (trigger, shutdown) = shutdown_channel();
+        let signal = signal::listen()?;
         tokio::spawn(async move {
-            match signal::terminated().await {
-                Ok(()) => tracing::info!("draining"),
-                Err(error) => tracing::error!(%error, "cannot wait for signals"),
-            }
+            signal.await;
+            tracing::info!("draining");
             trigger.trigger();
         });
         service(shutdown).await

@@ -2,32 +2,44 @@
 
 use std::io;
 
-/// Waits for Ctrl-C or, where there is such a thing, SIGTERM.
+/// Listens for Ctrl-C and SIGTERM, or on Windows for Ctrl-C, the end of the console and of the system.
+///
+/// From when this returns, a signal is not lost, even if nobody waits for it yet.
 ///
 /// # Errors
 ///
 /// If the operating system does not let us listen for them.
 #[cfg(unix)]
-pub async fn terminated() -> io::Result<()> {
-    let mut sigterm = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = sigterm.recv() => Ok(()),
-    }
+pub fn listen() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
-/// Waits for Ctrl-C or, on Windows, the end of the console or the system.
+/// Listens for Ctrl-C and SIGTERM, or on Windows for Ctrl-C, the end of the console and of the system.
+///
+/// From when this returns, a signal is not lost, even if nobody waits for it yet.
 ///
 /// # Errors
 ///
 /// If the operating system does not let us listen for them.
 #[cfg(windows)]
-pub async fn terminated() -> io::Result<()> {
-    let mut close = tokio::signal::windows::ctrl_close()?;
-    let mut shutdown = tokio::signal::windows::ctrl_shutdown()?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = close.recv() => Ok(()),
-        _ = shutdown.recv() => Ok(()),
-    }
+pub fn listen() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::windows;
+    let mut interrupt = windows::ctrl_c()?;
+    let mut close = windows::ctrl_close()?;
+    let mut shutdown = windows::ctrl_shutdown()?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = close.recv() => {}
+            _ = shutdown.recv() => {}
+        }
+    })
 }

@@ -94,7 +94,7 @@ impl Pool {
 impl Shared {
     async fn open(&self) -> Result<SendRequest<RequestBody>, UpstreamError> {
         let io = self.connect.tcp(&self.endpoint).await?;
-        let (connection, task) =
+        let (mut connection, task) =
             http1::handshake(io)
                 .await
                 .map_err(|error| UpstreamError::Connect {
@@ -107,6 +107,14 @@ impl Shared {
                 tracing::debug!(%endpoint, %error, "upstream connection failed");
             }
         });
+        // Before its task has run for the first time it is not ready, and `take` would pass it over.
+        connection
+            .ready()
+            .await
+            .map_err(|error| UpstreamError::Connect {
+                endpoint: self.endpoint.clone(),
+                source: ConnectError::Handshake(error),
+            })?;
         Ok(connection)
     }
 
