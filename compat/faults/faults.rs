@@ -1,0 +1,423 @@
+//! One test for each fault of tower 0.5.3, named after it. All fail there, and pass here: `compat/faults/run` shows both.
+//!
+//! The numbers are those of `reference/tower-users-pain.md`.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::future::{Future, Ready, pending, poll_fn, ready};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
+use tower::balance::p2c::Balance;
+use tower::buffer::Buffer;
+use tower::discover::Change;
+use tower::filter::AsyncFilter;
+use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer, RateLimit, rate::Rate};
+use tower::load::Constant;
+use tower::load_shed::LoadShed;
+use tower::ready_cache::ReadyCache;
+use tower::reconnect::Reconnect;
+use tower::retry::backoff::{Backoff, ExponentialBackoffMaker, MakeBackoff};
+use tower::retry::budget::{Budget, TpsBudget};
+use tower::retry::{Policy, RetryLayer};
+use tower::steer::Steer;
+use tower::timeout::Timeout;
+use tower::util::rng::HasherRng;
+use tower::util::{CallAll, service_fn};
+use tower::{BoxError, Service};
+use tower_test::mock::{self, Handle, Mock};
+
+type Inner = Mock<u32, u32>;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn withdrawals(budget: &TpsBudget) -> usize {
+    std::iter::repeat_with(|| budget.withdraw())
+        .take_while(|&allowed| allowed)
+        .count()
+}
+
+#[test]
+fn c1_a_clone_of_steer_inherits_readiness() {
+    let (inner, _handle) = mock::pair::<u32, u32>();
+    let mut service = mock::Spawn::new(Steer::new([inner], |_: &u32, _: &[Inner]| 0));
+    assert_ready_ok!(service.poll_ready());
+    let mut clone = service.clone();
+    assert_ready_ok!(clone.poll_ready());
+    drop(clone.call(1));
+}
+
+#[test]
+fn c2_a_refused_handle_strands_a_permit() {
+    let (mut a, _handle) =
+        mock::spawn_with(|inner: Inner| LoadShed::new(ConcurrencyLimit::new(inner, 1)));
+    let mut b = a.clone();
+    assert_ready_ok!(a.poll_ready());
+    let in_flight = a.call(1);
+    assert_ready_ok!(b.poll_ready());
+    assert_ready_err!(task::spawn(b.call(2)).poll());
+    drop(in_flight);
+    assert_ready_ok!(a.poll_ready());
+    assert_pending!(task::spawn(a.call(3)).poll(), "there is capacity");
+}
+
+#[tokio::test]
+async fn c3_a_busy_task_is_told_that_there_is_no_capacity() {
+    let buffer = Buffer::new(service_fn(|n: u32| ready(Ok::<_, Infallible>(n))), 1024);
+    let mut service = LoadShed::new(buffer);
+    for n in 0..1000 {
+        poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
+        let mut response = pin!(service.call(n));
+        let refused =
+            poll_fn(|cx| Poll::Ready(matches!(response.as_mut().poll(cx), Poll::Ready(Err(_)))))
+                .await;
+        assert!(!refused, "request {n} of at most 1024");
+    }
+}
+
+#[test]
+fn c5_a_cancelled_request_keeps_its_place_and_its_body() {
+    let (inner, mut handle) = mock::pair::<Arc<str>, u32>();
+    handle.allow(0);
+    let (buffer, worker) = Buffer::pair(inner, 2);
+    let (mut service, mut worker) = (mock::Spawn::new(buffer), task::spawn(worker));
+    let body: Arc<str> = "body".into();
+    assert_ready_ok!(service.poll_ready());
+    let first = service.call("first".into());
+    assert_pending!(worker.poll());
+    assert_ready_ok!(service.poll_ready());
+    drop(service.call(body.clone()));
+    assert_eq!(Arc::strong_count(&body), 1);
+    drop(first);
+}
+
+#[test]
+fn c6_a_failed_service_lives_as_long_as_a_clone_has_a_place() {
+    let (inner, mut handle) = mock::pair::<u32, u32>();
+    handle.allow(0);
+    let (buffer, worker) = Buffer::pair(inner, 2);
+    let (mut service, mut worker) = (mock::Spawn::new(buffer), task::spawn(worker));
+    let mut holder = service.clone();
+    assert_ready_ok!(holder.poll_ready());
+    assert_ready_ok!(service.poll_ready());
+    let _response = service.call(1);
+    assert_pending!(worker.poll());
+    handle.send_error("broken");
+    let _ = worker.poll();
+    assert!(
+        assert_ready!(handle.poll_request()).is_none(),
+        "the service is gone"
+    );
+}
+
+#[tokio::test]
+async fn c7_a_panic_has_no_cause() {
+    let mut service = Buffer::new(
+        service_fn(|_: u32| -> Ready<Result<u32, Infallible>> { panic!("out of paper") }),
+        4,
+    );
+    poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
+    let error = service.call(1).await.unwrap_err();
+    let mut texts = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        texts.push(cause.to_string());
+        source = cause.source();
+    }
+    assert!(
+        texts.iter().any(|text| text.contains("out of paper")),
+        "{texts:?}"
+    );
+}
+
+/// What a channel yields, as a discovery.
+struct Changes(tokio::sync::mpsc::Receiver<Change<u32, Constant<Inner, u32>>>);
+
+impl futures::Stream for Changes {
+    type Item = Result<Change<u32, Constant<Inner, u32>>, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(cx).map(|change| change.map(Ok))
+    }
+}
+
+fn endpoint(load: u32, allowed: u64) -> (Constant<Inner, u32>, Handle<u32, u32>) {
+    let (service, mut handle) = mock::pair();
+    handle.allow(allowed);
+    (Constant::new(service, load), handle)
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_discovery_starves_while_there_are_no_requests() {
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let _service = Buffer::new(Balance::new(Changes(receiver)), 1);
+    for key in 0..3 {
+        let sent =
+            tokio::time::timeout(SECOND, sender.send(Change::Insert(key, endpoint(1, 1).0))).await;
+        assert!(sent.is_ok(), "change {key} is not taken up");
+    }
+}
+
+/// Panics when polled again after its end.
+struct Once(Option<Change<u32, Constant<Inner, u32>>>, bool);
+
+impl futures::Stream for Once {
+    type Item = Result<Change<u32, Constant<Inner, u32>>, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        assert!(!self.1, "polled after its end");
+        let next = self.0.take();
+        self.1 = next.is_none();
+        Poll::Ready(next.map(Ok))
+    }
+}
+
+#[test]
+fn c11_discovery_is_polled_after_its_end() {
+    let (inner, _handle) = endpoint(1, 9);
+    let mut balance = mock::Spawn::new(Balance::new(Once(Some(Change::Insert(1, inner)), false)));
+    assert_ready_ok!(balance.poll_ready());
+    assert_ready_ok!(balance.poll_ready());
+}
+
+#[test]
+fn c13_an_endpoint_is_gone_before_its_replacement_is_ready() {
+    let mut cache = task::spawn(ReadyCache::<&str, Inner, u32>::default());
+    let (old, _old_handle) = mock::pair();
+    cache.push("a", old);
+    assert_ready_ok!(
+        cache
+            .enter(|cx, mut cache| cache.poll_pending(cx))
+            .map_err(|e| e.to_string())
+    );
+    let (new, mut new_handle) = mock::pair();
+    new_handle.allow(0);
+    cache.push("a", new);
+    for _ in 0..2 {
+        assert_pending!(
+            cache
+                .enter(|cx, mut cache| cache.poll_pending(cx))
+                .map_err(|e| e.to_string())
+        );
+        assert!(
+            cache.get_ready(&"a").is_some(),
+            "the old one is still there"
+        );
+        drop(cache.call_ready(&"a", 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c16_a_deposit_lasts_for_half_of_its_time() {
+    // A retry costs two deposits.
+    let budget = TpsBudget::new(10 * SECOND, 0, 0.5);
+    budget.deposit();
+    // Not a whole number of them makes a slot.
+    for _ in 0..1142 {
+        tokio::time::advance(Duration::from_millis(7)).await;
+        assert!(!budget.withdraw());
+    }
+    budget.deposit();
+    assert!(
+        budget.withdraw(),
+        "eight seconds later the first of ten still counts"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn tower_857_the_share_is_not_the_one_asked_for() {
+    let budget = TpsBudget::new(10 * SECOND, 0, 0.75);
+    for _ in 0..1000 {
+        budget.deposit();
+    }
+    assert_eq!(withdrawals(&budget), 750);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c19_all_sessions_draw_the_same_jitter() {
+    let mut maker =
+        ExponentialBackoffMaker::new(SECOND, 60 * SECOND, 0.99, HasherRng::new()).unwrap();
+    let deadlines: HashSet<_> = (0..100)
+        .map(|_| maker.make_backoff().next_backoff().deadline())
+        .collect();
+    assert!(deadlines.len() > 90, "{} of 100 differ", deadlines.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn c20_jitter_is_cut_to_whole_seconds() {
+    let now = tokio::time::Instant::now();
+    for _ in 0..100 {
+        let mut maker =
+            ExponentialBackoffMaker::new(SECOND, 60 * SECOND, 0.99, HasherRng::new()).unwrap();
+        if maker.make_backoff().next_backoff().deadline() - now > SECOND + SECOND / 10 {
+            return;
+        }
+    }
+    panic!("a hundred times no jitter");
+}
+
+#[tokio::test]
+async fn c21_a_stale_error_fails_a_request_on_a_good_connection() {
+    let (mut service, mut connector) =
+        mock::spawn_with(|connector: Mock<(), Mock<u32, u32>>| Reconnect::new(connector, ()));
+    assert_pending!(service.poll_ready());
+    connector
+        .next_request()
+        .await
+        .unwrap()
+        .1
+        .send_error("refused");
+    assert_ready_ok!(service.poll_ready());
+    assert_pending!(service.poll_ready());
+    let (connection, _handle) = mock::pair();
+    connector
+        .next_request()
+        .await
+        .unwrap()
+        .1
+        .send_response(connection);
+    assert_ready_ok!(service.poll_ready());
+    assert_pending!(
+        task::spawn(service.call(1)).poll(),
+        "the connection is good"
+    );
+}
+
+/// Counts on itself, and tells what it has counted when it is asked.
+#[derive(Clone, Default)]
+struct Counting {
+    cloned: u32,
+    seen: Arc<std::sync::Mutex<Vec<u32>>>,
+    retries: u32,
+}
+
+impl Policy<u32, u32, BoxError> for Counting {
+    type Future = Ready<()>;
+
+    fn retry(
+        &mut self,
+        _request: &mut u32,
+        result: &mut Result<u32, BoxError>,
+    ) -> Option<Ready<()>> {
+        self.seen.lock().unwrap().push(self.cloned);
+        let again = result.is_err() && self.retries > 0;
+        self.retries = self.retries.saturating_sub(1);
+        again.then(|| ready(()))
+    }
+
+    fn clone_request(&mut self, request: &u32) -> Option<u32> {
+        self.cloned += 1;
+        Some(*request)
+    }
+}
+
+#[test]
+fn c22_the_policy_is_not_asked_about_readiness() {
+    let policy = Counting {
+        retries: 2,
+        ..Counting::default()
+    };
+    let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(RetryLayer::new(policy));
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    assert_ready!(handle.poll_request())
+        .unwrap()
+        .1
+        .send_error("again");
+    handle.send_error("not ready");
+    assert_pending!(response.poll(), "a second retry");
+}
+
+#[test]
+fn c22_clone_request_changes_the_policy_of_other_requests() {
+    let policy = Counting::default();
+    let (mut service, mut handle) =
+        mock::spawn_layer::<u32, u32, _>(RetryLayer::new(policy.clone()));
+    for _ in 0..3 {
+        assert_ready_ok!(service.poll_ready());
+        let mut response = task::spawn(service.call(1));
+        assert_ready!(handle.poll_request())
+            .unwrap()
+            .1
+            .send_response(1);
+        assert_ready_ok!(response.poll());
+    }
+    assert_eq!(*policy.seen.lock().unwrap(), [1, 1, 1]);
+}
+
+#[test]
+fn c24_a_stuck_service_keeps_permits_that_others_could_use() {
+    let layer = GlobalConcurrencyLimitLayer::new(1);
+    let (mut stuck, mut stuck_handle) = mock::spawn_layer::<u32, u32, _>(layer.clone());
+    let (mut other, _handle) = mock::spawn_layer::<u32, u32, _>(layer);
+    stuck_handle.allow(0);
+    assert_pending!(stuck.poll_ready());
+    assert_ready_ok!(other.poll_ready());
+}
+
+#[tokio::test]
+async fn c25_a_long_period_panics() {
+    let (inner, _handle) = mock::pair::<u32, u32>();
+    let mut service = mock::Spawn::new(RateLimit::new(inner, Rate::new(1, Duration::MAX)));
+    assert_ready_ok!(service.poll_ready());
+    drop(service.call(1));
+}
+
+#[test]
+fn c26_a_slow_predicate_keeps_the_capacity() {
+    let (inner, handle) = mock::pair::<u32, u32>();
+    let limit = ConcurrencyLimit::new(inner, 1);
+    let mut other = mock::Spawn::new(limit.clone());
+    let mut service = mock::Spawn::new(AsyncFilter::new(limit, |_: u32| {
+        pending::<Result<u32, BoxError>>()
+    }));
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    assert_pending!(response.poll());
+    assert_ready_ok!(other.poll_ready());
+    drop(handle);
+}
+
+#[test]
+fn c27_call_all_has_no_bound() {
+    let calls = AtomicUsize::new(0);
+    let service = service_fn(|_: u32| {
+        calls.fetch_add(1, Ordering::Relaxed);
+        pending::<Result<(), Infallible>>()
+    });
+    let mut results = task::spawn(CallAll::new(service, futures::stream::iter(0..200_000)));
+    assert_pending!(results.poll_next());
+    drop(results);
+    assert!(calls.into_inner() < 100_000);
+}
+
+/// Never answers, and keeps its task busy.
+struct Busy;
+
+impl Future for Busy {
+    type Output = Result<u32, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Uses up the task's budget, as reading from a socket that always has something does.
+        while let Poll::Ready(progress) = tokio::task::coop::poll_proceed(cx) {
+            progress.made_progress();
+        }
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_response_outlives_its_timeout() {
+    let mut service = Timeout::new(service_fn(|_: u32| Busy), SECOND);
+    let mut response = task::spawn(service.call(1));
+    let timed_out = tokio::spawn(async move {
+        poll_fn(|_| Poll::Ready(response.poll().is_ready())).await;
+        tokio::time::advance(2 * SECOND).await;
+        poll_fn(|_| Poll::Ready(response.poll().is_ready())).await
+    });
+    assert!(timed_out.await.unwrap());
+}
