@@ -63,7 +63,7 @@ pub mod load_shed;
 pub mod rate;
 
 pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
-pub use self::rate::{RateLimit, RateLimitLayer};
+pub use self::rate::{GlobalRateLimitLayer, RateLimit, RateLimitLayer};
 
 /// An error of any type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -10,7 +10,8 @@ use tower_limit::load_shed::error::Overloaded;
 use tower_limit::load_shed::{LoadShed, LoadShedLayer};
 use tower_limit::rate::Rate;
 use tower_limit::{
-    ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer, RateLimit, RateLimitLayer,
+    ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer, GlobalRateLimitLayer,
+    RateLimit, RateLimitLayer,
 };
 use tower_test::mock::{self, Mock, Spawn};
 
@@ -214,6 +215,17 @@ async fn clones_share_one_rate_and_all_are_woken() {
     // What was reserved and not used is for others.
     drop(second);
     assert_ready_ok!(third.poll_ready());
+}
+
+/// axum#2634: with axum, which applies layers anew for each connection, tower 0.5 limits nothing.
+#[tokio::test(start_paused = true)]
+async fn a_global_rate_is_one_for_all_services() {
+    let layer = GlobalRateLimitLayer::new(1, SECOND);
+    let (mut first, _first_handle) = mock::spawn_layer::<u32, u32, _>(layer.clone());
+    let (mut second, _second_handle) = mock::spawn_layer::<u32, u32, _>(layer);
+    assert_ready_ok!(first.poll_ready());
+    drop(first.call(1));
+    assert_pending!(second.poll_ready());
 }
 
 /// C25: tower 0.5 panics.

@@ -30,8 +30,8 @@ pub use tower_util::filter;
 pub mod limit {
     #[doc(inline)]
     pub use tower_limit::{
-        ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer, RateLimit,
-        RateLimitLayer, concurrency, rate,
+        ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer, GlobalRateLimitLayer,
+        RateLimit, RateLimitLayer, concurrency, rate,
     };
 }
 

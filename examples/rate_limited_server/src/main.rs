@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::error_handling::HandleErrorLayer;
 use axum::http::StatusCode;
 use axum::{Router, routing::get};
+use tower::limit::GlobalRateLimitLayer;
 use tower::load_shed::error::Overloaded;
 use tower::timeout::error::Elapsed;
 use tower::{BoxError, ServiceBuilder};
@@ -15,7 +16,7 @@ async fn main() -> std::io::Result<()> {
     let layers = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(answer))
         .load_shed() // answers 503 where the limit below would have the client wait
-        .rate_limit(2, Duration::from_secs(1)) // one limit for all connections
+        .layer(GlobalRateLimitLayer::new(2, Duration::from_secs(1))) // one limit for all connections
         .timeout(Duration::from_secs(5));
     let router = Router::new()
         .route("/", get(async || "hello\n"))

@@ -1,7 +1,9 @@
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tower_layer::Layer;
 
+use super::window::Window;
 use super::{Rate, RateLimit};
 
 /// Wraps services in [`RateLimit`], each with a limit of its own.
@@ -28,5 +30,34 @@ impl<S> Layer<S> for RateLimitLayer {
 
     fn layer(&self, service: S) -> RateLimit<S> {
         RateLimit::new(service, self.rate)
+    }
+}
+
+/// Wraps services in [`RateLimit`], all with one limit together.
+///
+/// axum applies the layers of a `Router` anew for each connection: there a limit for all clients takes this one.
+#[derive(Debug, Clone)]
+pub struct GlobalRateLimitLayer {
+    window: Arc<Mutex<Window>>,
+}
+
+impl GlobalRateLimitLayer {
+    /// At most `num` requests per `per` to all services together.
+    ///
+    /// # Panics
+    ///
+    /// If either is zero.
+    pub fn new(num: u64, per: Duration) -> Self {
+        Self {
+            window: Arc::new(Mutex::new(Window::new(Rate::new(num, per)))),
+        }
+    }
+}
+
+impl<S> Layer<S> for GlobalRateLimitLayer {
+    type Service = RateLimit<S>;
+
+    fn layer(&self, service: S) -> RateLimit<S> {
+        RateLimit::with_window(service, Arc::clone(&self.window))
     }
 }

@@ -18,6 +18,6 @@ mod rate;
 mod service;
 mod window;
 
-pub use self::layer::RateLimitLayer;
+pub use self::layer::{GlobalRateLimitLayer, RateLimitLayer};
 pub use self::rate::Rate;
 pub use self::service::RateLimit;

@@ -27,7 +27,7 @@ impl<T> RateLimit<T> {
         Self::with_window(inner, Arc::new(Mutex::new(Window::new(rate))))
     }
 
-    fn with_window(inner: T, window: Arc<Mutex<Window>>) -> Self {
+    pub(super) fn with_window(inner: T, window: Arc<Mutex<Window>>) -> Self {
         Self {
             inner,
             window,
