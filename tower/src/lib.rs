@@ -25,6 +25,10 @@ pub use tower_discover as discover;
 #[doc(inline)]
 pub use tower_util::filter;
 
+#[cfg(feature = "hedge")]
+#[doc(inline)]
+pub use tower_hedge as hedge;
+
 /// Limits: how many requests at a time, and how many in a period.
 #[cfg(feature = "limit")]
 pub mod limit {
