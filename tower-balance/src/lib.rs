@@ -50,6 +50,18 @@ pub mod error {
             Some(&*self.0)
         }
     }
+
+    /// There is no endpoint, and there will be none: discovery has ended, and the last endpoint was removed or failed.
+    #[derive(Debug)]
+    pub struct NoEndpoints(pub(crate) ());
+
+    impl fmt::Display for NoEndpoints {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("no endpoints are left, and discovery has ended")
+        }
+    }
+
+    impl Error for NoEndpoints {}
 }
 
 /// An error of any type.

@@ -92,7 +92,19 @@ async fn a_removal_between_polls_leaves_no_stale_pick() {
     assert_eq!(assert_ready!(c.poll_request()).unwrap().0, 7);
 }
 
-/// C10: in tower 0.5 nothing wakes the task again.
+/// C10: in tower 0.5 it waits, and nothing will ever wake the task.
+#[test]
+fn that_there_will_be_no_endpoint_is_an_error() {
+    let mut balance = Spawn::new(Balance::new(ServiceList::new::<u32>(Vec::<Inner>::new())));
+    assert!(assert_ready_err!(balance.poll_ready()).is::<error::NoEndpoints>());
+
+    let (inner, mut handle) = endpoint(1, 9);
+    let mut balance = Spawn::new(Balance::new(ServiceList::new::<u32>([inner])));
+    assert_ready_ok!(balance.poll_ready());
+    handle.send_error("broken");
+    assert!(assert_ready_err!(balance.poll_ready()).is::<error::NoEndpoints>());
+}
+
 #[tokio::test]
 async fn without_endpoints_it_waits_for_discovery() {
     let (sender, discover) = channel::<&str, Inner>(8);

@@ -64,7 +64,24 @@ pin_project! {
         future: F,
         handle: Option<H>,
         completion: C,
+        without_response: fn(H, Unanswered),
     }
+
+    impl<F, C, H> PinnedDrop for TrackCompletionFuture<F, C, H> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(handle) = this.handle.take() {
+                (this.without_response)(handle, Unanswered::Dropped);
+            }
+        }
+    }
+}
+
+/// Why a request has no response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unanswered {
+    Failed,
+    Dropped,
 }
 
 impl<F, C, H> TrackCompletionFuture<F, C, H> {
@@ -74,7 +91,15 @@ impl<F, C, H> TrackCompletionFuture<F, C, H> {
             future,
             handle: Some(handle),
             completion,
+            without_response: |handle, _| drop(handle),
         }
+    }
+
+    /// What becomes of the handle when there is no response. The default is to drop it.
+    pub(crate) fn without_response(self, f: fn(H, Unanswered)) -> Self {
+        let mut this = self;
+        this.without_response = f;
+        this
     }
 }
 
@@ -92,6 +117,12 @@ where
         let this = self.project();
         let result = ready!(this.future.poll(cx));
         let handle = this.handle.take().expect("polled after it was ready");
-        Poll::Ready(result.map(|value| this.completion.track_completion(handle, value)))
+        Poll::Ready(match result {
+            Ok(value) => Ok(this.completion.track_completion(handle, value)),
+            Err(error) => {
+                (this.without_response)(handle, Unanswered::Failed);
+                Err(error)
+            }
+        })
     }
 }

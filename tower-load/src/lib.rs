@@ -43,6 +43,7 @@
 
 pub mod completion;
 mod constant;
+mod estimate;
 mod ewma;
 mod metric;
 pub mod peak_ewma;

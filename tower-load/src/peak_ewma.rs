@@ -2,7 +2,6 @@
 
 #[cfg(feature = "discover")]
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,34 +13,42 @@ use tokio::time::Instant;
 use tower_discover::{Change, Discover};
 use tower_service::Service;
 
-use crate::completion::{CompleteOnResponse, TrackCompletion, TrackCompletionFuture};
-use crate::ewma::Ewma;
+use crate::completion::{CompleteOnResponse, TrackCompletion, TrackCompletionFuture, Unanswered};
+use crate::estimate::{Estimate, Outcome};
 use crate::metric::Load;
 
 /// Measures a service by an estimate of its latency times its requests in flight and one.
 ///
-/// The estimate is an [`Ewma`] that takes a higher latency at once, and forgets it over the decay time. So a service
-/// that becomes slow is left alone from the first slow answer on, and is tried again by and by.
+/// The estimate is an [`Ewma`](crate::Ewma) that takes a higher latency at once, and forgets it over the decay time. So a
+/// service that becomes slow is left alone from the first slow answer on, and is tried again by and by.
 ///
-/// Only the time until the response counts, also of errors: a service that fails fast looks good. Do not use it alone
-/// where endpoints fail.
+/// What is no response counts as well, so that a broken service does not look like a fast one:
+///
+/// - A request that **fails** counts as twice the estimate, if it did not take longer: up to 5 s, unless the estimate is
+///   higher already. A service that fails fast loses its requests within a few of them, and a single failure among many
+///   answers costs little.
+/// - A request that is **dropped** tells only that it would have taken longer; it never lowers the estimate.
+/// - While requests are in flight, the estimate is no lower than the **time since the last answer**. A service that does
+///   not answer at all looks worse and worse.
+///
+/// An error is what the service's future returns: a response that tells of a failure, such as an HTTP 503, is a response.
 ///
 /// # Cost
 ///
-/// Per request two readings of the clock, a short lock and an `exp` at its end; per reading of the load one of each.
+/// Per request two readings of the clock, two short locks, and an `exp` at its end; per reading of the load one of each.
+///
+/// # Differences from tower 0.5
+///
+/// There a failed or dropped request is a sample like any other, so that a service which fails in no time draws twice its
+/// share; and the estimate of one that never answers fades to nothing, until it draws as much as there is.
 #[derive(Debug)]
 pub struct PeakEwma<S, C = CompleteOnResponse> {
     service: S,
-    shared: Arc<Shared>,
+    estimate: Shared,
     completion: C,
 }
 
-#[derive(Debug)]
-struct Shared {
-    /// Nanoseconds.
-    rtt: Mutex<Ewma>,
-    pending: AtomicUsize,
-}
+type Shared = Arc<Mutex<Estimate>>;
 
 /// Latency in nanoseconds times requests in flight and one.
 #[derive(Copy, Clone, Debug, PartialEq, PartialOrd)]
@@ -51,7 +58,8 @@ pub struct Cost(f64);
 #[derive(Debug)]
 pub struct Handle {
     sent_at: Instant,
-    shared: Arc<Shared>,
+    estimate: Shared,
+    outcome: Outcome,
 }
 
 impl<S, C> PeakEwma<S, C> {
@@ -69,31 +77,22 @@ impl<S, C> PeakEwma<S, C> {
     }
 
     fn with_decay(service: S, default_rtt: Duration, decay: Duration, completion: C) -> Self {
-        let rtt = Ewma::new(Instant::now(), decay, nanos(default_rtt));
-        let shared = Arc::new(Shared {
-            rtt: Mutex::new(rtt),
-            pending: AtomicUsize::new(0),
-        });
+        let estimate = Estimate::new(Instant::now(), decay, default_rtt);
         Self {
             service,
-            shared,
+            estimate: Arc::new(Mutex::new(estimate)),
             completion,
         }
     }
 
     fn handle(&self) -> Handle {
-        self.shared.pending.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        lock(&self.estimate).begin(now);
         Handle {
-            sent_at: Instant::now(),
-            shared: Arc::clone(&self.shared),
+            sent_at: now,
+            estimate: Arc::clone(&self.estimate),
+            outcome: Outcome::Answered,
         }
-    }
-}
-
-impl Shared {
-    fn rtt(&self) -> MutexGuard<'_, Ewma> {
-        // Nothing panics under the lock, and an estimate is whole at any time.
-        self.rtt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,6 +115,12 @@ where
             self.handle(),
             self.service.call(req),
         )
+        .without_response(|mut handle, why| {
+            handle.outcome = match why {
+                Unanswered::Failed => Outcome::Failed,
+                Unanswered::Dropped => Outcome::Dropped,
+            };
+        })
     }
 }
 
@@ -123,19 +128,19 @@ impl<S, C> Load for PeakEwma<S, C> {
     type Metric = Cost;
 
     fn load(&self) -> Cost {
-        let pending = self.shared.pending.load(Ordering::Relaxed) as f64;
-        Cost(self.shared.rtt().get_at(Instant::now()) * (pending + 1.0))
+        Cost(lock(&self.estimate).cost(Instant::now()))
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let now = Instant::now();
-        self.shared
-            .rtt()
-            .add_peak(now, nanos(now.saturating_duration_since(self.sent_at)));
-        self.shared.pending.fetch_sub(1, Ordering::Relaxed);
+        lock(&self.estimate).end(self.sent_at, self.outcome, Instant::now());
     }
+}
+
+fn lock(estimate: &Mutex<Estimate>) -> MutexGuard<'_, Estimate> {
+    // Nothing panics under the lock, and an estimate is whole at any time.
+    estimate.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(feature = "discover")]
@@ -193,10 +198,6 @@ where
             })
         }))
     }
-}
-
-fn nanos(duration: Duration) -> f64 {
-    duration.as_secs_f64() * NANOS_PER_SEC
 }
 
 const NANOS_PER_SEC: f64 = 1e9;

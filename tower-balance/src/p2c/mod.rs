@@ -8,12 +8,12 @@
 //! # Readiness
 //!
 //! Ready when an endpoint is ready and was asked again just now. Each poll takes up what discovery has to say, drives
-//! all endpoints that were woken, and draws anew. While there is no endpoint, it waits for discovery; when that has
-//! ended, for ever.
+//! all endpoints that were woken, and draws anew. While there is no endpoint, it waits for discovery.
 //!
 //! # Errors
 //!
-//! A [`BoxError`](crate::BoxError): the endpoint's, or [`error::Discover`](crate::error::Discover) when discovery fails.
+//! A [`BoxError`](crate::BoxError): the endpoint's, or [`error::Discover`](crate::error::Discover) when discovery fails,
+//! or [`error::NoEndpoints`](crate::error::NoEndpoints) when none is left and discovery has ended.
 //! An endpoint whose readiness fails is dropped, with a `tracing` event of level `WARN`, until discovery inserts it
 //! again: put a `Reconnect` with a backoff below, whose readiness does not fail.
 //!

@@ -148,6 +148,9 @@ where
                 Err(failed) => dropped(failed),
             }
         }
+        if self.ended && self.endpoints.is_empty() {
+            return Poll::Ready(Err(error::NoEndpoints(()).into()));
+        }
         Poll::Pending
     }
 
