@@ -21,6 +21,8 @@ pub(crate) enum Place {
 pub(crate) struct Queue<Req, F> {
     /// Places that nobody has. Not zero only while nobody waits.
     free: usize,
+    /// Places beyond the bound, given out because all others were with handles that did nothing with them.
+    lent: usize,
     waiting: BTreeMap<u64, Waker>,
     /// Those who waited and were given a place that they have not fetched yet.
     granted: BTreeSet<u64>,
@@ -64,6 +66,7 @@ impl<Req, F> Queue<Req, F> {
     pub(crate) fn new(bound: usize) -> Self {
         Self {
             free: bound,
+            lent: 0,
             waiting: BTreeMap::new(),
             granted: BTreeSet::new(),
             next_number: 0,
@@ -110,7 +113,24 @@ impl<Req, F> Queue<Req, F> {
         }
     }
 
+    /// Whether all places are with handles that have sent nothing, and another one waits.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.is_empty() && !self.waiting.is_empty()
+    }
+
+    /// Gives a place beyond the bound to the first who waits. Yields whom to wake.
+    pub(crate) fn lend(&mut self) -> Option<Waker> {
+        let (number, waker) = self.waiting.pop_first()?;
+        self.granted.insert(number);
+        self.lent += 1;
+        Some(waker)
+    }
+
     fn free_place(&mut self) -> Option<Waker> {
+        if self.lent > 0 {
+            self.lent -= 1;
+            return None;
+        }
         match self.waiting.pop_first() {
             Some((number, waker)) => {
                 self.granted.insert(number);

@@ -25,6 +25,8 @@ struct State<Req, F> {
 pub(crate) enum Next<Req> {
     Job(usize, Job<Req>),
     Empty,
+    /// Nothing is queued, but all places are taken, and somebody waits for one.
+    Blocked,
     /// Nothing is queued, and nobody is left to change that.
     Finished,
 }
@@ -53,10 +55,16 @@ impl<Req, F> Shared<Req, F> {
             return Poll::Ready(Err(failure.clone()));
         }
         if state.queue.reserve(place, cx.waker()) {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
+            return Poll::Ready(Ok(()));
         }
+        let worker = if state.queue.is_blocked() {
+            state.worker.clone()
+        } else {
+            None
+        };
+        drop(state);
+        wake(worker);
+        Poll::Pending
     }
 
     /// Puts a request into the place that the handle has reserved.
@@ -114,6 +122,9 @@ impl<Req, F> Shared<Req, F> {
         if state.queue.is_empty() && state.handles == 0 {
             return Next::Finished;
         }
+        if state.queue.is_blocked() {
+            return Next::Blocked;
+        }
         if !ready {
             return Next::Empty;
         }
@@ -123,6 +134,11 @@ impl<Req, F> Shared<Req, F> {
         drop(state);
         wake(freed);
         Next::Job(key, job)
+    }
+
+    pub(crate) fn lend(&self) {
+        let next = self.lock().queue.lend();
+        wake(next);
     }
 
     pub(crate) fn reply(&self, key: usize, reply: Result<F, Failure>) {

@@ -26,6 +26,8 @@ where
     service: Option<S>,
     /// Whether the service has been ready since it was last called.
     ready: bool,
+    /// How often in a row it has found all places taken by handles that do nothing.
+    blocked: u32,
     wakes: Arc<Wakes>,
     /// [`Self::wakes`], for the service.
     waker: Waker,
@@ -48,6 +50,7 @@ where
         Self {
             service: Some(service),
             ready: false,
+            blocked: 0,
             waker: Arc::clone(&wakes).into(),
             wakes,
             shared,
@@ -87,6 +90,7 @@ where
             }
             match self.shared.next(self.ready) {
                 Next::Job(key, job) => {
+                    self.blocked = 0;
                     let result = self.call(service, job);
                     let failure = result.as_ref().err().cloned();
                     self.shared.reply(key, result);
@@ -95,6 +99,14 @@ where
                     }
                 }
                 Next::Empty => return Poll::Pending,
+                Next::Blocked => {
+                    self.blocked += 1;
+                    if self.blocked > PATIENCE {
+                        self.blocked = 0;
+                        self.shared.lend();
+                    }
+                    break;
+                }
                 Next::Finished => return Poll::Ready(Ok(())),
             }
         }
@@ -201,6 +213,9 @@ fn caught<T>(f: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(f))
         .map_err(|payload| Failure::Service(ServiceError::new(Panicked::new(&*payload).into())))
 }
+
+/// So often the other tasks have their turn before handles that have a place and do nothing count as idle.
+const PATIENCE: u32 = 32;
 
 /// After so many the worker lets other tasks have their turn.
 const CALLS_PER_POLL: usize = 64;

@@ -361,3 +361,51 @@ async fn many_tasks_share_one_service() {
     drop(buffer);
     echo.await.unwrap();
 }
+
+/// C4: in tower 0.5 the second waits for ever.
+#[tokio::test]
+async fn handles_that_do_nothing_do_not_block_the_others() {
+    let service = mock::pair::<u32, u32>();
+    let buffer = Buffer::new(service.0, 1);
+    let mut handle = service.1;
+    let mut idle: Vec<_> = (0..3).map(|_| buffer.clone()).collect();
+    for idle in &mut idle {
+        poll_fn(|cx| idle.poll_ready(cx)).await.unwrap();
+    }
+    let mut busy = buffer.clone();
+    for n in 0..3 {
+        poll_fn(|cx| busy.poll_ready(cx)).await.unwrap();
+        let response = busy.call(n);
+        handle.next_request().await.unwrap().1.send_response(n);
+        assert_eq!(response.await.unwrap(), n);
+    }
+    // They may still call.
+    for mut idle in idle {
+        let response = idle.call(7);
+        handle.next_request().await.unwrap().1.send_response(8);
+        assert_eq!(response.await.unwrap(), 8);
+    }
+}
+
+/// What was lent is given back: the bound is the bound again.
+#[test]
+fn a_place_beyond_the_bound_is_there_once() {
+    let (inner, mut handle) = mock::pair::<u32, u32>();
+    handle.allow(0);
+    let (buffer, worker) = Buffer::pair(inner, 1);
+    let (mut idle, mut worker) = (Spawn::new(buffer), task::spawn(worker));
+    let mut second = idle.clone();
+    assert_ready_ok!(idle.poll_ready());
+    assert_pending!(second.poll_ready());
+    for _ in 0..100 {
+        assert_pending!(worker.poll());
+    }
+    assert!(second.is_woken());
+    assert_ready_ok!(second.poll_ready());
+    let responses = [idle.call(1), second.call(2)];
+    handle.allow(1);
+    assert_pending!(worker.poll());
+    assert_pending!(idle.poll_ready(), "one is queued, which is the bound");
+    drop(responses);
+    assert_ready_ok!(idle.poll_ready());
+}
