@@ -11,23 +11,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower::balance::p2c::Balance;
 use tower::buffer::Buffer;
-use tower::discover::Change;
+use tower::discover::{Change, ServiceList};
 use tower::filter::AsyncFilter;
+use tower::hedge::{self, Hedge};
 use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer, RateLimit, rate::Rate};
-use tower::load::Constant;
+use tower::load::{CompleteOnResponse, Constant, Load, PeakEwma};
 use tower::load_shed::LoadShed;
 use tower::ready_cache::ReadyCache;
 use tower::reconnect::Reconnect;
 use tower::retry::backoff::{Backoff, ExponentialBackoffMaker, MakeBackoff};
 use tower::retry::budget::{Budget, TpsBudget};
 use tower::retry::{Policy, RetryLayer};
+use tower::spawn_ready::SpawnReady;
 use tower::steer::Steer;
 use tower::timeout::Timeout;
 use tower::util::rng::HasherRng;
-use tower::util::{CallAll, service_fn};
+use tower::util::{CallAll, Optional, service_fn};
 use tower::{BoxError, Service};
 use tower_test::mock::{self, Handle, Mock};
 
@@ -77,6 +80,19 @@ async fn c3_a_busy_task_is_told_that_there_is_no_capacity() {
                 .await;
         assert!(!refused, "request {n} of at most 1024");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_an_idle_handle_blocks_the_others() {
+    let (inner, mut handle) = mock::pair::<u32, u32>();
+    let mut idle = Buffer::new(inner, 1);
+    let mut busy = idle.clone();
+    poll_fn(|cx| idle.poll_ready(cx)).await.unwrap();
+    let ready = tokio::time::timeout(SECOND, poll_fn(|cx| busy.poll_ready(cx))).await;
+    assert!(ready.is_ok(), "nothing is queued, and the service is ready");
+    let response = busy.call(1);
+    handle.next_request().await.unwrap().1.send_response(2);
+    assert_eq!(response.await.unwrap(), 2);
 }
 
 #[test]
@@ -162,6 +178,53 @@ async fn c8_discovery_starves_while_there_are_no_requests() {
     }
 }
 
+/// Is ready only after it was polled, woken and polled again, as one that connects.
+struct Connecting {
+    polls: Arc<AtomicUsize>,
+    waker: Arc<std::sync::Mutex<Option<std::task::Waker>>>,
+}
+
+impl Service<u32> for Connecting {
+    type Response = u32;
+    type Error = Infallible;
+    type Future = Ready<Result<u32, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        *self.waker.lock().unwrap() = Some(cx.waker().clone());
+        match self.polls.fetch_add(1, Ordering::Relaxed) {
+            0 => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, n: u32) -> Self::Future {
+        ready(Ok(n))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c9_an_endpoint_does_not_get_ready_while_there_are_no_requests() {
+    let (polls, waker) = <(Arc<AtomicUsize>, Arc<std::sync::Mutex<Option<_>>>)>::default();
+    let endpoint = Connecting {
+        polls: polls.clone(),
+        waker: waker.clone(),
+    };
+    let endpoints = ServiceList::new::<u32>([Constant::new(endpoint, 1)]);
+    let _service = Buffer::new(Balance::new(endpoints), 1);
+    tokio::time::sleep(SECOND).await;
+    let connecting = waker.lock().unwrap().take();
+    connecting.expect("was polled").wake();
+    tokio::time::sleep(SECOND).await;
+    assert!(polls.load(Ordering::Relaxed) > 1);
+}
+
+#[test]
+fn c10_nothing_will_ever_wake_a_balancer_without_endpoints() {
+    let none = ServiceList::new::<u32>(Vec::<Constant<Inner, u32>>::new());
+    let mut balance = mock::Spawn::new(Balance::new(none));
+    assert_ready_err!(balance.poll_ready());
+}
+
 /// Panics when polled again after its end.
 struct Once(Option<Change<u32, Constant<Inner, u32>>>, bool);
 
@@ -182,6 +245,32 @@ fn c11_discovery_is_polled_after_its_end() {
     let mut balance = mock::Spawn::new(Balance::new(Once(Some(Change::Insert(1, inner)), false)));
     assert_ready_ok!(balance.poll_ready());
     assert_ready_ok!(balance.poll_ready());
+}
+
+#[tokio::test]
+async fn c12_tower_856_a_pick_outlives_its_endpoint() {
+    let (sender, receiver) = tokio::sync::mpsc::channel(8);
+    let mut balance = mock::Spawn::new(Balance::new(Changes(receiver)));
+    let mut handles = Vec::new();
+    for key in 0..3 {
+        let (inner, handle) = endpoint(key, 1);
+        sender.send(Change::Insert(key, inner)).await.unwrap();
+        handles.push(handle);
+    }
+    // The last is never the less loaded one.
+    assert_ready_ok!(balance.poll_ready());
+    for key in 0..2 {
+        sender.send(Change::Remove(key)).await.unwrap();
+    }
+    let (inner, mut light) = endpoint(0, 1);
+    sender.send(Change::Insert(3, inner)).await.unwrap();
+    assert_ready_ok!(balance.poll_ready());
+    drop(balance.call(7));
+    assert_eq!(
+        assert_ready!(light.poll_request()).unwrap().0,
+        7,
+        "the new one is the less loaded of two"
+    );
 }
 
 #[test]
@@ -211,6 +300,56 @@ fn c13_an_endpoint_is_gone_before_its_replacement_is_ready() {
     }
 }
 
+fn peak_ewma() -> (mock::Spawn<PeakEwma<Inner>>, Handle<u32, u32>) {
+    let (inner, handle) = mock::pair();
+    let ms = SECOND / 1000;
+    let measured = PeakEwma::new(inner, 10 * ms, 1e10, CompleteOnResponse::default());
+    (mock::Spawn::new(measured), handle)
+}
+
+#[tokio::test(start_paused = true)]
+async fn c14_an_endpoint_that_never_answers_looks_ever_better() {
+    let ((mut silent, _handle), (mut good, mut good_handle)) = (peak_ewma(), peak_ewma());
+    assert_ready_ok!(silent.poll_ready());
+    let _never = task::spawn(silent.call(1));
+    for _ in 0..300 {
+        tokio::time::advance(SECOND).await;
+        assert_ready_ok!(good.poll_ready());
+        let mut response = task::spawn(good.call(1));
+        tokio::time::advance(SECOND / 100).await;
+        assert_ready!(good_handle.poll_request())
+            .unwrap()
+            .1
+            .send_response(1);
+        assert_ready_ok!(response.poll());
+    }
+    assert!(silent.get_ref().load() > good.get_ref().load());
+}
+
+#[tokio::test(start_paused = true)]
+async fn c15_an_endpoint_that_fails_fast_looks_fast() {
+    let ((mut failing, mut failing_handle), (mut good, mut good_handle)) =
+        (peak_ewma(), peak_ewma());
+    for _ in 0..20 {
+        assert_ready_ok!(failing.poll_ready());
+        assert_ready_ok!(good.poll_ready());
+        let mut responses = [task::spawn(failing.call(1)), task::spawn(good.call(1))];
+        tokio::time::advance(SECOND / 2000).await;
+        assert_ready!(failing_handle.poll_request())
+            .unwrap()
+            .1
+            .send_error("refused");
+        assert_ready_err!(responses[0].poll());
+        tokio::time::advance(SECOND / 100).await;
+        assert_ready!(good_handle.poll_request())
+            .unwrap()
+            .1
+            .send_response(1);
+        assert_ready_ok!(responses[1].poll());
+    }
+    assert!(failing.get_ref().load() > good.get_ref().load());
+}
+
 #[tokio::test(start_paused = true)]
 async fn c16_a_deposit_lasts_for_half_of_its_time() {
     // A retry costs two deposits.
@@ -226,6 +365,33 @@ async fn c16_a_deposit_lasts_for_half_of_its_time() {
         budget.withdraw(),
         "eight seconds later the first of ten still counts"
     );
+}
+
+/// Whether `f` comes to an end: in its own thread, as the fault is that it does not.
+fn ends(f: impl FnOnce() + Send + 'static) -> bool {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        f();
+        let _ = sender.send(());
+    });
+    receiver.recv_timeout(10 * SECOND).is_ok()
+}
+
+#[test]
+fn c17_a_budget_makes_up_for_each_idle_moment() {
+    assert!(ends(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let budget = TpsBudget::new(SECOND, 0, 0.5);
+            // A thousand years in steps of a tenth of a second would take hours.
+            tokio::time::advance(SECOND * 3600 * 24 * 365 * 1000).await;
+            assert!(!budget.withdraw());
+        });
+    }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -285,6 +451,19 @@ async fn c21_a_stale_error_fails_a_request_on_a_good_connection() {
         task::spawn(service.call(1)).poll(),
         "the connection is good"
     );
+}
+
+#[test]
+fn c21_a_connection_that_always_fails_keeps_the_task_for_ever() {
+    assert!(ends(|| {
+        let connector = service_fn(|()| {
+            let (connection, mut handle) = mock::pair::<u32, u32>();
+            handle.send_error("broken");
+            ready(Ok::<_, Infallible>(connection))
+        });
+        let mut service = mock::Spawn::new(Reconnect::new(connector, ()));
+        let _ = service.poll_ready::<u32>();
+    }));
 }
 
 /// Counts on itself, and tells what it has counted when it is asked.
@@ -349,6 +528,104 @@ fn c22_clone_request_changes_the_policy_of_other_requests() {
     assert_eq!(*policy.seen.lock().unwrap(), [1, 1, 1]);
 }
 
+/// Any request may be sent twice.
+#[derive(Clone)]
+struct Twice;
+
+impl hedge::Policy<u32> for Twice {
+    fn clone_request(&self, request: &u32) -> Option<u32> {
+        Some(*request)
+    }
+
+    fn can_retry(&self, _request: &u32) -> bool {
+        true
+    }
+}
+
+/// A hedge whose requests took 10 ms in the last minute.
+fn hedge() -> (mock::Spawn<Hedge<Inner, Twice>>, Handle<u32, u32>) {
+    mock::spawn_with(|inner: Inner| {
+        Hedge::new_with_mock_latencies(inner, Twice, 10, 0.9, 60 * SECOND, &[10; 10])
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn c23_a_failed_hedge_fails_the_request() {
+    let (mut service, mut handle) = hedge();
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    let (_, first) = assert_ready!(handle.poll_request()).unwrap();
+    assert_pending!(response.poll());
+    tokio::time::advance(SECOND / 50).await;
+    assert_pending!(response.poll());
+    let (_, second) = assert_ready!(handle.poll_request()).unwrap();
+    second.send_error("refused");
+    assert_pending!(response.poll());
+    first.send_response(2);
+    assert_eq!(assert_ready_ok!(response.poll()), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c23_slow_requests_are_not_measured_when_the_hedge_wins() {
+    let (mut service, mut handle) = hedge();
+    for _ in 0..20 {
+        assert_ready_ok!(service.poll_ready());
+        let mut response = task::spawn(service.call(1));
+        let (_, _first) = assert_ready!(handle.poll_request()).unwrap();
+        assert_pending!(response.poll());
+        tokio::time::advance(SECOND / 50).await;
+        assert_pending!(response.poll());
+        let (_, second) = assert_ready!(handle.poll_request()).unwrap();
+        tokio::time::advance(SECOND / 1000).await;
+        second.send_response(1);
+        assert_ready_ok!(response.poll());
+    }
+    tokio::time::advance(60 * SECOND).await;
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    let (_, _first) = assert_ready!(handle.poll_request()).unwrap();
+    assert_pending!(response.poll());
+    tokio::time::advance(SECOND / 66).await;
+    assert_pending!(response.poll());
+    assert_pending!(handle.poll_request(), "all took longer than 15 ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c23_a_hedge_without_a_period_panics() {
+    let (mut service, mut handle) =
+        mock::spawn_with(|inner: Inner| Hedge::new(inner, Twice, 10, 0.9, Duration::ZERO));
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    assert_ready!(handle.poll_request())
+        .unwrap()
+        .1
+        .send_response(2);
+    assert_ready_ok!(response.poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn c23_nothing_bounds_the_hedges() {
+    let (mut service, mut handle) = hedge();
+    let mut responses = Vec::new();
+    for n in 0..1000 {
+        assert_ready_ok!(service.poll_ready());
+        responses.push(task::spawn(service.call(n)));
+    }
+    for wait in [Duration::ZERO, SECOND] {
+        tokio::time::advance(wait).await;
+        for response in &mut responses {
+            assert_pending!(response.poll());
+            // Each in a turn of its own, as timers stop when the task has used up its budget.
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut requests = Vec::new();
+    while let Ok(request) = tokio::time::timeout(SECOND, handle.next_request()).await {
+        requests.push(request);
+    }
+    assert!(requests.len() < 1500, "{} instead of 1000", requests.len());
+}
+
 #[test]
 fn c24_a_stuck_service_keeps_permits_that_others_could_use() {
     let layer = GlobalConcurrencyLimitLayer::new(1);
@@ -360,11 +637,83 @@ fn c24_a_stuck_service_keeps_permits_that_others_could_use() {
 }
 
 #[tokio::test]
+async fn c24_closing_the_semaphore_panics() {
+    let semaphore = Arc::new(Semaphore::new(0));
+    let (mut service, _handle) =
+        mock::spawn_with(|inner: Inner| ConcurrencyLimit::with_semaphore(inner, semaphore.clone()));
+    assert_pending!(service.poll_ready());
+    semaphore.close();
+    assert_pending!(service.poll_ready());
+}
+
+#[test]
+fn c24_a_finished_response_keeps_its_permit() {
+    let (mut service, mut handle) =
+        mock::spawn_with(|inner: Inner| ConcurrencyLimit::new(inner, 1));
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    assert_ready!(handle.poll_request())
+        .unwrap()
+        .1
+        .send_response(2);
+    assert_ready_ok!(response.poll());
+    assert_ready_ok!(service.poll_ready());
+}
+
+#[tokio::test]
 async fn c25_a_long_period_panics() {
     let (inner, _handle) = mock::pair::<u32, u32>();
     let mut service = mock::Spawn::new(RateLimit::new(inner, Rate::new(1, Duration::MAX)));
     assert_ready_ok!(service.poll_ready());
     drop(service.call(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c25_tower_842_twice_the_rate_at_the_border_of_two_periods() {
+    let (inner, _handle) = mock::pair::<u32, u32>();
+    let mut service = mock::Spawn::new(RateLimit::new(inner, Rate::new(4, SECOND)));
+    let mut sent = 0;
+    // One opens the period, and its others come at the end of it.
+    for wait in [Duration::ZERO, SECOND * 9 / 10, SECOND / 10] {
+        tokio::time::advance(wait).await;
+        while sent < 9 && service.poll_ready().is_ready() {
+            drop(service.call(1));
+            sent += 1;
+            if wait.is_zero() {
+                break;
+            }
+        }
+    }
+    assert_eq!(sent, 5, "four in any second");
+}
+
+/// Whether a type is `Clone`: asked by method resolution, which prefers the inherent method.
+struct Asked<T>(std::marker::PhantomData<T>);
+
+#[allow(dead_code, reason = "of these two each tower needs one")]
+trait NotClone {
+    fn is_clone(&self) -> bool {
+        false
+    }
+}
+
+impl<T> NotClone for Asked<T> {}
+
+#[allow(dead_code, reason = "of these two each tower needs one")]
+impl<T: Clone> Asked<T> {
+    fn is_clone(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn tower_794_a_rate_limit_is_not_clone() {
+    assert!(Asked::<RateLimit<Inner>>(std::marker::PhantomData).is_clone());
+}
+
+#[test]
+fn tower_596_an_optional_service_is_not_clone() {
+    assert!(Asked::<Optional<Inner>>(std::marker::PhantomData).is_clone());
 }
 
 #[test]
@@ -393,6 +742,24 @@ fn c27_call_all_has_no_bound() {
     assert_pending!(results.poll_next());
     drop(results);
     assert!(calls.into_inner() < 100_000);
+}
+
+#[tokio::test]
+async fn a_service_that_was_lost_in_the_background_is_asked_again_and_panics() {
+    let (mut service, mut handle) = mock::spawn_with(SpawnReady::<Inner>::new);
+    handle.allow(0);
+    assert_pending!(service.poll_ready());
+    handle.send_error("broken");
+    for _ in 0..2 {
+        poll_fn(|cx| {
+            let _ = service.poll_ready().is_ready() || {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            };
+            Poll::Ready(())
+        })
+        .await;
+    }
 }
 
 /// Never answers, and keeps its task busy.
