@@ -51,7 +51,8 @@
 //! # Readiness
 //!
 //! `poll_ready` reserves a place in the queue, of which there are as many as the bound says. Places are given in the
-//! order in which they were asked for. A place is free again when the worker takes its request, when the response
+//! order in which they were asked for. A place is free again when the worker takes its request, of which it has one in
+//! hand while the service is not ready; when the response
 //! future is dropped before that, or when the `Buffer` is dropped without a call. When all places are with handles that do
 //! not use them while the worker has nothing to do, one who waits gets a place beyond the bound: so handles that were
 //! ready once and stand idle do not block the others, and the queue grows by their number at most.
@@ -85,7 +86,6 @@
 //!
 //! - The service is driven also while there are no requests.
 //! - A cancelled request leaves the queue at once, and not when its turn comes.
-//! - The bound counts all that wait. In tower 0.5 the worker holds one more while the service is not ready.
 //! - Handles that are ready and do not call do not block the others for ever.
 //! - The service is dropped at once when it fails, and a panic is reported to the callers.
 //! - Waiting for a place does not use up the task's cooperative budget, so that load shedding above a buffer with free

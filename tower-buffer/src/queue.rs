@@ -32,6 +32,8 @@ pub(crate) struct Queue<Req, F> {
     vacant: Option<usize>,
     first: Option<usize>,
     last: Option<usize>,
+    /// The first request, if the worker has it in hand while the service is not ready: it takes no place.
+    in_hand: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,7 @@ impl<Req, F> Queue<Req, F> {
             vacant: None,
             first: None,
             last: None,
+            in_hand: None,
         }
     }
 
@@ -175,12 +178,35 @@ impl<Req, F> Queue<Req, F> {
         self.first.is_none()
     }
 
-    /// Takes the first request. Yields whom to wake, too: a place is free.
+    /// The span of the first request.
+    pub(crate) fn first_span(&self) -> Option<&Span> {
+        match &self.slots[self.first?] {
+            Slot::Queued { job, .. } => Some(&job.span),
+            _ => unreachable!("the first is queued"),
+        }
+    }
+
+    /// The worker has the first request in hand, which frees its place. Yields whom to wake.
+    pub(crate) fn take_in_hand(&mut self) -> Option<Waker> {
+        let first = self.first?;
+        if self.in_hand.is_some() {
+            return None;
+        }
+        self.in_hand = Some(first);
+        self.free_place()
+    }
+
+    /// Takes the first request. Yields whom to wake, too, if that frees a place.
     pub(crate) fn pop(&mut self) -> Option<(usize, Job<Req>, Option<Waker>)> {
         let key = self.first?;
         let (job, waker) = self.unlink(key);
         self.slots[key] = Slot::Taken { waker };
-        Some((key, job, self.free_place()))
+        let freed = if self.in_hand.take().is_some() {
+            None
+        } else {
+            self.free_place()
+        };
+        Some((key, job, freed))
     }
 
     /// Takes the request out of the list. Its slot is for the caller to fill.
@@ -264,7 +290,13 @@ impl<Req, F> Queue<Req, F> {
             Slot::Queued { .. } => {
                 let (job, _) = self.unlink(key);
                 self.vacate(key);
-                (Some(Dropped::Job(job)), self.free_place())
+                let freed = if self.in_hand == Some(key) {
+                    self.in_hand = None;
+                    self.take_in_hand()
+                } else {
+                    self.free_place()
+                };
+                (Some(Dropped::Job(job)), freed)
             }
             slot @ Slot::Taken { .. } => {
                 *slot = Slot::Forgotten;

@@ -24,6 +24,7 @@ struct State<Req, F> {
 /// What the worker finds.
 pub(crate) enum Next<Req> {
     Job(usize, Job<Req>),
+    /// Nothing is queued, or nothing can be done about it.
     Empty,
     /// Nothing is queued, but all places are taken, and somebody waits for one.
     Blocked,
@@ -104,17 +105,17 @@ impl<Req, F> Shared<Req, F> {
         wake(worker);
     }
 
-    /// Whether there is a request, without taking it. From now on the waker is woken when one comes.
-    pub(crate) fn has_job(&self, cx: &Context<'_>) -> bool {
+    /// The span of the first request, without taking that. From now on the waker is woken when one comes.
+    pub(crate) fn first_span(&self, cx: &Context<'_>) -> Option<Span> {
         let mut state = self.lock();
         let outdated = match &mut state.worker {
             Some(worker) if worker.will_wake(cx.waker()) => None,
             worker => worker.replace(cx.waker().clone()),
         };
-        let has_job = !state.queue.is_empty();
+        let span = state.queue.first_span().cloned();
         drop(state);
         drop(outdated);
-        has_job
+        span
     }
 
     pub(crate) fn next(&self, ready: bool) -> Next<Req> {
@@ -126,6 +127,9 @@ impl<Req, F> Shared<Req, F> {
             return Next::Blocked;
         }
         if !ready {
+            let freed = state.queue.take_in_hand();
+            drop(state);
+            wake(freed);
             return Next::Empty;
         }
         let Some((key, job, freed)) = state.queue.pop() else {

@@ -28,6 +28,7 @@ where
     ready: bool,
     /// How often in a row it has found all places taken by handles that do nothing.
     blocked: u32,
+    started: bool,
     wakes: Arc<Wakes>,
     /// [`Self::wakes`], for the service.
     waker: Waker,
@@ -51,6 +52,7 @@ where
             service: Some(service),
             ready: false,
             blocked: 0,
+            started: false,
             waker: Arc::clone(&wakes).into(),
             wakes,
             shared,
@@ -61,11 +63,24 @@ where
     ///
     /// While there are no requests it is asked only when it has woken the worker. It gets what it needs to make progress
     /// then; but one that reserves something when it is ready is not made to reserve it for nothing after each request.
+    /// It is asked in the span of the request that waits for it.
     fn poll_service(&mut self, service: &mut S, cx: &Context<'_>) -> Result<(), Failure> {
-        let has_job = self.shared.has_job(cx);
-        if self.wakes.take() || (has_job && !self.ready) {
+        let span = self.shared.first_span(cx);
+        if !self.started && span.is_none() {
+            // A buffer is often made right before its first request: which has its turn before the service is asked for
+            // nobody, and in nobody's span.
+            self.started = true;
+            cx.waker().wake_by_ref();
+            return Ok(());
+        }
+        self.started = true;
+        if self.wakes.take() || (span.is_some() && !self.ready) {
             let mut cx = Context::from_waker(&self.waker);
-            self.ready = match caught(|| service.poll_ready(&mut cx))? {
+            let poll_ready = || match &span {
+                Some(span) => span.in_scope(|| service.poll_ready(&mut cx)),
+                None => service.poll_ready(&mut cx),
+            };
+            self.ready = match caught(poll_ready)? {
                 Poll::Ready(Ok(())) => true,
                 Poll::Ready(Err(error)) => {
                     return Err(Failure::Service(ServiceError::new(error.into())));

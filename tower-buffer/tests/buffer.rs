@@ -64,11 +64,11 @@ fn requests_are_called_in_order_when_the_service_is_ready() {
 }
 
 #[test]
-fn the_bound_counts_all_that_wait() {
+fn the_bound_counts_what_waits_behind_the_one_in_hand() {
     let (mut service, mut worker, mut handle) = buffer(2);
     handle.allow(0);
     let mut waiting = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..3 {
         assert_ready_ok!(service.poll_ready());
         waiting.push(service.call("request".into()));
         assert_pending!(worker.poll());
@@ -78,6 +78,13 @@ fn the_bound_counts_all_that_wait() {
     assert_pending!(worker.poll());
     assert!(service.is_woken());
     assert_ready_ok!(service.poll_ready());
+    let fourth = service.call("request".into());
+    assert_pending!(service.poll_ready());
+    // When the one in hand is cancelled, the next takes its part and leaves a place.
+    waiting.remove(1);
+    assert!(service.is_woken());
+    assert_ready_ok!(service.poll_ready());
+    drop(fourth);
 }
 
 #[test]
@@ -403,7 +410,6 @@ fn a_place_beyond_the_bound_is_there_once() {
     assert!(second.is_woken());
     assert_ready_ok!(second.poll_ready());
     let responses = [idle.call(1), second.call(2)];
-    handle.allow(1);
     assert_pending!(worker.poll());
     assert_pending!(idle.poll_ready(), "one is queued, which is the bound");
     drop(responses);

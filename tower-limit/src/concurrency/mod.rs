@@ -5,8 +5,8 @@
 //!
 //! # Readiness
 //!
-//! First the inner service's, then a permit. A handle that is ready has a permit until it calls, or is dropped. While
-//! the inner service is not ready, no permit is kept.
+//! First a permit, then the inner service's. A handle that is ready has a permit until it calls, or is dropped. While
+//! the inner service is not ready, the permit is given back.
 //!
 //! # Cancellation
 //!

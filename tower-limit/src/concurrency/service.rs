@@ -60,17 +60,16 @@ where
     type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        match self.inner.poll_ready(cx) {
-            Poll::Ready(Ok(())) => {}
-            not_ready => {
-                self.permit = None;
-                return not_ready;
-            }
-        }
         if self.permit.is_none() {
             self.permit = Some(ready!(self.wait.poll(cx)));
         }
-        Poll::Ready(Ok(()))
+        let polled = self.inner.poll_ready(cx);
+        if !matches!(polled, Poll::Ready(Ok(()))) {
+            // Others can use it while the inner service is not ready. It wakes the task when it is, which then waits for
+            // its turn again.
+            self.permit = None;
+        }
+        polled
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
