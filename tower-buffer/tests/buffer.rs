@@ -81,7 +81,7 @@ fn the_bound_counts_what_waits_behind_the_one_in_hand() {
     let fourth = service.call("request".into());
     assert_pending!(service.poll_ready());
     // When the one in hand is cancelled, the next takes its part and leaves a place.
-    waiting.remove(1);
+    drop(waiting.remove(1));
     assert!(service.is_woken());
     assert_ready_ok!(service.poll_ready());
     drop(fourth);
