@@ -37,6 +37,9 @@ impl<P, S> Retry<P, S> {
     }
 }
 
+// Neither is ever pinned.
+impl<P, S> Unpin for Retry<P, S> {}
+
 impl<P, S, Request> Service<Request> for Retry<P, S>
 where
     P: Policy<Request, S::Response, S::Error> + Clone,

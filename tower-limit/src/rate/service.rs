@@ -13,12 +13,18 @@ use super::window::{Taken, Window};
 #[derive(Debug)]
 pub struct RateLimit<T> {
     inner: T,
-    window: Arc<Mutex<Window>>,
-    /// What `poll_ready` has reserved.
-    taken: Option<Taken>,
+    share: Share,
     /// Until the next period. Made when it is first needed, then used again.
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
+}
+
+/// One handle's part in the limit. Dropping it gives back what is reserved.
+#[derive(Debug)]
+struct Share {
+    window: Arc<Mutex<Window>>,
+    /// What `poll_ready` has reserved.
+    taken: Option<Taken>,
 }
 
 impl<T> RateLimit<T> {
@@ -30,8 +36,10 @@ impl<T> RateLimit<T> {
     pub(super) fn with_window(inner: T, window: Arc<Mutex<Window>>) -> Self {
         Self {
             inner,
-            window,
-            taken: None,
+            share: Share {
+                window,
+                taken: None,
+            },
             timer: None,
             waiting: false,
         }
@@ -47,10 +55,15 @@ impl<T> RateLimit<T> {
         &mut self.inner
     }
 
+    /// The service inside.
+    pub fn into_inner(self) -> T {
+        self.inner
+    }
+
     fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Taken> {
         loop {
             let now = Instant::now();
-            let next = match lock(&self.window).take(now) {
+            let next = match self.share.lock().take(now) {
                 Ok(taken) => {
                     self.waiting = false;
                     return Poll::Ready(taken);
@@ -81,15 +94,15 @@ where
     type Future = S::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        if self.taken.is_none() {
-            self.taken = Some(ready!(self.poll_take(cx)));
+        if self.share.taken.is_none() {
+            self.share.taken = Some(ready!(self.poll_take(cx)));
         }
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request) -> S::Future {
         assert!(
-            self.taken.take().is_some(),
+            self.share.taken.take().is_some(),
             "service not ready; poll_ready must be called first"
         );
         self.inner.call(request)
@@ -98,15 +111,7 @@ where
 
 impl<T: Clone> Clone for RateLimit<T> {
     fn clone(&self) -> Self {
-        Self::with_window(self.inner.clone(), Arc::clone(&self.window))
-    }
-}
-
-impl<T> Drop for RateLimit<T> {
-    fn drop(&mut self) {
-        if let Some(taken) = &self.taken {
-            lock(&self.window).give_back(taken);
-        }
+        Self::with_window(self.inner.clone(), Arc::clone(&self.share.window))
     }
 }
 
@@ -119,6 +124,16 @@ impl<S: tower_load::Load> tower_load::Load for RateLimit<S> {
     }
 }
 
-fn lock(window: &Mutex<Window>) -> MutexGuard<'_, Window> {
-    window.lock().unwrap_or_else(PoisonError::into_inner)
+impl Share {
+    fn lock(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(taken) = &self.taken {
+            self.lock().give_back(taken);
+        }
+    }
 }
