@@ -4,7 +4,7 @@ pub mod error;
 pub mod future;
 mod handle;
 mod service;
-mod spawn;
+pub mod spawn;
 mod state;
 
 use tower_layer::Layer;

@@ -1,3 +1,5 @@
+//! A service that is polled by hand.
+
 use std::task::{Context, Poll};
 
 use tokio_test::task;
