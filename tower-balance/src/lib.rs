@@ -4,6 +4,9 @@
 //! and gives each request to the less loaded of two ready ones, drawn at random. Below it is a
 //! [`ready_cache::ReadyCache`], which may be used on its own to balance otherwise.
 //!
+//! A balancer is one service, and not `Clone`: share it by a buffer. Do not balance where a name already leads to a
+//! balancer, or over connections to one and the same process.
+//!
 //! # Example
 //!
 //! ```

@@ -4,6 +4,9 @@
 //! - [`RateLimit`]: at most so many in a period.
 //! - [`LoadShed`](load_shed::LoadShed): where the others make their callers wait, this one answers with an error at once.
 //!
+//! A limit is a guess at what the service can do, and wrong as soon as that changes: measure before you set it, and do not
+//! put one where a queue with a bound would do.
+//!
 //! # Example
 //!
 //! ```

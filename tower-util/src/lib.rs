@@ -13,6 +13,9 @@
 //!   (services that make services), `reconnect` (make a new one when the last failed), `spawn-ready` (become ready in
 //!   the background), `backoff` (exponential, with jitter).
 //!
+//! Combinators are for small changes at one place. What is used in many places, or has a name of its own such as a limit or
+//! a retry, is better a layer. Do not box what need not be: a type that is written once needs no box.
+//!
 //! # Example
 //!
 //! ```

@@ -1,4 +1,24 @@
 //! [`ServiceBuilder`], which stacks layers.
+//!
+//! ```
+//! # #[cfg(all(feature = "timeout", feature = "util"))]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower::BoxError> {
+//! use std::time::Duration;
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! let service = ServiceBuilder::new()
+//!     .map_request(|text: &str| text.len()) // sees the request first
+//!     .timeout(Duration::from_secs(1))
+//!     .service_fn(async |n: usize| Ok::<_, std::io::Error>(n + 1));
+//! assert_eq!(service.oneshot("four").await?, 5);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "timeout", feature = "util")))]
+//! # fn main() {}
+//! ```
+//!
+//! For a single layer there is no need of it: each has a `new`.
 
 use std::fmt;
 

@@ -7,7 +7,33 @@ pub mod layer;
 pub mod balance {
     //! Load balancing: which of many endpoints answers a request.
     //!
-    //! [`p2c::Balance`] is the balancer; [`p2c::MakeBalance`] makes one from each discovered set of endpoints.
+    //! [`p2c::Balance`] is the balancer; [`p2c::MakeBalance`] makes one from each discovered set of endpoints. Do not
+    //! balance where a name already leads to a balancer, or over connections to one and the same process.
+    //!
+    //! # Example
+    //!
+    //! ```
+    //! # #[cfg(feature = "buffer")]
+    //! # #[tokio::main(flavor = "current_thread")]
+    //! # async fn main() -> Result<(), tower::BoxError> {
+    //! use tower::{ServiceBuilder, ServiceExt, service_fn};
+    //! use tower::{balance::p2c::Balance, discover::ServiceList};
+    //! use tower::load::{CompleteOnResponse, PendingRequests};
+    //!
+    //! let endpoints = ["a", "b", "c"].map(|name| {
+    //!     let endpoint = service_fn(move |n: u32| async move { Ok::<_, std::io::Error>(format!("{n} by {name}")) });
+    //!     PendingRequests::new(endpoint, CompleteOnResponse::default())
+    //! });
+    //! // The buffer lets many tasks share the balancer, and drives it while there are no requests.
+    //! let service = ServiceBuilder::new()
+    //!     .buffer(64)
+    //!     .service(Balance::new(ServiceList::new::<u32>(endpoints)));
+    //! assert!(service.oneshot(7).await?.starts_with("7 by "));
+    //! # Ok(())
+    //! # }
+    //! # #[cfg(not(feature = "buffer"))]
+    //! # fn main() {}
+    //! ```
 
     #[doc(inline)]
     pub use tower_balance::{error, p2c};
@@ -29,9 +55,33 @@ pub use tower_util::filter;
 #[doc(inline)]
 pub use tower_hedge as hedge;
 
-/// Limits: how many requests at a time, and how many in a period.
 #[cfg(feature = "limit")]
 pub mod limit {
+    //! Limits: how many requests at a time, and how many in a period.
+    //!
+    //! A limit is a guess at what the service can do, and wrong as soon as that changes: measure before you set it.
+    //! Each `..Layer` gives a limit to each service that it wraps; the `Global..Layer`s one to all together.
+    //!
+    //! # Example
+    //!
+    //! ```
+    //! # #[cfg(all(feature = "load-shed", feature = "util"))]
+    //! # #[tokio::main(flavor = "current_thread")]
+    //! # async fn main() {
+    //! use tower::{Service, ServiceBuilder, ServiceExt, load_shed::error::Overloaded};
+    //!
+    //! let mut service = ServiceBuilder::new()
+    //!     .load_shed() // refuses what would have to wait
+    //!     .concurrency_limit(1)
+    //!     .service_fn(|()| std::future::pending::<Result<(), std::io::Error>>());
+    //! let _in_flight = service.ready().await.unwrap().call(());
+    //! let error = service.clone().oneshot(()).await.unwrap_err();
+    //! assert!(error.is::<Overloaded>());
+    //! # }
+    //! # #[cfg(not(all(feature = "load-shed", feature = "util")))]
+    //! # fn main() {}
+    //! ```
+
     #[doc(inline)]
     pub use tower_limit::{
         ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer, GlobalRateLimitLayer,

@@ -5,6 +5,32 @@
 //! Balancing](https://www.eecs.harvard.edu/~michaelm/postscripts/handbook2001.pdf)). What the load is, the endpoints say
 //! by [`Load`](tower_load::Load).
 //!
+//! Do not use it where a request belongs to a certain endpoint, such as the one with its cache; and with endpoints of very
+//! different strength choose a load that tells, such as [`PeakEwma`](tower_load::PeakEwma).
+//!
+//! # Example
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use std::convert::Infallible;
+//! use tower_balance::p2c::Balance;
+//! use tower_discover::ServiceList;
+//! use tower_load::Constant;
+//! use tower_util::{ServiceExt, service_fn};
+//! use tower_service::Service;
+//!
+//! // Of two, both are drawn, and the one with the lower load gets the request.
+//! let endpoints = [("idle", 1), ("busy", 9)].map(|(name, load)| {
+//!     Constant::new(service_fn(move |()| async move { Ok::<_, Infallible>(name) }), load)
+//! });
+//! let mut balance = Balance::new(ServiceList::new::<()>(endpoints));
+//! for _ in 0..10 {
+//!     assert_eq!(balance.ready().await.unwrap().call(()).await.unwrap(), "idle");
+//! }
+//! # }
+//! ```
+//!
 //! # Readiness
 //!
 //! Ready when an endpoint is ready and was asked again just now. Each poll takes up what discovery has to say, drives

@@ -5,6 +5,8 @@
 //! [`check_ready_index`](ReadyCache::check_ready_index) whether it still is, and
 //! [call](ReadyCache::call_ready_index) it; it is pending again then.
 //!
+//! It is a part to build balancers of. If you only want to balance, use [`Balance`](crate::p2c::Balance).
+//!
 //! # Replacing
 //!
 //! A service that is pushed under the key of another takes its place when it is ready, and until then the other goes on.

@@ -3,6 +3,35 @@
 //! The rest wait, first come, first served; put a [`LoadShed`](crate::load_shed::LoadShed) around it to refuse them
 //! instead.
 //!
+//! Use it to protect what gets slower the more it has to do at a time: a database, a pool, memory. Do not use it to keep
+//! to a quota per second, for which there is a [`RateLimit`](crate::RateLimit). [`ConcurrencyLimitLayer`] gives each
+//! service that it wraps a limit of its own; where a framework applies layers anew for each route or connection, as axum
+//! does, one limit for all takes a [`GlobalConcurrencyLimitLayer`].
+//!
+//! # Example
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! use std::{convert::Infallible, time::Duration};
+//! use tokio::time::{Instant, sleep};
+//! use tower_limit::ConcurrencyLimit;
+//! use tower_util::{ServiceExt, service_fn};
+//!
+//! let slow = service_fn(|()| async {
+//!     sleep(Duration::from_secs(1)).await;
+//!     Ok::<_, Infallible>(())
+//! });
+//! let service = ConcurrencyLimit::new(slow, 2);
+//! let began = Instant::now();
+//! let requests = (0..4).map(|_| tokio::spawn(service.clone().oneshot(())));
+//! for response in requests.collect::<Vec<_>>() {
+//!     response.await.unwrap().unwrap();
+//! }
+//! assert_eq!(began.elapsed(), Duration::from_secs(2)); // two at a time
+//! # }
+//! ```
+//!
 //! # Readiness
 //!
 //! First a permit, then the inner service's. A handle that is ready has a permit until it calls, or is dropped. While

@@ -30,7 +30,7 @@ pub fn spawn<T, U>() -> (Spawn<Mock<T, U>>, Handle<T, U>) {
     (Spawn::new(service), handle)
 }
 
-/// [`spawn`] with a layer around the service.
+/// [`spawn()`] with a layer around the service.
 pub fn spawn_layer<T, U, L>(layer: L) -> (Spawn<L::Service>, Handle<T, U>)
 where
     L: Layer<Mock<T, U>>,
@@ -39,7 +39,7 @@ where
     (Spawn::new(layer.layer(service)), handle)
 }
 
-/// [`spawn`] with whatever `wrap` puts around the service.
+/// [`spawn()`] with whatever `wrap` puts around the service.
 pub fn spawn_with<T, U, F, S>(wrap: F) -> (Spawn<S>, Handle<T, U>)
 where
     F: Fn(Mock<T, U>) -> S,

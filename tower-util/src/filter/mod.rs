@@ -3,6 +3,10 @@
 //! [`Filter`] asks a [`Predicate`], which is any `FnMut(Request) -> Result<NewRequest, E>`; [`AsyncFilter`] asks an
 //! [`AsyncPredicate`], the same with a future. A rejected request never reaches the inner service.
 //!
+//! Use it for what is wrong with a request: permission, form, size. A request that is refused because there are too many is
+//! the business of a limit; one that is only to be changed, that of
+//! [`map_request`](crate::ServiceExt::map_request).
+//!
 //! # Example
 //!
 //! ```

@@ -1,5 +1,8 @@
 //! Services that make something: other services ([`MakeService`]), or connections ([`MakeConnection`]).
 //!
+//! Both are other names for a [`Service`](tower_service::Service) with such a response: ask for them in bounds, where they
+//! read better. There is nothing to implement, and no need for them where a plain function makes the service.
+//!
 //! # Example
 //!
 //! ```

@@ -3,6 +3,9 @@
 //! Some services make progress only while someone polls their readiness, for instance by connecting. [`SpawnReady`]
 //! does that in the background, so that they get ready also when the caller stops polling, until it is dropped.
 //!
+//! It takes a task for each time that the service is not ready. A service that is not ready often is better behind a
+//! buffer, whose one task drives it all the time.
+//!
 //! # Example
 //!
 //! ```
