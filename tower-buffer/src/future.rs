@@ -46,6 +46,12 @@ impl<F> ResponseFuture<F> {
         }
     }
 
+    pub(crate) const fn called(response: F) -> Self {
+        Self {
+            state: State::Called { response },
+        }
+    }
+
     pub(crate) fn failed(error: Failure) -> Self {
         Self {
             state: State::Failed { error },

@@ -91,13 +91,19 @@
 //! - Waiting for a place does not use up the task's cooperative budget, so that load shedding above a buffer with free
 //!   places does not refuse anything.
 
+mod driver;
 pub mod error;
+mod exclusive;
 pub mod fail_fast;
 pub mod future;
+mod home;
 mod layer;
+mod places;
 mod queue;
 mod service;
 mod shared;
+mod sync;
+mod wakes;
 mod worker;
 
 pub use self::layer::BufferLayer;

@@ -1,35 +1,17 @@
-//! The queue itself: who has a place, who waits for one, and the requests in their order. No lock, no task: wakers and
-//! requests that are done with are given to the caller, who wakes and drops them when he has let go of the lock.
+//! The queue itself: the requests in their order, and the replies. No lock, no task: wakers and requests that are done with
+//! are given to the caller, who wakes and drops them when he has let go of the lock.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
 
 use tracing::Span;
 
 use crate::error::Failure;
 
-/// What a handle has.
-#[derive(Debug)]
-pub(crate) enum Place {
-    None,
-    /// Waits, with this number.
-    Waiting(u64),
-    Reserved,
-}
-
 #[derive(Debug)]
 pub(crate) struct Queue<Req, F> {
-    /// Places that nobody has. Not zero only while nobody waits.
-    free: usize,
-    /// Places beyond the bound, given out because all others were with handles that did nothing with them.
-    lent: usize,
-    waiting: BTreeMap<u64, Waker>,
-    /// Those who waited and were given a place that they have not fetched yet.
-    granted: BTreeSet<u64>,
-    next_number: u64,
-
     slots: Vec<Slot<Req, F>>,
     vacant: Option<usize>,
+    len: usize,
     first: Option<usize>,
     last: Option<usize>,
     /// The first request, if the worker has it in hand while the service is not ready: it takes no place.
@@ -65,84 +47,14 @@ pub(crate) struct Job<Req> {
 }
 
 impl<Req, F> Queue<Req, F> {
-    pub(crate) fn new(bound: usize) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
-            free: bound,
-            lent: 0,
-            waiting: BTreeMap::new(),
-            granted: BTreeSet::new(),
-            next_number: 0,
             slots: Vec::new(),
             vacant: None,
+            len: 0,
             first: None,
             last: None,
             in_hand: None,
-        }
-    }
-
-    /// Whether the handle has a place now; otherwise it waits with the waker.
-    pub(crate) fn reserve(&mut self, place: &mut Place, waker: &Waker) -> bool {
-        match *place {
-            Place::Reserved => return true,
-            Place::Waiting(number) if self.granted.remove(&number) => *place = Place::Reserved,
-            Place::None if self.free > 0 => {
-                self.free -= 1;
-                *place = Place::Reserved;
-            }
-            Place::None => {
-                self.waiting.insert(self.next_number, waker.clone());
-                *place = Place::Waiting(self.next_number);
-                self.next_number += 1;
-            }
-            Place::Waiting(number) => {
-                self.waiting
-                    .entry(number)
-                    .and_modify(|known| known.clone_from(waker));
-            }
-        }
-        matches!(place, Place::Reserved)
-    }
-
-    /// Takes back what a handle has. Yields whom to wake.
-    pub(crate) fn give_back(&mut self, place: &Place) -> Option<Waker> {
-        match place {
-            Place::None => None,
-            Place::Reserved => self.free_place(),
-            Place::Waiting(number) if self.granted.remove(number) => self.free_place(),
-            Place::Waiting(number) => {
-                self.waiting.remove(number);
-                None
-            }
-        }
-    }
-
-    /// Whether all places are with handles that have sent nothing, and another one waits.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.is_empty() && !self.waiting.is_empty()
-    }
-
-    /// Gives a place beyond the bound to the first who waits. Yields whom to wake.
-    pub(crate) fn lend(&mut self) -> Option<Waker> {
-        let (number, waker) = self.waiting.pop_first()?;
-        self.granted.insert(number);
-        self.lent += 1;
-        Some(waker)
-    }
-
-    fn free_place(&mut self) -> Option<Waker> {
-        if self.lent > 0 {
-            self.lent -= 1;
-            return None;
-        }
-        match self.waiting.pop_first() {
-            Some((number, waker)) => {
-                self.granted.insert(number);
-                Some(waker)
-            }
-            None => {
-                self.free += 1;
-                None
-            }
         }
     }
 
@@ -167,11 +79,16 @@ impl<Req, F> Queue<Req, F> {
                 self.slots.len() - 1
             }
         };
+        self.len += 1;
         match self.last.replace(key) {
             Some(last) => *self.after(last) = Some(key),
             None => self.first = Some(key),
         }
         key
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -186,27 +103,21 @@ impl<Req, F> Queue<Req, F> {
         }
     }
 
-    /// The worker has the first request in hand, which frees its place. Yields whom to wake.
-    pub(crate) fn take_in_hand(&mut self) -> Option<Waker> {
-        let first = self.first?;
-        if self.in_hand.is_some() {
-            return None;
+    /// The worker has the first request in hand. Whether that frees its place.
+    pub(crate) fn take_in_hand(&mut self) -> bool {
+        let frees = self.in_hand.is_none() && self.first.is_some();
+        if frees {
+            self.in_hand = self.first;
         }
-        self.in_hand = Some(first);
-        self.free_place()
+        frees
     }
 
-    /// Takes the first request. Yields whom to wake, too, if that frees a place.
-    pub(crate) fn pop(&mut self) -> Option<(usize, Job<Req>, Option<Waker>)> {
+    /// Takes the first request, and tells whether that frees its place.
+    pub(crate) fn pop(&mut self) -> Option<(usize, Job<Req>, bool)> {
         let key = self.first?;
         let (job, waker) = self.unlink(key);
         self.slots[key] = Slot::Taken { waker };
-        let freed = if self.in_hand.take().is_some() {
-            None
-        } else {
-            self.free_place()
-        };
-        Some((key, job, freed))
+        Some((key, job, self.in_hand.take().is_none()))
     }
 
     /// Takes the request out of the list. Its slot is for the caller to fill.
@@ -220,6 +131,7 @@ impl<Req, F> Queue<Req, F> {
         else {
             unreachable!("only what is queued is unlinked")
         };
+        self.len -= 1;
         match before {
             Some(before) => *self.after(before) = after,
             None => self.first = after,
@@ -284,28 +196,29 @@ impl<Req, F> Queue<Req, F> {
         }
     }
 
-    /// Nobody waits for the response any more. Yields what is to be dropped, and whom to wake.
-    pub(crate) fn forget(&mut self, key: usize) -> (Option<Dropped<Req, F>>, Option<Waker>) {
+    /// Nobody waits for the response any more. Yields what is to be dropped, and whether that frees a place.
+    pub(crate) fn forget(&mut self, key: usize) -> (Option<Dropped<Req, F>>, bool) {
         match &mut self.slots[key] {
             Slot::Queued { .. } => {
                 let (job, _) = self.unlink(key);
                 self.vacate(key);
                 let freed = if self.in_hand == Some(key) {
+                    // The next has its part, and leaves its place.
                     self.in_hand = None;
                     self.take_in_hand()
                 } else {
-                    self.free_place()
+                    true
                 };
                 (Some(Dropped::Job(job)), freed)
             }
             slot @ Slot::Taken { .. } => {
                 *slot = Slot::Forgotten;
-                (None, None)
+                (None, false)
             }
             Slot::Vacant { .. } => {
                 unreachable!("a slot belongs to its response future until that is dropped")
             }
-            Slot::Forgotten | Slot::Replied(_) => (self.vacate(key).map(Dropped::Reply), None),
+            Slot::Forgotten | Slot::Replied(_) => (self.vacate(key).map(Dropped::Reply), false),
         }
     }
 
@@ -316,11 +229,6 @@ impl<Req, F> Queue<Req, F> {
             Slot::Replied(reply) => Some(reply),
             _ => None,
         }
-    }
-
-    /// Everyone who waits for a place.
-    pub(crate) fn take_waiting(&mut self) -> BTreeMap<u64, Waker> {
-        std::mem::take(&mut self.waiting)
     }
 }
 

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use crate::future::ResponseFuture;
-use crate::queue::Place;
-use crate::shared::Shared;
+use crate::places::Place;
+use crate::shared::{Sent, Shared};
 use crate::{BoxError, Worker};
 
 /// A handle to a service behind a bounded queue; see the [crate's documentation](crate).
@@ -52,13 +52,13 @@ where
         Req: Send + 'static,
     {
         assert!(bound > 0, "a buffer needs place for at least one request");
-        let shared = Arc::new(Shared::new(bound));
+        let shared = Arc::new(Shared::new(Box::new(service), bound));
         (
             Self {
                 shared: Arc::clone(&shared),
                 place: Place::None,
             },
-            Worker::new(service, shared),
+            Worker::new(shared),
         )
     }
 }
@@ -85,9 +85,10 @@ where
             matches!(place, Place::Reserved),
             "service not ready; poll_ready must be called first"
         );
-        match self.shared.push(request) {
-            Ok(key) => ResponseFuture::queued(Arc::clone(&self.shared) as _, key),
-            Err(failure) => ResponseFuture::failed(failure),
+        match self.shared.send(request) {
+            Sent::Called(response) => ResponseFuture::called(response),
+            Sent::Queued(key) => ResponseFuture::queued(Arc::clone(&self.shared) as _, key),
+            Sent::Failed(failure) => ResponseFuture::failed(failure),
         }
     }
 }

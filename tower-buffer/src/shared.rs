@@ -1,23 +1,48 @@
-//! What the handles, the response futures and the worker share: the queue behind a lock, and who is to be woken.
+//! What the handles, the response futures and the worker share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tracing::Span;
 
+use crate::driver::Drive;
 use crate::error::Failure;
-use crate::queue::{Job, Place, Queue};
+use crate::exclusive::Exclusive;
+use crate::home::Home;
+use crate::places::{Place, Places, Waiters};
+use crate::queue::{Job, Queue};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::wakes::Wakes;
 
-#[derive(Debug)]
+/// A request goes one of two ways. As long as nothing is queued and the service is not in use, the caller calls it
+/// himself. Otherwise the request waits in the queue for the worker.
 pub(crate) struct Shared<Req, F> {
+    service: Exclusive<Driver<Req, F>>,
+    /// Where the worker runs, as soon as it does.
+    home: OnceLock<Home>,
+    places: Places,
+    /// How many requests are queued: what `state` says, for those who have no need of the lock if it is none.
+    queued: AtomicUsize,
+    handles: AtomicUsize,
+    closed: AtomicBool,
+    pub(crate) wakes: Arc<Wakes>,
+    /// `wakes`, for the service.
+    waker: Waker,
     state: Mutex<State<Req, F>>,
+}
+
+/// The service, and what may be done with it.
+pub(crate) struct Driver<Req, F> {
+    /// `None` when it has failed, or the buffer is closed.
+    pub(crate) service: Option<Box<dyn Drive<Req, F>>>,
+    /// Whether it has been ready since it was last called.
+    pub(crate) ready: bool,
 }
 
 #[derive(Debug)]
 struct State<Req, F> {
     queue: Queue<Req, F>,
-    worker: Option<Waker>,
-    handles: usize,
+    waiters: Waiters,
     closed: Option<Failure>,
 }
 
@@ -32,44 +57,141 @@ pub(crate) enum Next<Req> {
     Finished,
 }
 
-// No method wakes anybody or drops anything of the user's while it has the lock: both may run any code.
+/// What became of a request.
+pub(crate) enum Sent<F> {
+    Called(F),
+    /// It waits, under this key.
+    Queued(usize),
+    Failed(Failure),
+}
+
+// No method wakes anybody or drops anything of the user's while it has the lock of the state: both may run any code.
+// The service is used without that lock, and nobody waits for it.
 impl<Req, F> Shared<Req, F> {
     /// With one handle.
-    pub(crate) fn new(bound: usize) -> Self {
+    pub(crate) fn new(service: Box<dyn Drive<Req, F>>, bound: usize) -> Self {
+        let wakes = Arc::new(Wakes::new());
         Self {
+            service: Exclusive::new(Driver {
+                service: Some(service),
+                ready: false,
+            }),
+            home: OnceLock::new(),
+            places: Places::new(bound),
+            queued: AtomicUsize::new(0),
+            handles: AtomicUsize::new(1),
+            closed: AtomicBool::new(false),
+            waker: Arc::clone(&wakes).into(),
+            wakes,
             state: Mutex::new(State {
-                queue: Queue::new(bound),
-                worker: None,
-                handles: 1,
+                queue: Queue::new(),
+                waiters: Waiters::default(),
                 closed: None,
             }),
         }
     }
 
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    // ## The handles' side
+
+    #[inline]
     pub(crate) fn poll_place(
         &self,
         place: &mut Place,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
+        if !self.closed.load(Ordering::Acquire) {
+            match place {
+                Place::Reserved => return Poll::Ready(Ok(())),
+                Place::None if self.places.try_take() => {
+                    *place = Place::Reserved;
+                    return Poll::Ready(Ok(()));
+                }
+                Place::None | Place::Waiting(_) => {}
+            }
+        }
+        self.wait_for_place(place, cx)
+    }
+
+    #[cold]
+    fn wait_for_place(&self, place: &mut Place, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let mut state = self.lock();
         if let Some(failure) = &state.closed {
             return Poll::Ready(Err(failure.clone()));
         }
-        if state.queue.reserve(place, cx.waker()) {
-            return Poll::Ready(Ok(()));
-        }
-        let worker = if state.queue.is_blocked() {
-            state.worker.clone()
-        } else {
-            None
-        };
+        let reserved = state.waiters.reserve(&self.places, place, cx.waker());
+        // Perhaps all places are with handles that do nothing, which the worker finds out.
+        let blocked = !reserved && state.queue.is_empty();
         drop(state);
-        wake(worker);
-        Poll::Pending
+        if blocked {
+            self.wakes.wake_worker();
+        }
+        if reserved {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 
-    /// Puts a request into the place that the handle has reserved.
-    pub(crate) fn push(&self, request: Req) -> Result<usize, Failure> {
+    /// Sends the request of a handle that has a place.
+    #[inline]
+    pub(crate) fn send(&self, request: Req) -> Sent<F> {
+        match self.call(request) {
+            Ok(response) => {
+                self.free_place();
+                Sent::Called(response)
+            }
+            Err(NotCalled::Failed(failure)) => Sent::Failed(failure),
+            Err(NotCalled::Queue(request)) => self.push(request),
+        }
+    }
+
+    /// Calls the service right here, if nobody is before this request.
+    #[inline]
+    fn call(&self, request: Req) -> Result<F, NotCalled<Req>> {
+        if self.queued.load(Ordering::Acquire) != 0
+            || self.home.get() != Some(&Home::here())
+            || self.closed.load(Ordering::Acquire)
+        {
+            return Err(NotCalled::Queue(request));
+        }
+        let Some(mut driver) = self.service.try_use() else {
+            return Err(NotCalled::Queue(request));
+        };
+        // The worker takes requests from the queue only while it has the service: if none is queued now, none is before
+        // this one.
+        let called = match &mut driver.service {
+            Some(service) if self.queued.load(Ordering::Acquire) == 0 => {
+                service.poll_call(&mut Context::from_waker(&self.waker), request)
+            }
+            _ => Err(request),
+        };
+        match called {
+            Ok(Ok(response)) => {
+                driver.ready = false;
+                self.give_back(driver);
+                Ok(response)
+            }
+            Ok(Err(failure)) => {
+                let service = driver.service.take();
+                self.give_back(driver);
+                self.close(&failure);
+                drop(service);
+                Err(NotCalled::Failed(failure))
+            }
+            Err(request) => {
+                driver.ready = false;
+                self.give_back(driver);
+                Err(NotCalled::Queue(request))
+            }
+        }
+    }
+
+    #[cold]
+    fn push(&self, request: Req) -> Sent<F> {
         let job = Job {
             request,
             span: Span::current(),
@@ -78,70 +200,125 @@ impl<Req, F> Shared<Req, F> {
         if let Some(failure) = &state.closed {
             let failure = failure.clone();
             drop(state);
-            return Err(failure);
+            return Sent::Failed(failure);
         }
         let key = state.queue.push(job);
-        let worker = state.worker.clone();
+        self.queued.fetch_add(1, Ordering::AcqRel);
         drop(state);
-        wake(worker);
-        Ok(key)
+        self.wakes.wake_worker();
+        Sent::Queued(key)
+    }
+
+    #[inline]
+    fn free_place(&self) {
+        if self.places.give_back() {
+            self.serve();
+        }
+    }
+
+    #[cold]
+    fn serve(&self) {
+        loop {
+            let next = self.lock().waiters.serve(&self.places);
+            match next {
+                Some(waker) => waker.wake(),
+                None => return,
+            }
+        }
     }
 
     pub(crate) fn add_handle(&self) {
-        self.lock().handles += 1;
+        self.handles.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn remove_handle(&self, place: &Place) {
-        let mut state = self.lock();
-        let next = state.queue.give_back(place);
-        state.handles -= 1;
-        let worker = if state.handles == 0 {
-            state.worker.clone()
+        let had_place = match place {
+            Place::None => false,
+            Place::Reserved => true,
+            Place::Waiting(number) => self.lock().waiters.leave(*number),
+        };
+        if had_place {
+            self.free_place();
+        }
+        if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.wakes.wake_worker();
+        }
+    }
+
+    // ## The worker's side
+
+    /// The worker runs here.
+    pub(crate) fn set_home(&self) {
+        self.home.get_or_init(Home::here);
+    }
+
+    /// `None` while a caller uses it, who wakes the worker when he is done.
+    pub(crate) fn want_service(&self) -> Option<MutexGuard<'_, Driver<Req, F>>> {
+        self.service.want()
+    }
+
+    #[inline]
+    pub(crate) fn give_back(&self, driver: MutexGuard<'_, Driver<Req, F>>) {
+        if self.service.give_back(driver) {
+            self.service_wanted();
+        }
+    }
+
+    #[cold]
+    fn service_wanted(&self) {
+        if self.closed.load(Ordering::Acquire) {
+            self.drop_service();
         } else {
-            None
-        };
-        drop(state);
-        wake(next);
-        wake(worker);
+            self.wakes.wake_worker();
+        }
     }
 
-    /// The span of the first request, without taking that. From now on the waker is woken when one comes.
-    pub(crate) fn first_span(&self, cx: &Context<'_>) -> Option<Span> {
-        let mut state = self.lock();
-        let outdated = match &mut state.worker {
-            Some(worker) if worker.will_wake(cx.waker()) => None,
-            worker => worker.replace(cx.waker().clone()),
-        };
-        let span = state.queue.first_span().cloned();
-        drop(state);
-        drop(outdated);
-        span
+    /// Drops the service, or has whoever uses it do so.
+    fn drop_service(&self) {
+        if let Some(mut driver) = self.service.want() {
+            let service = driver.service.take();
+            self.give_back(driver);
+            drop(service);
+        }
     }
 
+    /// The span of the first request, without taking that.
+    pub(crate) fn first_span(&self) -> Option<Span> {
+        if self.queued.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.lock().queue.first_span().cloned()
+    }
+
+    /// `ready`: whether the service is.
     pub(crate) fn next(&self, ready: bool) -> Next<Req> {
         let mut state = self.lock();
-        if state.queue.is_empty() && state.handles == 0 {
-            return Next::Finished;
+        if state.queue.is_empty() {
+            return if self.handles.load(Ordering::Acquire) == 0 {
+                Next::Finished
+            } else if !state.waiters.is_empty() {
+                Next::Blocked
+            } else {
+                Next::Empty
+            };
         }
-        if state.queue.is_blocked() {
-            return Next::Blocked;
-        }
-        if !ready {
-            let freed = state.queue.take_in_hand();
-            drop(state);
-            wake(freed);
-            return Next::Empty;
-        }
-        let Some((key, job, freed)) = state.queue.pop() else {
-            return Next::Empty;
+        let (next, frees) = if ready {
+            let (key, job, frees) = state.queue.pop().expect("it is not empty");
+            self.queued.fetch_sub(1, Ordering::AcqRel);
+            (Next::Job(key, job), frees)
+        } else {
+            (Next::Empty, state.queue.take_in_hand())
         };
         drop(state);
-        wake(freed);
-        Next::Job(key, job)
+        if frees {
+            self.free_place();
+        }
+        next
     }
 
+    /// Gives a place beyond the bound to the first who waits for one.
     pub(crate) fn lend(&self) {
-        let next = self.lock().queue.lend();
+        let next = self.lock().waiters.lend();
         wake(next);
     }
 
@@ -154,32 +331,44 @@ impl<Req, F> Shared<Req, F> {
         }
     }
 
-    /// From now on everything fails. Only the first failure counts.
+    /// From now on everything fails, and there is no service. Only the first failure counts.
     pub(crate) fn close(&self, failure: &Failure) {
         let mut state = self.lock();
         if state.closed.is_some() {
             return;
         }
         state.closed = Some(failure.clone());
-        let worker = state.worker.take();
-        let waiting = state.queue.take_waiting();
+        self.closed.store(true, Ordering::Release);
+        let waiting = state.waiters.take();
         let (mut jobs, mut callers) = (Vec::new(), Vec::new());
         while let Some((key, job, _)) = state.queue.pop() {
             jobs.push(job);
             callers.extend(state.queue.reply(key, Err(failure.clone())).ok().flatten());
         }
+        self.queued.store(0, Ordering::Release);
         drop(state);
-        drop(worker);
         for waker in waiting.into_values().chain(callers) {
             waker.wake();
         }
         drop(jobs);
+        self.drop_service();
+        // It has nothing left to do.
+        self.wakes.wake_worker();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<Req, F>> {
         // Nothing that panics runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+enum NotCalled<Req> {
+    Queue(Req),
+    Failed(Failure),
 }
 
 /// The part of it that a response future needs, which does not care for the type of the request.
@@ -197,8 +386,15 @@ impl<Req: Send, F: Send> Replies<F> for Shared<Req, F> {
     }
 
     fn forget(&self, key: usize) {
-        let (dropped, freed) = self.lock().queue.forget(key);
-        wake(freed);
+        let mut state = self.lock();
+        let before = state.queue.len();
+        let (dropped, frees) = state.queue.forget(key);
+        let left = before - state.queue.len();
+        self.queued.fetch_sub(left, Ordering::AcqRel);
+        drop(state);
+        if frees {
+            self.free_place();
+        }
         drop(dropped);
     }
 }

@@ -1,19 +1,19 @@
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use tower_service::Service;
 
 use crate::BoxError;
-use crate::error::{Failure, Panicked, ServiceError};
+use crate::error::Failure;
 use crate::queue::Job;
-use crate::shared::{Next, Shared};
+use crate::shared::{Driver, Next, Shared};
 
-/// Calls the service of a [`Buffer`](crate::Buffer) with what is queued; made by [`Buffer::pair`](crate::Buffer::pair).
+/// Drives the service of a [`Buffer`](crate::Buffer) and calls it with what is queued; made by
+/// [`Buffer::pair`](crate::Buffer::pair).
 ///
 /// It finishes when the service has failed, or when all buffers are gone and all they have queued has been called.
 /// Dropping it before closes the buffer.
@@ -22,40 +22,24 @@ pub struct Worker<Req, S>
 where
     S: Service<Req>,
 {
-    /// `None` when it has finished.
-    service: Option<S>,
-    /// Whether the service has been ready since it was last called.
-    ready: bool,
+    shared: Arc<Shared<Req, S::Future>>,
     /// How often in a row it has found all places taken by handles that do nothing.
     blocked: u32,
     started: bool,
-    wakes: Arc<Wakes>,
-    /// [`Self::wakes`], for the service.
-    waker: Waker,
-    shared: Arc<Shared<Req, S::Future>>,
+    _service: PhantomData<fn() -> S>,
 }
-
-// The service is only ever borrowed, never pinned.
-impl<Req, S: Service<Req>> Unpin for Worker<Req, S> {}
 
 impl<Req, S> Worker<Req, S>
 where
     S: Service<Req>,
     S::Error: Into<BoxError>,
 {
-    pub(crate) fn new(service: S, shared: Arc<Shared<Req, S::Future>>) -> Self {
-        let wakes = Arc::new(Wakes {
-            woken: AtomicBool::new(true),
-            task: Mutex::new(None),
-        });
+    pub(crate) const fn new(shared: Arc<Shared<Req, S::Future>>) -> Self {
         Self {
-            service: Some(service),
-            ready: false,
+            shared,
             blocked: 0,
             started: false,
-            waker: Arc::clone(&wakes).into(),
-            wakes,
-            shared,
+            _service: PhantomData,
         }
     }
 
@@ -64,8 +48,12 @@ where
     /// While there are no requests it is asked only when it has woken the worker. It gets what it needs to make progress
     /// then; but one that reserves something when it is ready is not made to reserve it for nothing after each request.
     /// It is asked in the span of the request that waits for it.
-    fn poll_service(&mut self, service: &mut S, cx: &Context<'_>) -> Result<(), Failure> {
-        let span = self.shared.first_span(cx);
+    fn poll_service(
+        &mut self,
+        driver: &mut Driver<Req, S::Future>,
+        cx: &Context<'_>,
+    ) -> Result<(), Failure> {
+        let span = self.shared.first_span();
         if !self.started && span.is_none() {
             // A buffer is often made right before its first request: which has its turn before the service is asked for
             // nobody, and in nobody's span.
@@ -74,39 +62,40 @@ where
             return Ok(());
         }
         self.started = true;
-        if self.wakes.take() || (span.is_some() && !self.ready) {
-            let mut cx = Context::from_waker(&self.waker);
-            let poll_ready = || match &span {
+        if self.shared.wakes.take() || (span.is_some() && !driver.ready) {
+            let Some(service) = &mut driver.service else {
+                return Ok(());
+            };
+            let mut cx = Context::from_waker(self.shared.waker());
+            let polled = match &span {
                 Some(span) => span.in_scope(|| service.poll_ready(&mut cx)),
                 None => service.poll_ready(&mut cx),
             };
-            self.ready = match caught(poll_ready)? {
+            driver.ready = match polled {
                 Poll::Ready(Ok(())) => true,
-                Poll::Ready(Err(error)) => {
-                    return Err(Failure::Service(ServiceError::new(error.into())));
-                }
+                Poll::Ready(Err(failure)) => return Err(failure),
                 Poll::Pending => false,
             };
         }
         Ok(())
     }
 
-    fn call(&mut self, service: &mut S, job: Job<Req>) -> Result<S::Future, Failure> {
-        self.ready = false;
-        let Job { request, span } = job;
-        caught(|| span.in_scope(|| service.call(request)))
-    }
-
     /// Calls the service until there is nothing to do. `Ready` when there never will be.
-    fn work(&mut self, service: &mut S, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+    fn work(
+        &mut self,
+        driver: &mut Driver<Req, S::Future>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
         for _ in 0..CALLS_PER_POLL {
-            if let Err(failure) = self.poll_service(service, cx) {
-                return Poll::Ready(Err(failure));
-            }
-            match self.shared.next(self.ready) {
-                Next::Job(key, job) => {
+            self.poll_service(driver, cx)?;
+            match self.shared.next(driver.ready) {
+                Next::Job(key, Job { request, span }) => {
                     self.blocked = 0;
-                    let result = self.call(service, job);
+                    driver.ready = false;
+                    let Some(service) = &mut driver.service else {
+                        return Poll::Ready(Ok(()));
+                    };
+                    let result = span.in_scope(|| service.call(request));
                     let failure = result.as_ref().err().cloned();
                     self.shared.reply(key, result);
                     if let Some(failure) = failure {
@@ -139,24 +128,28 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let Some(mut service) = this.service.take() else {
+        let shared = Arc::clone(&this.shared);
+        shared.wakes.set_task(cx.waker());
+        shared.set_home();
+        if shared.is_closed() {
             return Poll::Ready(());
+        }
+        let Some(mut driver) = shared.want_service() else {
+            return Poll::Pending;
         };
-        this.wakes.set_task(cx.waker());
-        match this.work(&mut service, cx) {
-            Poll::Pending => {
-                this.service = Some(service);
-                Poll::Pending
-            }
-            Poll::Ready(Ok(())) => Poll::Ready(()),
-            Poll::Ready(Err(failure)) => {
+        let worked = this.work(&mut driver, cx);
+        shared.give_back(driver);
+        match worked {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(finished) => {
+                let failure = finished.err().unwrap_or(Failure::Closed);
                 if let Failure::Service(error) = &failure {
                     tracing::debug!(
                         error = error as &dyn std::error::Error,
                         "closing the buffer"
                     );
                 }
-                this.shared.close(&failure);
+                shared.close(&failure);
                 Poll::Ready(())
             }
         }
@@ -169,64 +162,17 @@ where
 {
     fn drop(&mut self) {
         self.shared.close(&Failure::Closed);
+        self.shared.wakes.clear_task();
     }
 }
 
 impl<Req, S> fmt::Debug for Worker<Req, S>
 where
-    S: Service<Req> + fmt::Debug,
+    S: Service<Req>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker")
-            .field("service", &self.service)
-            .field("ready", &self.ready)
-            .finish_non_exhaustive()
+        f.debug_struct("Worker").finish_non_exhaustive()
     }
-}
-
-/// Wakes the worker for the service, and remembers that it was the service.
-struct Wakes {
-    woken: AtomicBool,
-    task: Mutex<Option<Waker>>,
-}
-
-impl Wakes {
-    fn take(&self) -> bool {
-        self.woken.swap(false, Ordering::AcqRel)
-    }
-
-    fn set_task(&self, waker: &Waker) {
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *task {
-            Some(task) => task.clone_from(waker),
-            None => *task = Some(waker.clone()),
-        }
-    }
-}
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // First the flag, then the task: whoever is woken sees it.
-        self.woken.store(true, Ordering::Release);
-        let task = self
-            .task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(task) = task {
-            task.wake();
-        }
-    }
-}
-
-/// Runs the service's code. It is not used again after a panic, whatever state that left it in.
-fn caught<T>(f: impl FnOnce() -> T) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(f))
-        .map_err(|payload| Failure::Service(ServiceError::new(Panicked::new(&*payload).into())))
 }
 
 /// So often the other tasks have their turn before handles that have a place and do nothing count as idle.

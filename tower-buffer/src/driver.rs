@@ -1,0 +1,71 @@
+//! The service behind the buffer, whatever its type, and what is known of it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use crate::BoxError;
+use crate::error::{Failure, Panicked, ServiceError};
+
+/// A service for requests `Req` whose futures are `F`, without its type. Panics are failures.
+pub(crate) trait Drive<Req, F>: Send {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>>;
+
+    fn call(&mut self, request: Req) -> Result<F, Failure>;
+
+    /// Both at once, if it is ready; otherwise the request comes back.
+    fn poll_call(&mut self, cx: &mut Context<'_>, request: Req) -> Result<Result<F, Failure>, Req>;
+}
+
+impl<S, Req> Drive<Req, S::Future> for S
+where
+    S: Service<Req> + Send,
+    S::Error: Into<BoxError>,
+{
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        caught(|| Ok(poll_ready(self, cx)))?
+    }
+
+    fn call(&mut self, request: Req) -> Result<S::Future, Failure> {
+        caught(|| Ok(self.call(request)))
+    }
+
+    fn poll_call(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: Req,
+    ) -> Result<Result<S::Future, Failure>, Req> {
+        let called = caught(|| {
+            Ok(match poll_ready(self, cx) {
+                Poll::Ready(Ok(())) => Ok(self.call(request)),
+                Poll::Ready(Err(failure)) => return Err(failure),
+                Poll::Pending => Err(request),
+            })
+        });
+        match called {
+            Ok(Ok(response)) => Ok(Ok(response)),
+            Ok(Err(request)) => Err(request),
+            Err(failure) => Ok(Err(failure)),
+        }
+    }
+}
+
+fn poll_ready<S, Req>(service: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), Failure>>
+where
+    S: Service<Req>,
+    S::Error: Into<BoxError>,
+{
+    service
+        .poll_ready(cx)
+        .map_err(|error| Failure::Service(ServiceError::new(error.into())))
+}
+
+/// Runs the service's code. It is not used again after a panic, whatever state that left it in.
+fn caught<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
+        Err(Failure::Service(ServiceError::new(
+            Panicked::new(&*payload).into(),
+        )))
+    })
+}

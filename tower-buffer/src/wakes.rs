@@ -1,0 +1,69 @@
+//! The worker's task, and whether the service has asked for it.
+
+use std::sync::{Arc, PoisonError};
+use std::task::{Wake, Waker};
+
+use crate::sync::{AtomicBool, Mutex, Ordering};
+
+/// Wakes the worker. As a [`Waker`] it is the service's, and remembers that.
+#[derive(Debug)]
+pub(crate) struct Wakes {
+    by_service: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Wakes {
+    pub(crate) fn new() -> Self {
+        Self {
+            by_service: AtomicBool::new(true),
+            task: Mutex::new(None),
+        }
+    }
+
+    /// Whether the service has asked to be polled since this was called last. It has at the beginning.
+    pub(crate) fn take(&self) -> bool {
+        self.by_service.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn set_task(&self, waker: &Waker) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        let outdated = match &mut *task {
+            Some(known) if known.will_wake(waker) => None,
+            known => known.replace(waker.clone()),
+        };
+        drop(task);
+        drop(outdated);
+    }
+
+    pub(crate) fn clear_task(&self) {
+        let outdated = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(outdated);
+    }
+
+    pub(crate) fn wake_worker(&self) {
+        let task = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // First the flag, then the task: whoever is woken sees it.
+        self.by_service.store(true, Ordering::Release);
+        self.wake_worker();
+    }
+}
