@@ -22,7 +22,10 @@ pub trait Rng {
     fn next_range(&mut self, range: Range<u64>) -> u64 {
         match range.end.checked_sub(range.start) {
             None | Some(0) => range.start,
-            Some(length) => range.start + self.next_u64() % length,
+            // The high half of the product, as D. Lemire has it: no division.
+            Some(length) => {
+                range.start + ((u128::from(self.next_u64()) * u128::from(length)) >> 64) as u64
+            }
         }
     }
 }
@@ -70,6 +73,50 @@ impl<H: BuildHasher> Rng for HasherRng<H> {
         hasher.write_u64(self.counter);
         self.counter = self.counter.wrapping_add(1);
         hasher.finish()
+    }
+}
+
+/// Random numbers in a nanosecond: SplitMix64.
+///
+/// # Clone
+///
+/// The clone yields the same numbers as its original will.
+///
+/// # Implementation notes
+///
+/// G. Steele, D. Lea, C. Flood, *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014. All numbers come once in
+/// 2⁶⁴.
+#[derive(Clone, Debug)]
+pub struct SplitMix {
+    state: u64,
+}
+
+impl SplitMix {
+    /// With a seed of its own.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same numbers for the same seed.
+    pub const fn with_seed(seed: u64) -> Self {
+        Self { state: seed }
+    }
+}
+
+impl Default for SplitMix {
+    fn default() -> Self {
+        Self::with_seed(RandomState::new().hash_one(0_u64))
+    }
+}
+
+impl Rng for SplitMix {
+    #[inline]
+    fn next_u64(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 }
 

@@ -8,7 +8,7 @@ use futures_util::future::MapErr;
 use tower_discover::{Change, Discover};
 use tower_load::Load;
 use tower_service::Service;
-use tower_util::rng::{HasherRng, Rng, sample_floyd2};
+use tower_util::rng::{Rng, SplitMix, sample_floyd2};
 
 use crate::BoxError;
 use crate::error;
@@ -27,7 +27,7 @@ where
     endpoints: ReadyCache<D::Key, D::Service, Req>,
     /// The index of the endpoint that gets the request, from `poll_ready` to `call`.
     picked: Option<usize>,
-    rng: Box<dyn Rng + Send + Sync>,
+    random: Random,
 }
 
 impl<D, Req> Balance<D, Req>
@@ -39,17 +39,21 @@ where
 {
     /// Balances over the endpoints that `discover` yields.
     pub fn new(discover: D) -> Self {
-        Self::from_rng(discover, HasherRng::default())
+        Self::with_random(discover, Random::Own(SplitMix::new()))
     }
 
     /// [`new`](Self::new) with randomness of your own.
     pub fn from_rng<R: Rng + Send + Sync + 'static>(discover: D, rng: R) -> Self {
+        Self::with_random(discover, Random::Given(Box::new(rng)))
+    }
+
+    fn with_random(discover: D, random: Random) -> Self {
         Self {
             discover,
             ended: false,
             endpoints: ReadyCache::default(),
             picked: None,
-            rng: Box::new(rng),
+            random,
         }
     }
 
@@ -108,7 +112,8 @@ where
             0 => None,
             1 => Some(0),
             ready => {
-                let pair = sample_floyd2(&mut self.rng, ready as u64).map(|index| index as usize);
+                let pair =
+                    sample_floyd2(&mut self.random, ready as u64).map(|index| index as usize);
                 let [first, second] =
                     pair.map(|index| self.endpoints.get_ready_index(index).map(|(_, s)| s.load()));
                 Some(if first <= second { pair[0] } else { pair[1] })
@@ -160,7 +165,7 @@ where
             .take()
             .expect("service not ready; poll_ready must be called first");
         self.endpoints
-            .call_ready_index(index, request)
+            .call_in_place(index, request)
             .map_err(Into::into)
     }
 }
@@ -176,6 +181,22 @@ where
             .field("discover", &self.discover)
             .field("endpoints", &self.endpoints)
             .finish_non_exhaustive()
+    }
+}
+
+/// Where the draws come from.
+enum Random {
+    Own(SplitMix),
+    Given(Box<dyn Rng + Send + Sync>),
+}
+
+impl Rng for Random {
+    #[inline]
+    fn next_u64(&mut self) -> u64 {
+        match self {
+            Self::Own(rng) => rng.next_u64(),
+            Self::Given(rng) => rng.next_u64(),
+        }
     }
 }
 

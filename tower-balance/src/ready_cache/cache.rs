@@ -27,6 +27,10 @@ where
     wakes: Arc<Wakes>,
     /// Those that were woken and have not been polled yet, the next one last.
     woken: Vec<Arc<Signal>>,
+    /// The slot of one that was called and left in its place; to be polled next.
+    called: Option<usize>,
+    /// The task that `wakes` wakes.
+    task: Option<Waker>,
     _marker: PhantomData<fn(Req)>,
 }
 
@@ -155,6 +159,9 @@ where
 
     fn vacate(&mut self, slot: usize) -> Entry<K, S> {
         self.set_pending(slot);
+        if self.called == Some(slot) {
+            self.called = None;
+        }
         self.vacant.push(slot);
         self.slots[slot]
             .take()
@@ -173,6 +180,9 @@ where
     fn set_ready(&mut self, slot: usize) {
         let index = self.ready.len();
         let entry = self.entry_mut(slot);
+        if entry.index.is_some() && entry.proven {
+            return;
+        }
         if entry.index.is_none() {
             entry.index = Some(index);
             self.ready.push(slot);
@@ -269,13 +279,17 @@ where
     ///
     /// `Ready(Ok(()))` when all are ready. With an error, one was dropped; poll again for the others.
     pub fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed<K>>> {
-        self.wakes.set_task(cx.waker());
+        self.set_task(cx);
+        if let Some(called) = self.called.take() {
+            self.poll_slot(called)?;
+        }
         // First what an error left over last time, then what has come since; not what comes meanwhile, which wakes the
         // task again.
         self.poll_woken()?;
-        self.wakes.swap(&mut self.woken);
-        self.woken.reverse();
-        self.poll_woken()?;
+        if self.wakes.swap(&mut self.woken) {
+            self.woken.reverse();
+            self.poll_woken()?;
+        }
         if self.pending_len() == 0 {
             Poll::Ready(Ok(()))
         } else {
@@ -304,7 +318,7 @@ where
         let Some(&slot) = self.ready.get(index) else {
             return Ok(false);
         };
-        self.wakes.set_task(cx.waker());
+        self.set_task(cx);
         self.poll_slot(slot)
     }
 
@@ -334,6 +348,28 @@ where
         self.set_pending(slot);
         let _task = self.entry(slot).signal.enqueue();
         response
+    }
+
+    /// Calls the service with this index, which stays in its place, and is polled by the next [`poll_pending`]
+    /// (Self::poll_pending). It has to be asked whether it is ready before it is called again.
+    pub(crate) fn call_in_place(&mut self, index: usize, req: Req) -> S::Future {
+        let slot = self.ready[index];
+        let response = self.entry_mut(slot).service.call(req);
+        if let Some(earlier) = self.called.replace(slot) {
+            let _task = self.entry(earlier).signal.enqueue();
+        }
+        response
+    }
+
+    fn set_task(&mut self, cx: &Context<'_>) {
+        if !self
+            .task
+            .as_ref()
+            .is_some_and(|task| task.will_wake(cx.waker()))
+        {
+            self.task = Some(cx.waker().clone());
+            self.wakes.set_task(cx.waker());
+        }
     }
 
     fn poll_woken(&mut self) -> Result<(), Failed<K>> {
@@ -380,6 +416,8 @@ where
             ready: Vec::new(),
             wakes: Arc::default(),
             woken: Vec::new(),
+            called: None,
+            task: None,
             _marker: PhantomData,
         }
     }

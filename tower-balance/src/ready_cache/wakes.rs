@@ -7,6 +7,8 @@ use std::task::{Wake, Waker};
 /// The services that were woken since they were last polled, and the task that polls them.
 #[derive(Debug, Default)]
 pub(super) struct Wakes {
+    /// Whether there is one that was woken: what `state` says, for who has no need of the lock if there is none.
+    some: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -41,6 +43,7 @@ impl Signal {
         }
         let mut state = self.wakes.lock();
         state.woken.push(Arc::clone(self));
+        self.wakes.some.store(true, Ordering::Release);
         state.task.clone()
     }
 
@@ -75,9 +78,16 @@ impl Wakes {
         drop(outdated);
     }
 
-    /// Exchanges those that were woken for an empty list.
-    pub(super) fn swap(&self, list: &mut Vec<Arc<Signal>>) {
-        std::mem::swap(&mut self.lock().woken, list);
+    /// Exchanges those that were woken for an empty list, if there are any.
+    pub(super) fn swap(&self, list: &mut Vec<Arc<Signal>>) -> bool {
+        // Whoever is not seen here has not yet woken the task, and does it then.
+        if !self.some.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut state = self.lock();
+        std::mem::swap(&mut state.woken, list);
+        self.some.store(false, Ordering::Release);
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
