@@ -102,6 +102,7 @@ where
     }
 
     /// The ready service with this index.
+    #[inline]
     pub fn get_ready_index(&self, idx: usize) -> Option<(&K, &S)> {
         let entry = self.entry(*self.ready.get(idx)?);
         Some((&entry.key, &entry.service))
@@ -145,12 +146,14 @@ where
         true
     }
 
+    #[inline]
     fn entry(&self, slot: usize) -> &Entry<K, S> {
         self.slots[slot]
             .as_ref()
             .expect("a slot that is referred to is occupied")
     }
 
+    #[inline]
     fn entry_mut(&mut self, slot: usize) -> &mut Entry<K, S> {
         self.slots[slot]
             .as_mut()
@@ -278,6 +281,7 @@ where
     /// Polls each service that has been woken since it was last polled, or was pushed or called.
     ///
     /// `Ready(Ok(()))` when all are ready. With an error, one was dropped; poll again for the others.
+    #[inline]
     pub fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed<K>>> {
         self.set_task(cx);
         if let Some(called) = self.called.take() {
@@ -310,6 +314,7 @@ where
     }
 
     /// Whether the service with this index is ready. If it is not, it is pending now.
+    #[inline]
     pub fn check_ready_index(
         &mut self,
         cx: &mut Context<'_>,
@@ -352,6 +357,7 @@ where
 
     /// Calls the service with this index, which stays in its place, and is polled by the next [`poll_pending`]
     /// (Self::poll_pending). It has to be asked whether it is ready before it is called again.
+    #[inline]
     pub(crate) fn call_in_place(&mut self, index: usize, req: Req) -> S::Future {
         let slot = self.ready[index];
         let response = self.entry_mut(slot).service.call(req);
@@ -361,6 +367,7 @@ where
         response
     }
 
+    #[inline]
     fn set_task(&mut self, cx: &Context<'_>) {
         if !self
             .task
@@ -384,6 +391,7 @@ where
         Ok(())
     }
 
+    #[inline]
     fn poll_slot(&mut self, slot: usize) -> Result<bool, Failed<K>> {
         let Entry { service, waker, .. } = self.slots[slot]
             .as_mut()

@@ -79,11 +79,14 @@ impl Wakes {
     }
 
     /// Exchanges those that were woken for an empty list, if there are any.
+    #[inline]
     pub(super) fn swap(&self, list: &mut Vec<Arc<Signal>>) -> bool {
         // Whoever is not seen here has not yet woken the task, and does it then.
-        if !self.some.load(Ordering::Acquire) {
-            return false;
-        }
+        self.some.load(Ordering::Acquire) && self.swap_some(list)
+    }
+
+    #[cold]
+    fn swap_some(&self, list: &mut Vec<Arc<Signal>>) -> bool {
         let mut state = self.lock();
         std::mem::swap(&mut state.woken, list);
         self.some.store(false, Ordering::Release);
