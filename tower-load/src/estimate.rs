@@ -1,18 +1,23 @@
-//! How long a service takes, by what became of its requests. Pure: the time comes in as an argument.
+//! How long a service takes, by what became of its requests. Pure: the time comes in as an argument, in nanoseconds since
+//! any moment.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::sync::{AtomicU64, AtomicUsize};
 
-use crate::ewma::Ewma;
-
+/// An [`Ewma`](crate::Ewma) that many threads may read and write, without a lock.
+///
+/// The orderings are all relaxed: each word is right by itself, and nobody concludes anything from one about another.
 #[derive(Debug)]
 pub(crate) struct Estimate {
-    /// Nanoseconds.
-    rtt: Ewma,
-    pending: usize,
-    /// When the last answer came, or when the first request since then went out if none was in flight.
-    silent_since: Instant,
+    /// Nanoseconds, as an `f32`, in the upper half, and the time of the last sample in the lower one, in ticks.
+    rtt: AtomicU64,
+    pending: AtomicUsize,
+    /// When the last answer came, or when the first request since then went out if none was in flight. Nanoseconds.
+    silent_since: AtomicU64,
+    /// So many to the nanosecond: 1,024 of them to the decay time.
+    ticks: f64,
 }
 
 /// What became of a request.
@@ -24,79 +29,141 @@ pub(crate) enum Outcome {
 }
 
 impl Estimate {
-    pub(crate) fn new(now: Instant, decay: Duration, rtt: Duration) -> Self {
+    pub(crate) fn new(now: u64, decay: Duration, rtt: Duration) -> Self {
+        let ticks = TICKS_PER_DECAY / nanos(decay.max(MIN_DECAY));
         Self {
-            rtt: Ewma::new(now, decay, nanos(rtt)),
-            pending: 0,
-            silent_since: now,
+            rtt: AtomicU64::new(pack(nanos(rtt), tick(now, ticks))),
+            pending: AtomicUsize::new(0),
+            silent_since: AtomicU64::new(now),
+            ticks,
         }
     }
 
-    pub(crate) fn begin(&mut self, now: Instant) {
-        if self.pending == 0 {
-            self.silent_since = now;
+    #[inline]
+    pub(crate) fn begin(&self, now: u64) {
+        if self.pending.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.silent_since.store(now, Ordering::Relaxed);
         }
-        self.pending += 1;
     }
 
-    pub(crate) fn end(&mut self, began: Instant, outcome: Outcome, now: Instant) {
-        self.pending -= 1;
-        let took = nanos(now.saturating_duration_since(began));
-        let estimate = self.rtt.get_at(now);
-        let sample = match outcome {
-            Outcome::Answered => took,
-            Outcome::Failed => took.max((estimate * 2.0).min(estimate.max(nanos(WORST_FAILURE)))),
-            // Neither an answer nor a failure: at most it tells that the service is slower than was thought.
-            Outcome::Dropped if took > estimate => took,
-            Outcome::Dropped => return,
-        };
-        self.rtt.add_peak(now, sample);
+    #[inline]
+    pub(crate) fn end(&self, began: u64, outcome: Outcome, now: u64) {
+        let took = now.saturating_sub(began) as f64;
         if !matches!(outcome, Outcome::Dropped) {
-            self.silent_since = self.silent_since.max(now);
+            self.silent_since.store(now, Ordering::Relaxed);
+        }
+        self.pending.fetch_sub(1, Ordering::Relaxed);
+
+        let tick = tick(now, self.ticks);
+        let mut word = self.rtt.load(Ordering::Relaxed);
+        loop {
+            let (weight, estimate) = faded(word, tick);
+            let sample = match outcome {
+                Outcome::Answered => took,
+                Outcome::Failed => {
+                    took.max((estimate * 2.0).min(estimate.max(nanos(WORST_FAILURE))))
+                }
+                // Neither an answer nor a failure: at most it tells that the service is slower than was thought.
+                Outcome::Dropped if took > estimate => took,
+                Outcome::Dropped => return,
+            };
+            let next = if sample > estimate {
+                sample
+            } else {
+                estimate + sample * (1.0 - weight)
+            };
+            let next = pack(next, latest(word, tick));
+            if next == word {
+                return;
+            }
+            match self
+                .rtt
+                .compare_exchange_weak(word, next, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return,
+                Err(current) => word = current,
+            }
         }
     }
 
     /// The estimate times the requests in flight and one.
-    pub(crate) fn cost(&self, now: Instant) -> f64 {
-        let mut rtt = self.rtt.get_at(now);
-        if self.pending > 0 {
+    #[inline]
+    pub(crate) fn cost(&self, now: u64) -> f64 {
+        let word = self.rtt.load(Ordering::Relaxed);
+        let (_, mut rtt) = faded(word, tick(now, self.ticks));
+        let pending = self.pending.load(Ordering::Relaxed);
+        if pending > 0 {
             // One of them is in flight for so long at least, or was until it was given up.
-            rtt = rtt.max(nanos(now.saturating_duration_since(self.silent_since)));
+            let silence = now.saturating_sub(self.silent_since.load(Ordering::Relaxed));
+            rtt = rtt.max(silence as f64);
         }
-        rtt * (self.pending as f64 + 1.0)
+        rtt * (pending as f64 + 1.0)
     }
+}
+
+fn pack(value: f64, tick: u32) -> u64 {
+    u64::from((value as f32).to_bits()) << 32 | u64::from(tick)
+}
+
+/// What is left of the estimate, and as a share of what it was.
+#[inline]
+fn faded(word: u64, tick: u32) -> (f64, f64) {
+    let value = f64::from(f32::from_bits((word >> 32) as u32));
+    let elapsed = tick.wrapping_sub(word as u32);
+    if elapsed == 0 || elapsed >= LATER {
+        return (1.0, value);
+    }
+    let weight = (-f64::from(elapsed) / TICKS_PER_DECAY).exp();
+    (weight, value * weight)
+}
+
+/// The later of the word's time and `tick`.
+fn latest(word: u64, tick: u32) -> u32 {
+    if tick.wrapping_sub(word as u32) >= LATER {
+        word as u32
+    } else {
+        tick
+    }
+}
+
+/// Wraps around. That a long silence looks like a short one then happens once in four million decay times.
+fn tick(nanos: u64, ticks: f64) -> u32 {
+    (nanos as f64 * ticks) as u64 as u32
 }
 
 fn nanos(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e9
 }
 
+const TICKS_PER_DECAY: f64 = 1024.0;
+const MIN_DECAY: Duration = Duration::from_millis(1);
+/// A time that is before the last sample's: of a thread that has read the clock earlier, and writes later.
+const LATER: u32 = u32::MAX - 64 * 1024;
 /// What linkerd2-proxy counts for any failure.
 const WORST_FAILURE: Duration = Duration::from_secs(5);
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MS: Duration = Duration::from_millis(1);
+    const MS: u64 = 1_000_000;
 
-    fn estimate(start: Instant) -> Estimate {
-        Estimate::new(start, Duration::from_secs(10), 10 * MS)
+    fn estimate(start: u64) -> Estimate {
+        Estimate::new(start, Duration::from_secs(10), Duration::from_millis(10))
     }
 
-    fn assert_cost(estimate: &Estimate, now: Instant, expected: Duration) {
+    fn assert_cost(estimate: &Estimate, now: u64, expected: u64) {
         let cost = estimate.cost(now);
-        let expected = nanos(expected);
+        let expected = expected as f64;
         assert!(
-            (cost - expected).abs() < expected * 1e-6,
+            (cost - expected).abs() < expected * 1e-3,
             "{cost} instead of {expected}"
         );
     }
 
     #[test]
     fn failures_double_it_up_to_a_bound() {
-        let start = Instant::now();
-        let mut estimate = estimate(start);
+        let start = 1000 * MS;
+        let estimate = estimate(start);
         let mut expected = 10 * MS;
         for _ in 0..2000 {
             estimate.begin(start);
@@ -108,8 +175,8 @@ mod tests {
 
     #[test]
     fn a_slow_failure_counts_with_its_time() {
-        let start = Instant::now();
-        let mut estimate = estimate(start);
+        let start = 1000 * MS;
+        let estimate = estimate(start);
         estimate.begin(start);
         let end = start + 60_000 * MS;
         estimate.end(start, Outcome::Failed, end);
@@ -118,12 +185,12 @@ mod tests {
 
     #[test]
     fn a_dropped_request_only_raises_it() {
-        let start = Instant::now();
-        let mut estimate = estimate(start);
+        let start = 1000 * MS;
+        let estimate = estimate(start);
         estimate.begin(start);
         estimate.end(start, Outcome::Dropped, start + MS);
         let untouched = self::estimate(start);
-        assert_eq!(estimate.cost(start + MS), untouched.cost(start + MS));
+        assert_cost(&estimate, start + MS, untouched.cost(start + MS) as u64);
         estimate.begin(start);
         estimate.end(start, Outcome::Dropped, start + 20 * MS);
         assert_cost(&estimate, start + 20 * MS, 20 * MS);
@@ -131,8 +198,8 @@ mod tests {
 
     #[test]
     fn silence_raises_it_while_requests_are_in_flight() {
-        let start = Instant::now();
-        let mut estimate = estimate(start);
+        let start = 1000 * MS;
+        let estimate = estimate(start);
         for at in [start, start + 900 * MS] {
             estimate.begin(at);
         }

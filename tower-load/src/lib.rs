@@ -41,6 +41,7 @@
 //! # }
 //! ```
 
+mod clock;
 pub mod completion;
 mod constant;
 mod estimate;
@@ -48,7 +49,9 @@ mod ewma;
 mod metric;
 pub mod peak_ewma;
 pub mod pending_requests;
+mod sync;
 
+pub use self::clock::at_recent_time;
 pub use self::completion::{CompleteOnResponse, TrackCompletion};
 pub use self::constant::Constant;
 pub use self::ewma::Ewma;

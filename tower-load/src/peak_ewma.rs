@@ -2,17 +2,17 @@
 
 #[cfg(feature = "discover")]
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 #[cfg(feature = "discover")]
 use futures_core::Stream;
-use tokio::time::Instant;
 #[cfg(feature = "discover")]
 use tower_discover::{Change, Discover};
 use tower_service::Service;
 
+use crate::clock;
 use crate::completion::{CompleteOnResponse, TrackCompletion, TrackCompletionFuture, Unanswered};
 use crate::estimate::{Estimate, Outcome};
 use crate::metric::Load;
@@ -35,7 +35,8 @@ use crate::metric::Load;
 ///
 /// # Cost
 ///
-/// Per request two readings of the clock, two short locks, and an `exp` at its end; per reading of the load one of each.
+/// Per request two readings of the clock and an `exp`; per reading of the load one of each, or with
+/// [`at_recent_time`](crate::at_recent_time) none of the clock. No lock, and no allocation.
 ///
 /// # Differences from tower 0.5
 ///
@@ -44,11 +45,9 @@ use crate::metric::Load;
 #[derive(Debug)]
 pub struct PeakEwma<S, C = CompleteOnResponse> {
     service: S,
-    estimate: Shared,
+    estimate: Arc<Estimate>,
     completion: C,
 }
-
-type Shared = Arc<Mutex<Estimate>>;
 
 /// Latency in nanoseconds times requests in flight and one.
 #[derive(Copy, Clone, Debug, PartialEq, PartialOrd)]
@@ -57,8 +56,8 @@ pub struct Cost(f64);
 /// One request in flight; when it is dropped the time since it was made is taken as its latency.
 #[derive(Debug)]
 pub struct Handle {
-    sent_at: Instant,
-    estimate: Shared,
+    sent_at: u64,
+    estimate: Arc<Estimate>,
     outcome: Outcome,
 }
 
@@ -77,17 +76,17 @@ impl<S, C> PeakEwma<S, C> {
     }
 
     fn with_decay(service: S, default_rtt: Duration, decay: Duration, completion: C) -> Self {
-        let estimate = Estimate::new(Instant::now(), decay, default_rtt);
+        let estimate = Estimate::new(clock::now(), decay, default_rtt);
         Self {
             service,
-            estimate: Arc::new(Mutex::new(estimate)),
+            estimate: Arc::new(estimate),
             completion,
         }
     }
 
     fn handle(&self) -> Handle {
-        let now = Instant::now();
-        lock(&self.estimate).begin(now);
+        let now = clock::now();
+        self.estimate.begin(now);
         Handle {
             sent_at: now,
             estimate: Arc::clone(&self.estimate),
@@ -128,19 +127,14 @@ impl<S, C> Load for PeakEwma<S, C> {
     type Metric = Cost;
 
     fn load(&self) -> Cost {
-        Cost(lock(&self.estimate).cost(Instant::now()))
+        Cost(self.estimate.cost(clock::now_or_recent()))
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        lock(&self.estimate).end(self.sent_at, self.outcome, Instant::now());
+        self.estimate.end(self.sent_at, self.outcome, clock::now());
     }
-}
-
-fn lock(estimate: &Mutex<Estimate>) -> MutexGuard<'_, Estimate> {
-    // Nothing panics under the lock, and an estimate is whole at any time.
-    estimate.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(feature = "discover")]

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use futures_util::TryFutureExt;
 use futures_util::future::MapErr;
 use tower_discover::{Change, Discover};
-use tower_load::Load;
+use tower_load::{Load, at_recent_time};
 use tower_service::Service;
 use tower_util::rng::{Rng, SplitMix, sample_floyd2};
 
@@ -114,8 +114,8 @@ where
             ready => {
                 let pair =
                     sample_floyd2(&mut self.random, ready as u64).map(|index| index as usize);
-                let [first, second] =
-                    pair.map(|index| self.endpoints.get_ready_index(index).map(|(_, s)| s.load()));
+                let load = |index| self.endpoints.get_ready_index(index).map(|(_, s)| s.load());
+                let [first, second] = at_recent_time(|| pair.map(load));
                 Some(if first <= second { pair[0] } else { pair[1] })
             }
         }

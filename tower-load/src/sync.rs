@@ -1,0 +1,7 @@
+//! The atomics of the standard library, or loom's when a test asks for them (`--cfg tower_loom`).
+
+#[cfg(not(tower_loom))]
+pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize};
+
+#[cfg(tower_loom)]
+pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize};
