@@ -309,6 +309,11 @@ macro_rules! cases {
                     target: f64::INFINITY,
                     prepare: || one(current_thread(), echo_fn),
                 },
+                Case {
+                    name: "bare service, answering at the second poll",
+                    target: f64::INFINITY,
+                    prepare: || one(current_thread(), || service_fn(echo_later)),
+                },
             ];
         }
     };

@@ -19,21 +19,29 @@ pin_project! {
         #[pin]
         response: T,
         timeout: Duration,
-        // `None` if it lies beyond what the clock can tell: then there is no timeout.
-        deadline: Option<Instant>,
-        // Made when the response was first pending.
         #[pin]
-        timer: Option<Sleep>,
+        timer: Timer,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = TimerProj]
+    enum Timer {
+        // The response was not asked yet. Most that are ready then need neither a timer nor the time.
+        Unset,
+        Set { #[pin] sleep: Sleep },
+        // The time lies beyond what the clock can tell.
+        Never,
     }
 }
 
 impl<T> ResponseFuture<T> {
-    pub(crate) fn new(response: T, timeout: Duration) -> Self {
+    pub(crate) const fn new(response: T, timeout: Duration) -> Self {
         Self {
             response,
             timeout,
-            deadline: Instant::now().checked_add(timeout),
-            timer: None,
+            timer: Timer::Unset,
         }
     }
 }
@@ -45,29 +53,49 @@ where
 {
     type Output = Result<T, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
+        // First the response: one that is ready wins, even over a time that is up.
+        match this.response.poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result.map_err(Into::into)),
+            Poll::Pending => this
+                .timer
+                .poll(cx, *this.timeout)
+                .map(|()| Err(Elapsed::after(*this.timeout).into())),
+        }
+    }
+}
 
-        // First the response: one that is ready wins, even over a deadline that has passed.
-        if let Poll::Ready(result) = this.response.poll(cx) {
-            return Poll::Ready(result.map_err(Into::into));
+impl Timer {
+    /// Whether the time is up, which begins with the first call.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, timeout: Duration) -> Poll<()> {
+        loop {
+            match self.as_mut().project() {
+                // ## Unset => Set | Never
+                TimerProj::Unset => {
+                    let next = match Instant::now().checked_add(timeout) {
+                        Some(deadline) => Self::Set {
+                            sleep: tokio::time::sleep_until(deadline),
+                        },
+                        None => Self::Never,
+                    };
+                    self.set(next);
+                }
+                TimerProj::Set { mut sleep } => {
+                    let up = sleep.as_mut().poll(cx).is_ready();
+                    // A timer does not fire for a task that has used up its cooperative budget, as the response may have
+                    // done just now, and then it has asked for the task to be woken at once. So that a response that is
+                    // always busy cannot outlive its time, the clock has the last word.
+                    let busy = !up && !tokio::task::coop::has_budget_remaining();
+                    return if up || (busy && Instant::now() >= sleep.deadline()) {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
+                    };
+                }
+                TimerProj::Never => return Poll::Pending,
+            }
         }
-        let Some(deadline) = *this.deadline else {
-            return Poll::Pending;
-        };
-
-        // ## Called => Waiting
-        if this.timer.is_none() {
-            this.timer.set(Some(tokio::time::sleep_until(deadline)));
-        }
-        let timer = this.timer.as_pin_mut().expect("the timer was set");
-        let fired = timer.poll(cx).is_ready();
-        // A timer does not fire for a task that has used up its cooperative budget, as the response may have done just
-        // now, and then it has asked for the task to be woken at once. So that a response that is always busy cannot
-        // outlive its time, the clock has the last word.
-        if fired || (!tokio::task::coop::has_budget_remaining() && Instant::now() >= deadline) {
-            return Poll::Ready(Err(Elapsed::after(*this.timeout).into()));
-        }
-        Poll::Pending
     }
 }

@@ -1,6 +1,6 @@
 //! Middleware that fails a request which takes longer than a given time.
 //!
-//! The time begins with the call and ends with the response: waiting for readiness before does not count, and reading
+//! The time begins when the response is first polled and ends when it is ready: waiting for readiness before does not count, and reading
 //! a response's body after does not either. A request that trips fails with [`error::Elapsed`], and its future is
 //! dropped, which cancels it.
 //!
@@ -56,11 +56,12 @@
 //!
 //! # Cost
 //!
-//! One reading of the clock per request. A timer is registered only when the response was not ready at the first poll.
+//! The clock is read, and a timer registered, only when the response was not ready at the first poll.
 //! Nothing is allocated.
 //!
 //! # Differences from tower 0.5
 //!
+//! - The time begins with the first poll of the response, not with the call: a response that is ready then needs no clock.
 //! - A timer is made when it is needed, not for each request. So a [`call`](tower_service::Service::call) outside of a
 //!   tokio runtime is no panic; polling a pending response there is.
 //! - A timeout too large for the clock means that there is none, where tower 0.5 waits some thirty years.

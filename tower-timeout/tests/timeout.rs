@@ -59,10 +59,12 @@ async fn a_late_response_fails_and_wakes_the_caller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_runs_from_the_call_not_from_the_first_poll() {
+async fn the_time_runs_from_the_first_poll() {
     let (mut service, _handle) = spawn(TIMEOUT);
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call("request"));
+    tokio::time::advance(TIMEOUT).await;
+    assert_pending!(response.poll());
     tokio::time::advance(TIMEOUT + TICK).await;
     elapsed(&assert_ready_err!(response.poll()));
 }
