@@ -44,7 +44,8 @@
 //!
 //! # Cost
 //!
-//! A reading of the clock and a short lock. Nothing is allocated but a timer for each handle that has to wait, which is
+//! A short lock, and a reading of the clock: for each request of a rate under 128, or else for each 64th part of the rate,
+//! up to 32 requests. Nothing is allocated but a timer for each handle that has to wait, which is
 //! used again.
 //!
 //! # Differences from tower 0.5
@@ -56,7 +57,8 @@
 //! # Implementation notes
 //!
 //! The requests of the last period are kept in 16 groups, whatever the rate: those within a sixteenth of a period count
-//! as made with the last of them. So a request may wait for up to a sixteenth longer than it would have to.
+//! as made with the last of them. So a request may wait for up to a sixteenth longer than it would have to. And with rates
+//! of 128 and more the last few requests, a 64th of the rate and 31 at most, count as made when the next come.
 
 mod layer;
 #[expect(clippy::module_inception, reason = "the path is that of tower 0.5")]

@@ -62,8 +62,8 @@ impl<T> RateLimit<T> {
 
     fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Taken> {
         loop {
-            let now = Instant::now();
-            let next = match self.share.lock().take(now) {
+            let taken = self.share.lock().take(Instant::now);
+            let next = match taken {
                 Ok(taken) => {
                     self.waiting = false;
                     return Poll::Ready(taken);
