@@ -59,11 +59,13 @@
 //!
 //! # Cost
 //!
-//! A mutex taken twice per request, for some instructions each. Nothing is allocated unless callers have to wait.
+//! A concurrency limit takes two atomic operations per request, and a rate limit a short lock. Nothing is allocated unless
+//! callers have to wait.
 
 pub mod concurrency;
 pub mod load_shed;
 pub mod rate;
+mod sync;
 
 pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
 pub use self::rate::{GlobalRateLimitLayer, RateLimit, RateLimitLayer};

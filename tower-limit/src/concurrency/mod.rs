@@ -49,6 +49,7 @@
 //! - An inner service that is not ready keeps no permits.
 //! - The task's cooperative budget is left alone.
 
+mod counted;
 pub mod future;
 mod layer;
 mod permits;

@@ -83,7 +83,11 @@ where
 
 impl<T: Clone> Clone for ConcurrencyLimit<T> {
     fn clone(&self) -> Self {
-        Self::with_permits(self.inner.clone(), &self.wait.permits())
+        Self {
+            inner: self.inner.clone(),
+            wait: self.wait.again(),
+            permit: None,
+        }
     }
 }
 

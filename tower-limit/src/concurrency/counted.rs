@@ -1,0 +1,369 @@
+//! A shared value in whose reference count its permits are counted as well.
+//!
+//! A request takes a permit, which has to keep the pool alive, and gives it back. With an `Arc` that would be four atomic
+//! operations; with both counts in one word it is two, and they are most of what a limit costs.
+#![allow(unsafe_code, reason = "the reference count is our own")]
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+use crate::sync::{AtomicU64, Ordering, fence};
+
+/// A reference to a value with permits. The value is dropped with the last reference and the last permit.
+pub(super) struct Counted<T> {
+    /// # Invariant
+    ///
+    /// Made by `Box::leak`, and valid while [`references`] in its word counts this one.
+    inner: NonNull<Inner<T>>,
+}
+
+/// A permit, and a reference.
+pub(super) struct Permit<T: Release> {
+    /// Dropped by hand, together with the permit.
+    of: ManuallyDrop<Counted<T>>,
+}
+
+/// Called when a permit is given back while [`Counted::look`] is set.
+pub(super) trait Release: Sized {
+    fn released(this: &Counted<Self>);
+}
+
+struct Inner<T> {
+    /// From the lowest bit: 32 for the references, one that says [`LOOK`], 31 for the permits that are free.
+    word: AtomicU64,
+    value: T,
+}
+
+const REFERENCE: u64 = 1;
+const LOOK: u64 = 1 << 32;
+const FREE: u64 = 1 << 33;
+
+const fn references(word: u64) -> u64 {
+    word & (LOOK - 1)
+}
+
+/// More permits than that count as so many.
+const MAX_PERMITS: u64 = (1 << 31) - 1;
+
+// SAFETY: a `Counted` is a shared reference that may be the last owner, just as an `Arc`.
+unsafe impl<T: Send + Sync> Send for Counted<T> {}
+// SAFETY: the same.
+unsafe impl<T: Send + Sync> Sync for Counted<T> {}
+
+impl<T: Release> Counted<T> {
+    pub(super) fn new(permits: usize, value: T) -> Self {
+        let permits = (permits as u64).min(MAX_PERMITS);
+        let inner = Box::new(Inner {
+            word: AtomicU64::new(permits * FREE + REFERENCE),
+            value,
+        });
+        Self {
+            inner: NonNull::from(Box::leak(inner)),
+        }
+    }
+
+    /// Takes a permit, unless there is none or [`look`](Self::look) is set.
+    #[inline]
+    pub(super) fn try_take(&self) -> Option<Permit<T>> {
+        self.take_if(|word| word & LOOK == 0)
+    }
+
+    /// Takes a permit, unless there is none.
+    pub(super) fn take_any(&self) -> Option<Permit<T>> {
+        self.take_if(|_| true)
+    }
+
+    #[inline]
+    fn take_if(&self, may: impl Fn(u64) -> bool) -> Option<Permit<T>> {
+        let word = &self.inner().word;
+        let mut current = word.load(Ordering::Relaxed);
+        while current >= FREE && may(current) {
+            let next = current - FREE + REFERENCE;
+            match word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => {
+                    check_overflow(next);
+                    // The reference has been counted just now.
+                    let of = ManuallyDrop::new(Self { inner: self.inner });
+                    return Some(Permit { of });
+                }
+                Err(other) => current = other,
+            }
+        }
+        None
+    }
+
+    pub(super) fn free(&self) -> usize {
+        (self.inner().word.load(Ordering::Acquire) / FREE) as usize
+    }
+
+    /// From now on whoever gives a permit back calls [`Release::released`]. What was given back before is seen by a
+    /// [`take_any`](Self::take_any) after this.
+    pub(super) fn look(&self) {
+        self.inner().word.fetch_or(LOOK, Ordering::AcqRel);
+    }
+
+    pub(super) fn look_no_more(&self) {
+        self.inner().word.fetch_and(!LOOK, Ordering::AcqRel);
+    }
+}
+
+impl<T> Counted<T> {
+    #[inline]
+    fn inner(&self) -> &Inner<T> {
+        // SAFETY: valid by the invariant, and only ever borrowed shared until the last reference drops it.
+        unsafe { self.inner.as_ref() }
+    }
+
+    /// The last reference is gone, after it was counted off by an operation with `Release`.
+    #[cold]
+    fn drop_inner(&self) {
+        // All that others did with the value comes before its end.
+        fence(Ordering::Acquire);
+        // SAFETY: made by `Box::leak`; nobody else has a reference, and nobody can get one.
+        drop(unsafe { Box::from_raw(self.inner.as_ptr()) });
+    }
+}
+
+impl<T> Deref for Counted<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.inner().value
+    }
+}
+
+impl<T> Clone for Counted<T> {
+    fn clone(&self) -> Self {
+        let before = self.inner().word.fetch_add(REFERENCE, Ordering::Relaxed);
+        check_overflow(before + REFERENCE);
+        Self { inner: self.inner }
+    }
+}
+
+impl<T> Drop for Counted<T> {
+    #[inline]
+    fn drop(&mut self) {
+        let before = self.inner().word.fetch_sub(REFERENCE, Ordering::Release);
+        if references(before) == 1 {
+            self.drop_inner();
+        }
+    }
+}
+
+impl<T: Release> Drop for Permit<T> {
+    #[inline]
+    fn drop(&mut self) {
+        let word = &self.of.inner().word;
+        let mut current = word.load(Ordering::Relaxed);
+        while current & LOOK == 0 {
+            // The permit and its reference at once.
+            let next = current + FREE - REFERENCE;
+            match word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => {
+                    if references(current) == 1 {
+                        self.of.drop_inner();
+                    }
+                    return;
+                }
+                Err(other) => current = other,
+            }
+        }
+        self.release();
+    }
+}
+
+impl<T: Release> Permit<T> {
+    /// First the permit, and the reference when those who wait for it have been told.
+    #[cold]
+    fn release(&mut self) {
+        self.of.inner().word.fetch_add(FREE, Ordering::AcqRel);
+        T::released(&self.of);
+        // SAFETY: only called at the end of `drop`.
+        unsafe { ManuallyDrop::drop(&mut self.of) }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Counted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: Release + fmt::Debug> fmt::Debug for Permit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").finish_non_exhaustive()
+    }
+}
+
+/// As `Arc` does: so many references can only be leaked ones.
+#[inline]
+fn check_overflow(word: u64) {
+    if references(word) > u64::from(u32::MAX / 2) {
+        std::process::abort();
+    }
+}
+
+#[cfg(all(test, not(tower_loom)))]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    struct Value {
+        released: AtomicUsize,
+        // Tells whether it is dropped, once.
+        _alive: Arc<()>,
+    }
+
+    impl Release for Value {
+        fn released(this: &Counted<Self>) {
+            this.released.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn counted(permits: usize) -> (Counted<Value>, Arc<()>) {
+        let alive = Arc::new(());
+        let value = Value {
+            released: AtomicUsize::new(0),
+            _alive: alive.clone(),
+        };
+        (Counted::new(permits, value), alive)
+    }
+
+    #[test]
+    fn there_are_as_many_permits_as_it_says() {
+        let (counted, _) = counted(2);
+        let permits = [counted.try_take().unwrap(), counted.try_take().unwrap()];
+        assert!(counted.try_take().is_none() && counted.take_any().is_none());
+        drop(permits);
+        assert_eq!(counted.free(), 2);
+    }
+
+    #[test]
+    fn the_value_lives_as_long_as_a_reference_or_a_permit() {
+        for permit_last in [false, true] {
+            let (counted, alive) = counted(1);
+            let (clone, permit) = (counted.clone(), counted.try_take().unwrap());
+            drop(counted);
+            assert_eq!(Arc::strong_count(&alive), 2);
+            if permit_last {
+                drop(clone);
+                assert_eq!(Arc::strong_count(&alive), 2);
+                drop(permit);
+            } else {
+                drop(permit);
+                assert_eq!(Arc::strong_count(&alive), 2);
+                drop(clone);
+            }
+            assert_eq!(Arc::strong_count(&alive), 1);
+        }
+    }
+
+    #[test]
+    fn who_looks_is_told() {
+        let (counted, alive) = counted(2);
+        let permits = [counted.try_take().unwrap(), counted.try_take().unwrap()];
+        counted.look();
+        let [first, second] = permits;
+        drop(first);
+        assert!(counted.try_take().is_none(), "it is for whoever waits");
+        assert_eq!(counted.released.load(Ordering::Relaxed), 1);
+        drop(counted.take_any().unwrap());
+        counted.look_no_more();
+        drop(second);
+        assert_eq!(counted.released.load(Ordering::Relaxed), 2);
+        drop(counted);
+        assert_eq!(Arc::strong_count(&alive), 1);
+    }
+
+    #[test]
+    fn any_number_of_permits_will_do() {
+        for permits in [0, usize::MAX] {
+            let (counted, _) = counted(permits);
+            assert_eq!(counted.try_take().is_some(), permits > 0);
+        }
+    }
+
+    #[test]
+    fn threads_share_it() {
+        let (counted, alive) = counted(2);
+        let running = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let (counted, running) = (counted.clone(), &running);
+                scope.spawn(move || {
+                    for _ in 0..200 {
+                        if let Some(_permit) = counted.try_take() {
+                            assert!(running.fetch_add(1, Ordering::SeqCst) < 2);
+                            running.fetch_sub(1, Ordering::SeqCst);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(counted.free(), 2);
+        drop(counted);
+        assert_eq!(Arc::strong_count(&alive), 1);
+    }
+}
+
+#[cfg(all(test, tower_loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicUsize, Ordering};
+    use loom::thread;
+
+    use super::*;
+
+    /// Counts how often it was dropped, and how often it was told of a permit.
+    struct Value(Arc<[AtomicUsize; 2]>);
+
+    impl Release for Value {
+        fn released(this: &Counted<Self>) {
+            this.0[1].fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    impl Drop for Value {
+        fn drop(&mut self) {
+            self.0[0].fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn the_last_one_drops_the_value_once() {
+        loom::model(|| {
+            let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+            let counted = Counted::new(1, Value(counts.clone()));
+            let other = counted.clone();
+            let thread = thread::spawn(move || {
+                let permit = other.try_take();
+                drop(other);
+                permit.is_some()
+            });
+            let mine = counted.try_take().is_some();
+            drop(counted);
+            let theirs = thread.join().unwrap();
+            assert!(mine || theirs);
+            assert_eq!(counts[0].load(Ordering::SeqCst), 1);
+        });
+    }
+
+    /// Whoever looks and finds no permit is told when one is given back.
+    #[test]
+    fn no_permit_is_given_back_unseen() {
+        loom::model(|| {
+            let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+            let counted = Counted::new(1, Value(counts.clone()));
+            let permit = counted.try_take().unwrap();
+            let thread = thread::spawn(move || drop(permit));
+            counted.look();
+            let taken = counted.take_any().is_some();
+            thread.join().unwrap();
+            assert!(taken || counts[1].load(Ordering::SeqCst) == 1);
+        });
+    }
+}
