@@ -7,6 +7,7 @@ use tower_service::Service;
 
 use crate::BoxError;
 use crate::error::{Failure, Panicked, ServiceError};
+use crate::future::ResponseFuture;
 
 /// A service for requests `Req` whose futures are `F`, without its type. Panics are failures.
 pub(crate) trait Drive<Req, F>: Send {
@@ -14,8 +15,14 @@ pub(crate) trait Drive<Req, F>: Send {
 
     fn call(&mut self, request: Req) -> Result<F, Failure>;
 
-    /// Both at once, if it is ready; otherwise the request comes back.
-    fn poll_call(&mut self, cx: &mut Context<'_>, request: Req) -> Result<Result<F, Failure>, Req>;
+    /// Both at once. Takes the request, unless it is not ready or fails, and puts the response where it belongs: moving it
+    /// from hand to hand costs more than all the rest.
+    fn poll_call(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &mut Option<Req>,
+        response: &mut ResponseFuture<F>,
+    ) -> Result<(), Failure>;
 }
 
 impl<S, Req> Drive<Req, S::Future> for S
@@ -34,20 +41,18 @@ where
     fn poll_call(
         &mut self,
         cx: &mut Context<'_>,
-        request: Req,
-    ) -> Result<Result<S::Future, Failure>, Req> {
-        let called = caught(|| {
-            Ok(match poll_ready(self, cx) {
-                Poll::Ready(Ok(())) => Ok(self.call(request)),
-                Poll::Ready(Err(failure)) => return Err(failure),
-                Poll::Pending => Err(request),
-            })
-        });
-        match called {
-            Ok(Ok(response)) => Ok(Ok(response)),
-            Ok(Err(request)) => Err(request),
-            Err(failure) => Ok(Err(failure)),
-        }
+        request: &mut Option<Req>,
+        response: &mut ResponseFuture<S::Future>,
+    ) -> Result<(), Failure> {
+        caught(|| {
+            if let Poll::Ready(ready) = poll_ready(self, cx) {
+                ready?;
+                if let Some(request) = request.take() {
+                    *response = ResponseFuture::called(self.call(request));
+                }
+            }
+            Ok(())
+        })
     }
 }
 

@@ -93,9 +93,9 @@
 
 mod driver;
 pub mod error;
-mod exclusive;
 pub mod fail_fast;
 pub mod future;
+mod gate;
 mod home;
 mod layer;
 mod places;

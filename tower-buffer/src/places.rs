@@ -1,9 +1,9 @@
-//! The places in the queue: how many are free, and who waits for one.
+//! Who has a place in the queue, and who waits for one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
 
-use crate::sync::{AtomicUsize, Ordering};
+use crate::gate::Gate;
 
 /// What a handle has.
 #[derive(Debug)]
@@ -11,53 +11,10 @@ pub(crate) enum Place {
     None,
     /// Waits, with this number.
     Waiting(u64),
+    /// Nothing was queued when it asked: it may come in, and needs a place only if it has to queue after all.
+    Promised,
     Reserved,
 }
-
-/// The free places. They are taken and given back without the lock under which the [`Waiters`] are, unless there is one.
-#[derive(Debug)]
-pub(crate) struct Places {
-    /// Twice the number of free places, and one more while somebody has to look at the waiters.
-    word: AtomicUsize,
-}
-
-impl Places {
-    pub(crate) fn new(bound: usize) -> Self {
-        Self {
-            word: AtomicUsize::new(bound.min(usize::MAX / 4) * FREE),
-        }
-    }
-
-    /// Takes a free place, unless somebody waits for one.
-    pub(crate) fn try_take(&self) -> bool {
-        self.take_if(|word| word & LOOK == 0)
-    }
-
-    fn take_if(&self, may: impl Fn(usize) -> bool) -> bool {
-        let mut word = self.word.load(Ordering::Relaxed);
-        while word >= FREE && may(word) {
-            match self.word.compare_exchange_weak(
-                word,
-                word - FREE,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(now) => word = now,
-            }
-        }
-        false
-    }
-
-    /// Whether somebody may wait for it: then [`Waiters::serve`] is to be called.
-    #[must_use]
-    pub(crate) fn give_back(&self) -> bool {
-        self.word.fetch_add(FREE, Ordering::AcqRel) & LOOK != 0
-    }
-}
-
-const FREE: usize = 2;
-const LOOK: usize = 1;
 
 /// Who waits for a place. Under a lock; wakers are given to the caller, who wakes them when he has let go of it.
 #[derive(Debug, Default)]
@@ -72,7 +29,7 @@ pub(crate) struct Waiters {
 
 impl Waiters {
     /// Whether the handle has a place now; otherwise it waits with the waker.
-    pub(crate) fn reserve(&mut self, places: &Places, place: &mut Place, waker: &Waker) -> bool {
+    pub(crate) fn reserve<T>(&mut self, gate: &Gate<T>, place: &mut Place, waker: &Waker) -> bool {
         match *place {
             Place::Reserved => return true,
             Place::Waiting(number) if self.granted.remove(&number) => *place = Place::Reserved,
@@ -81,34 +38,42 @@ impl Waiters {
                     .entry(number)
                     .and_modify(|known| known.clone_from(waker));
             }
-            Place::None => {
+            Place::None | Place::Promised => {
                 // From now on whoever gives a place back looks here. What was given back before is seen below.
-                places.word.fetch_or(LOOK, Ordering::AcqRel);
-                if self.waiting.is_empty() && self.lent == 0 && places.take_if(|_| true) {
+                gate.look();
+                if self.waiting.is_empty() && self.lent == 0 && gate.take_any() {
                     *place = Place::Reserved;
                 } else {
                     self.waiting.insert(self.next_number, waker.clone());
                     *place = Place::Waiting(self.next_number);
                     self.next_number += 1;
                 }
-                self.settle(places);
+                self.settle(gate);
             }
         }
         matches!(place, Place::Reserved)
     }
 
     /// Gives a free place to the first who waits. Yields whom to wake: then there may be more to serve.
-    pub(crate) fn serve(&mut self, places: &Places) -> Option<Waker> {
-        while self.lent > 0 && places.take_if(|_| true) {
+    pub(crate) fn serve<T>(&mut self, gate: &Gate<T>) -> Option<Waker> {
+        while self.lent > 0 && gate.take_any() {
             self.lent -= 1;
         }
-        let served = if !self.waiting.is_empty() && places.take_if(|_| true) {
+        let served = if !self.waiting.is_empty() && gate.take_any() {
             self.grant()
         } else {
             None
         };
-        self.settle(places);
+        self.settle(gate);
         served
+    }
+
+    /// A place for one who was promised it, beyond the bound if there is none.
+    pub(crate) fn redeem<T>(&mut self, gate: &Gate<T>) {
+        if !gate.take_any() {
+            self.lent += 1;
+            gate.look();
+        }
     }
 
     /// Gives a place beyond the bound to the first who waits. Yields whom to wake.
@@ -124,9 +89,9 @@ impl Waiters {
         Some(waker)
     }
 
-    fn settle(&self, places: &Places) {
+    fn settle<T>(&self, gate: &Gate<T>) {
         if self.waiting.is_empty() && self.lent == 0 {
-            places.word.fetch_and(!LOOK, Ordering::AcqRel);
+            gate.look_no_more();
         }
     }
 

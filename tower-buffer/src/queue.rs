@@ -11,7 +11,6 @@ use crate::error::Failure;
 pub(crate) struct Queue<Req, F> {
     slots: Vec<Slot<Req, F>>,
     vacant: Option<usize>,
-    len: usize,
     first: Option<usize>,
     last: Option<usize>,
     /// The first request, if the worker has it in hand while the service is not ready: it takes no place.
@@ -51,7 +50,6 @@ impl<Req, F> Queue<Req, F> {
         Self {
             slots: Vec::new(),
             vacant: None,
-            len: 0,
             first: None,
             last: None,
             in_hand: None,
@@ -79,16 +77,11 @@ impl<Req, F> Queue<Req, F> {
                 self.slots.len() - 1
             }
         };
-        self.len += 1;
         match self.last.replace(key) {
             Some(last) => *self.after(last) = Some(key),
             None => self.first = Some(key),
         }
         key
-    }
-
-    pub(crate) const fn len(&self) -> usize {
-        self.len
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -131,7 +124,6 @@ impl<Req, F> Queue<Req, F> {
         else {
             unreachable!("only what is queued is unlinked")
         };
-        self.len -= 1;
         match before {
             Some(before) => *self.after(before) = after,
             None => self.first = after,

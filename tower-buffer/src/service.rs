@@ -5,9 +5,10 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
+use crate::error::Failure;
 use crate::future::ResponseFuture;
 use crate::places::Place;
-use crate::shared::{Sent, Shared};
+use crate::shared::Shared;
 use crate::{BoxError, Worker};
 
 /// A handle to a service behind a bounded queue; see the [crate's documentation](crate).
@@ -82,14 +83,19 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let place = std::mem::replace(&mut self.place, Place::None);
         assert!(
-            matches!(place, Place::Reserved),
+            matches!(place, Place::Promised | Place::Reserved),
             "service not ready; poll_ready must be called first"
         );
-        match self.shared.send(request) {
-            Sent::Called(response) => ResponseFuture::called(response),
-            Sent::Queued(key) => ResponseFuture::queued(Arc::clone(&self.shared) as _, key),
-            Sent::Failed(failure) => ResponseFuture::failed(failure),
+        let mut request = Some(request);
+        let mut response = ResponseFuture::failed(Failure::Closed);
+        self.shared.call(&mut request, &place, &mut response);
+        if let Some(request) = request {
+            response = match self.shared.push(request, &place) {
+                Ok(key) => ResponseFuture::queued(Arc::clone(&self.shared) as _, key),
+                Err(failure) => ResponseFuture::failed(failure),
+            };
         }
+        response
     }
 }
 

@@ -7,24 +7,21 @@ use tracing::Span;
 
 use crate::driver::Drive;
 use crate::error::Failure;
-use crate::exclusive::Exclusive;
+use crate::future::ResponseFuture;
+use crate::gate::{Gate, Inside, Left};
 use crate::home::Home;
-use crate::places::{Place, Places, Waiters};
+use crate::places::{Place, Waiters};
 use crate::queue::{Job, Queue};
-use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::wakes::Wakes;
 
 /// A request goes one of two ways. As long as nothing is queued and the service is not in use, the caller calls it
 /// himself. Otherwise the request waits in the queue for the worker.
 pub(crate) struct Shared<Req, F> {
-    service: Exclusive<Driver<Req, F>>,
+    gate: Gate<Driver<Req, F>>,
     /// Where the worker runs, as soon as it does.
     home: OnceLock<Home>,
-    places: Places,
-    /// How many requests are queued: what `state` says, for those who have no need of the lock if it is none.
-    queued: AtomicUsize,
     handles: AtomicUsize,
-    closed: AtomicBool,
     pub(crate) wakes: Arc<Wakes>,
     /// `wakes`, for the service.
     waker: Waker,
@@ -57,14 +54,6 @@ pub(crate) enum Next<Req> {
     Finished,
 }
 
-/// What became of a request.
-pub(crate) enum Sent<F> {
-    Called(F),
-    /// It waits, under this key.
-    Queued(usize),
-    Failed(Failure),
-}
-
 // No method wakes anybody or drops anything of the user's while it has the lock of the state: both may run any code.
 // The service is used without that lock, and nobody waits for it.
 impl<Req, F> Shared<Req, F> {
@@ -72,15 +61,15 @@ impl<Req, F> Shared<Req, F> {
     pub(crate) fn new(service: Box<dyn Drive<Req, F>>, bound: usize) -> Self {
         let wakes = Arc::new(Wakes::new());
         Self {
-            service: Exclusive::new(Driver {
-                service: Some(service),
-                ready: false,
-            }),
+            gate: Gate::new(
+                bound,
+                Driver {
+                    service: Some(service),
+                    ready: false,
+                },
+            ),
             home: OnceLock::new(),
-            places: Places::new(bound),
-            queued: AtomicUsize::new(0),
             handles: AtomicUsize::new(1),
-            closed: AtomicBool::new(false),
             waker: Arc::clone(&wakes).into(),
             wakes,
             state: Mutex::new(State {
@@ -103,15 +92,18 @@ impl<Req, F> Shared<Req, F> {
         place: &mut Place,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
-        if !self.closed.load(Ordering::Acquire) {
-            match place {
-                Place::Reserved => return Poll::Ready(Ok(())),
-                Place::None if self.places.try_take() => {
-                    *place = Place::Reserved;
-                    return Poll::Ready(Ok(()));
-                }
-                Place::None | Place::Waiting(_) => {}
+        match place {
+            // A promise is as good as its time: it is made anew.
+            Place::None | Place::Promised if self.gate.is_open() && self.home.get().is_some() => {
+                *place = Place::Promised;
+                return Poll::Ready(Ok(()));
             }
+            Place::Reserved if !self.gate.is_closed() => return Poll::Ready(Ok(())),
+            Place::None | Place::Promised if self.gate.try_take() => {
+                *place = Place::Reserved;
+                return Poll::Ready(Ok(()));
+            }
+            _ => {}
         }
         self.wait_for_place(place, cx)
     }
@@ -122,7 +114,7 @@ impl<Req, F> Shared<Req, F> {
         if let Some(failure) = &state.closed {
             return Poll::Ready(Err(failure.clone()));
         }
-        let reserved = state.waiters.reserve(&self.places, place, cx.waker());
+        let reserved = state.waiters.reserve(&self.gate, place, cx.waker());
         // Perhaps all places are with handles that do nothing, which the worker finds out.
         let blocked = !reserved && state.queue.is_empty();
         drop(state);
@@ -136,62 +128,50 @@ impl<Req, F> Shared<Req, F> {
         }
     }
 
-    /// Sends the request of a handle that has a place.
+    /// Calls the service right here with the request of a handle that has a place, and takes it, if nobody is before it:
+    /// the worker takes requests from the queue only when it is inside.
     #[inline]
-    pub(crate) fn send(&self, request: Req) -> Sent<F> {
-        match self.call(request) {
-            Ok(response) => {
-                self.free_place();
-                Sent::Called(response)
+    pub(crate) fn call(
+        &self,
+        request: &mut Option<Req>,
+        place: &Place,
+        response: &mut ResponseFuture<F>,
+    ) {
+        if self.home.get() != Some(&Home::here()) {
+            return;
+        }
+        let Some(mut inside) = self.gate.try_enter() else {
+            return;
+        };
+        let called = inside.with(|driver| {
+            driver.ready = false;
+            match &mut driver.service {
+                Some(service) => {
+                    service.poll_call(&mut Context::from_waker(&self.waker), request, response)
+                }
+                None => Ok(()),
             }
-            Err(NotCalled::Failed(failure)) => Sent::Failed(failure),
-            Err(NotCalled::Queue(request)) => self.push(request),
+        });
+        if let Err(failure) = called {
+            let service = inside.with(|driver| driver.service.take());
+            self.left(inside.leave());
+            self.close(&failure);
+            drop((service, request.take()));
+            *response = ResponseFuture::failed(failure);
+            return;
+        }
+        let left = match place {
+            Place::Reserved if request.is_none() => inside.leave_with_place(),
+            _ => inside.leave(),
+        };
+        if left.wanted || left.look {
+            self.left(left);
         }
     }
 
-    /// Calls the service right here, if nobody is before this request.
-    #[inline]
-    fn call(&self, request: Req) -> Result<F, NotCalled<Req>> {
-        if self.queued.load(Ordering::Acquire) != 0
-            || self.home.get() != Some(&Home::here())
-            || self.closed.load(Ordering::Acquire)
-        {
-            return Err(NotCalled::Queue(request));
-        }
-        let Some(mut driver) = self.service.try_use() else {
-            return Err(NotCalled::Queue(request));
-        };
-        // The worker takes requests from the queue only while it has the service: if none is queued now, none is before
-        // this one.
-        let called = match &mut driver.service {
-            Some(service) if self.queued.load(Ordering::Acquire) == 0 => {
-                service.poll_call(&mut Context::from_waker(&self.waker), request)
-            }
-            _ => Err(request),
-        };
-        match called {
-            Ok(Ok(response)) => {
-                driver.ready = false;
-                self.give_back(driver);
-                Ok(response)
-            }
-            Ok(Err(failure)) => {
-                let service = driver.service.take();
-                self.give_back(driver);
-                self.close(&failure);
-                drop(service);
-                Err(NotCalled::Failed(failure))
-            }
-            Err(request) => {
-                driver.ready = false;
-                self.give_back(driver);
-                Err(NotCalled::Queue(request))
-            }
-        }
-    }
-
+    /// Queues the request of a handle that has a place. Yields the key of its reply.
     #[cold]
-    fn push(&self, request: Req) -> Sent<F> {
+    pub(crate) fn push(&self, request: Req, place: &Place) -> Result<usize, Failure> {
         let job = Job {
             request,
             span: Span::current(),
@@ -200,18 +180,21 @@ impl<Req, F> Shared<Req, F> {
         if let Some(failure) = &state.closed {
             let failure = failure.clone();
             drop(state);
-            return Sent::Failed(failure);
+            return Err(failure);
+        }
+        if !matches!(place, Place::Reserved) {
+            state.waiters.redeem(&self.gate);
         }
         let key = state.queue.push(job);
-        self.queued.fetch_add(1, Ordering::AcqRel);
+        self.gate.set_queued(true);
         drop(state);
         self.wakes.wake_worker();
-        Sent::Queued(key)
+        Ok(key)
     }
 
     #[inline]
     fn free_place(&self) {
-        if self.places.give_back() {
+        if self.gate.give_back() {
             self.serve();
         }
     }
@@ -219,7 +202,7 @@ impl<Req, F> Shared<Req, F> {
     #[cold]
     fn serve(&self) {
         loop {
-            let next = self.lock().waiters.serve(&self.places);
+            let next = self.lock().waiters.serve(&self.gate);
             match next {
                 Some(waker) => waker.wake(),
                 None => return,
@@ -233,7 +216,7 @@ impl<Req, F> Shared<Req, F> {
 
     pub(crate) fn remove_handle(&self, place: &Place) {
         let had_place = match place {
-            Place::None => false,
+            Place::None | Place::Promised => false,
             Place::Reserved => true,
             Place::Waiting(number) => self.lock().waiters.leave(*number),
         };
@@ -252,41 +235,36 @@ impl<Req, F> Shared<Req, F> {
         self.home.get_or_init(Home::here);
     }
 
-    /// `None` while a caller uses it, who wakes the worker when he is done.
-    pub(crate) fn want_service(&self) -> Option<MutexGuard<'_, Driver<Req, F>>> {
-        self.service.want()
-    }
-
-    #[inline]
-    pub(crate) fn give_back(&self, driver: MutexGuard<'_, Driver<Req, F>>) {
-        if self.service.give_back(driver) {
-            self.service_wanted();
-        }
+    /// `None` while a caller is inside, who wakes the worker when he leaves.
+    pub(crate) fn want(&self) -> Option<Inside<'_, Driver<Req, F>>> {
+        self.gate.want()
     }
 
     #[cold]
-    fn service_wanted(&self) {
-        if self.closed.load(Ordering::Acquire) {
-            self.drop_service();
-        } else {
-            self.wakes.wake_worker();
+    pub(crate) fn left(&self, left: Left) {
+        if left.wanted {
+            if self.gate.is_closed() {
+                self.drop_service();
+            } else {
+                self.wakes.wake_worker();
+            }
+        }
+        if left.look {
+            self.serve();
         }
     }
 
-    /// Drops the service, or has whoever uses it do so.
+    /// Drops the service, or has whoever is inside do so.
     fn drop_service(&self) {
-        if let Some(mut driver) = self.service.want() {
-            let service = driver.service.take();
-            self.give_back(driver);
+        if let Some(mut inside) = self.gate.want() {
+            let service = inside.with(|driver| driver.service.take());
+            self.left(inside.leave());
             drop(service);
         }
     }
 
     /// The span of the first request, without taking that.
     pub(crate) fn first_span(&self) -> Option<Span> {
-        if self.queued.load(Ordering::Acquire) == 0 {
-            return None;
-        }
         self.lock().queue.first_span().cloned()
     }
 
@@ -304,7 +282,7 @@ impl<Req, F> Shared<Req, F> {
         }
         let (next, frees) = if ready {
             let (key, job, frees) = state.queue.pop().expect("it is not empty");
-            self.queued.fetch_sub(1, Ordering::AcqRel);
+            self.gate.set_queued(!state.queue.is_empty());
             (Next::Job(key, job), frees)
         } else {
             (Next::Empty, state.queue.take_in_hand())
@@ -338,14 +316,13 @@ impl<Req, F> Shared<Req, F> {
             return;
         }
         state.closed = Some(failure.clone());
-        self.closed.store(true, Ordering::Release);
+        self.gate.close();
         let waiting = state.waiters.take();
         let (mut jobs, mut callers) = (Vec::new(), Vec::new());
         while let Some((key, job, _)) = state.queue.pop() {
             jobs.push(job);
             callers.extend(state.queue.reply(key, Err(failure.clone())).ok().flatten());
         }
-        self.queued.store(0, Ordering::Release);
         drop(state);
         for waker in waiting.into_values().chain(callers) {
             waker.wake();
@@ -357,18 +334,13 @@ impl<Req, F> Shared<Req, F> {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.gate.is_closed()
     }
 
     fn lock(&self) -> MutexGuard<'_, State<Req, F>> {
         // Nothing that panics runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-enum NotCalled<Req> {
-    Queue(Req),
-    Failed(Failure),
 }
 
 /// The part of it that a response future needs, which does not care for the type of the request.
@@ -387,10 +359,8 @@ impl<Req: Send, F: Send> Replies<F> for Shared<Req, F> {
 
     fn forget(&self, key: usize) {
         let mut state = self.lock();
-        let before = state.queue.len();
         let (dropped, frees) = state.queue.forget(key);
-        let left = before - state.queue.len();
-        self.queued.fetch_sub(left, Ordering::AcqRel);
+        self.gate.set_queued(!state.queue.is_empty());
         drop(state);
         if frees {
             self.free_place();

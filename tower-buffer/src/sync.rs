@@ -1,4 +1,4 @@
-//! The atomics and locks of the standard library, or loom's when a test asks for them (`--cfg tower_loom`).
+//! The atomics, locks and cells of the standard library, or loom's when a test asks for them (`--cfg tower_loom`).
 
 #[cfg(not(tower_loom))]
 pub(crate) use std::sync::{
@@ -7,7 +7,27 @@ pub(crate) use std::sync::{
 };
 
 #[cfg(tower_loom)]
-pub(crate) use loom::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+pub(crate) use loom::{
+    cell::UnsafeCell,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
+
+/// With the interface of loom's.
+#[cfg(not(tower_loom))]
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(tower_loom))]
+impl<T> UnsafeCell<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}

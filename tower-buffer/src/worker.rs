@@ -134,11 +134,11 @@ where
         if shared.is_closed() {
             return Poll::Ready(());
         }
-        let Some(mut driver) = shared.want_service() else {
+        let Some(mut inside) = shared.want() else {
             return Poll::Pending;
         };
-        let worked = this.work(&mut driver, cx);
-        shared.give_back(driver);
+        let worked = inside.with(|driver| this.work(driver, cx));
+        shared.left(inside.leave());
         match worked {
             Poll::Pending => Poll::Pending,
             Poll::Ready(finished) => {

@@ -1,0 +1,338 @@
+//! The way in: the free places of the queue, and the service itself for one caller at a time, in one word.
+//!
+//! A request takes a place, enters, and leaves with its place given back. In one word these are three atomic operations,
+//! all of them on one cache line.
+#![allow(unsafe_code, reason = "the flag `BUSY` guards the value")]
+
+use std::fmt;
+
+use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
+
+/// A value that one at a time enters, nobody waiting for it, and places that are taken and given back.
+pub(crate) struct Gate<T> {
+    /// The flags below, and [`FREE`] for each free place.
+    word: AtomicUsize,
+    /// # Invariant
+    ///
+    /// Only used by the one who has set [`BUSY`], until he takes it back.
+    value: UnsafeCell<T>,
+}
+
+/// Somebody is inside.
+const BUSY: usize = 1;
+/// The worker wants to be told when he leaves.
+const WANTED: usize = 2;
+/// Whoever gives a place back has to look at those who wait for one.
+const LOOK: usize = 4;
+/// Requests are queued: nobody passes them by.
+const QUEUED: usize = 8;
+/// Nobody enters any more but to clean up.
+const CLOSED: usize = 16;
+const FREE: usize = 32;
+
+const MAX_PLACES: usize = usize::MAX / FREE / 2;
+
+// SAFETY: as a `Mutex`, it gives out the value to one at a time.
+unsafe impl<T: Send> Sync for Gate<T> {}
+
+impl<T> Gate<T> {
+    pub(crate) fn new(places: usize, value: T) -> Self {
+        Self {
+            word: AtomicUsize::new(places.min(MAX_PLACES) * FREE),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    // ## Places
+
+    /// Takes a place, unless there is none, somebody waits for one, or it is closed.
+    #[inline]
+    pub(crate) fn try_take(&self) -> bool {
+        self.update(|word| (word >= FREE && word & (LOOK | CLOSED) == 0).then(|| word - FREE))
+            .is_some()
+    }
+
+    /// Whether there is a place and nothing is in the way of who comes.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        let word = self.word.load(Ordering::Acquire);
+        word >= FREE && word & (LOOK | QUEUED | CLOSED) == 0
+    }
+
+    /// Takes a place, unless there is none.
+    pub(crate) fn take_any(&self) -> bool {
+        self.update(|word| (word >= FREE).then(|| word - FREE))
+            .is_some()
+    }
+
+    /// Gives a place back. Whether somebody has to look at those who wait.
+    #[must_use]
+    pub(crate) fn give_back(&self) -> bool {
+        self.word.fetch_add(FREE, Ordering::AcqRel) & LOOK != 0
+    }
+
+    // ## Flags: set and taken back under the lock of what they tell about
+
+    /// From now on whoever gives a place back is told to look. What was given back before is found by a
+    /// [`take_any`](Self::take_any) after this.
+    pub(crate) fn look(&self) {
+        self.word.fetch_or(LOOK, Ordering::AcqRel);
+    }
+
+    pub(crate) fn look_no_more(&self) {
+        self.word.fetch_and(!LOOK, Ordering::AcqRel);
+    }
+
+    pub(crate) fn set_queued(&self, queued: bool) {
+        if queued {
+            self.word.fetch_or(QUEUED, Ordering::AcqRel);
+        } else {
+            self.word.fetch_and(!QUEUED, Ordering::AcqRel);
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.word.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.word.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    // ## The value
+
+    /// Enters, unless something is queued or it is closed, or somebody is inside and stays there.
+    #[inline]
+    pub(crate) fn try_enter(&self) -> Option<Inside<'_, T>> {
+        let entered =
+            self.update(|word| (word & (BUSY | QUEUED | CLOSED) == 0).then_some(word | BUSY));
+        match entered {
+            Some(_) => Some(Inside { gate: self }),
+            None => self.try_enter_again(),
+        }
+    }
+
+    #[cold]
+    fn try_enter_again(&self) -> Option<Inside<'_, T>> {
+        for pauses in 0..PATIENCE {
+            let word = self.word.load(Ordering::Relaxed);
+            if word & (QUEUED | CLOSED) != 0 {
+                return None;
+            }
+            if word & BUSY == 0 {
+                let entered = self
+                    .update(|word| (word & (BUSY | QUEUED | CLOSED) == 0).then_some(word | BUSY));
+                if entered.is_some() {
+                    return Some(Inside { gate: self });
+                }
+            }
+            // Longer each time: two who are in each other's way are both faster if one of them steps back.
+            for _ in 0..1 << pauses {
+                std::hint::spin_loop();
+            }
+        }
+        None
+    }
+
+    /// Enters whatever the flags say. If somebody is inside, he is told now that somebody wants to.
+    pub(crate) fn want(&self) -> Option<Inside<'_, T>> {
+        let before = self
+            .update(|word| {
+                Some(if word & BUSY == 0 {
+                    word | BUSY
+                } else {
+                    word | WANTED
+                })
+            })
+            .expect("there is always a next");
+        (before & BUSY == 0).then(|| Inside { gate: self })
+    }
+
+    /// What the word was before it was changed.
+    #[inline]
+    fn update(&self, next: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+        let mut word = self.word.load(Ordering::Relaxed);
+        loop {
+            match self.word.compare_exchange_weak(
+                word,
+                next(word)?,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(before) => return Some(before),
+                Err(current) => word = current,
+            }
+        }
+    }
+}
+
+/// The one who is inside.
+pub(crate) struct Inside<'a, T> {
+    gate: &'a Gate<T>,
+}
+
+/// What whoever leaves has to do for the others.
+#[must_use]
+pub(crate) struct Left {
+    /// Tell the worker that he may enter.
+    pub(crate) wanted: bool,
+    /// Look at those who wait for a place.
+    pub(crate) look: bool,
+}
+
+impl<T> Inside<'_, T> {
+    #[inline]
+    pub(crate) fn with<R>(&mut self, f: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: we have set `BUSY`, and there is one `Inside` for that.
+        self.gate.value.with_mut(|value| f(unsafe { &mut *value }))
+    }
+
+    /// Leaves, and gives a place back.
+    #[inline]
+    pub(crate) fn leave_with_place(self) -> Left {
+        self.leave_adding(FREE)
+    }
+
+    #[inline]
+    pub(crate) fn leave(self) -> Left {
+        self.leave_adding(0)
+    }
+
+    #[inline]
+    fn leave_adding(self, places: usize) -> Left {
+        let gate = self.gate;
+        std::mem::forget(self);
+        let before = gate
+            .word
+            .fetch_add(places.wrapping_sub(BUSY), Ordering::AcqRel);
+        let wanted = before & WANTED != 0;
+        if wanted {
+            gate.word.fetch_and(!WANTED, Ordering::AcqRel);
+        }
+        Left {
+            wanted,
+            look: places > 0 && before & LOOK != 0,
+        }
+    }
+}
+
+impl<T> Drop for Inside<'_, T> {
+    fn drop(&mut self) {
+        // Only if a bug of ours panics inside: at least it does not stay shut.
+        self.gate.word.fetch_sub(BUSY, Ordering::AcqRel);
+    }
+}
+
+impl<T> fmt::Debug for Gate<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.word.load(Ordering::Acquire);
+        f.debug_struct("Gate")
+            .field("busy", &(word & BUSY != 0))
+            .field("queued", &(word & QUEUED != 0))
+            .field("closed", &(word & CLOSED != 0))
+            .field("free", &(word / FREE))
+            .finish_non_exhaustive()
+    }
+}
+
+/// So often it is tried again, after 1, 2, 4, ... pauses: most calls take less time than a visit to the queue does.
+const PATIENCE: u32 = if cfg!(tower_loom) { 1 } else { 7 };
+
+#[cfg(all(test, tower_loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_is_inside_and_no_place_is_lost() {
+        loom::model(|| {
+            let gate = Arc::new(Gate::new(2, 0));
+            let work = |gate: &Gate<i32>| {
+                assert!(gate.try_take());
+                match gate.try_enter() {
+                    Some(mut inside) => {
+                        inside.with(|value| *value += 1);
+                        let _ = inside.leave_with_place();
+                        1
+                    }
+                    None => {
+                        let _ = gate.give_back();
+                        0
+                    }
+                }
+            };
+            let other = {
+                let gate = gate.clone();
+                thread::spawn(move || work(&gate))
+            };
+            let sum = work(&gate) + other.join().unwrap();
+            assert!(sum >= 1);
+            gate.want().unwrap().with(|value| assert_eq!(*value, sum));
+            assert!(gate.try_take() && gate.try_take() && !gate.try_take());
+        });
+    }
+
+    /// Who wants to enter and cannot is told when he can.
+    #[test]
+    fn the_worker_enters_or_is_told() {
+        loom::model(|| {
+            let gate = Arc::new(Gate::new(1, ()));
+            let caller = {
+                let gate = gate.clone();
+                thread::spawn(move || gate.try_enter().is_some_and(|inside| inside.leave().wanted))
+            };
+            let entered = gate.want().map(|inside| inside.leave().wanted).is_some();
+            let told = caller.join().unwrap();
+            assert!(entered || told);
+        });
+    }
+
+    /// Who finds no place and asks to be looked for is seen when one is given back.
+    #[test]
+    fn no_place_is_given_back_unseen() {
+        loom::model(|| {
+            let gate = Arc::new(Gate::new(1, ()));
+            assert!(gate.try_take());
+            let other = {
+                let gate = gate.clone();
+                thread::spawn(move || gate.give_back())
+            };
+            gate.look();
+            let taken = gate.take_any();
+            assert!(other.join().unwrap() || taken);
+        });
+    }
+
+    /// Nobody passes by what is queued.
+    #[test]
+    fn nobody_enters_past_the_queue() {
+        loom::model(|| {
+            let gate = Arc::new(Gate::new(1, 0));
+            let other = {
+                let gate = gate.clone();
+                thread::spawn(move || {
+                    if let Some(mut inside) = gate.try_enter() {
+                        inside.with(|value| *value = 1);
+                        let _ = inside.leave();
+                    }
+                })
+            };
+            gate.set_queued(true);
+            let before = gate.want().map(|mut inside| {
+                let value = inside.with(|value| *value);
+                let _ = inside.leave();
+                value
+            });
+            other.join().unwrap();
+            // If it was not inside when the worker was, it has not been there since.
+            if let Some(before) = before {
+                gate.want()
+                    .unwrap()
+                    .with(|value| assert_eq!(*value, before));
+            }
+        });
+    }
+}
