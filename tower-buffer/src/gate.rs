@@ -16,6 +16,8 @@ pub(crate) struct Gate<T> {
     ///
     /// Only used by the one who has set [`BUSY`], until he takes it back.
     value: UnsafeCell<T>,
+    /// How often it is worth while to try again to enter.
+    patience: AtomicUsize,
 }
 
 /// Somebody is inside.
@@ -40,6 +42,7 @@ impl<T> Gate<T> {
         Self {
             word: AtomicUsize::new(places.min(MAX_PLACES) * FREE),
             value: UnsafeCell::new(value),
+            patience: AtomicUsize::new(MOST_PATIENCE),
         }
     }
 
@@ -105,34 +108,39 @@ impl<T> Gate<T> {
     /// Enters, unless something is queued or it is closed, or somebody is inside and stays there.
     #[inline]
     pub(crate) fn try_enter(&self) -> Option<Inside<'_, T>> {
-        let entered =
-            self.update(|word| (word & (BUSY | QUEUED | CLOSED) == 0).then_some(word | BUSY));
-        match entered {
+        match self.update(enter) {
             Some(_) => Some(Inside { gate: self }),
             None => self.try_enter_again(),
         }
     }
 
+    /// Waits for whoever is inside, as most stay there for less time than a visit to the queue takes. How long depends on
+    /// whether that was of use before.
     #[cold]
     fn try_enter_again(&self) -> Option<Inside<'_, T>> {
-        for pauses in 0..PATIENCE {
+        let patience = self.patience.load(Ordering::Relaxed);
+        for attempt in 0..patience {
+            // Longer each time: two who are in each other's way are both faster if one of them steps back.
+            for _ in 0..MOST_PAUSES.min(1 << attempt) {
+                std::hint::spin_loop();
+            }
             let word = self.word.load(Ordering::Relaxed);
             if word & (QUEUED | CLOSED) != 0 {
                 return None;
             }
-            if word & BUSY == 0 {
-                let entered = self
-                    .update(|word| (word & (BUSY | QUEUED | CLOSED) == 0).then_some(word | BUSY));
-                if entered.is_some() {
-                    return Some(Inside { gate: self });
-                }
-            }
-            // Longer each time: two who are in each other's way are both faster if one of them steps back.
-            for _ in 0..1 << pauses {
-                std::hint::spin_loop();
+            if word & BUSY == 0 && self.update(enter).is_some() {
+                self.set_patience(patience, (patience * 2).min(MOST_PATIENCE));
+                return Some(Inside { gate: self });
             }
         }
+        self.set_patience(patience, (patience / 2).max(LEAST_PATIENCE));
         None
+    }
+
+    fn set_patience(&self, old: usize, new: usize) {
+        if new != old {
+            self.patience.store(new, Ordering::Relaxed);
+        }
     }
 
     /// Enters whatever the flags say. If somebody is inside, he is told now that somebody wants to.
@@ -165,6 +173,10 @@ impl<T> Gate<T> {
             }
         }
     }
+}
+
+fn enter(word: usize) -> Option<usize> {
+    (word & (BUSY | QUEUED | CLOSED) == 0).then_some(word | BUSY)
 }
 
 /// The one who is inside.
@@ -236,8 +248,11 @@ impl<T> fmt::Debug for Gate<T> {
     }
 }
 
-/// So often it is tried again, after 1, 2, 4, ... pauses: most calls take less time than a visit to the queue does.
-const PATIENCE: u32 = if cfg!(tower_loom) { 1 } else { 7 };
+/// Some 50 microseconds: two threads that do little but call a service of 50 ns hardly ever queue.
+const MOST_PATIENCE: usize = if cfg!(tower_loom) { 1 } else { 16 };
+/// One or two microseconds, which is what the queue costs as well.
+const LEAST_PATIENCE: usize = if cfg!(tower_loom) { 1 } else { 6 };
+const MOST_PAUSES: usize = 256;
 
 #[cfg(all(test, tower_loom))]
 mod loom_tests {

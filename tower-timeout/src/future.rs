@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::BoxError;
+use crate::alarm::Alarm;
 use crate::error::Elapsed;
 
 pin_project! {
@@ -19,21 +20,17 @@ pin_project! {
         #[pin]
         response: T,
         timeout: Duration,
-        #[pin]
         timer: Timer,
     }
 }
 
-pin_project! {
-    #[derive(Debug)]
-    #[project = TimerProj]
-    enum Timer {
-        // The response was not asked yet. Most that are ready then need neither a timer nor the time.
-        Unset,
-        Set { #[pin] sleep: Sleep },
-        // The time lies beyond what the clock can tell.
-        Never,
-    }
+#[derive(Debug)]
+enum Timer {
+    /// The response was not asked yet. Most that are ready then need neither a timer nor the time.
+    Unset,
+    Set(Alarm),
+    /// The time lies beyond what the clock can tell.
+    Never,
 }
 
 impl<T> ResponseFuture<T> {
@@ -69,33 +66,16 @@ where
 
 impl Timer {
     /// Whether the time is up, which begins with the first call.
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, timeout: Duration) -> Poll<()> {
-        loop {
-            match self.as_mut().project() {
-                // ## Unset => Set | Never
-                TimerProj::Unset => {
-                    let next = match Instant::now().checked_add(timeout) {
-                        Some(deadline) => Self::Set {
-                            sleep: tokio::time::sleep_until(deadline),
-                        },
-                        None => Self::Never,
-                    };
-                    self.set(next);
-                }
-                TimerProj::Set { mut sleep } => {
-                    let up = sleep.as_mut().poll(cx).is_ready();
-                    // A timer does not fire for a task that has used up its cooperative budget, as the response may have
-                    // done just now, and then it has asked for the task to be woken at once. So that a response that is
-                    // always busy cannot outlive its time, the clock has the last word.
-                    let busy = !up && !tokio::task::coop::has_budget_remaining();
-                    return if up || (busy && Instant::now() >= sleep.deadline()) {
-                        Poll::Ready(())
-                    } else {
-                        Poll::Pending
-                    };
-                }
-                TimerProj::Never => return Poll::Pending,
-            }
+    fn poll(&mut self, cx: &mut Context<'_>, timeout: Duration) -> Poll<()> {
+        if let Self::Unset = self {
+            *self = match Instant::now().checked_add(timeout) {
+                Some(deadline) => Self::Set(Alarm::new(deadline)),
+                None => Self::Never,
+            };
+        }
+        match self {
+            Self::Set(alarm) => alarm.poll(cx),
+            Self::Unset | Self::Never => Poll::Pending,
         }
     }
 }

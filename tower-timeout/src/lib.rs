@@ -56,8 +56,11 @@
 //!
 //! # Cost
 //!
-//! The clock is read, and a timer registered, only when the response was not ready at the first poll.
-//! Nothing is allocated.
+//! A response that is ready at the first poll costs a branch: neither is the clock read nor a timer set. Any other costs
+//! one reading of the clock and a timer that an earlier request of its thread has left behind. That stays set when the
+//! request is done, fires for nobody if no later request takes it over, and is only then set anew; up to 256 of them are
+//! kept per thread, and allocated as long as there are fewer than requests under way. With tokio's clock paused, this
+//! clock may stop at the times of such timers.
 //!
 //! # Differences from tower 0.5
 //!
@@ -69,6 +72,7 @@
 //!   cooperative budget, which would stop the timer as well, the clock itself is asked.
 //! - [`error::Elapsed`] tells the timeout.
 
+mod alarm;
 pub mod error;
 pub mod future;
 mod layer;

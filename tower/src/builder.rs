@@ -294,14 +294,14 @@ impl<L> ServiceBuilder<L> {
     /// Compiles only if the builder makes, from an `S`, a service of request `T`, response `U` and error `E`.
     ///
     /// ```
-    /// # use tower::{BoxError, ServiceBuilder, service_fn};
-    /// # #[cfg(feature = "timeout")] {
-    /// # let echo = service_fn(|n: u32| async move { Ok::<_, std::io::Error>(n) });
-    /// # fn of<S>(builder: ServiceBuilder<impl tower::Layer<S, Service: tower::Service<u32, Response = u32, Error = BoxError>>>, inner: S) {
-    /// let service = builder.check_service::<S, u32, u32, BoxError>().service(inner);
-    /// # let _ = service; }
-    /// # of(ServiceBuilder::new().timeout(std::time::Duration::from_secs(1)), echo);
-    /// # }
+    /// use tower::{BoxError, Layer, Service, ServiceBuilder};
+    ///
+    /// fn stack<S, L>(builder: ServiceBuilder<L>, inner: S) -> L::Service
+    /// where
+    ///     L: Layer<S, Service: Service<u32, Response = u32, Error = BoxError>>,
+    /// {
+    ///     builder.check_service::<S, u32, u32, BoxError>().service(inner)
+    /// }
     /// ```
     #[inline]
     pub fn check_service<S, T, U, E>(self) -> Self

@@ -1,0 +1,180 @@
+//! A timer that one request leaves behind serves the next as one of its own would.
+
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use tokio::time::{Instant, advance};
+use tokio_test::{assert_pending, assert_ready_err, task};
+use tower_service::Service;
+use tower_timeout::{BoxError, Timeout};
+
+const SECOND: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(1);
+
+/// Never answers.
+#[derive(Clone)]
+struct Silent;
+
+impl Service<()> for Silent {
+    type Response = ();
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        Box::pin(pending())
+    }
+}
+
+type Response = <Timeout<Silent> as Service<()>>::Future;
+
+fn within(seconds: u32) -> task::Spawn<Response> {
+    task::spawn(Timeout::new(Silent, SECOND * seconds).call(()))
+}
+
+/// A request that is given up before its time, so that its timer is left behind.
+fn leave_behind(seconds: u32) {
+    assert_pending!(within(seconds).poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_request_has_its_whole_time() {
+    for seconds in [5, 5, 7, 3, 3, 4, 9, 1, 2] {
+        leave_behind(seconds);
+        advance(SECOND / 2).await;
+        let mut response = within(5);
+        assert_pending!(response.poll());
+        for _ in 0..10 {
+            // It may be woken in vain when the time of the request before it is up.
+            assert_pending!(response.poll());
+            advance(SECOND / 2 - TICK).await;
+        }
+        assert_pending!(response.poll());
+        advance(TICK * 11).await;
+        assert!(response.is_woken());
+        assert_ready_err!(response.poll());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_rang_for_nobody_rings_again() {
+    leave_behind(1);
+    advance(SECOND * 2).await;
+    let mut response = within(1);
+    assert_pending!(response.poll());
+    assert!(!response.is_woken());
+    advance(SECOND + TICK).await;
+    assert!(response.is_woken());
+    assert_ready_err!(response.poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_many_requests_at_once_ends_in_its_time() {
+    for _ in 0..3 {
+        let start = Instant::now();
+        let tasks = (1..600_u32).map(|n| {
+            tokio::spawn(async move {
+                let timeout = TICK * (1 + n * 7919 % 1000);
+                let response = Timeout::new(Silent, timeout).call(());
+                if n % 3 == 0 {
+                    // Gives up.
+                    let mut response = pin!(response);
+                    assert!(
+                        poll_fn(|cx| Poll::Ready(response.as_mut().poll(cx).is_pending())).await
+                    );
+                } else {
+                    response.await.unwrap_err();
+                    let late = start.elapsed() - timeout;
+                    assert!(late <= TICK * 2, "{late:?} late");
+                }
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_timer_is_not_used_in_another_runtime() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    for _ in 0..2 {
+        for runtime in [&first, &second] {
+            runtime.block_on(async {
+                leave_behind(1);
+                let start = Instant::now();
+                Timeout::new(Silent, SECOND).call(()).await.unwrap_err();
+                assert!(start.elapsed() >= SECOND);
+            });
+        }
+    }
+    drop(first);
+    second.block_on(async { Timeout::new(Silent, SECOND).call(()).await.unwrap_err() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_with_is_woken_no_more_and_not_kept() {
+    struct Task;
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            panic!("woken");
+        }
+    }
+    let kept = Arc::new(Task);
+    let waker = Waker::from(Arc::clone(&kept));
+    let mut response = Box::pin(Timeout::new(Silent, SECOND).call(()));
+    assert!(
+        response
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    drop((response, waker));
+    assert_eq!(Arc::strong_count(&kept), 1);
+    advance(SECOND * 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_polled_from_elsewhere_is_the_one_that_is_woken() {
+    let mut response = Box::pin(Timeout::new(Silent, SECOND).call(()));
+    let first = task::spawn(()).enter(|cx, _| response.as_mut().poll(cx));
+    assert!(first.is_pending());
+    let response = tokio::spawn(response);
+    advance(SECOND + TICK).await;
+    response.await.unwrap().unwrap_err();
+}
+
+/// A timer is set also by a task that has used up its cooperative budget.
+#[tokio::test(start_paused = true)]
+async fn a_task_without_budget_is_woken_in_time() {
+    let mut response = Box::pin(Timeout::new(Silent, SECOND).call(()));
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    poll_fn(|cx| {
+        for _ in 0..1_000 {
+            sender.send(()).unwrap();
+            if receiver.poll_recv(cx).is_pending() {
+                break;
+            }
+        }
+        assert!(!tokio::task::coop::has_budget_remaining());
+        assert!(response.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    let start = Instant::now();
+    response.await.unwrap_err();
+    assert!(start.elapsed() <= SECOND + TICK);
+}
