@@ -114,9 +114,10 @@ where
             ready => {
                 let pair =
                     sample_floyd2(&mut self.random, ready as u64).map(|index| index as usize);
-                let load = |index| self.endpoints.get_ready_index(index).map(|(_, s)| s.load());
+                let load = |index| self.endpoints.ready_at(index).load();
                 let [first, second] = at_recent_time(|| pair.map(load));
-                Some(if first <= second { pair[0] } else { pair[1] })
+                // By an index: nobody can predict a branch here.
+                Some(pair[usize::from(!(first <= second))])
             }
         }
     }
@@ -138,6 +139,7 @@ where
         fn(<D::Service as Service<Req>>::Error) -> BoxError,
     >;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         // An index outlives no change of the set.
         self.picked = None;
@@ -159,6 +161,7 @@ where
         Poll::Pending
     }
 
+    #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let index = self
             .picked

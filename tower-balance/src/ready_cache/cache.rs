@@ -108,6 +108,12 @@ where
         Some((&entry.key, &entry.service))
     }
 
+    /// The ready service with this index, which there is.
+    #[inline]
+    pub(crate) fn ready_at(&self, index: usize) -> &S {
+        &self.entry(self.ready[index]).service
+    }
+
     /// The ready service with this index.
     pub fn get_ready_index_mut(&mut self, idx: usize) -> Option<(&K, &mut S)> {
         let entry = self.entry_mut(*self.ready.get(idx)?);
@@ -360,11 +366,15 @@ where
     #[inline]
     pub(crate) fn call_in_place(&mut self, index: usize, req: Req) -> S::Future {
         let slot = self.ready[index];
-        let response = self.entry_mut(slot).service.call(req);
         if let Some(earlier) = self.called.replace(slot) {
-            let _task = self.entry(earlier).signal.enqueue();
+            self.poll_soon(earlier);
         }
-        response
+        self.entry_mut(slot).service.call(req)
+    }
+
+    #[cold]
+    fn poll_soon(&self, slot: usize) {
+        let _task = self.entry(slot).signal.enqueue();
     }
 
     #[inline]
