@@ -48,7 +48,7 @@ impl Estimate {
 
     #[inline]
     pub(crate) fn end(&self, began: u64, outcome: Outcome, now: u64) {
-        let took = now.saturating_sub(began) as f64;
+        let took = float(now.saturating_sub(began));
         if !matches!(outcome, Outcome::Dropped) {
             self.silent_since.store(now, Ordering::Relaxed);
         }
@@ -95,7 +95,7 @@ impl Estimate {
         if pending > 0 {
             // One of them is in flight for so long at least, or was until it was given up.
             let silence = now.saturating_sub(self.silent_since.load(Ordering::Relaxed));
-            rtt = rtt.max(silence as f64);
+            rtt = rtt.max(float(silence));
         }
         rtt * (pending as f64 + 1.0)
     }
@@ -128,7 +128,12 @@ fn latest(word: u64, tick: u32) -> u32 {
 
 /// Wraps around. That a long silence looks like a short one then happens once in four million decay times.
 fn tick(nanos: u64, ticks: f64) -> u32 {
-    (nanos as f64 * ticks) as u64 as u32
+    (float(nanos) * ticks) as i64 as u32
+}
+
+/// Of nanoseconds, which are fewer than 2⁶³: from a signed integer it takes one instruction.
+fn float(nanos: u64) -> f64 {
+    nanos as i64 as f64
 }
 
 fn nanos(duration: Duration) -> f64 {

@@ -50,19 +50,35 @@ where
             state: State::Called { response },
         }
     }
-}
 
-impl<P, S, Request> Future for ResponseFuture<P, S, Request>
-where
-    P: Policy<Request, S::Response, S::Error>,
-    S: Service<Request>,
-{
-    type Output = Result<S::Response, S::Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    /// The result if it is the last; otherwise there is an attempt to wait for.
+    #[inline]
+    fn last(
+        self: Pin<&mut Self>,
+        mut result: Result<S::Response, S::Error>,
+    ) -> Option<Result<S::Response, S::Error>> {
         let mut this = self.project();
+        let Some((request, _)) = this.again else {
+            return Some(result);
+        };
+        let Some(wait) = this.policy.retry(request, &mut result) else {
+            return Some(result);
+        };
+        tracing::debug!(failed = result.is_err(), "sending a request again");
+        // What the response holds, such as a connection, may be what the next attempt waits for.
+        drop(result);
+        this.state.set(State::Waiting { wait });
+        None
+    }
+
+    #[cold]
+    fn poll_again(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, S::Error>> {
         loop {
-            let mut result = match this.state.as_mut().project() {
+            let mut this = self.as_mut().project();
+            let result = match this.state.as_mut().project() {
                 StateProj::Called { response } => ready!(response.poll(cx)),
                 // ## Waiting => Retrying
                 StateProj::Waiting { wait } => {
@@ -91,18 +107,29 @@ where
                 }
             };
             // ## Called | Retrying => Waiting
-            let Some((request, _)) = this.again else {
+            if let Some(result) = self.as_mut().last(result) {
                 return Poll::Ready(result);
-            };
-            match this.policy.retry(request, &mut result) {
-                Some(wait) => {
-                    tracing::debug!(failed = result.is_err(), "sending a request again");
-                    // What the response holds, such as a connection, may be what the next attempt waits for.
-                    drop(result);
-                    this.state.set(State::Waiting { wait });
-                }
-                None => return Poll::Ready(result),
             }
         }
+    }
+}
+
+impl<P, S, Request> Future for ResponseFuture<P, S, Request>
+where
+    P: Policy<Request, S::Response, S::Error>,
+    S: Service<Request>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Most requests are sent once.
+        if let StateProj::Called { response } = self.as_mut().project().state.project() {
+            let result = ready!(response.poll(cx));
+            if let Some(result) = self.as_mut().last(result) {
+                return Poll::Ready(result);
+            }
+        }
+        self.poll_again(cx)
     }
 }

@@ -7,7 +7,14 @@ fn main() {
     let [tower, name, requests] = &arguments[..] else {
         panic!("three arguments: ours or registry, the case, how many requests");
     };
-    let cases = if tower == "ours" { ours::ALL } else { registry::ALL };
-    let case = cases.iter().find(|case| case.name == name).expect("a case of that name");
+    let cases = if tower == "ours" {
+        ours::ALL
+    } else {
+        registry::ALL
+    };
+    let case = cases
+        .iter()
+        .find(|case| case.name == name)
+        .expect("a case of that name");
     (case.prepare)()(requests.parse().expect("a number of requests"));
 }

@@ -117,7 +117,7 @@ where
                 let load = |index| self.endpoints.ready_at(index).load();
                 let [first, second] = at_recent_time(|| pair.map(load));
                 // By an index: nobody can predict a branch here.
-                Some(pair[usize::from(!(first <= second))])
+                Some(pair[usize::from(first > second)])
             }
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 pub use indexmap::Equivalent;
-use indexmap::IndexMap;
+use indexmap::{IndexMap, map};
 use tower_service::Service;
 
 use super::error::Failed;
@@ -51,6 +51,8 @@ struct Entry<K, S> {
     index: Option<usize>,
     /// Whether it has ever been ready.
     proven: bool,
+    /// Whether it was pushed while another with its key was here.
+    succeeds: bool,
 }
 
 impl<K, S, Req> ReadyCache<K, S, Req>
@@ -197,7 +199,7 @@ where
             self.ready.push(slot);
         }
         let entry = self.entry_mut(slot);
-        if !std::mem::replace(&mut entry.proven, true) {
+        if !std::mem::replace(&mut entry.proven, true) && entry.succeeds {
             self.replace_older(slot);
         }
     }
@@ -252,33 +254,36 @@ where
         let signal = Signal::new(slot, &self.wakes);
         let _task = signal.enqueue();
         let waker = Arc::clone(&signal).into();
+        let (succeeds, outdated) = match self.keys.entry(key.clone()) {
+            map::Entry::Vacant(vacant) => {
+                vacant.insert(Versions {
+                    current: slot,
+                    next: None,
+                });
+                (false, None)
+            }
+            map::Entry::Occupied(versions) => {
+                let Versions { current, next } = versions.into_mut();
+                let proven = self.slots[*current]
+                    .as_ref()
+                    .is_some_and(|current| current.proven);
+                let outdated = if proven {
+                    next.replace(slot)
+                } else {
+                    Some(std::mem::replace(current, slot))
+                };
+                (true, outdated)
+            }
+        };
         self.slots[slot] = Some(Entry {
-            key: key.clone(),
+            key,
             service: svc,
             signal,
             waker,
             index: None,
             proven: false,
+            succeeds,
         });
-
-        let Some(versions) = self.keys.get_mut(&key) else {
-            self.keys.insert(
-                key,
-                Versions {
-                    current: slot,
-                    next: None,
-                },
-            );
-            return;
-        };
-        let outdated = if self.slots[versions.current]
-            .as_ref()
-            .is_some_and(|current| current.proven)
-        {
-            versions.next.replace(slot)
-        } else {
-            Some(std::mem::replace(&mut versions.current, slot))
-        };
         if let Some(outdated) = outdated {
             drop(self.vacate(outdated));
         }
