@@ -146,7 +146,7 @@ where
         self.poll_discover(cx)?;
         self.poll_endpoints(cx);
         while let Some(index) = self.pick() {
-            match self.endpoints.check_ready_index(cx, index) {
+            match self.endpoints.check_ready_again(index) {
                 Ok(true) => {
                     self.picked = Some(index);
                     return Poll::Ready(Ok(()));

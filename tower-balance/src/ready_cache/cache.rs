@@ -48,7 +48,7 @@ struct Entry<K, S> {
     /// `signal`, for the service.
     waker: Waker,
     /// Where in `ready` it is, if it is.
-    index: Option<usize>,
+    index: Option<u32>,
     /// Whether it has ever been ready.
     proven: bool,
     /// Whether it was pushed while another with its key was here.
@@ -90,7 +90,7 @@ where
     /// The ready service with this key, and its index.
     pub fn get_ready<Q: Hash + Equivalent<K>>(&self, key: &Q) -> Option<(usize, &K, &S)> {
         let entry = self.entry(self.keys.get(key)?.current);
-        Some((entry.index?, &entry.key, &entry.service))
+        Some((entry.index? as usize, &entry.key, &entry.service))
     }
 
     /// The ready service with this key, and its index.
@@ -100,7 +100,7 @@ where
     ) -> Option<(usize, &K, &mut S)> {
         let slot = self.keys.get(key)?.current;
         let entry = self.entry_mut(slot);
-        Some((entry.index?, &entry.key, &mut entry.service))
+        Some((entry.index? as usize, &entry.key, &mut entry.service))
     }
 
     /// The ready service with this index.
@@ -181,8 +181,8 @@ where
 
     fn set_pending(&mut self, slot: usize) {
         if let Some(index) = self.entry_mut(slot).index.take() {
-            self.ready.swap_remove(index);
-            if let Some(&moved) = self.ready.get(index) {
+            self.ready.swap_remove(index as usize);
+            if let Some(&moved) = self.ready.get(index as usize) {
                 self.entry_mut(moved).index = Some(index);
             }
         }
@@ -195,7 +195,7 @@ where
             return;
         }
         if entry.index.is_none() {
-            entry.index = Some(index);
+            entry.index = Some(u32::try_from(index).expect("there are fewer than 2³²"));
             self.ready.push(slot);
         }
         let entry = self.entry_mut(slot);
@@ -300,7 +300,9 @@ where
         }
         // First what an error left over last time, then what has come since; not what comes meanwhile, which wakes the
         // task again.
-        self.poll_woken()?;
+        if !self.woken.is_empty() {
+            self.poll_woken()?;
+        }
         if self.wakes.swap(&mut self.woken) {
             self.woken.reverse();
             self.poll_woken()?;
@@ -331,11 +333,17 @@ where
         cx: &mut Context<'_>,
         index: usize,
     ) -> Result<bool, Failed<K>> {
-        let Some(&slot) = self.ready.get(index) else {
-            return Ok(false);
-        };
         self.set_task(cx);
-        self.poll_slot(slot)
+        self.check_ready_again(index)
+    }
+
+    /// [`check_ready_index`](Self::check_ready_index) by the task that has just called [`poll_pending`](Self::poll_pending).
+    #[inline]
+    pub(crate) fn check_ready_again(&mut self, index: usize) -> Result<bool, Failed<K>> {
+        match self.ready.get(index) {
+            Some(&slot) => self.poll_slot(slot),
+            None => Ok(false),
+        }
     }
 
     /// Calls the service with this key, which is pending then.
@@ -394,6 +402,7 @@ where
         }
     }
 
+    #[cold]
     fn poll_woken(&mut self) -> Result<(), Failed<K>> {
         while let Some(signal) = self.woken.pop() {
             signal.take_up();
