@@ -30,6 +30,7 @@
 
 pub mod p2c;
 pub mod ready_cache;
+mod sync;
 
 /// Errors.
 pub mod error {

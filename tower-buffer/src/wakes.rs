@@ -63,7 +63,40 @@ impl Wake for Wakes {
 
     fn wake_by_ref(self: &Arc<Self>) {
         // First the flag, then the task: whoever is woken sees it.
-        self.by_service.store(true, Ordering::Release);
+        self.by_service.swap(true, Ordering::AcqRel);
         self.wake_worker();
+    }
+}
+
+#[cfg(all(test, tower_loom))]
+mod loom_tests {
+    use loom::thread;
+
+    use super::*;
+
+    struct Task(AtomicBool);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    /// A worker that goes to sleep without having seen that the service asks for it is woken, and sees it then.
+    #[test]
+    fn the_service_is_not_overheard() {
+        loom::model(|| {
+            let wakes = Arc::new(Wakes::new());
+            assert!(wakes.take());
+            let service = {
+                let wakes = Arc::clone(&wakes);
+                thread::spawn(move || wakes.wake())
+            };
+            let task = Arc::new(Task(AtomicBool::new(false)));
+            wakes.set_task(&Arc::clone(&task).into());
+            let seen = wakes.take();
+            service.join().unwrap();
+            assert!(seen || (task.0.load(Ordering::Acquire) && wakes.take()));
+        });
     }
 }

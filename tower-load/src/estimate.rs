@@ -146,7 +146,7 @@ const MIN_DECAY: Duration = Duration::from_millis(1);
 const LATER: u32 = u32::MAX - 64 * 1024;
 /// What linkerd2-proxy counts for any failure.
 const WORST_FAILURE: Duration = Duration::from_secs(5);
-#[cfg(test)]
+#[cfg(all(test, not(tower_loom)))]
 mod tests {
     use super::*;
 
@@ -215,5 +215,34 @@ mod tests {
         assert_cost(&estimate, now + 500 * MS, 2 * 500 * MS);
         estimate.end(start, Outcome::Dropped, now + 500 * MS);
         assert_cost(&estimate, now + 500 * MS, 1500 * MS);
+    }
+}
+
+#[cfg(all(test, tower_loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    /// Two answers at once: none is uncounted, and the slower one is not written over.
+    #[test]
+    fn the_slowest_of_concurrent_answers_counts() {
+        loom::model(|| {
+            let second = Duration::from_secs(1);
+            let estimate = Arc::new(Estimate::new(0, second, Duration::ZERO));
+            let answer = |estimate: &Estimate, took: u64| {
+                estimate.begin(0);
+                estimate.end(0, Outcome::Answered, took);
+            };
+            let other = {
+                let estimate = Arc::clone(&estimate);
+                thread::spawn(move || answer(&estimate, 1_000))
+            };
+            answer(&estimate, 2_000);
+            other.join().unwrap();
+            assert_eq!(estimate.pending.load(Ordering::Relaxed), 0);
+            assert_eq!(estimate.cost(2_000), 2_000.0);
+        });
     }
 }

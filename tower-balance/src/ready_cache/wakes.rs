@@ -1,11 +1,12 @@
 //! Which of many services want to be polled.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
 
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+
 /// The services that were woken since they were last polled, and the task that polls them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Wakes {
     /// Whether there is one that was woken: what `state` says, for who has no need of the lock if there is none.
     some: AtomicBool,
@@ -66,6 +67,15 @@ impl Wake for Signal {
     }
 }
 
+impl Default for Wakes {
+    fn default() -> Self {
+        Self {
+            some: AtomicBool::new(false),
+            state: Mutex::new(State::default()),
+        }
+    }
+}
+
 impl Wakes {
     /// The task that is woken from now on.
     pub(super) fn set_task(&self, waker: &Waker) {
@@ -95,5 +105,63 @@ impl Wakes {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(all(test, tower_loom))]
+mod loom_tests {
+    use loom::thread;
+
+    use super::*;
+
+    struct Task(AtomicBool);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    /// A service becomes ready, and wakes, while the task polls it as `poll_pending` does. Either the task sees that, or it
+    /// is woken and sees it then.
+    fn model(pushed: bool) {
+        loom::model(move || {
+            let wakes = Arc::new(Wakes::default());
+            let task = Arc::new(Task(AtomicBool::new(false)));
+            wakes.set_task(&Arc::clone(&task).into());
+            let signal = Signal::new(0, &wakes);
+            if pushed {
+                let _task = signal.enqueue();
+            }
+            let ready = Arc::new(AtomicBool::new(false));
+            let service = {
+                let (signal, ready) = (Arc::clone(&signal), Arc::clone(&ready));
+                thread::spawn(move || {
+                    ready.store(true, Ordering::Relaxed);
+                    signal.wake();
+                })
+            };
+            let poll = || {
+                let mut woken = Vec::new();
+                wakes.swap(&mut woken);
+                woken.iter().any(|signal: &Arc<Signal>| {
+                    signal.take_up();
+                    ready.load(Ordering::Relaxed)
+                })
+            };
+            let seen = poll();
+            service.join().unwrap();
+            assert!(seen || (task.0.load(Ordering::Acquire) && poll()));
+        });
+    }
+
+    #[test]
+    fn no_wake_up_is_lost() {
+        model(false);
+    }
+
+    #[test]
+    fn no_wake_up_is_lost_of_one_that_is_to_be_polled_anyway() {
+        model(true);
     }
 }
