@@ -1,0 +1,310 @@
+//! A buffer before a balancer, driven at random: callers come, wait, give up and go; endpoints come, are busy, fail and go.
+//!
+//! Nothing is polled unless it was woken, so that a wake-up which is lost starves somebody. When all endpoints are free at
+//! the end, each request that was not given up has got its own answer, and none has been sent twice.
+#![cfg(all(feature = "buffer", feature = "balance", feature = "load"))]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::task::Poll;
+
+use futures::channel::mpsc;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio_test::task;
+use tower::balance::p2c::Balance;
+use tower::buffer::{self, Buffer};
+use tower::discover::Change;
+use tower::load::{CompleteOnResponse, PendingRequests};
+use tower::{BoxError, Service};
+use tower_test::mock::{self, Handle, Mock, SendResponse};
+
+type Endpoint = PendingRequests<Mock<u32, u32>>;
+type Changes = mpsc::UnboundedReceiver<Result<Change<u8, Endpoint>, Infallible>>;
+type Balanced = Balance<Changes, u32>;
+type Shared = Buffer<u32, <Balanced as Service<u32>>::Future>;
+type Response = <Shared as Service<u32>>::Future;
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// A caller asks whether it may call.
+    Ask(usize),
+    Call(usize),
+    /// Another caller comes, as the clone of one that may be ready.
+    Come(usize),
+    Leave(usize),
+    Await(usize),
+    GiveUp(usize),
+    Work,
+    Insert(u8, u64),
+    Remove(u8),
+    Allow(u8, u64),
+    /// The endpoint fails the next time it is asked whether it is ready.
+    Fail(u8),
+    Take(usize),
+    Answer(usize),
+    Refuse(usize),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let any = 0..8_usize;
+    let key = 0..4_u8;
+    prop_oneof![
+        6 => any.clone().prop_map(Op::Ask),
+        6 => any.clone().prop_map(Op::Call),
+        1 => any.clone().prop_map(Op::Come),
+        1 => any.clone().prop_map(Op::Leave),
+        3 => any.clone().prop_map(Op::Await),
+        2 => any.clone().prop_map(Op::GiveUp),
+        4 => Just(Op::Work),
+        2 => (key.clone(), 0..3_u64).prop_map(|(key, allowed)| Op::Insert(key, allowed)),
+        1 => key.clone().prop_map(Op::Remove),
+        3 => (key.clone(), 0..3_u64).prop_map(|(key, allowed)| Op::Allow(key, allowed)),
+        1 => key.prop_map(Op::Fail),
+        4 => any.clone().prop_map(Op::Take),
+        3 => any.clone().prop_map(Op::Answer),
+        1 => any.prop_map(Op::Refuse),
+    ]
+}
+
+struct Caller {
+    service: mock::Spawn<Shared>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum State {
+    Idle,
+    Waiting,
+    Ready,
+}
+
+struct World {
+    worker: task::Spawn<buffer::Worker<u32, Balanced>>,
+    started: bool,
+    callers: Vec<Caller>,
+    /// Those that are awaited, and whether they have been polled.
+    responses: Vec<(u32, task::Spawn<Response>, bool)>,
+    changes: mpsc::UnboundedSender<Result<Change<u8, Endpoint>, Infallible>>,
+    endpoints: BTreeMap<u8, Handle<u32, u32>>,
+    /// Of endpoints that are gone, but may have been sent requests.
+    gone: Vec<Handle<u32, u32>>,
+    taken: Vec<(u32, SendResponse<u32>)>,
+    next_id: u32,
+    sent: BTreeSet<u32>,
+    refused: BTreeSet<u32>,
+    answered: BTreeSet<u32>,
+    given_up: BTreeSet<u32>,
+}
+
+impl World {
+    fn new(bound: usize) -> Self {
+        let (changes, receiver) = mpsc::unbounded();
+        let (buffer, worker) = Buffer::pair(Balance::new(receiver), bound);
+        let caller = |buffer| Caller {
+            service: mock::Spawn::new(buffer),
+            state: State::Idle,
+        };
+        Self {
+            worker: task::spawn(worker),
+            started: false,
+            callers: vec![caller(buffer.clone()), caller(buffer)],
+            responses: Vec::new(),
+            changes,
+            endpoints: BTreeMap::new(),
+            gone: Vec::new(),
+            taken: Vec::new(),
+            next_id: 0,
+            sent: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            given_up: BTreeSet::new(),
+        }
+    }
+
+    /// Whether there was something to do.
+    fn apply(&mut self, op: &Op) -> bool {
+        match *op {
+            Op::Ask(n) => return self.ask(n),
+            Op::Call(n) => {
+                let Some(caller) = self.callers.get_mut(n) else {
+                    return false;
+                };
+                if caller.state != State::Ready {
+                    return false;
+                }
+                caller.state = State::Idle;
+                let response = caller.service.call(self.next_id);
+                self.responses
+                    .push((self.next_id, task::spawn(response), false));
+                self.next_id += 1;
+            }
+            Op::Come(n) => {
+                let Some(caller) = self.callers.get(n) else {
+                    return false;
+                };
+                let service = mock::Spawn::new(caller.service.get_ref().clone());
+                self.callers.push(Caller {
+                    service,
+                    state: State::Idle,
+                });
+            }
+            Op::Leave(n) if n < self.callers.len() && self.callers.len() > 1 => {
+                self.callers.swap_remove(n);
+            }
+            Op::Await(n) => return self.await_response(n),
+            Op::GiveUp(n) if n < self.responses.len() => {
+                let (id, ..) = self.responses.swap_remove(n);
+                self.given_up.insert(id);
+            }
+            Op::Work => return self.work(),
+            Op::Insert(key, allowed) => {
+                let (service, mut handle) = mock::pair();
+                handle.allow(allowed);
+                self.gone.extend(self.endpoints.insert(key, handle));
+                let service = PendingRequests::new(service, CompleteOnResponse::default());
+                self.change(Change::Insert(key, service));
+            }
+            Op::Remove(key) => {
+                self.gone.extend(self.endpoints.remove(&key));
+                self.change(Change::Remove(key));
+            }
+            Op::Allow(key, allowed) => match self.endpoints.get_mut(&key) {
+                Some(endpoint) => endpoint.allow(allowed),
+                None => return false,
+            },
+            Op::Fail(key) => match self.endpoints.remove(&key) {
+                Some(mut endpoint) => {
+                    endpoint.send_error("broken");
+                    self.gone.push(endpoint);
+                }
+                None => return false,
+            },
+            Op::Take(n) => {
+                let endpoint = self.endpoints.values_mut().chain(&mut self.gone).nth(n);
+                let Some(Poll::Ready(Some((id, send)))) = endpoint.map(Handle::poll_request) else {
+                    return false;
+                };
+                assert!(self.sent.insert(id), "{id} is sent twice");
+                self.taken.push((id, send));
+            }
+            Op::Answer(n) if n < self.taken.len() => {
+                let (id, send) = self.taken.swap_remove(n);
+                send.send_response(id);
+            }
+            Op::Refuse(n) if n < self.taken.len() => {
+                let (id, send) = self.taken.swap_remove(n);
+                self.refused.insert(id);
+                send.send_error("refused");
+            }
+            Op::Leave(_) | Op::GiveUp(_) | Op::Answer(_) | Op::Refuse(_) => return false,
+        }
+        true
+    }
+
+    fn change(&self, change: Change<u8, Endpoint>) {
+        self.changes
+            .unbounded_send(Ok(change))
+            .expect("the balancer lives");
+    }
+
+    fn ask(&mut self, n: usize) -> bool {
+        let Some(caller) = self.callers.get_mut(n) else {
+            return false;
+        };
+        if caller.state == State::Waiting && !caller.service.is_woken() {
+            return false;
+        }
+        caller.state = match caller.service.poll_ready() {
+            Poll::Ready(Ok(())) => State::Ready,
+            Poll::Ready(Err(error)) => panic!("the buffer fails: {error}"),
+            Poll::Pending => State::Waiting,
+        };
+        true
+    }
+
+    fn await_response(&mut self, n: usize) -> bool {
+        let Some((id, response, polled)) = self.responses.get_mut(n) else {
+            return false;
+        };
+        if *polled && !response.is_woken() {
+            return false;
+        }
+        *polled = true;
+        let id = *id;
+        if let Poll::Ready(result) = response.poll() {
+            self.finish(id, result);
+            drop(self.responses.swap_remove(n));
+        }
+        true
+    }
+
+    fn finish(&mut self, id: u32, result: Result<u32, BoxError>) {
+        match result {
+            Ok(answer) => assert_eq!(answer, id, "somebody else's answer"),
+            Err(error) => assert!(self.refused.contains(&id), "{id} fails: {error}"),
+        }
+        assert!(self.sent.contains(&id), "{id} is answered by nobody");
+        assert!(self.answered.insert(id), "{id} is answered twice");
+    }
+
+    fn work(&mut self) -> bool {
+        if self.started && !self.worker.is_woken() {
+            return false;
+        }
+        self.started = true;
+        assert!(self.worker.poll().is_pending(), "the worker ends");
+        true
+    }
+
+    /// All endpoints are free, and everybody who was woken goes on, until nothing happens any more.
+    fn settle(&mut self) {
+        for endpoint in self.endpoints.values_mut() {
+            endpoint.allow(1_000_000);
+        }
+        self.apply(&Op::Insert(99, 1_000_000));
+        for round in 0.. {
+            assert!(round < 10_000, "it goes round in circles");
+            let mut busy = self.work();
+            for n in 0..self.callers.len() {
+                busy |= self.callers[n].state == State::Waiting && self.ask(n);
+                busy |= self.apply(&Op::Call(n));
+            }
+            for n in (0..self.responses.len()).rev() {
+                busy |= self.await_response(n);
+            }
+            for n in 0..self.endpoints.len() + self.gone.len() {
+                busy |= self.apply(&Op::Take(n));
+            }
+            while self.apply(&Op::Answer(0)) {
+                busy = true;
+            }
+            if !busy {
+                break;
+            }
+        }
+        let waiting = |caller: &Caller| caller.state == State::Waiting;
+        assert!(!self.callers.iter().any(waiting), "a caller waits for ever");
+        let starved = self.responses.iter().map(|(id, ..)| id).collect::<Vec<_>>();
+        assert!(starved.is_empty(), "{starved:?} are starved");
+        for id in 0..self.next_id {
+            assert!(
+                self.answered.contains(&id) != self.given_up.contains(&id),
+                "{id} is lost"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_request_is_lost_doubled_or_starved(bound in 1..4_usize, ops in vec(op(), 0..120)) {
+        let mut world = World::new(bound);
+        for op in &ops {
+            world.apply(op);
+        }
+        world.settle();
+    }
+}
