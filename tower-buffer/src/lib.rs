@@ -1,8 +1,9 @@
 //! Middleware that puts a bounded queue in front of a service, which makes it `Clone` and lets many tasks share it.
 //!
-//! The service moves into a worker task. Each [`Buffer`] is a handle to its queue; the worker takes the requests in the
-//! order in which they came, calls the service when that is ready, and hands the response future back, so that
-//! responses are awaited by the callers and not by the worker.
+//! Each [`Buffer`] is a handle to the service and its queue. As long as nothing is queued and the service is ready, a caller
+//! calls it himself. Otherwise the request is queued: a worker task takes the requests in the order in which they came,
+//! calls the service when that is ready, and hands the response future back, so that responses are awaited by the callers
+//! and not by the worker.
 //!
 //! Use it to share a service that cannot be cloned, or to have one driven in the background: the worker polls the
 //! service whenever it asks for it, also while there are no requests, so that below it connections are made and lost
@@ -50,8 +51,10 @@
 //!
 //! # Readiness
 //!
-//! `poll_ready` reserves a place in the queue, of which there are as many as the bound says. Places are given in the
-//! order in which they were asked for. A place is free again when the worker takes its request, of which it has one in
+//! While nothing is queued, `poll_ready` only promises a place, and what is called without waiting takes none. Otherwise it
+//! reserves a place in the queue, of which there are as many as the bound says. Whoever was promised one and has to queue
+//! after all takes a place beyond the bound if there is none: so the queue grows beyond it by the handles that became ready
+//! before it filled, at most. Places are given in the order in which they were asked for. A place is free again when the worker takes its request, of which it has one in
 //! hand while the service is not ready; when the response
 //! future is dropped before that, or when the `Buffer` is dropped without a call. When all places are with handles that do
 //! not use them while the worker has nothing to do, one who waits gets a place beyond the bound: so handles that were
@@ -79,11 +82,14 @@
 //!
 //! # Cost
 //!
-//! A request takes a mutex a few times, for some instructions each, and a switch to the worker task and back. Nothing is
-//! allocated once the queue has grown to its length.
+//! A request that finds nothing queued and the service ready takes two atomic operations. Only callers in the worker's
+//! runtime call the service themselves, as it may need that; and who finds another inside waits for some
+//! microseconds before he queues, less if that was of no use before. A request that is queued takes a mutex a few times, and a
+//! switch to the worker task and back. Nothing is allocated once the queue has grown to its length.
 //!
 //! # Differences from tower 0.5
 //!
+//! - Callers call the service themselves when nobody is before them: in their task and its span, and not in the worker's.
 //! - The service is driven also while there are no requests.
 //! - A cancelled request leaves the queue at once, and not when its turn comes.
 //! - Handles that are ready and do not call do not block the others for ever.
