@@ -62,20 +62,17 @@ struct Clock {
     deadline: Instant,
     /// Set to the deadline or to an earlier time.
     sleep: Pin<Box<Sleep>>,
+    /// What `sleep` wakes.
     bell: Arc<Bell>,
-    /// What `sleep` wakes: the bell.
-    waker: Waker,
     runtime: runtime::Id,
 }
 
 impl Clock {
     fn new(deadline: Instant, runtime: runtime::Id) -> Self {
-        let bell = Arc::new(Bell::default());
         let mut clock = Self {
             deadline,
             sleep: Box::pin(sleep_until(deadline)),
-            waker: Arc::clone(&bell).into(),
-            bell,
+            bell: Arc::default(),
             runtime,
         };
         clock.set();
@@ -88,7 +85,8 @@ impl Clock {
         self.sleep.as_mut().reset(self.deadline);
         // A task that has used up its cooperative budget is no reason not to set it.
         let sleep = pin!(unconstrained(self.sleep.as_mut()));
-        if sleep.poll(&mut Context::from_waker(&self.waker)).is_ready() {
+        let bell = Waker::from(Arc::clone(&self.bell));
+        if sleep.poll(&mut Context::from_waker(&bell)).is_ready() {
             self.bell.lock().rung = true;
         }
     }

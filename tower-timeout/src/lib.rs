@@ -58,9 +58,8 @@
 //!
 //! A response that is ready at the first poll costs a branch: neither is the clock read nor a timer set. Any other costs
 //! one reading of the clock and a timer that an earlier request of its thread has left behind. That stays set when the
-//! request is done, fires for nobody if no later request takes it over, and is only then set anew; up to 256 of them are
-//! kept per thread, and allocated as long as there are fewer than requests under way. With tokio's clock paused, this
-//! clock may stop at the times of such timers.
+//! request is done, and fires for nobody if no later request takes it over; up to 256 are kept per thread. One is allocated
+//! only if none is left. With tokio's clock paused, this clock may stop at the times of such timers.
 //!
 //! # Differences from tower 0.5
 //!
@@ -68,8 +67,8 @@
 //! - A timer is made when it is needed, not for each request. So a [`call`](tower_service::Service::call) outside of a
 //!   tokio runtime is no panic; polling a pending response there is.
 //! - A timeout too large for the clock means that there is none, where tower 0.5 waits some thirty years.
-//! - An inner future that keeps the task busy cannot keep the timeout from being noticed: when it has used up the task's
-//!   cooperative budget, which would stop the timer as well, the clock itself is asked.
+//! - An inner future that keeps the task busy cannot keep the timeout from being noticed: the timer does not depend on the
+//!   task's cooperative budget.
 //! - [`error::Elapsed`] tells the timeout.
 
 mod alarm;

@@ -18,15 +18,12 @@ const LEAST: f64 = 2.0;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<_> = env::args().skip(1).collect();
-    match &*arguments
-        .iter()
-        .map(|argument| &**argument)
-        .collect::<Vec<_>>()
-    {
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
         [] => compare(),
         ["--update"] => update(),
         ["run", name, requests] => {
-            let case = cases().find(|case| case.name == *name);
+            let case = cases().find(|case| case.name == name);
             (case.ok_or("there is no case of that name")?.prepare)()(requests.parse()?);
             Ok(ExitCode::SUCCESS)
         }
