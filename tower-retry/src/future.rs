@@ -8,6 +8,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::Policy;
+use crate::attempt::Attempt;
 
 pin_project! {
     /// The response of a [`Retry`](crate::Retry).
@@ -22,7 +23,7 @@ pin_project! {
         // The request to send next, and to whom. `None` once there can be no further attempt.
         again: Option<(Request, S)>,
         #[pin]
-        state: State<S::Future, P::Future>,
+        state: State<Attempt<S::Future, S::Error>, P::Future>,
     }
 }
 
@@ -43,7 +44,9 @@ where
     P: Policy<Request, S::Response, S::Error>,
     S: Service<Request>,
 {
+    #[inline]
     pub(crate) fn new(policy: P, response: S::Future, again: Option<(Request, S)>) -> Self {
+        let response = Attempt::new(response, policy.attempt_timeout());
         Self {
             policy,
             again,
@@ -62,6 +65,8 @@ where
             return Some(result);
         };
         let Some(wait) = this.policy.retry(request, &mut result) else {
+            // What a copy of the request holds, such as the body, need not wait for the end of the future.
+            *this.again = None;
             return Some(result);
         };
         tracing::debug!(failed = result.is_err(), "sending a request again");
@@ -96,8 +101,9 @@ where
                         Ok(()) => {
                             let next = this.policy.clone_request(request);
                             let (request, mut service) = this.again.take().expect("borrowed above");
+                            let timeout = this.policy.attempt_timeout();
                             this.state.set(State::Called {
-                                response: service.call(request),
+                                response: Attempt::new(service.call(request), timeout),
                             });
                             *this.again = next.map(|request| (request, service));
                             continue;

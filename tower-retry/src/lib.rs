@@ -1,8 +1,9 @@
 //! Middleware that sends a request again when its [`Policy`] says so.
 //!
-//! The policy decides about each result, by the request and by what it remembers of the attempts before; the middleware
-//! waits for as long as it is told and tries again. What a policy needs is here: [`backoff`] says how long to wait, and a
-//! [`budget`] keeps the retries a fixed share of the requests, so that they do not bury a service that is down.
+//! [`RetryPolicy`] suits most services: so many attempts, a [backoff], and a [budget] that keeps the retries a fixed share of
+//! the requests, so that they do not bury a service that is down. For HTTP and gRPC there is a layer that knows what may be
+//! sent twice, and how to send a body again: `http`, behind the feature of that name. And a [`Policy`] of your own may
+//! decide as it likes.
 //!
 //! Retry what is safe to do twice. Put the retries inside of a timeout that bounds all attempts together, and outside of
 //! the balancer, so that another endpoint gets the next attempt.
@@ -12,47 +13,18 @@
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() {
-//! use std::sync::Arc;
-//! use tower_retry::backoff::{Backoff, ExponentialBackoff, ExponentialBackoffMaker, MakeBackoff};
-//! use tower_retry::budget::{Budget, TpsBudget};
-//! use tower_retry::{Policy, Retry};
+//! use tower_retry::{Retry, RetryPolicy};
 //! use tower_util::{ServiceExt, service_fn};
 //!
-//! /// Tries again after any error, while there are attempts left and the budget allows it.
-//! #[derive(Clone)]
-//! struct Attempts {
-//!     left: usize,
-//!     backoff: ExponentialBackoff,
-//!     budget: Arc<TpsBudget>,
-//! }
-//!
-//! impl<Req: Clone, Res, E> Policy<Req, Res, E> for Attempts {
-//!     type Future = <ExponentialBackoff as Backoff>::Future;
-//!
-//!     fn retry(&mut self, _request: &mut Req, result: &mut Result<Res, E>) -> Option<Self::Future> {
-//!         if result.is_ok() {
-//!             self.budget.deposit();
-//!             return None;
-//!         }
-//!         self.left = self.left.checked_sub(1)?;
-//!         self.budget.withdraw().then(|| self.backoff.next_backoff())
-//!     }
-//!
-//!     fn clone_request(&mut self, request: &Req) -> Option<Req> {
-//!         Some(request.clone())
-//!     }
-//! }
-//!
-//! let policy = Attempts {
-//!     left: 2,
-//!     backoff: ExponentialBackoffMaker::default().make_backoff(),
-//!     budget: Arc::new(TpsBudget::default()),
-//! };
-//! let attempts = &std::cell::Cell::new(0);
-//! let service = service_fn(move |n: u32| {
-//!     attempts.set(attempts.get() + 1);
-//!     std::future::ready(if attempts.get() < 3 { Err("try again") } else { Ok(n + 1) })
-//! });
+//! # let attempts = std::cell::Cell::new(0);
+//! # let service = service_fn(|n: u32| {
+//! #     attempts.set(attempts.get() + 1);
+//! #     std::future::ready(if attempts.get() < 3 { Err("try again") } else { Ok(n + 1) })
+//! # });
+//! let policy = RetryPolicy::builder()
+//!     .attempts(3)
+//!     .retry_if(|_: &u32, result: Result<&u32, &&str>| result.is_err_and(|error| *error == "try again"))
+//!     .build();
 //! assert_eq!(Retry::new(policy, service).oneshot(1).await, Ok(2));
 //! # }
 //! ```
@@ -72,7 +44,8 @@
 //!
 //! # Clone
 //!
-//! Each request has a clone of the policy. What all requests share, such as the budget, belongs behind an `Arc`.
+//! Each request has a clone of the policy. What all requests share, such as the budget, belongs behind an `Arc`; in a
+//! [`RetryPolicy`] it is.
 //!
 //! # Cost
 //!
@@ -84,16 +57,30 @@
 //!   by accident.
 //! - The policy is asked about errors of readiness between attempts, which end the request in tower 0.5.
 //! - Without a cloned request there is no clone of the service either.
+//! - A policy may give each attempt a time ([`Policy::attempt_timeout`]), and a budget may want to know of failures that are
+//!   not tried again ([`budget::Budget::fail`]).
 
+mod attempt;
 pub mod budget;
 pub mod future;
+#[cfg(feature = "http")]
+pub mod http;
 mod layer;
 mod policy;
 mod service;
+mod standard;
+mod sync;
 
 #[doc(inline)]
 pub use tower_util::backoff;
 
 pub use self::layer::RetryLayer;
-pub use self::policy::Policy;
+pub use self::policy::{AttemptTimeout, Policy};
 pub use self::service::Retry;
+pub use self::standard::{
+    Attempt, AttemptError, Builder, Classify, EveryError, GaveUp, Next, NoTimeout, PerAttempt,
+    RetryIf, RetryPolicy, Verdict, Wait,
+};
+
+#[cfg(feature = "http")]
+pub(crate) use tower_util::BoxError;

@@ -1,6 +1,61 @@
+use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
-/// Says which requests are sent again. See the [crate's documentation](crate#example) for one.
+use tower_timeout::error::Elapsed;
+
+/// Says which requests are sent again.
+///
+/// [`RetryPolicy`](crate::RetryPolicy) is one that suits most services. Write your own, for instance in this way, if it does
+/// not suit yours:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::sync::Arc;
+/// use tower_retry::backoff::{Backoff, ExponentialBackoff, ExponentialBackoffMaker, MakeBackoff};
+/// use tower_retry::budget::{Budget, TpsBudget};
+/// use tower_retry::{Policy, Retry};
+/// use tower_util::{ServiceExt, service_fn};
+///
+/// /// Tries again after any error, while there are attempts left and the budget allows it.
+/// #[derive(Clone)]
+/// struct Attempts {
+///     left: usize,
+///     backoff: ExponentialBackoff,
+///     budget: Arc<TpsBudget>,
+/// }
+///
+/// impl<Req: Clone, Res, E> Policy<Req, Res, E> for Attempts {
+///     type Future = <ExponentialBackoff as Backoff>::Future;
+///
+///     fn retry(&mut self, _request: &mut Req, result: &mut Result<Res, E>) -> Option<Self::Future> {
+///         if result.is_ok() {
+///             self.budget.deposit();
+///             return None;
+///         }
+///         self.left = self.left.checked_sub(1)?;
+///         self.budget.withdraw().then(|| self.backoff.next_backoff())
+///     }
+///
+///     fn clone_request(&mut self, request: &Req) -> Option<Req> {
+///         Some(request.clone())
+///     }
+/// }
+///
+/// let policy = Attempts {
+///     left: 2,
+///     backoff: ExponentialBackoffMaker::default().make_backoff(),
+///     budget: Arc::new(TpsBudget::default()),
+/// };
+/// let attempts = &std::cell::Cell::new(0);
+/// let service = service_fn(move |n: u32| {
+///     attempts.set(attempts.get() + 1);
+///     std::future::ready(if attempts.get() < 3 { Err("try again") } else { Ok(n + 1) })
+/// });
+/// assert_eq!(Retry::new(policy, service).oneshot(1).await, Ok(2));
+/// # }
+/// ```
 pub trait Policy<Req, Res, E> {
     /// Finishes when the next attempt may begin.
     type Future: Future<Output = ()>;
@@ -15,4 +70,34 @@ pub trait Policy<Req, Res, E> {
 
     /// A copy of the request for a further attempt, made before each attempt. With `None` the attempt is the last.
     fn clone_request(&mut self, req: &Req) -> Option<Req>;
+
+    /// How long each attempt may take, from its first poll on, and what its result is if it takes longer. As long as it
+    /// likes by default.
+    fn attempt_timeout(&self) -> Option<AttemptTimeout<E>> {
+        None
+    }
+}
+
+/// How long an attempt may take.
+pub struct AttemptTimeout<E> {
+    /// The time.
+    pub after: Duration,
+    /// Makes the error of an attempt that takes longer.
+    pub error: fn(Elapsed) -> E,
+}
+
+impl<E> Clone for AttemptTimeout<E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for AttemptTimeout<E> {}
+
+impl<E> fmt::Debug for AttemptTimeout<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttemptTimeout")
+            .field("after", &self.after)
+            .finish_non_exhaustive()
+    }
 }

@@ -248,21 +248,36 @@ async fn ten_idle_years_are_no_work() {
 }
 
 proptest! {
+    /// In whatever time: the deposits of that time, and of one `ttl` before it, are all that its retries can draw on.
     #[test]
-    fn no_more_retries_than_the_share(steps in prop::collection::vec((any::<bool>(), 0_u64..3000), 1..300), share in 0.0_f32..2.0) {
+    fn no_more_retries_than_the_share_over_any_window(
+        steps in prop::collection::vec((prop_oneof![Just(0_u32), 1..300_u32], 0_u64..3000), 1..60),
+        share in 0.0_f32..2.0,
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let ttl = 10 * SECOND;
         runtime.block_on(async {
-            let budget = TpsBudget::new(10 * SECOND, 0, share);
-            let (mut deposits, mut retries) = (0_u32, 0_u32);
-            for (deposit, wait) in steps {
+            let budget = TpsBudget::new(ttl, 0, share);
+            let start = tokio::time::Instant::now();
+            let (mut deposits, mut retries) = (Vec::new(), Vec::new());
+            for (count, wait) in steps {
                 tokio::time::advance(Duration::from_millis(wait)).await;
-                if deposit {
-                    budget.deposit();
-                    deposits += 1;
+                if count == 0 {
+                    let allowed = withdrawals(&budget);
+                    retries.extend(std::iter::repeat_n(start.elapsed(), allowed));
                 } else {
-                    retries += u32::from(budget.withdraw());
+                    (0..count).for_each(|_| budget.deposit());
+                    deposits.push((start.elapsed(), count));
                 }
-                prop_assert!(f64::from(retries) <= f64::from(deposits) * f64::from(share) + 1e-3);
+            }
+            for (index, &first) in retries.iter().enumerate() {
+                for last in [index, retries.len() - 1] {
+                    let from = first.saturating_sub(ttl);
+                    let window = deposits.iter().filter(|(at, _)| (from..=retries[last]).contains(at));
+                    let deposits: u32 = window.map(|(_, count)| count).sum();
+                    let retries = last - index + 1;
+                    prop_assert!(retries as f64 <= f64::from(deposits) * f64::from(share) + 1e-3);
+                }
             }
             Ok(())
         })?;

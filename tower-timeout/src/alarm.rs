@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Rings at a deadline. Goes back to where it came from when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Alarm {
+pub struct Alarm {
     /// `None` only while it is dropped.
     clock: Option<Box<Clock>>,
 }
@@ -25,7 +25,7 @@ impl Alarm {
     /// # Panics
     ///
     /// Outside of a tokio runtime, or in one without timers.
-    pub(crate) fn new(deadline: Instant) -> Self {
+    pub fn new(deadline: Instant) -> Self {
         let runtime = Handle::current().id();
         let mut clock = idle(runtime).unwrap_or_else(|| Box::new(Clock::new(deadline, runtime)));
         clock.deadline = deadline;
@@ -36,7 +36,7 @@ impl Alarm {
     }
 
     /// Whether the deadline has passed.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let clock = self.clock.as_mut().expect("it is not dropped");
         while clock.bell.has_rung_or_listen(cx.waker()) {
             if clock.deadline <= Instant::now() {

@@ -15,7 +15,8 @@ impl Elapsed {
         Self { timeout: None }
     }
 
-    pub(crate) const fn after(timeout: Duration) -> Self {
+    /// An error of a request that had `timeout`.
+    pub const fn after(timeout: Duration) -> Self {
         Self {
             timeout: Some(timeout),
         }

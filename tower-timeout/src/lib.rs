@@ -71,12 +71,14 @@
 //!   task's cooperative budget.
 //! - [`error::Elapsed`] tells the timeout.
 
-mod alarm;
+pub mod alarm;
+mod deadline;
 pub mod error;
 pub mod future;
 mod layer;
 mod service;
 
+pub use self::deadline::Deadline;
 pub use self::layer::TimeoutLayer;
 pub use self::service::Timeout;
 

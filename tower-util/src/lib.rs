@@ -68,6 +68,7 @@ pub mod rng;
 pub mod spawn_ready;
 #[cfg(feature = "steer")]
 pub mod steer;
+mod tried;
 
 pub use self::and_then::{AndThen, AndThenLayer};
 pub use self::boxed::{
@@ -88,6 +89,7 @@ pub use self::optional::Optional;
 pub use self::ready::{Ready, ReadyOneshot};
 pub use self::service_fn::{ServiceFn, service_fn};
 pub use self::then::{Then, ThenLayer};
+pub use self::tried::Tried;
 
 /// Errors.
 pub mod error {

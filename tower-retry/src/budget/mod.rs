@@ -3,8 +3,13 @@
 //! When a service fails for everybody, retries multiply the load that it fails under. A [`Budget`] bounds them over all
 //! requests together: each request that succeeds deposits, each retry withdraws.
 //!
-//! Share one budget among all that retry the same service, by an `Arc`. One budget over several services would let the
-//! failing one use up the retries of the others.
+//! | budget | allows | use it |
+//! |---|---|---|
+//! | [`TpsBudget`] | a share of the requests of the last seconds, and so many per second in any case | unless you know better |
+//! | [`Throttle`] | all retries, until more requests fail than succeed | where gRPC's `retryThrottling` is configured |
+//!
+//! Share one budget among all that retry the same service, by an `Arc`; retries and hedges can share one too. One budget
+//! over several services would let the failing one use up the retries of the others.
 //!
 //! # Example
 //!
@@ -24,9 +29,11 @@
 //! # }
 //! ```
 
+mod throttle;
 mod tokens;
 pub mod tps_budget;
 
+pub use self::throttle::{InvalidThrottle, Throttle};
 pub use self::tps_budget::TpsBudget;
 
 /// Bounds the number of retries.
@@ -34,6 +41,9 @@ pub trait Budget {
     /// A request has succeeded.
     fn deposit(&self);
 
-    /// Asks for a retry. `false` if there is nothing left.
+    /// Asks for a retry of a request that has failed. `false` if there is nothing left.
     fn withdraw(&self) -> bool;
+
+    /// A request has failed for which no retry is asked. Does nothing by default; for budgets that go by failures.
+    fn fail(&self) {}
 }

@@ -24,6 +24,11 @@ impl Tokens {
         }
     }
 
+    /// For how long a slot is the newest one.
+    pub(super) fn step(&self) -> Duration {
+        self.step
+    }
+
     /// Pays in, or out if negative.
     pub(super) fn add(&mut self, amount: i64, now: Instant) {
         self.expire(now);

@@ -1,7 +1,8 @@
 //! How long to wait before the next attempt.
 //!
 //! [`ExponentialBackoff`] doubles the wait with every attempt and adds jitter, so that clients that failed together do
-//! not come back together. The jitter of each sequence of attempts is its own, also among clones of one maker.
+//! not come back together. The jitter of each sequence of attempts is its own, also among clones of one maker. It is the one
+//! of tower 0.5; [`Schedule`] has all the usual kinds of backoff and jitter, as a plain value.
 //!
 //! # Example
 //!
@@ -19,12 +20,16 @@
 //! assert!(second >= 2 * min && second <= max);
 //! ```
 
+mod schedule;
+
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+pub use self::schedule::{Jitter, Schedule};
 
 use crate::rng::{HasherRng, Rng};
 

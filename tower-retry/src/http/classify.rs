@@ -1,0 +1,316 @@
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use tokio::time::Instant;
+use tower_timeout::Deadline;
+
+use super::grpc::{Code, GRPC_PREVIOUS_RPC_ATTEMPTS, Pushback, is_grpc};
+use super::peek::PeekBody;
+use super::replay::ReplayBody;
+use super::retry_after::retry_after;
+use crate::{BoxError, Builder, Classify, Verdict};
+
+/// Judges answers of HTTP and gRPC; see the [module](super) for its rules.
+#[derive(Clone, Debug)]
+pub struct HttpClassify<J = ErrorChain> {
+    methods: Vec<Method>,
+    idempotency_key: bool,
+    statuses: Vec<StatusCode>,
+    grpc_codes: Vec<Code>,
+    retry_after_max: Duration,
+    replay_limit: usize,
+    errors: J,
+}
+
+impl HttpClassify {
+    pub(super) fn new() -> Self {
+        Self {
+            methods: vec![
+                Method::GET,
+                Method::HEAD,
+                Method::OPTIONS,
+                Method::TRACE,
+                Method::PUT,
+                Method::DELETE,
+            ],
+            idempotency_key: true,
+            statuses: vec![
+                StatusCode::BAD_GATEWAY,
+                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::GATEWAY_TIMEOUT,
+            ],
+            grpc_codes: vec![Code::Unavailable],
+            retry_after_max: Duration::from_secs(30),
+            replay_limit: 64 * 1024,
+            errors: ErrorChain,
+        }
+    }
+}
+
+impl<J> HttpClassify<J> {
+    pub(super) fn replay_limit(&self) -> usize {
+        self.replay_limit
+    }
+
+    fn may_be_repeated<B>(&self, request: &Request<B>) -> bool {
+        self.methods.contains(request.method())
+            || (self.idempotency_key && request.headers().contains_key("idempotency-key"))
+    }
+
+    fn judge_http<B, R>(&self, request: &Request<B>, response: &Response<R>) -> Verdict {
+        let status = response.status();
+        if !self.statuses.contains(&status) {
+            return match status.is_server_error() {
+                true => Verdict::Failure,
+                false => Verdict::Success,
+            };
+        }
+        if !self.may_be_repeated(request) {
+            return Verdict::Failure;
+        }
+        match retry_after(response.headers(), SystemTime::now) {
+            None => Verdict::Retry,
+            Some(wait) if wait <= self.retry_after_max => Verdict::RetryAfter(wait),
+            Some(_) => Verdict::Refused,
+        }
+    }
+
+    fn judge_grpc<R: Body>(&self, response: &Response<PeekBody<R>>) -> Verdict {
+        let headers = match Code::of(response.headers()) {
+            Some(_) => response.headers(),
+            None => response
+                .body()
+                .trailers()
+                .unwrap_or_else(|| response.headers()),
+        };
+        let code = Code::of(headers).unwrap_or_else(|| Code::of_http(response.status()));
+        if code == Code::Ok {
+            return Verdict::Success;
+        }
+        if !self.grpc_codes.contains(&code) {
+            return Verdict::Failure;
+        }
+        match Pushback::of(headers) {
+            None => Verdict::Retry,
+            Some(Pushback::After(wait)) => Verdict::RetryAfter(wait),
+            Some(Pushback::Never) => Verdict::Refused,
+        }
+    }
+}
+
+impl<B, R, E, J> Classify<Request<ReplayBody<B>>, Response<PeekBody<R>>, E> for HttpClassify<J>
+where
+    R: Body,
+    J: JudgeError<E>,
+{
+    fn classify(
+        &self,
+        request: &Request<ReplayBody<B>>,
+        result: Result<&Response<PeekBody<R>>, &E>,
+    ) -> Verdict {
+        match result {
+            Ok(response) if is_grpc(request.headers()) => self.judge_grpc(response),
+            Ok(response) => self.judge_http(request, response),
+            Err(error) => match self.errors.judge(error) {
+                ErrorKind::Unsent => Verdict::Unsent,
+                ErrorKind::Broken if self.may_be_repeated(request) => Verdict::Retry,
+                ErrorKind::Broken | ErrorKind::Final => Verdict::Failure,
+            },
+        }
+    }
+
+    fn clone_request(&self, request: &Request<ReplayBody<B>>) -> Option<Request<ReplayBody<B>>> {
+        let mut clone = Request::new(request.body().try_clone()?);
+        *clone.method_mut() = request.method().clone();
+        *clone.uri_mut() = request.uri().clone();
+        *clone.version_mut() = request.version();
+        *clone.headers_mut() = request.headers().clone();
+        *clone.extensions_mut() = request.extensions().clone();
+        Some(clone)
+    }
+
+    fn is_sendable(&self, request: &Request<ReplayBody<B>>) -> bool {
+        request.body().is_replayable()
+    }
+
+    fn deadline(&self, request: &Request<ReplayBody<B>>) -> Option<Instant> {
+        request.extensions().get().copied().map(Deadline::instant)
+    }
+
+    fn prepare(&self, request: &mut Request<ReplayBody<B>>, attempts: u32) {
+        if is_grpc(request.headers()) {
+            request
+                .headers_mut()
+                .insert(GRPC_PREVIOUS_RPC_ATTEMPTS, HeaderValue::from(attempts));
+        }
+    }
+}
+
+impl<J, T> Builder<HttpClassify<J>, T> {
+    /// The methods whose requests may be repeated. By default GET, HEAD, OPTIONS, TRACE, PUT and DELETE.
+    #[must_use]
+    pub fn methods(self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.set(|http| http.methods = methods.into_iter().collect())
+    }
+
+    /// Whether a request with the header `idempotency-key` may be repeated, whatever its method. By default it may.
+    #[must_use]
+    pub fn idempotency_key(self, repeats: bool) -> Self {
+        self.set(|http| http.idempotency_key = repeats)
+    }
+
+    /// The statuses after which a request is sent again. By default 502, 503 and 504; 408, 425 and 429 are others that make
+    /// sense.
+    #[must_use]
+    pub fn statuses(self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.set(|http| http.statuses = statuses.into_iter().collect())
+    }
+
+    /// The codes of gRPC after which a call is sent again. By default UNAVAILABLE.
+    #[must_use]
+    pub fn grpc_codes(self, codes: impl IntoIterator<Item = Code>) -> Self {
+        self.set(|http| http.grpc_codes = codes.into_iter().collect())
+    }
+
+    /// The longest `retry-after` that is waited for; over it the answer goes to the caller. By default 30 seconds.
+    #[must_use]
+    pub fn retry_after_max(self, max: Duration) -> Self {
+        self.set(|http| http.retry_after_max = max)
+    }
+
+    /// How many bytes of a body are kept to be sent again. By default 64 KiB.
+    #[must_use]
+    pub fn replay_limit(self, bytes: usize) -> Self {
+        self.set(|http| http.replay_limit = bytes)
+    }
+
+    /// Says what the errors of the service mean. By default [`ErrorChain`], which is for `BoxError`.
+    ///
+    /// ```
+    /// use tower_retry::RetryPolicy;
+    /// use tower_retry::http::ErrorKind;
+    ///
+    /// # struct ClientError; impl ClientError { fn is_connect(&self) -> bool { true } }
+    /// let policy = RetryPolicy::http()
+    ///     .errors(|error: &ClientError| match error.is_connect() {
+    ///         true => ErrorKind::Unsent,
+    ///         false => ErrorKind::Broken,
+    ///     })
+    ///     .build();
+    /// ```
+    #[must_use]
+    pub fn errors<F, E>(self, judge: F) -> Builder<HttpClassify<JudgeWith<F, E>>, T>
+    where
+        F: Fn(&E) -> ErrorKind,
+    {
+        self.with(|http, timeout| {
+            let errors = JudgeWith {
+                judge,
+                _marker: PhantomData,
+            };
+            let http = HttpClassify {
+                methods: http.methods,
+                idempotency_key: http.idempotency_key,
+                statuses: http.statuses,
+                grpc_codes: http.grpc_codes,
+                retry_after_max: http.retry_after_max,
+                replay_limit: http.replay_limit,
+                errors,
+            };
+            (http, timeout)
+        })
+    }
+
+    fn set(self, f: impl FnOnce(&mut HttpClassify<J>)) -> Self {
+        self.with(|mut http, timeout| {
+            f(&mut http);
+            (http, timeout)
+        })
+    }
+}
+
+/// What an error says about the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// It has provably reached nobody who would act on it.
+    Unsent,
+    /// It may have been acted on, or not.
+    Broken,
+    /// Another attempt would fail as well.
+    Final,
+}
+
+/// Says what an error means.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not know errors of type `{E}`",
+    note = "say what they mean with `.errors(|error: &{E}| ...)`, or box them: `map_err(BoxError::from)`"
+)]
+pub trait JudgeError<E> {
+    /// What `error` says about the request.
+    fn judge(&self, error: &E) -> ErrorKind;
+}
+
+/// Looks for causes that it knows in an error and its sources.
+///
+/// A refused connection, or one to a host that cannot be reached, means that the request was not sent; with the feature
+/// `h2` also a stream that was refused, or that came after the last one of a connection that is closed in order. All else
+/// means that the connection broke.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ErrorChain;
+
+impl JudgeError<BoxError> for ErrorChain {
+    fn judge(&self, error: &BoxError) -> ErrorKind {
+        let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
+        while let Some(error) = next {
+            if is_unsent(error) {
+                return ErrorKind::Unsent;
+            }
+            next = error.source();
+        }
+        ErrorKind::Broken
+    }
+}
+
+fn is_unsent(error: &(dyn Error + 'static)) -> bool {
+    #[cfg(feature = "h2")]
+    if let Some(error) = error.downcast_ref::<h2::Error>() {
+        // RFC 9113, 8.7 and 6.8.
+        let closed =
+            error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
+        return closed || error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    }
+    // These come of connecting, and of nothing else.
+    error.downcast_ref::<io::Error>().is_some_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+                | io::ErrorKind::AddrNotAvailable
+        )
+    })
+}
+
+/// A closure that says what an error means; see [`Builder::errors`].
+pub struct JudgeWith<F, E> {
+    judge: F,
+    _marker: PhantomData<fn(E)>,
+}
+
+impl<F: Fn(&E) -> ErrorKind, E> JudgeError<E> for JudgeWith<F, E> {
+    fn judge(&self, error: &E) -> ErrorKind {
+        (self.judge)(error)
+    }
+}
+
+impl<F, E> fmt::Debug for JudgeWith<F, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JudgeWith").finish_non_exhaustive()
+    }
+}

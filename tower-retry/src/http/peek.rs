@@ -1,0 +1,206 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_service::Service;
+use tower_timeout::alarm::Alarm;
+
+use super::grpc::{Code, is_grpc};
+use super::replay::{Progress, ReplayBody};
+
+/// Middleware that waits for the first frame of a gRPC response, so that a retry can see a status that comes in trailers.
+///
+/// A server that fails before its first message may answer with headers and then with trailers. The answer is held back until
+/// that is clear: until the first frame of its body, if the request has been sent whole by then, so that nobody waits for
+/// the caller; and for a second at most. Answers of HTTP, those that have their status in the headers, and those to requests
+/// that cannot be sent again pass at once.
+#[derive(Clone, Debug)]
+pub struct PeekTrailers<S> {
+    inner: S,
+}
+
+impl<S> PeekTrailers<S> {
+    /// Looks at the responses of `inner`.
+    pub const fn new(inner: S) -> Self {
+        Self { inner }
+    }
+
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service inside.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service inside.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<ReplayBody<B>>> for PeekTrailers<S>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>>,
+    R: Body + Unpin,
+{
+    type Response = Response<PeekBody<R>>;
+    type Error = S::Error;
+    type Future = PeekFuture<S::Future, B, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReplayBody<B>>) -> Self::Future {
+        let progress = match is_grpc(request.headers()) {
+            true => request.body().progress(),
+            false => Progress::Unknown,
+        };
+        PeekFuture {
+            inner: self.inner.call(request),
+            progress,
+            held: None,
+        }
+    }
+}
+
+pin_project! {
+    /// The response of a [`PeekTrailers`].
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct PeekFuture<F, B, R>
+    where
+        R: Body,
+    {
+        #[pin]
+        inner: F,
+        progress: Progress<B>,
+        // The response, when its first frame is waited for, and for how long.
+        held: Option<(Response<PeekBody<R>>, Alarm)>,
+    }
+}
+
+impl<F, B, R, E> Future for PeekFuture<F, B, R>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Body + Unpin,
+{
+    type Output = Result<Response<PeekBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let (mut response, mut alarm) = match this.held.take() {
+            Some(held) => held,
+            None => {
+                let response = ready!(this.inner.poll(cx))?.map(PeekBody::new);
+                let is_open =
+                    Code::of(response.headers()).is_none() && !response.body().is_end_stream();
+                if !is_open || !this.progress.has_ended() {
+                    return Poll::Ready(Ok(response));
+                }
+                (response, Alarm::new(Instant::now() + LONGEST))
+            }
+        };
+        if response.body_mut().poll_first(cx).is_ready() || alarm.poll(cx).is_ready() {
+            return Poll::Ready(Ok(response));
+        }
+        *this.held = Some((response, alarm));
+        Poll::Pending
+    }
+}
+
+impl<F, B, R: Body> fmt::Debug for PeekFuture<F, B, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeekFuture")
+            .field("held", &self.held.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The body of a response whose first frame may have been looked at.
+pub struct PeekBody<B: Body> {
+    first: Option<Result<Frame<B::Data>, B::Error>>,
+    inner: B,
+}
+
+impl<B: Body> PeekBody<B> {
+    const fn new(inner: B) -> Self {
+        Self { first: None, inner }
+    }
+
+    /// The trailers, if these are all that there is.
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.first.as_ref()?.as_ref().ok()?.trailers_ref()
+    }
+
+    /// The body inside. What was looked at of it is lost.
+    pub fn into_inner(self) -> B {
+        self.inner
+    }
+}
+
+impl<B: Body + Unpin> PeekBody<B> {
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.first = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        Poll::Ready(())
+    }
+}
+
+// Neither a frame nor an error is ever pinned.
+impl<B: Body + Unpin> Unpin for PeekBody<B> {}
+
+impl<B: Body + Unpin> Body for PeekBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => Pin::new(&mut self.inner).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        use bytes::Buf;
+
+        let mut hint = self.inner.size_hint();
+        let first = self.first.as_ref().and_then(|first| first.as_ref().ok());
+        if let Some(data) = first.and_then(Frame::data_ref) {
+            let first = data.remaining() as u64;
+            let upper = hint.upper().and_then(|upper| upper.checked_add(first));
+            let lower = hint.lower().saturating_add(first);
+            hint = SizeHint::new();
+            hint.set_lower(lower);
+            if let Some(upper) = upper {
+                hint.set_upper(upper);
+            }
+        }
+        hint
+    }
+}
+
+impl<B: Body + fmt::Debug> fmt::Debug for PeekBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeekBody")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A server that has sent its headers fails soon, or not at all.
+const LONGEST: Duration = Duration::from_secs(1);

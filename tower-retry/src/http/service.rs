@@ -1,0 +1,97 @@
+use std::task::{Context, Poll};
+
+use http::{Method, Request, Response, header};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+use tower_util::Tried;
+
+use super::classify::{HttpClassify, JudgeError};
+use super::peek::{PeekBody, PeekTrailers};
+use super::replay::ReplayBody;
+use crate::future::ResponseFuture;
+use crate::{AttemptError, BoxError, NoTimeout, Policy, Retry, RetryPolicy};
+
+/// Wraps services in [`HttpRetry`].
+#[derive(Clone, Debug)]
+pub struct HttpRetryLayer<J, T = NoTimeout> {
+    policy: RetryPolicy<HttpClassify<J>, T>,
+}
+
+impl<J, T> HttpRetryLayer<J, T> {
+    /// Requests are sent again as `policy` says, which comes from [`RetryPolicy::http`].
+    pub const fn new(policy: RetryPolicy<HttpClassify<J>, T>) -> Self {
+        Self { policy }
+    }
+}
+
+impl<J, T: Clone, S> Layer<S> for HttpRetryLayer<J, T> {
+    type Service = HttpRetry<J, T, S>;
+
+    fn layer(&self, service: S) -> Self::Service {
+        HttpRetry {
+            policy: self.policy.clone(),
+            inner: Retry::new(self.policy.clone(), PeekTrailers::new(service)),
+        }
+    }
+}
+
+/// Sends requests of HTTP and gRPC again; see the [module](super).
+///
+/// The service inside gets requests with a [`ReplayBody`], and has to be [`Clone`].
+#[derive(Clone, Debug)]
+pub struct HttpRetry<J, T, S> {
+    policy: RetryPolicy<HttpClassify<J>, T>,
+    inner: Retry<RetryPolicy<HttpClassify<J>, T>, PeekTrailers<S>>,
+}
+
+impl<J, T, S> HttpRetry<J, T, S> {
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        self.inner.get_ref().get_ref()
+    }
+
+    /// The service inside.
+    pub const fn get_mut(&mut self) -> &mut S {
+        self.inner.get_mut().get_mut()
+    }
+
+    /// The service inside.
+    pub fn into_inner(self) -> S {
+        self.inner.into_inner().into_inner()
+    }
+}
+
+impl<B, R, J, T, S> Service<Request<B>> for HttpRetry<J, T, S>
+where
+    B: Body<Error: Into<BoxError>> + Unpin,
+    R: Body + Unpin,
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
+    J: JudgeError<S::Error>,
+    T: AttemptError<S::Error> + Clone,
+    RetryPolicy<HttpClassify<J>, T>:
+        Policy<Request<ReplayBody<B>>, Response<PeekBody<R>>, S::Error>,
+{
+    type Response = Response<PeekBody<R>>;
+    type Error = S::Error;
+    type Future =
+        ResponseFuture<RetryPolicy<HttpClassify<J>, T>, PeekTrailers<S>, Request<ReplayBody<B>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let once = !self.policy.retries()
+            || request.method() == Method::CONNECT
+            || request.headers().contains_key(header::UPGRADE);
+        if !once && request.extensions().get::<Tried>().is_none() {
+            request.extensions_mut().insert(Tried::new());
+        }
+        let limit = self.policy.classify().replay_limit();
+        self.inner.call(request.map(|body| match once {
+            true => ReplayBody::once(body),
+            false => ReplayBody::new(body, limit),
+        }))
+    }
+}

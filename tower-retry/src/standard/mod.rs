@@ -1,0 +1,13 @@
+//! The policy that suits most services, in parts: what is tried again, how often, when, and who is told.
+
+mod builder;
+mod classify;
+mod event;
+mod retry_policy;
+mod wait;
+
+pub use self::builder::Builder;
+pub use self::classify::{Classify, EveryError, RetryIf, Verdict};
+pub use self::event::{Attempt, GaveUp, Next};
+pub use self::retry_policy::{AttemptError, NoTimeout, PerAttempt, RetryPolicy};
+pub use self::wait::Wait;

@@ -1,0 +1,271 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_timeout::error::Elapsed;
+use tower_util::backoff::Schedule;
+use tower_util::rng::SplitMix;
+
+use super::builder::Builder;
+use super::classify::{Classify, EveryError, Verdict};
+use super::event::{Attempt, GaveUp, Next};
+use super::wait::Wait;
+use crate::Policy;
+use crate::budget::Budget;
+use crate::policy::AttemptTimeout;
+use crate::sync::{AtomicU64, Ordering};
+
+/// A [`Policy`] with all that a retry needs: so many attempts, a backoff, a budget, a judge of results.
+///
+/// See the [crate's documentation](crate#example) for an example, and [`Builder`] for all that can be set.
+///
+/// # Clone
+///
+/// Clones share the budget, and all else.
+///
+/// # Cost
+///
+/// Of a request that is not sent again: a reference count up and down, the copy of the request, and what the budget takes
+/// for a deposit. Nothing is allocated, but by the request's own `clone`.
+pub struct RetryPolicy<C = EveryError, T = NoTimeout> {
+    shared: Arc<Shared<C>>,
+    timeout: T,
+    /// How many attempts have failed.
+    failed: u32,
+    /// The last wait.
+    last: Duration,
+    /// Of the first retry on.
+    rng: Option<SplitMix>,
+}
+
+pub(super) struct Shared<C> {
+    pub(super) attempts: u32,
+    pub(super) schedule: Schedule,
+    pub(super) budget: Arc<dyn Budget + Send + Sync>,
+    pub(super) classify: C,
+    pub(super) observer: Option<Observer>,
+    pub(super) seed: u64,
+    /// How many requests were sent again: each has random numbers of its own.
+    pub(super) sequences: AtomicU64,
+}
+
+pub(super) type Observer = Box<dyn Fn(&Attempt) + Send + Sync>;
+
+impl RetryPolicy {
+    /// A policy to be filled in: three attempts, a backoff from 25 ms to 250 ms with full jitter, a budget of 20 % and ten
+    /// per second, and every error is tried again.
+    pub fn builder() -> Builder {
+        Builder::new(EveryError)
+    }
+}
+
+impl<C, T> RetryPolicy<C, T> {
+    pub(super) fn new(shared: Shared<C>, timeout: T) -> Self {
+        Self {
+            shared: Arc::new(shared),
+            timeout,
+            failed: 0,
+            last: Duration::ZERO,
+            rng: None,
+        }
+    }
+
+    /// The budget, to look at it or to share it.
+    pub fn budget(&self) -> &Arc<dyn Budget + Send + Sync> {
+        &self.shared.budget
+    }
+
+    /// What judges the results.
+    pub fn classify(&self) -> &C {
+        &self.shared.classify
+    }
+
+    /// Whether there may be more than one attempt.
+    #[cfg(feature = "http")]
+    pub(crate) fn retries(&self) -> bool {
+        self.shared.attempts > 1
+    }
+
+    #[cold]
+    fn failed(
+        &mut self,
+        verdict: Verdict,
+        sendable: bool,
+        deadline: Option<Instant>,
+    ) -> Option<Wait> {
+        let now = Instant::now();
+        let next = self.next(verdict, sendable, deadline, now);
+        let attempt = Attempt {
+            number: self.failed + 1,
+            next,
+        };
+        if let Some(observer) = &self.shared.observer {
+            observer(&attempt);
+        }
+        match next {
+            Next::RetryAfter(wait) => {
+                tracing::debug!(attempt = attempt.number, ?wait, "a request is sent again");
+                self.failed += 1;
+                self.last = wait;
+                Some(Wait::new(wait, now))
+            }
+            Next::GaveUp(why) => {
+                tracing::debug!(
+                    attempt = attempt.number,
+                    ?why,
+                    "a request is not sent again"
+                );
+                None
+            }
+        }
+    }
+
+    fn next(
+        &mut self,
+        verdict: Verdict,
+        sendable: bool,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> Next {
+        let give_up = |why| {
+            self.shared.budget.fail();
+            Next::GaveUp(why)
+        };
+        if verdict == Verdict::Refused {
+            return give_up(GaveUp::Refused);
+        }
+        if self.failed + 1 >= self.shared.attempts {
+            return give_up(GaveUp::Attempts);
+        }
+        if !sendable {
+            return give_up(GaveUp::Body);
+        }
+        let wait = match verdict {
+            Verdict::RetryAfter(wait) => Some(wait),
+            Verdict::Unsent if self.failed == 0 => Some(Duration::ZERO),
+            _ => {
+                let shared = &self.shared;
+                let rng = self.rng.get_or_insert_with(|| {
+                    let sequence = shared.sequences.fetch_add(1, Ordering::Relaxed);
+                    SplitMix::with_seed(shared.seed ^ sequence.wrapping_mul(ODD))
+                });
+                shared.schedule.wait(self.failed, self.last, rng)
+            }
+        };
+        let Some(wait) = wait else {
+            return give_up(GaveUp::Attempts);
+        };
+        let in_time = |deadline| now.checked_add(wait).is_some_and(|begin| begin < deadline);
+        if !deadline.is_none_or(in_time) {
+            return give_up(GaveUp::Deadline);
+        }
+        if verdict != Verdict::Unsent && !self.shared.budget.withdraw() {
+            return Next::GaveUp(GaveUp::Budget);
+        }
+        Next::RetryAfter(wait)
+    }
+}
+
+impl<C, T, Req, Res, E> Policy<Req, Res, E> for RetryPolicy<C, T>
+where
+    C: Classify<Req, Res, E>,
+    T: AttemptError<E>,
+{
+    type Future = Wait;
+
+    #[inline]
+    fn retry(&mut self, req: &mut Req, result: &mut Result<Res, E>) -> Option<Wait> {
+        let classify = &self.shared.classify;
+        match classify.classify(req, result.as_ref()) {
+            Verdict::Success => {
+                self.shared.budget.deposit();
+                None
+            }
+            Verdict::Failure => None,
+            verdict => {
+                let (sendable, deadline) = (classify.is_sendable(req), classify.deadline(req));
+                let wait = self.failed(verdict, sendable, deadline)?;
+                self.shared.classify.prepare(req, self.failed);
+                Some(wait)
+            }
+        }
+    }
+
+    /// The last attempt has a copy as well: it is how one learns what becomes of it.
+    #[inline]
+    fn clone_request(&mut self, req: &Req) -> Option<Req> {
+        if self.shared.attempts == 1 {
+            return None;
+        }
+        self.shared.classify.clone_request(req)
+    }
+
+    #[inline]
+    fn attempt_timeout(&self) -> Option<AttemptTimeout<E>> {
+        self.timeout.attempt_timeout()
+    }
+}
+
+/// What becomes of an attempt that takes too long, in a service whose errors are `E`.
+#[diagnostic::on_unimplemented(
+    message = "a timeout per attempt needs an error type that can be made of `tower_timeout::error::Elapsed`, and `{E}` cannot",
+    note = "implement `From<tower_timeout::error::Elapsed>` for it, or box the errors: `map_err(BoxError::from)`"
+)]
+pub trait AttemptError<E> {
+    /// The time, and the error.
+    fn attempt_timeout(&self) -> Option<AttemptTimeout<E>>;
+}
+
+/// Attempts may take as long as they like.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct NoTimeout;
+
+impl<E> AttemptError<E> for NoTimeout {
+    #[inline]
+    fn attempt_timeout(&self) -> Option<AttemptTimeout<E>> {
+        None
+    }
+}
+
+/// Each attempt may take so long.
+#[derive(Clone, Copy, Debug)]
+pub struct PerAttempt(pub(super) Duration);
+
+impl<E: From<Elapsed>> AttemptError<E> for PerAttempt {
+    #[inline]
+    fn attempt_timeout(&self) -> Option<AttemptTimeout<E>> {
+        Some(AttemptTimeout {
+            after: self.0,
+            error: E::from,
+        })
+    }
+}
+
+impl<C, T: Clone> Clone for RetryPolicy<C, T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            timeout: self.timeout.clone(),
+            failed: self.failed,
+            last: self.last,
+            rng: self.rng.clone(),
+        }
+    }
+}
+
+impl<C: fmt::Debug, T: fmt::Debug> fmt::Debug for RetryPolicy<C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryPolicy")
+            .field("attempts", &self.shared.attempts)
+            .field("schedule", &self.shared.schedule)
+            .field("classify", &self.shared.classify)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sets the seeds apart.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,0 +1,31 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_timeout::alarm::Alarm;
+
+/// The wait before an attempt.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Wait(Option<Alarm>);
+
+impl Wait {
+    pub(super) fn new(wait: Duration, now: Instant) -> Self {
+        // What lies beyond the clock's end is not a wait anyone has asked for.
+        let end = now.checked_add(wait).unwrap_or(now);
+        Self((end > now).then(|| Alarm::new(end)))
+    }
+}
+
+impl Future for Wait {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Some(alarm) => alarm.poll(cx),
+            None => Poll::Ready(()),
+        }
+    }
+}

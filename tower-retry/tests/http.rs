@@ -1,0 +1,592 @@
+//! What is sent again of HTTP and gRPC, when, and as what.
+#![cfg(feature = "http")]
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use tokio::time::{Instant, sleep};
+use tower_layer::Layer;
+use tower_retry::http::{Code, ErrorKind, HttpClassify, HttpRetryLayer, ReplayBody};
+use tower_retry::{Builder, RetryPolicy};
+use tower_service::Service;
+use tower_timeout::Deadline;
+use tower_util::{BoxError, ServiceExt, Tried, service_fn};
+
+type Answer = Result<Response<UnsyncBoxBody<Bytes, Infallible>>, BoxError>;
+type Text = Full<Bytes>;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A server that gives these answers in turn, and keeps what it was asked.
+#[derive(Clone, Default)]
+struct Server {
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    at: Instant,
+    body: Bytes,
+    headers: HeaderMap,
+}
+
+impl Server {
+    fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self {
+            answers: Arc::new(Mutex::new(answers.into_iter().collect())),
+            ..Self::default()
+        }
+    }
+
+    async fn answer<B>(self, request: Request<ReplayBody<B>>) -> Answer
+    where
+        B: Body<Error: Into<BoxError>> + Unpin,
+    {
+        let at = Instant::now();
+        let (head, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        self.seen.lock().unwrap().push(Seen {
+            at,
+            body,
+            headers: head.headers,
+        });
+        self.answers
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or_else(|| status(200))
+    }
+
+    /// When each attempt came, after the first.
+    fn waits(&self) -> Vec<Duration> {
+        let seen = self.seen.lock().unwrap();
+        seen.iter().map(|request| request.at - seen[0].at).collect()
+    }
+
+    fn attempts(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+}
+
+fn empty() -> UnsyncBoxBody<Bytes, Infallible> {
+    Empty::new().boxed_unsync()
+}
+
+fn status(status: u16) -> Answer {
+    with_header(status, "x", "y")
+}
+
+fn with_header(status: u16, name: &'static str, value: &str) -> Answer {
+    let response = Response::builder().status(status).header(name, value);
+    Ok(response.body(empty()).unwrap())
+}
+
+fn trailers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    pairs.collect()
+}
+
+/// Headers, and then only trailers.
+fn failing_late(pairs: &[(&'static str, &str)]) -> Answer {
+    let frames = futures::stream::iter([Ok(Frame::trailers(trailers(pairs)))]);
+    Ok(Response::new(StreamBody::new(frames).boxed_unsync()))
+}
+
+fn failing_early(pairs: &[(&'static str, &str)]) -> Answer {
+    let mut response = Response::new(empty());
+    *response.headers_mut() = trailers(pairs);
+    Ok(response)
+}
+
+async fn send<B>(
+    policy: Builder<HttpClassify>,
+    server: &Server,
+    request: Request<B>,
+) -> Result<StatusCode, BoxError>
+where
+    B: Body<Error: Into<BoxError>> + Unpin,
+{
+    let server = server.clone();
+    let client = service_fn(move |request| server.clone().answer(request));
+    let client = HttpRetryLayer::new(policy.build()).layer(client);
+    client
+        .oneshot(request)
+        .await
+        .map(|response| response.status())
+}
+
+fn request(method: Method, body: &'static str) -> Request<Text> {
+    Request::builder()
+        .method(method)
+        .body(Text::from(body))
+        .unwrap()
+}
+
+fn grpc(body: &'static str) -> Request<Text> {
+    let request = Request::post("/a.B/C").header("content-type", "application/grpc+proto");
+    request.body(Text::from(body)).unwrap()
+}
+
+fn refused() -> Answer {
+    Err(Box::new(io::Error::from(io::ErrorKind::ConnectionRefused)))
+}
+
+fn reset() -> Answer {
+    Err(Box::new(io::Error::from(io::ErrorKind::ConnectionReset)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn idempotent_requests_are_sent_again_with_their_bodies() {
+    for method in ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"] {
+        let server = Server::new([status(503), reset()]);
+        let request = request(method.parse().unwrap(), "hello");
+        assert_eq!(
+            send(RetryPolicy::http(), &server, request).await.unwrap(),
+            200
+        );
+        let seen = server.seen.lock().unwrap();
+        let bodies: Vec<_> = seen.iter().map(|seen| &seen.body[..]).collect();
+        assert_eq!(bodies, [b"hello"; 3], "{method}");
+        assert!(
+            seen.iter()
+                .all(|seen| !seen.headers.contains_key("grpc-previous-rpc-attempts"))
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_are_not_but_with_a_key_or_by_choice() {
+    for answer in [|| status(503), reset as fn() -> _] {
+        let server = Server::new([answer()]);
+        let _ = send(RetryPolicy::http(), &server, request(Method::POST, "hello")).await;
+        assert_eq!(server.attempts(), 1);
+
+        let mut keyed = request(Method::POST, "hello");
+        keyed
+            .headers_mut()
+            .insert("idempotency-key", "1".parse().unwrap());
+        let server = Server::new([answer()]);
+        assert_eq!(
+            send(RetryPolicy::http(), &server, keyed.clone())
+                .await
+                .unwrap(),
+            200
+        );
+        assert_eq!(server.attempts(), 2);
+
+        let server = Server::new([answer()]);
+        let _ = send(RetryPolicy::http().idempotency_key(false), &server, keyed).await;
+        assert_eq!(server.attempts(), 1);
+
+        let server = Server::new([answer()]);
+        let policy = RetryPolicy::http().methods([Method::POST]);
+        assert_eq!(
+            send(policy, &server, request(Method::POST, "hello"))
+                .await
+                .unwrap(),
+            200
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_sent_is_sent_whatever_it_is() {
+    for request in [
+        request(Method::POST, "hello"),
+        request(Method::PATCH, ""),
+        grpc("hello"),
+    ] {
+        let server = Server::new([refused(), refused()]);
+        assert_eq!(
+            send(RetryPolicy::http(), &server, request).await.unwrap(),
+            200
+        );
+        assert_eq!(server.attempts(), 3);
+    }
+}
+
+#[cfg(feature = "h2")]
+#[tokio::test(start_paused = true)]
+async fn a_refused_stream_was_not_sent() {
+    #[derive(Debug)]
+    struct Wrapped(h2::Error);
+
+    impl std::fmt::Display for Wrapped {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("broken")
+        }
+    }
+
+    impl std::error::Error for Wrapped {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    for (reason, attempts) in [
+        (h2::Reason::REFUSED_STREAM, 2),
+        (h2::Reason::INTERNAL_ERROR, 1),
+    ] {
+        let server = Server::new([Err(Wrapped(reason.into()).into())]);
+        let _ = send(RetryPolicy::http(), &server, request(Method::POST, "hello")).await;
+        assert_eq!(server.attempts(), attempts, "{reason:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn statuses_are_a_matter_of_choice() {
+    for code in [408, 425, 429, 502, 503, 504, 500, 404] {
+        let server = Server::new([status(code)]);
+        let answer = send(RetryPolicy::http(), &server, request(Method::GET, ""))
+            .await
+            .unwrap();
+        let default = [502, 503, 504].contains(&code);
+        assert_eq!(
+            (server.attempts() == 2, answer == 200),
+            (default, default),
+            "{code}"
+        );
+
+        let server = Server::new([status(code)]);
+        let policy = RetryPolicy::http().statuses([StatusCode::from_u16(code).unwrap()]);
+        assert_eq!(
+            send(policy, &server, request(Method::GET, ""))
+                .await
+                .unwrap(),
+            200
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_is_waited_for_up_to_a_maximum() {
+    let server = Server::new([with_header(503, "retry-after", "7")]);
+    send(RetryPolicy::http(), &server, request(Method::GET, ""))
+        .await
+        .unwrap();
+    assert_eq!(server.waits(), [Duration::ZERO, 7000 * MS]);
+
+    // A date has whole seconds, and the test begins at any time within one.
+    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(20));
+    let server = Server::new([with_header(503, "retry-after", &date)]);
+    send(RetryPolicy::http(), &server, request(Method::GET, ""))
+        .await
+        .unwrap();
+    let wait = server.waits()[1];
+    assert!(wait > 10_000 * MS && wait <= 20_000 * MS, "{wait:?}");
+
+    let policy = RetryPolicy::http().retry_after_max(5000 * MS);
+    let server = Server::new([with_header(503, "retry-after", "6")]);
+    assert_eq!(
+        send(policy, &server, request(Method::GET, ""))
+            .await
+            .unwrap(),
+        503
+    );
+    assert_eq!(server.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_sent_again_by_its_status_early_or_late() {
+    for answer in [failing_early, failing_late] {
+        let server = Server::new([
+            answer(&[("grpc-status", "14")]),
+            answer(&[("grpc-status", "14")]),
+        ]);
+        send(RetryPolicy::http(), &server, grpc("hello"))
+            .await
+            .unwrap();
+        {
+            let seen = server.seen.lock().unwrap();
+            let attempts = seen
+                .iter()
+                .map(|seen| seen.headers.get("grpc-previous-rpc-attempts"));
+            let attempts: Vec<_> = attempts
+                .map(|value| value.map(|value| value.to_str().unwrap()))
+                .collect();
+            assert_eq!(attempts, [None, Some("1"), Some("2")]);
+            assert!(seen.iter().all(|seen| seen.body == "hello"));
+        }
+
+        let server = Server::new([answer(&[("grpc-status", "5")])]);
+        send(RetryPolicy::http(), &server, grpc("")).await.unwrap();
+        assert_eq!(server.attempts(), 1);
+        let server = Server::new([answer(&[("grpc-status", "5")])]);
+        let policy = RetryPolicy::http().grpc_codes([Code::NotFound]);
+        send(policy, &server, grpc("")).await.unwrap();
+        assert_eq!(server.attempts(), 2);
+    }
+    let server = Server::new([status(503)]);
+    send(RetryPolicy::http(), &server, grpc("")).await.unwrap();
+    assert_eq!(
+        server.attempts(),
+        2,
+        "a proxy before the server has answered"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pushback_is_obeyed() {
+    for answer in [failing_early, failing_late] {
+        let server = Server::new([answer(&[
+            ("grpc-status", "14"),
+            ("grpc-retry-pushback-ms", "1234"),
+        ])]);
+        send(RetryPolicy::http(), &server, grpc("")).await.unwrap();
+        assert_eq!(server.waits(), [Duration::ZERO, 1234 * MS]);
+        for no in ["-1", "later"] {
+            let server = Server::new([answer(&[
+                ("grpc-status", "14"),
+                ("grpc-retry-pushback-ms", no),
+            ])]);
+            send(RetryPolicy::http(), &server, grpc("")).await.unwrap();
+            assert_eq!(server.attempts(), 1);
+        }
+    }
+}
+
+/// Passes on what it is given, and tells of it frame by frame.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_looked_at_arrives_whole() {
+    let (sender, receiver) =
+        futures::channel::mpsc::unbounded::<Result<Frame<Bytes>, Infallible>>();
+    let body = Arc::new(Mutex::new(Some(StreamBody::new(receiver))));
+    let client = service_fn(move |_request: Request<ReplayBody<Text>>| {
+        let body = body.lock().unwrap().take().expect("one attempt");
+        async move { Ok::<_, BoxError>(Response::new(body)) }
+    });
+    let mut client = HttpRetryLayer::new(RetryPolicy::http().build()).layer(client);
+    let response = client.ready().await.unwrap().call(grpc(""));
+    sender
+        .unbounded_send(Ok(Frame::data(Bytes::from("one"))))
+        .unwrap();
+    let mut body = response.await.unwrap().into_body();
+    assert_eq!(
+        body.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "one"
+    );
+    sender
+        .unbounded_send(Ok(Frame::data(Bytes::from("two"))))
+        .unwrap();
+    let end = trailers(&[("grpc-status", "14")]);
+    sender
+        .unbounded_send(Ok(Frame::trailers(end.clone())))
+        .unwrap();
+    drop(sender);
+    let rest = body.collect().await.unwrap();
+    assert_eq!(rest.trailers(), Some(&end), "too late for another attempt");
+    assert_eq!(rest.to_bytes(), "two");
+}
+
+/// A caller may wait for the headers before he goes on; and a server may have nothing to say for long.
+#[tokio::test(start_paused = true)]
+async fn headers_are_not_held_back_while_anyone_waits_for_them() {
+    let answer = |_request| async {
+        let never = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        Ok::<_, BoxError>(Response::new(StreamBody::new(never)))
+    };
+    let client = HttpRetryLayer::new(RetryPolicy::http().build()).layer(service_fn(answer));
+    let start = Instant::now();
+    let open = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, Infallible>>());
+    client
+        .clone()
+        .oneshot(grpc("").map(|_| open.boxed_unsync()))
+        .await
+        .unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO, "the request has not ended");
+    client.oneshot(grpc("").map(|_| empty())).await.unwrap();
+    assert_eq!(start.elapsed(), 1000 * MS, "the request has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_the_limit_a_request_is_sent_once_it_is_begun() {
+    for (length, limit, attempts) in [(10, 10, 2), (11, 10, 1), (65_536, 65_536, 2)] {
+        // With a length that is known, and one that is not.
+        let data = Bytes::from(vec![7; length]);
+        let chunk = Ok::<_, Infallible>(Frame::data(data.clone()));
+        let unsized_body = StreamBody::new(futures::stream::iter([chunk])).boxed_unsync();
+        for body in [Text::from(data).boxed_unsync(), unsized_body] {
+            let server = Server::new([status(503)]);
+            let request = Request::put("/").body(body).unwrap();
+            let _ = send(RetryPolicy::http().replay_limit(limit), &server, request).await;
+            assert_eq!(server.attempts(), attempts, "{length} of {limit}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_nobody_has_read_is_not_too_long() {
+    let attempts = Arc::new(Mutex::new(0));
+    let client = service_fn(move |request: Request<ReplayBody<Text>>| {
+        *attempts.lock().unwrap() += 1;
+        let connected = *attempts.lock().unwrap() > 1;
+        async move {
+            if !connected {
+                return Err(BoxError::from(io::Error::from(
+                    io::ErrorKind::ConnectionRefused,
+                )));
+            }
+            let body = request.into_body().collect().await?.to_bytes();
+            Ok(Response::new(Text::from(body)))
+        }
+    });
+    let client = HttpRetryLayer::new(RetryPolicy::http().replay_limit(0).build()).layer(client);
+    let response = client
+        .oneshot(request(Method::POST, "hello"))
+        .await
+        .unwrap();
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "hello"
+    );
+}
+
+/// A body that can tell who holds it.
+struct Held {
+    _alive: Arc<()>,
+}
+
+impl Body for Held {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_answer_nothing_is_held_of_the_request() {
+    let alive = Arc::new(());
+    let client = service_fn(|_request: Request<ReplayBody<Held>>| async {
+        Ok::<_, BoxError>(Response::new(empty()))
+    });
+    let client = HttpRetryLayer::new(RetryPolicy::http().build()).layer(client);
+    let request = Request::put("/")
+        .body(Held {
+            _alive: Arc::clone(&alive),
+        })
+        .unwrap();
+    let mut response = std::pin::pin!(client.oneshot(request));
+    let _response = (&mut response).await.unwrap();
+    // The future itself is still here.
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn upgrades_and_tunnels_are_left_alone() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let client = {
+        let seen = Arc::clone(&seen);
+        service_fn(move |request: Request<ReplayBody<Text>>| {
+            let tried = request.extensions().get::<Tried>().is_some();
+            seen.lock()
+                .unwrap()
+                .push((request.body().try_clone().is_some(), tried));
+            async { Err::<Response<Text>, _>(BoxError::from("no")) }
+        })
+    };
+    let layer = HttpRetryLayer::new(RetryPolicy::http().attempts(2).build());
+    let upgrade = Request::get("/")
+        .header("upgrade", "websocket")
+        .body(Text::from("x"));
+    for request in [
+        request(Method::CONNECT, "x"),
+        upgrade.unwrap(),
+        request(Method::PUT, "x"),
+    ] {
+        let _ = layer.layer(client.clone()).oneshot(request).await;
+    }
+    let once = HttpRetryLayer::new(RetryPolicy::http().attempts(1).build());
+    let _ = once.layer(client).oneshot(request(Method::PUT, "x")).await;
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [
+            (false, false),
+            (false, false),
+            (true, true),
+            (true, true),
+            (false, false)
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_attempts_tell_where_they_went() {
+    let client = service_fn(|request: Request<ReplayBody<Text>>| {
+        let tried = request.extensions().get::<Tried>().unwrap();
+        tried.insert(tried.len() as u64);
+        let status = if tried.len() < 3 { 503 } else { 200 };
+        async move { Ok::<_, BoxError>(Response::builder().status(status).body(empty()).unwrap()) }
+    });
+    let client = HttpRetryLayer::new(RetryPolicy::http().build()).layer(client);
+    assert_eq!(
+        client
+            .oneshot(request(Method::GET, ""))
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_attempt_begins_after_the_deadline_of_the_request() {
+    let server = Server::new([with_header(503, "retry-after", "2")]);
+    let mut request = request(Method::GET, "");
+    let deadline = Deadline::after(Instant::now(), 2000 * MS);
+    request.extensions_mut().insert(deadline);
+    assert_eq!(
+        send(RetryPolicy::http(), &server, request).await.unwrap(),
+        503
+    );
+    assert_eq!(server.attempts(), 1);
+    sleep(MS).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closure_says_what_errors_mean() {
+    #[derive(Debug, PartialEq)]
+    struct Mine(ErrorKind);
+
+    for (kind, get, post) in [
+        (ErrorKind::Unsent, 2, 2),
+        (ErrorKind::Broken, 2, 1),
+        (ErrorKind::Final, 1, 1),
+    ] {
+        for (method, expected) in [(Method::GET, get), (Method::POST, post)] {
+            let attempts = Arc::new(Mutex::new(0));
+            let counter = Arc::clone(&attempts);
+            let client = service_fn(move |_request: Request<ReplayBody<Text>>| {
+                *counter.lock().unwrap() += 1;
+                async move { Err::<Response<Text>, _>(Mine(kind)) }
+            });
+            let policy = RetryPolicy::http()
+                .attempts(2)
+                .errors(|error: &Mine| error.0)
+                .build();
+            let error = HttpRetryLayer::new(policy)
+                .layer(client)
+                .oneshot(request(method, ""))
+                .await;
+            assert_eq!(error.unwrap_err(), Mine(kind));
+            assert_eq!(*attempts.lock().unwrap(), expected, "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::rng::Rng;
+
+/// How long to wait before each retry: a plain value, which draws from the generator that it is given.
+///
+/// No wait is longer than the maximum, and none overflows, however many there were before.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_util::backoff::{Jitter, Schedule};
+/// use tower_util::rng::SplitMix;
+///
+/// const MS: Duration = Duration::from_millis(1);
+/// let doubling = Schedule::exponential(25 * MS, 250 * MS).with_jitter(Jitter::None);
+/// let waits: Vec<_> = doubling.waits(SplitMix::with_seed(1)).take(5).collect();
+/// assert_eq!(waits, [25 * MS, 50 * MS, 100 * MS, 200 * MS, 250 * MS]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    shape: Shape,
+    max: Duration,
+    jitter: Jitter,
+}
+
+/// Which part of a wait is left to chance, so that those who failed together do not come back together.
+///
+/// Names and formulas are those of M. Brooker, [Exponential Backoff And
+/// Jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), 2015. With `d` for the wait without
+/// jitter:
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Jitter {
+    /// Exactly `d`.
+    None,
+    /// From 0 to `d`: the least work for the server in the end.
+    #[default]
+    Full,
+    /// From `d / 2` to `d`: never at once.
+    Equal,
+    /// From the first wait to three times the last one: grows by chance and not by the number of retries.
+    Decorrelated,
+}
+
+#[derive(Clone, Debug)]
+enum Shape {
+    Constant(Duration),
+    Doubling(Duration),
+    List(Arc<[Duration]>),
+}
+
+impl Schedule {
+    /// Does not wait at all.
+    pub const fn none() -> Self {
+        Self::constant(Duration::ZERO)
+    }
+
+    /// Always waits for `wait`, without jitter.
+    pub const fn constant(wait: Duration) -> Self {
+        Self {
+            shape: Shape::Constant(wait),
+            max: Duration::MAX,
+            jitter: Jitter::None,
+        }
+    }
+
+    /// Waits for `first`, then for twice as long as before, up to `max`, all with [`Jitter::Full`].
+    pub const fn exponential(first: Duration, max: Duration) -> Self {
+        Self {
+            shape: Shape::Doubling(first),
+            max,
+            jitter: Jitter::Full,
+        }
+    }
+
+    /// Waits as the iterator says, without jitter; when that is at its end there are no more retries. It is read once, up to
+    /// 1,000 waits.
+    pub fn list(waits: impl IntoIterator<Item = Duration>) -> Self {
+        Self {
+            shape: Shape::List(waits.into_iter().take(LONGEST_LIST).collect()),
+            max: Duration::MAX,
+            jitter: Jitter::None,
+        }
+    }
+
+    /// With this jitter.
+    #[must_use]
+    pub fn with_jitter(mut self, jitter: Jitter) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// No wait is longer than `max`.
+    #[must_use]
+    pub fn with_max(mut self, max: Duration) -> Self {
+        self.max = max;
+        self
+    }
+
+    /// The wait before a retry: `retries` were made before it, and `last` was the last wait, zero if there was none. `None`
+    /// if there are to be no more.
+    pub fn wait(&self, retries: u32, last: Duration, rng: &mut impl Rng) -> Option<Duration> {
+        let (least, whole) = match &self.shape {
+            Shape::Constant(wait) => (*wait, *wait),
+            Shape::Doubling(first) => {
+                let factor = 2_u32.checked_pow(retries);
+                let doubled = factor.and_then(|factor| first.checked_mul(factor));
+                // Twice nothing is nothing, however often.
+                let saturated = if first.is_zero() { *first } else { self.max };
+                (*first, doubled.unwrap_or(saturated))
+            }
+            Shape::List(waits) => {
+                let wait = *waits.get(retries as usize)?;
+                (wait, wait)
+            }
+        };
+        let (least, whole) = (least.min(self.max), whole.min(self.max));
+        Some(match self.jitter {
+            Jitter::None => whole,
+            Jitter::Full => share(whole, rng),
+            Jitter::Equal => whole / 2 + share(whole - whole / 2, rng),
+            Jitter::Decorrelated => {
+                let most = last.saturating_mul(3).clamp(least, self.max);
+                least + share(most - least, rng)
+            }
+        })
+    }
+
+    /// One wait after the other, for one sequence of retries.
+    pub fn waits<R: Rng>(&self, mut rng: R) -> impl Iterator<Item = Duration> + use<R> {
+        let schedule = self.clone();
+        let (mut retries, mut last) = (0_u32, Duration::ZERO);
+        std::iter::from_fn(move || {
+            last = schedule.wait(retries, last, &mut rng)?;
+            retries = retries.saturating_add(1);
+            Some(last)
+        })
+    }
+}
+
+impl Default for Schedule {
+    /// From 25 ms to 250 ms, with full jitter: what Envoy waits.
+    fn default() -> Self {
+        Self::exponential(Duration::from_millis(25), Duration::from_millis(250))
+    }
+}
+
+/// Some of it, from nothing to all.
+fn share(whole: Duration, rng: &mut impl Rng) -> Duration {
+    Duration::try_from_secs_f64(whole.as_secs_f64() * rng.next_f64())
+        .unwrap_or(whole)
+        .min(whole)
+}
+
+const LONGEST_LIST: usize = 1000;

@@ -1,0 +1,61 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The endpoints that a request was sent to: how a balancer gives its next attempt to another one.
+///
+/// Whoever may send a request more than once puts it into the request, where the balancer looks for it: in the extensions of
+/// an HTTP request. Clones are the same set, so that a copy of the request knows what became of its original.
+///
+/// The newest 16 endpoints are kept.
+///
+/// # Example
+///
+/// ```
+/// use tower_util::Tried;
+///
+/// let tried = Tried::new();
+/// let of_the_copy = tried.clone();
+/// tried.insert(7);
+/// assert!(of_the_copy.contains(7));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Tried(Arc<Mutex<Vec<u64>>>);
+
+impl Tried {
+    /// An empty set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The request goes to `endpoint`: whatever number the balancer knows it by.
+    pub fn insert(&self, endpoint: u64) {
+        let mut endpoints = self.lock();
+        if endpoints.contains(&endpoint) {
+            return;
+        }
+        if endpoints.len() == MOST {
+            endpoints.remove(0);
+        }
+        endpoints.push(endpoint);
+    }
+
+    /// Whether the request was sent to `endpoint`.
+    pub fn contains(&self, endpoint: u64) -> bool {
+        self.lock().contains(&endpoint)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether the request was not sent yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const MOST: usize = 16;
