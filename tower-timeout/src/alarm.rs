@@ -3,6 +3,25 @@
 //! To set one of the runtime's timers and to cancel it costs more than most layers do, and hardly any of them ever fires.
 //! So an alarm stays set when its request is done. The next request takes it over and only notes its own, later deadline;
 //! an alarm that rings too early is set again.
+//!
+//! It is what all of this crate's timeouts are made of, and for those who write another one.
+//!
+//! # Example
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! use std::future::poll_fn;
+//! use std::time::Duration;
+//! use tokio::time::Instant;
+//! use tower_timeout::alarm::Alarm;
+//!
+//! let start = Instant::now();
+//! let mut alarm = Alarm::new(start + Duration::from_secs(1));
+//! poll_fn(|cx| alarm.poll(cx)).await;
+//! assert_eq!(start.elapsed(), Duration::from_secs(1));
+//! # }
+//! ```
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -14,7 +33,7 @@ use tokio::runtime::{self, Handle};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Rings at a deadline. Goes back to where it came from when it is dropped.
+/// Rings at a point in time. Goes back to where it came from when it is dropped.
 #[derive(Debug)]
 pub struct Alarm {
     /// `None` only while it is dropped.
@@ -22,6 +41,8 @@ pub struct Alarm {
 }
 
 impl Alarm {
+    /// Is to ring at `deadline`.
+    ///
     /// # Panics
     ///
     /// Outside of a tokio runtime, or in one without timers.
@@ -35,7 +56,7 @@ impl Alarm {
         Self { clock: Some(clock) }
     }
 
-    /// Whether the deadline has passed.
+    /// Whether the time has come. If not, the task is woken then; of several tasks, the one that asked last.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let clock = self.clock.as_mut().expect("it is not dropped");
         while clock.bell.has_rung_or_listen(cx.waker()) {

@@ -3,6 +3,8 @@
 use std::time::Duration;
 use std::{error, fmt};
 
+use crate::Deadline;
+
 /// The request took too long.
 #[derive(Debug, Default)]
 pub struct Elapsed {
@@ -38,3 +40,28 @@ impl fmt::Display for Elapsed {
 }
 
 impl error::Error for Elapsed {}
+
+/// The request's deadline has passed.
+#[derive(Debug, Default)]
+pub struct DeadlineExceeded {
+    deadline: Option<Deadline>,
+}
+
+impl DeadlineExceeded {
+    pub(crate) const fn new(deadline: Option<Deadline>) -> Self {
+        Self { deadline }
+    }
+
+    /// When it was; known of every error that comes from this crate.
+    pub const fn deadline(&self) -> Option<Deadline> {
+        self.deadline
+    }
+}
+
+impl fmt::Display for DeadlineExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("deadline exceeded")
+    }
+}
+
+impl error::Error for DeadlineExceeded {}

@@ -13,7 +13,7 @@ use crate::alarm::Alarm;
 use crate::error::Elapsed;
 
 pin_project! {
-    /// The response of a [`Timeout`](crate::Timeout).
+    /// The response of a [`Timeout`](crate::Timeout) or a [`TimeoutBy`](crate::TimeoutBy).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<T> {
@@ -29,7 +29,7 @@ enum Timer {
     /// The response was not asked yet. Most that are ready then need neither a timer nor the time.
     Unset,
     Set(Alarm),
-    /// The time lies beyond what the clock can tell.
+    /// There is none, or it lies beyond what the clock can tell.
     Never,
 }
 
@@ -39,6 +39,15 @@ impl<T> ResponseFuture<T> {
             response,
             timeout,
             timer: Timer::Unset,
+        }
+    }
+
+    /// Without a timeout.
+    pub(crate) const fn unbounded(response: T) -> Self {
+        Self {
+            response,
+            timeout: Duration::MAX,
+            timer: Timer::Never,
         }
     }
 }

@@ -4,7 +4,17 @@
 //! a response's body after does not either. A request that trips fails with [`error::Elapsed`], and its future is
 //! dropped, which cancels it.
 //!
-//! Do not use it to bound a stream, or the whole of several attempts if it stands inside of the retries.
+//! | the time | is bounded by |
+//! |---|---|
+//! | of a request until its response begins, the same for all | [`Timeout`] |
+//! | the same, as a closure says that looks at the request | [`TimeoutBy`] |
+//! | of all that is done for a request: attempts, waits, hops | a [`Deadline`], enforced by [`EnforceDeadline`] |
+//! | the same, as it travels in headers of HTTP and gRPC | `http::AcceptDeadline` and `http::ForwardDeadline`, behind the feature `http` |
+//! | of a body, between its frames and in all | `http::BodyTimeout` |
+//! | of one of several attempts | the policy of `tower-retry` |
+//!
+//! All of them do without a task. Where they stand matters: a `Timeout` inside of the retries bounds each attempt, and one
+//! outside of them all attempts together with the waits between them.
 //!
 //! # Example
 //!
@@ -72,13 +82,18 @@
 //! - [`error::Elapsed`] tells the timeout.
 
 pub mod alarm;
+mod by;
 mod deadline;
 pub mod error;
 pub mod future;
+pub mod grpc_timeout;
+#[cfg(feature = "http")]
+pub mod http;
 mod layer;
 mod service;
 
-pub use self::deadline::Deadline;
+pub use self::by::{TimeoutBy, TimeoutByLayer};
+pub use self::deadline::{Deadline, EnforceDeadline, EnforceDeadlineLayer, EnforceFuture};
 pub use self::layer::TimeoutLayer;
 pub use self::service::Timeout;
 

@@ -1,0 +1,5 @@
+mod enforce;
+mod value;
+
+pub use self::enforce::{EnforceDeadline, EnforceDeadlineLayer, EnforceFuture};
+pub use self::value::Deadline;

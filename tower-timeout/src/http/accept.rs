@@ -1,0 +1,223 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderName, Request};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::header::{self, InvalidTimeout};
+use crate::deadline::EnforceFuture;
+use crate::{BoxError, Deadline};
+
+/// Wraps services in [`AcceptDeadline`].
+#[derive(Clone, Debug)]
+pub struct AcceptDeadlineLayer {
+    settings: Settings,
+}
+
+/// Gives each request the deadline that its headers ask for, and enforces it.
+///
+/// `grpc-timeout` for requests of gRPC, for others `x-request-timeout-ms` or another header, in whole milliseconds. The
+/// [`Deadline`] is put among the extensions of the request; of one that is there already, the sooner one counts. It is
+/// enforced as [`EnforceDeadline`](crate::EnforceDeadline) does.
+///
+/// # Errors
+///
+/// A [`BoxError`] with [`InvalidTimeout`] if the header makes no sense (answer it with a 400), with
+/// [`DeadlineExceeded`](crate::error::DeadlineExceeded), or with the error of the service inside.
+#[derive(Clone, Debug)]
+pub struct AcceptDeadline<S> {
+    inner: S,
+    settings: Settings,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    header: HeaderName,
+    default: Option<Duration>,
+    max: Option<Duration>,
+    ignore_invalid: bool,
+}
+
+impl AcceptDeadlineLayer {
+    /// Requests have the time that their headers say, and as long as they like without one.
+    pub const fn new() -> Self {
+        Self {
+            settings: Settings {
+                header: header::DEFAULT_NAME,
+                default: None,
+                max: None,
+                ignore_invalid: false,
+            },
+        }
+    }
+
+    /// The header of requests that are not of gRPC. By default `x-request-timeout-ms`.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName) -> Self {
+        self.settings.header = name;
+        self
+    }
+
+    /// How long a request has that does not say it. By default as long as it likes.
+    #[must_use]
+    pub fn default_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.default = Some(timeout);
+        self
+    }
+
+    /// How long any request has at most, whatever it says. By default as long as it says.
+    #[must_use]
+    pub fn max(mut self, timeout: Duration) -> Self {
+        self.settings.max = Some(timeout);
+        self
+    }
+
+    /// Takes a header that makes no sense for none. By default the request is refused.
+    #[must_use]
+    pub fn ignore_invalid(mut self) -> Self {
+        self.settings.ignore_invalid = true;
+        self
+    }
+}
+
+impl Default for AcceptDeadlineLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Layer<S> for AcceptDeadlineLayer {
+    type Service = AcceptDeadline<S>;
+
+    fn layer(&self, inner: S) -> AcceptDeadline<S> {
+        AcceptDeadline {
+            inner,
+            settings: self.settings.clone(),
+        }
+    }
+}
+
+impl<S> AcceptDeadline<S> {
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service inside.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service inside.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl Settings {
+    fn timeout<B>(&self, request: &Request<B>) -> Result<Option<Duration>, InvalidTimeout> {
+        let asked = match header::read(request.headers(), &self.header) {
+            Err(error) if self.ignore_invalid => {
+                tracing::debug!(%error, "ignoring a timeout");
+                None
+            }
+            asked => asked?,
+        };
+        let timeout = asked.or(self.default).into_iter().chain(self.max).min();
+        Ok(timeout)
+    }
+}
+
+impl<S, B> Service<Request<B>> for AcceptDeadline<S>
+where
+    S: Service<Request<B>>,
+    S::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = DeadlineFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let timeout = match self.settings.timeout(&request) {
+            Ok(timeout) => timeout,
+            Err(error) => return DeadlineFuture::refused(error),
+        };
+        let before = request.extensions().get::<Deadline>().copied();
+        if timeout.is_none() && before.is_none() {
+            return DeadlineFuture::new(EnforceFuture::unbounded(self.inner.call(request)));
+        }
+        let now = Instant::now();
+        let asked = timeout.map(|timeout| Deadline::after(now, timeout));
+        let deadline = match (asked, before) {
+            (Some(asked), Some(before)) => asked.min(before),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => unreachable!("one of them is there, as was seen above"),
+        };
+        if deadline.has_passed(now) {
+            return DeadlineFuture::new(EnforceFuture::passed(deadline));
+        }
+        request.extensions_mut().insert(deadline);
+        let response = self.inner.call(request);
+        DeadlineFuture::new(EnforceFuture::until(deadline, response))
+    }
+}
+
+pin_project! {
+    /// The response to a request with a deadline.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct DeadlineFuture<T> {
+        #[pin]
+        state: State<T>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[derive(Debug)]
+    enum State<T> {
+        Sent { #[pin] response: EnforceFuture<T> },
+        Refused { error: Option<InvalidTimeout> },
+    }
+}
+
+impl<T> DeadlineFuture<T> {
+    const fn new(response: EnforceFuture<T>) -> Self {
+        Self {
+            state: State::Sent { response },
+        }
+    }
+
+    const fn refused(error: InvalidTimeout) -> Self {
+        Self {
+            state: State::Refused { error: Some(error) },
+        }
+    }
+}
+
+impl<F, T, E> Future for DeadlineFuture<F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<T, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProj::Sent { response } => response.poll(cx),
+            StateProj::Refused { error } => {
+                let error = error.take().expect("polled after it was ready");
+                Poll::Ready(Err(error.into()))
+            }
+        }
+    }
+}

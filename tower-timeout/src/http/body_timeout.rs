@@ -1,0 +1,161 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::body::TimeoutBody;
+
+/// Wraps services in [`BodyTimeout`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BodyTimeoutLayer {
+    request: Limits,
+    response: Limits,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Limits {
+    idle: Option<Duration>,
+    total: Option<Duration>,
+}
+
+/// Bounds the time of bodies, those of requests and those of responses; see [`TimeoutBody`].
+///
+/// The time until the response begins is what [`Timeout`](crate::Timeout) bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyTimeout<S> {
+    inner: S,
+    limits: BodyTimeoutLayer,
+}
+
+impl BodyTimeoutLayer {
+    /// Bodies may take as long as they like.
+    pub const fn new() -> Self {
+        const NONE: Limits = Limits {
+            idle: None,
+            total: None,
+        };
+        Self {
+            request: NONE,
+            response: NONE,
+        }
+    }
+
+    /// The next frame of a request's body may be waited for so long.
+    #[must_use]
+    pub const fn request_idle(mut self, timeout: Duration) -> Self {
+        self.request.idle = Some(timeout);
+        self
+    }
+
+    /// A request's body may take so long, from the call on.
+    #[must_use]
+    pub const fn request_total(mut self, timeout: Duration) -> Self {
+        self.request.total = Some(timeout);
+        self
+    }
+
+    /// The next frame of a response's body may be waited for so long.
+    #[must_use]
+    pub const fn response_idle(mut self, timeout: Duration) -> Self {
+        self.response.idle = Some(timeout);
+        self
+    }
+
+    /// A response's body may take so long, from its head on.
+    #[must_use]
+    pub const fn response_total(mut self, timeout: Duration) -> Self {
+        self.response.total = Some(timeout);
+        self
+    }
+}
+
+impl Limits {
+    fn bound<B>(self, body: B) -> TimeoutBody<B> {
+        let mut body = TimeoutBody::new(body);
+        if let Some(idle) = self.idle {
+            body = body.idle(idle);
+        }
+        if let Some(total) = self.total {
+            body = body.total(total);
+        }
+        body
+    }
+}
+
+impl<S> Layer<S> for BodyTimeoutLayer {
+    type Service = BodyTimeout<S>;
+
+    fn layer(&self, inner: S) -> BodyTimeout<S> {
+        BodyTimeout {
+            inner,
+            limits: *self,
+        }
+    }
+}
+
+impl<S> BodyTimeout<S> {
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service inside.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service inside.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for BodyTimeout<S>
+where
+    S: Service<Request<TimeoutBody<B>>, Response = Response<R>>,
+{
+    type Response = Response<TimeoutBody<R>>;
+    type Error = S::Error;
+    type Future = BodyTimeoutFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let request = request.map(|body| self.limits.request.bound(body));
+        BodyTimeoutFuture {
+            inner: self.inner.call(request),
+            limits: self.limits.response,
+        }
+    }
+}
+
+pin_project! {
+    /// The response of a [`BodyTimeout`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct BodyTimeoutFuture<F> {
+        #[pin]
+        inner: F,
+        limits: Limits,
+    }
+}
+
+impl<F, R, E> Future for BodyTimeoutFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<TimeoutBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.inner.poll(cx))?;
+        Poll::Ready(Ok(response.map(|body| this.limits.bound(body))))
+    }
+}

@@ -1,0 +1,220 @@
+//! Timeouts per request, and deadlines: when they count, and what is dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
+use tower_test::mock;
+use tower_timeout::error::{DeadlineExceeded, Elapsed};
+use tower_timeout::grpc_timeout::{format, parse};
+use tower_timeout::{Deadline, EnforceDeadlineLayer, TimeoutByLayer};
+
+const MS: Duration = Duration::from_millis(1);
+
+#[tokio::test(start_paused = true)]
+async fn each_request_has_the_time_that_the_closure_says() {
+    let layer = TimeoutByLayer::new(|millis: &u32| (*millis > 0).then(|| MS * *millis));
+    let (mut service, mut handle) = mock::spawn_layer::<u32, (), _>(layer);
+    let mut responses = Vec::new();
+    for millis in [10, 20, 0] {
+        assert_ready_ok!(service.poll_ready());
+        responses.push(task::spawn(service.call(millis)));
+    }
+    let held: Vec<_> = (0..3)
+        .map(|_| assert_ready!(handle.poll_request()).unwrap().1)
+        .collect();
+    for response in &mut responses {
+        assert_pending!(response.poll());
+    }
+    tokio::time::sleep(15 * MS).await;
+    let error = assert_ready_err!(responses[0].poll());
+    assert_eq!(
+        error.downcast_ref::<Elapsed>().unwrap().timeout(),
+        Some(10 * MS)
+    );
+    assert_pending!(responses[1].poll());
+    tokio::time::sleep(Duration::from_secs(60 * 60)).await;
+    assert!(responses[1].is_woken());
+    assert_ready_err!(responses[1].poll());
+    assert_pending!(responses[2].poll());
+    assert!(!responses[2].is_woken());
+    drop(held);
+}
+
+fn in_millis(millis: u32) -> Deadline {
+    Deadline::after(Instant::now(), MS * millis)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_too_late_is_not_sent() {
+    let layer = EnforceDeadlineLayer::new(|deadline: &Deadline| Some(*deadline));
+    let (mut service, mut handle) = mock::spawn_layer::<Deadline, (), _>(layer);
+    handle.allow(1);
+    let deadline = in_millis(10);
+    tokio::time::sleep(10 * MS).await;
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(deadline));
+    let error = assert_ready_err!(response.poll());
+    assert_eq!(error.to_string(), "deadline exceeded");
+    assert_eq!(
+        error.downcast_ref::<DeadlineExceeded>().unwrap().deadline(),
+        Some(deadline)
+    );
+    assert_pending!(handle.poll_request());
+    // The one request that is allowed is still there.
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(in_millis(10)));
+    assert_pending!(response.poll());
+    assert_ready!(handle.poll_request())
+        .unwrap()
+        .1
+        .send_response(());
+    assert_ready_ok!(response.poll());
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_deadline_the_request_is_dropped() {
+    let layer = EnforceDeadlineLayer::new(|deadline: &Deadline| Some(*deadline));
+    let (mut service, mut handle) = mock::spawn_layer::<Deadline, (), _>(layer);
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(in_millis(10)));
+    assert_pending!(response.poll());
+    let (_, send) = assert_ready!(handle.poll_request()).unwrap();
+    tokio::time::sleep(9 * MS).await;
+    assert!(!send.is_cancelled() && !response.is_woken());
+    tokio::time::sleep(2 * MS).await;
+    assert!(response.is_woken());
+    assert_ready_err!(response.poll());
+    // The future is still here, but not what it waited for.
+    assert!(send.is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_deadline_there_is_none_and_dropping_cancels() {
+    let layer = EnforceDeadlineLayer::new(|_: &u32| None);
+    let (mut service, mut handle) = mock::spawn_layer::<u32, (), _>(layer);
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    assert_pending!(response.poll());
+    let (_, send) = assert_ready!(handle.poll_request()).unwrap();
+    tokio::time::sleep(Duration::from_secs(1 << 20)).await;
+    assert_pending!(response.poll());
+    drop(response);
+    assert!(send.is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_beyond_the_clock_is_far_away() {
+    let now = Instant::now();
+    let deadline = Deadline::after(now, Duration::MAX);
+    assert!(deadline.remaining(now) > Duration::from_secs(1 << 29));
+}
+
+#[test]
+fn the_units_of_grpc_are_read_and_written() {
+    for (text, duration) in [
+        ("0n", Duration::ZERO),
+        ("1n", Duration::from_nanos(1)),
+        ("99999999n", Duration::from_nanos(99_999_999)),
+        ("100000u", 100 * MS),
+        ("99999999u", Duration::from_micros(99_999_999)),
+        ("100000m", Duration::from_secs(100)),
+        ("100000S", Duration::from_secs(100_000)),
+        ("1700000M", Duration::from_secs(60 * 1_700_000)),
+        ("99999999H", Duration::from_secs(3600 * 99_999_999)),
+    ] {
+        assert_eq!(parse(text.as_bytes()), Ok(duration), "{text}");
+        assert_eq!(format(duration).as_str().parse(), Ok(text.to_owned()));
+    }
+    for (text, duration) in [("8H", 8 * 3600), ("1M", 60), ("007S", 7)] {
+        assert_eq!(parse(text.as_bytes()), Ok(Duration::from_secs(duration)));
+    }
+    assert_eq!(format(Duration::MAX).as_str(), "99999999H");
+}
+
+#[test]
+fn what_is_no_timeout_of_grpc_is_refused() {
+    for text in [
+        "",
+        "S",
+        "5",
+        "5s",
+        "5h",
+        "-5S",
+        "+5S",
+        "5 S",
+        " 5S",
+        "1.5S",
+        "123456789n",
+        "5SS",
+        "\u{665}S",
+        "\0S",
+    ] {
+        let error = parse(text.as_bytes()).unwrap_err();
+        assert!(
+            error.to_string().contains("expected up to 8 digits"),
+            "{error}"
+        );
+    }
+    let long = parse(&[b'x'; 1_000_000]).unwrap_err();
+    assert!(
+        long.to_string().len() < 200,
+        "it does not repeat all it is given"
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_value_of_grpc_timeout_panics(value in prop::collection::vec(any::<u8>(), 0..12)) {
+        if let Ok(duration) = parse(&value) {
+            prop_assert_eq!(parse(format(duration).as_str().as_bytes()), Ok(duration), "no unit is lost");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_left_and_never_more(seconds in 0..400_000_000_000_u64, nanos in 0..1_000_000_000_u32, shift in 0..64_u32) {
+        let duration = Duration::new(seconds >> (shift % 40), nanos >> (shift / 3));
+        let value = format(duration);
+        prop_assert!(value.as_str().len() <= 9);
+        let back = parse(value.as_str().as_bytes()).unwrap();
+        prop_assert!(back <= duration);
+        // Eight digits in a unit that is at most 3,600 times the next one: few are lost.
+        let lost = (duration - back).as_secs_f64() / duration.as_secs_f64().max(1e-9);
+        prop_assert!(duration > Duration::from_secs(359_999_996_400) || lost < 1e-4, "{duration:?} {back:?}");
+    }
+
+    #[test]
+    fn what_remains_only_shrinks(timeout in 0..1_000_000_u64, steps in prop::collection::vec(0..1000_u64, 0..20)) {
+        let mut now = Instant::now();
+        let deadline = Deadline::after(now, MS * timeout as u32);
+        let mut left = deadline.remaining(now);
+        for step in steps {
+            now += Duration::from_millis(step);
+            prop_assert!(deadline.remaining(now) <= left);
+            left = deadline.remaining(now);
+            prop_assert_eq!(left.is_zero(), deadline.has_passed(now));
+        }
+    }
+}
+
+/// What the response holds goes with it, and not with the future.
+#[tokio::test(start_paused = true)]
+async fn what_a_dropped_response_held_is_free() {
+    let held = Arc::new(());
+    let alive = Arc::clone(&held);
+    let service = tower_util::service_fn(move |_: Deadline| {
+        let alive = Arc::clone(&alive);
+        async move {
+            std::future::pending::<()>().await;
+            drop(alive);
+            Ok::<_, tower_util::BoxError>(())
+        }
+    });
+    let mut service =
+        tower_timeout::EnforceDeadline::new(service, |deadline: &Deadline| Some(*deadline));
+    let mut response = std::pin::pin!(tower_service::Service::call(&mut service, in_millis(5)));
+    assert!((&mut response).await.is_err());
+    assert_eq!(Arc::strong_count(&held), 2, "this one and the service's");
+}
