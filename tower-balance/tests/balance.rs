@@ -11,7 +11,7 @@ use tower_discover::{Change, ServiceList, channel};
 use tower_load::{CompleteOnResponse, Constant, PendingRequests};
 use tower_service::Service;
 use tower_test::mock::{self, Handle, Mock, Spawn};
-use tower_util::{ServiceExt, service_fn};
+use tower_util::{ServiceExt, Tried, service_fn};
 
 type Inner = Constant<Mock<u32, u32>, u32>;
 type Requests = Handle<u32, u32>;
@@ -198,4 +198,26 @@ async fn makes_balancers() {
         tower_layer::Layer::layer(&MakeBalanceLayer::new(), service_fn(discover));
     let balance = make.oneshot(3).await.unwrap();
     assert_eq!(balance.oneshot(7).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_goes_to_another_endpoint() {
+    let endpoints = (0..5).map(|name| {
+        let endpoint = service_fn(move |_: Tried| async move { Ok::<_, Infallible>(name) });
+        Constant::new(endpoint, name)
+    });
+    let list = ServiceList::new::<Tried>(endpoints.collect::<Vec<_>>());
+    let mut balance = Balance::new(list).avoid_tried(|request: &Tried| Some(request));
+    for _ in 0..100 {
+        let request = Tried::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..5 {
+            let response = balance.ready().await.unwrap().call(request.clone());
+            assert!(seen.insert(response.await.unwrap()), "it went there before");
+        }
+        assert_eq!(request.len(), 5);
+        // All were tried: then any will do.
+        let response = balance.ready().await.unwrap().call(request.clone());
+        assert!(response.await.unwrap() < 5);
+    }
 }

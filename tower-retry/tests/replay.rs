@@ -129,6 +129,7 @@ proptest! {
             prop_assert!(expected.0.starts_with(&sent.0));
             most_read = most_read.max(sent.0.len());
             prop_assert_eq!(copy.is_replayable(), most_read <= longest);
+            prop_assert!(!copy.is_complete() || most_read == expected.0.len());
             drop(next);
             if !copy.is_replayable() {
                 prop_assert!(copy.try_clone().is_none());
@@ -210,7 +211,9 @@ fn without_a_copy_what_was_kept_is_freed() {
     let mut first = ReplayBody::new(body, 100);
     let copy = first.try_clone().unwrap();
     read(&mut first, 1, &mut Read::default()).unwrap();
-    assert!(!chunk.is_unique());
+    assert!(!chunk.is_unique() && !copy.is_complete());
+    read(&mut first, 1, &mut Read::default()).unwrap();
+    assert!(copy.is_complete());
     drop(copy);
     assert!(chunk.is_unique());
 }

@@ -8,6 +8,7 @@ use futures_util::future::MapErr;
 use tower_discover::{Change, Discover};
 use tower_load::{Load, at_recent_time};
 use tower_service::Service;
+use tower_util::Tried;
 use tower_util::rng::{Rng, SplitMix, sample_floyd2};
 
 use crate::BoxError;
@@ -28,6 +29,8 @@ where
     /// The index of the endpoint that gets the request, from `poll_ready` to `call`.
     picked: Option<usize>,
     random: Random,
+    /// Finds the endpoints that a request was sent to before.
+    tried: Option<fn(&Req) -> Option<&Tried>>,
 }
 
 impl<D, Req> Balance<D, Req>
@@ -54,7 +57,43 @@ where
             endpoints: ReadyCache::default(),
             picked: None,
             random,
+            tried: None,
         }
+    }
+
+    /// Gives a request that was sent before to an endpoint that it was not sent to, if one is ready. `find` finds where it
+    /// was sent; the balancer adds to that.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use tower_balance::p2c::Balance;
+    /// use tower_discover::ServiceList;
+    /// use tower_load::Constant;
+    /// use tower_service::Service;
+    /// use tower_util::{BoxError, ServiceExt, Tried, service_fn};
+    ///
+    /// // The best one fails, and so does the second one.
+    /// let endpoints = [(1, false), (2, false), (3, true)].map(|(load, works)| {
+    ///     Constant::new(service_fn(move |_: Tried| async move { Ok::<_, BoxError>(works) }), load)
+    /// });
+    /// let list = ServiceList::new::<Tried>(endpoints);
+    /// let mut balance = Balance::new(list).avoid_tried(|request: &Tried| Some(request));
+    ///
+    /// let request = Tried::new();
+    /// let mut attempts = 1;
+    /// while !balance.ready().await.unwrap().call(request.clone()).await.unwrap() {
+    ///     attempts += 1;
+    /// }
+    /// assert!(attempts <= 3);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn avoid_tried(mut self, find: fn(&Req) -> Option<&Tried>) -> Self {
+        self.tried = Some(find);
+        self
     }
 
     /// How many endpoints there are, ready or not.
@@ -123,6 +162,29 @@ where
     }
 }
 
+impl<D, Req> Balance<D, Req>
+where
+    D: Discover,
+    D::Key: Hash,
+    D::Service: Load,
+{
+    /// `picked`, or if the request was sent there before, a ready one that it was not sent to.
+    #[cold]
+    fn untried(&mut self, tried: &Tried, picked: usize) -> usize {
+        if !tried.contains(self.endpoints.id_at(picked)) {
+            return picked;
+        }
+        let ready = self.endpoints.ready_len();
+        let start = self.random.next_range(0..ready as u64) as usize;
+        // With so many to look at, at least two were not tried, if there are two.
+        let some = (0..ready.min(tried.len() + 2)).map(|step| (start + step) % ready);
+        let untried = some.filter(|&index| !tried.contains(self.endpoints.id_at(index)));
+        let load = |index| self.endpoints.ready_at(index).load();
+        let lesser = |one, other| if load(other) < load(one) { other } else { one };
+        untried.take(2).reduce(lesser).unwrap_or(picked)
+    }
+}
+
 impl<D, Req> Service<Req> for Balance<D, Req>
 where
     D: Discover + Unpin,
@@ -163,10 +225,14 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        let index = self
+        let mut index = self
             .picked
             .take()
             .expect("service not ready; poll_ready must be called first");
+        if let Some(tried) = self.tried.and_then(|find| find(&request)) {
+            index = self.untried(tried, index);
+            tried.insert(self.endpoints.id_at(index));
+        }
         self.endpoints
             .call_in_place(index, request)
             .map_err(Into::into)

@@ -1,7 +1,7 @@
 //! The cache.
 
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -114,6 +114,13 @@ where
     #[inline]
     pub(crate) fn ready_at(&self, index: usize) -> &S {
         &self.entry(self.ready[index]).service
+    }
+
+    /// A number of the ready service with this index, the same as long as its key is.
+    pub(crate) fn id_at(&self, index: usize) -> u64 {
+        self.keys
+            .hasher()
+            .hash_one(&self.entry(self.ready[index]).key)
     }
 
     /// The ready service with this index.

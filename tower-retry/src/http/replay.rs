@@ -86,6 +86,18 @@ impl<B> ReplayBody<B> {
         }
     }
 
+    /// Whether all of it is kept: it has come to its end, and can be sent without waiting for anything.
+    pub fn is_complete(&self) -> bool {
+        match &self.0 {
+            State::Empty => true,
+            State::Waiting(Unread(shared)) => {
+                let shared = lock(shared);
+                shared.ended && !shared.lost
+            }
+            State::Once(_) | State::Reading(..) => false,
+        }
+    }
+
     /// Tells whether all of it was read, also when it is not here any more.
     pub(super) fn progress(&self) -> Progress<B> {
         match &self.0 {

@@ -106,8 +106,9 @@ impl<C, T> Builder<C, T> {
     ///
     /// The error type of the service must be one that can be made of `Elapsed`, such as `BoxError`.
     #[must_use]
-    pub fn attempt_timeout(self, timeout: Duration) -> Builder<C, PerAttempt> {
-        self.with(|classify, _| (classify, PerAttempt(timeout)))
+    pub fn attempt_timeout(self, timeout: impl Into<Option<Duration>>) -> Builder<C, PerAttempt> {
+        let timeout = PerAttempt(timeout.into());
+        self.with(|classify, _| (classify, timeout))
     }
 
     /// Called with each attempt that has failed and might be tried again, from within the response future: it should be quick.

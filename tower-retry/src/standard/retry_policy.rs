@@ -229,15 +229,16 @@ impl<E> AttemptError<E> for NoTimeout {
     }
 }
 
-/// Each attempt may take so long.
+/// Each attempt may take so long, or as long as it likes.
 #[derive(Clone, Copy, Debug)]
-pub struct PerAttempt(pub(super) Duration);
+pub struct PerAttempt(pub(super) Option<Duration>);
 
 impl<E: From<Elapsed>> AttemptError<E> for PerAttempt {
     #[inline]
     fn attempt_timeout(&self) -> Option<AttemptTimeout<E>> {
+        let after = self.0?;
         Some(AttemptTimeout {
-            after: self.0,
+            after,
             error: E::from,
         })
     }
