@@ -132,7 +132,8 @@ async fn serve(config: Config, shutdown: Shutdown) -> io::Result<()> {
     if let Some(address) = proxy.admin_address()? {
         println!("admin page http://{address}/");
     }
-    proxy.serve(shutdown).await
+    proxy.serve(shutdown).await;
+    Ok(())
 }
 
 /// Runs the service until a signal comes and it has drained.

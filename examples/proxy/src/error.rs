@@ -6,7 +6,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 use tower::BoxError;
 use tower::buffer::fail_fast::Unavailable;
 use tower::load_shed::error::Overloaded;
-use tower::timeout::error::Elapsed;
+use tower::timeout::error::{DeadlineExceeded, Elapsed};
+use tower::timeout::http::InvalidTimeout;
 
 use crate::body::ResponseBody;
 use crate::upstream::UpstreamError;
@@ -36,22 +37,29 @@ pub enum Failure {
     Unavailable,
     /// The connection broke half-way.
     BadGateway,
-    /// The route's timeout passed.
+    /// The route's timeout passed, or the client's.
     Timeout,
+    /// The client's body did not come in time. (If he has gone instead, nobody reads it.)
+    RequestTimeout,
+    /// The client's timeout makes no sense.
+    InvalidTimeout,
 }
 
 impl Failure {
     /// Reads the error of a route's stack.
     pub fn of(error: &BoxError) -> Self {
         let error: &(dyn Error + 'static) = error.as_ref();
-        if cause_of::<Elapsed>(error).is_some() {
+        if cause_of::<DeadlineExceeded>(error).is_some() || cause_of::<Elapsed>(error).is_some() {
             Self::Timeout
+        } else if cause_of::<InvalidTimeout>(error).is_some() {
+            Self::InvalidTimeout
         } else if cause_of::<Overloaded>(error).is_some() {
             Self::Overloaded
         } else if cause_of::<Unavailable>(error).is_some() {
             Self::Unavailable
         } else {
             match cause_of::<UpstreamError>(error) {
+                Some(UpstreamError::RequestBody(_)) => Self::RequestTimeout,
                 Some(upstream) if !upstream.is_unsent() => Self::BadGateway,
                 _ => Self::Unavailable,
             }
@@ -86,6 +94,16 @@ impl Failure {
                 StatusCode::GATEWAY_TIMEOUT,
                 4,
                 "the upstream did not answer in time",
+            ),
+            Self::RequestTimeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                4,
+                "the request's body did not come in time",
+            ),
+            Self::InvalidTimeout => (
+                StatusCode::BAD_REQUEST,
+                13,
+                "the timeout in the request's headers cannot be read",
             ),
         }
     }

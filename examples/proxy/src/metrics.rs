@@ -37,6 +37,8 @@ pub struct RouteStats {
     pub in_flight: Gauge,
     /// Attempts beyond the first.
     pub retries: Counter,
+    /// Attempts beyond the first that the budget did not allow.
+    pub retries_refused: Counter,
 }
 
 /// The endpoints of one cluster.
@@ -148,6 +150,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tower_proxy");
         let responses = Family::<ResponseLabels, Counter>::default();
         let retries = Family::<RouteLabels, Counter>::default();
+        let retries_refused = Family::<RouteLabels, Counter>::default();
         let in_flight = Family::<RouteLabels, Gauge>::default();
         let latency = Family::<RouteLabels, Histogram>::new_with_constructor(|| {
             Histogram::new(LATENCY_BUCKETS)
@@ -164,6 +167,11 @@ impl Metrics {
             "retries",
             "Attempts beyond a request's first",
             retries.clone(),
+        );
+        registry.register(
+            "retries_refused",
+            "Attempts beyond a request's first that the budget did not allow",
+            retries_refused.clone(),
         );
         registry.register(
             "requests_in_flight",
@@ -209,6 +217,7 @@ impl Metrics {
                 latency: latency.get_or_create_owned(&labels),
                 in_flight: in_flight.get_or_create_owned(&labels),
                 retries: retries.get_or_create_owned(&labels),
+                retries_refused: retries_refused.get_or_create_owned(&labels),
                 route,
                 cluster,
             })

@@ -5,17 +5,15 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use tower::retry::backoff::InvalidBackoff;
 use tower::{BoxError, Service, ServiceExt};
 
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{BoundedBody, ResponseBody};
 use crate::config::{Config, Protocol};
 use crate::error::Failure;
 use crate::headers;
 use crate::metrics::{Metrics, RouteStats};
 use crate::router::{Router, authority_of, host_of};
 use crate::stack;
-use crate::upstream::UpstreamBody;
 
 /// A configured proxy without its listeners: it takes requests, and answers every one of them.
 #[derive(Debug)]
@@ -34,27 +32,15 @@ struct Handler<S> {
 /// Builds the stacks of all routes and clusters.
 ///
 /// Must run inside a tokio runtime: each cluster gets a task of its own.
-///
-/// # Errors
-///
-/// If a retry's backoff is impossible; a checked [`Config`] has none such.
 pub fn build(
     config: &Config,
-) -> Result<
-    Proxy<
-        impl Service<
-            Request<RequestBody>,
-            Response = Response<UpstreamBody>,
-            Error = BoxError,
-            Future: Send,
-        >
-        + Clone
-        + Send
-        + Sync
-        + 'static
-        + use<>,
-    >,
-    InvalidBackoff,
+) -> Proxy<
+    impl Service<Request<Incoming>, Response = Response<BoundedBody>, Error = BoxError, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+    + use<>,
 > {
     let routes = config
         .routes
@@ -86,19 +72,15 @@ pub fn build(
         .filter_map(|(route, stats)| {
             // A checked configuration has no route to a cluster that it does not define.
             let (cluster, protocol) = clusters.get(route.cluster.as_str())?;
-            Some(stack::route(route, cluster.clone(), stats).map(|stack| {
-                (
-                    route.clone(),
-                    Handler {
-                        stack,
-                        protocol: *protocol,
-                        stats: Arc::clone(stats),
-                    },
-                )
-            }))
+            let handler = Handler {
+                stack: stack::route(route, cluster.clone(), stats),
+                protocol: *protocol,
+                stats: Arc::clone(stats),
+            };
+            Some((route.clone(), handler))
         });
-    let router = Router::new(routes.collect::<Result<_, _>>()?);
-    Ok(Proxy { router, metrics })
+    let router = Router::new(routes.collect());
+    Proxy { router, metrics }
 }
 
 impl<S> Proxy<S> {
@@ -110,12 +92,12 @@ impl<S> Proxy<S> {
 
 impl<S> Proxy<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<UpstreamBody>, Error = BoxError> + Clone,
+    S: Service<Request<Incoming>, Response = Response<BoundedBody>, Error = BoxError> + Clone,
 {
     /// Answers one request of `client`.
     pub async fn handle(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         client: SocketAddr,
     ) -> Response<ResponseBody> {
         let grpc = headers::is_grpc(request.headers());
@@ -127,7 +109,6 @@ where
         };
         let in_flight = handler.stats.begin();
         let authority = authority_of(&request);
-        let mut request = request.map(RequestBody::new);
         headers::forward(&mut request, authority, handler.protocol, client.ip());
 
         let response = match handler.stack.clone().oneshot(request).await {

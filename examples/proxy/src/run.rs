@@ -61,17 +61,13 @@ impl Bound {
     }
 
     /// Serves until `shutdown`, then drains; returns when all is done.
-    ///
-    /// # Errors
-    ///
-    /// If the configuration is impossible in a way that its check did not see.
-    pub async fn serve(self, shutdown: Shutdown) -> io::Result<()> {
+    pub async fn serve(self, shutdown: Shutdown) {
         let Self {
             config,
             listeners,
             admin,
         } = self;
-        let proxy = Arc::new(proxy::build(&config).map_err(io::Error::other)?);
+        let proxy = Arc::new(proxy::build(&config));
 
         let mut servers = JoinSet::new();
         for listener in listeners {
@@ -101,7 +97,6 @@ impl Bound {
             // It only fails if it panicked, and the panic has been printed.
             let _ = server.await;
         }
-        Ok(())
     }
 }
 

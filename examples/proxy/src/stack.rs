@@ -4,57 +4,65 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
+use hyper::body::Incoming;
 use tower::balance::p2c::Balance;
 use tower::buffer::Buffer;
 use tower::buffer::fail_fast::FailFastLayer;
 use tower::discover::ServiceList;
 use tower::load::PendingRequests;
 use tower::reconnect::Reconnect;
-use tower::retry::backoff::{ExponentialBackoffMaker, InvalidBackoff};
-use tower::timeout::TimeoutLayer;
+use tower::retry::backoff::ExponentialBackoffMaker;
+use tower::retry::http::HttpRetryLayer;
+use tower::timeout::http::{AcceptDeadlineLayer, BodyTimeoutLayer, ForwardDeadlineLayer};
 use tower::util::rng::HasherRng;
 use tower::{BoxError, Service, ServiceBuilder};
 
-use crate::body::RequestBody;
+use crate::body::{BoundedBody, RequestBody};
 use crate::config;
 use crate::metrics::{ClusterStats, EndpointStats, RouteStats};
-use crate::retry::RetryPolicy;
-use crate::upstream::{Connect, Observe, TrackBody, UpstreamBody};
+use crate::retry;
+use crate::upstream::{Connect, Observe, TrackBody};
 
 /// A cluster's queue, shared by the routes that lead to it.
 pub type Cluster =
     Buffer<Request<RequestBody>, <Endpoints as Service<Request<RequestBody>>>::Future>;
 
 /// The stack of a route, above its cluster: from the outside in, refuse what is too much, bound the time of what is
-/// let in, and try again what may be.
-///
-/// # Errors
-///
-/// If the backoff's bounds are the wrong way round.
+/// let in, try again what may be, and tell each upstream how much time is left.
 pub fn route(
     config: &config::Route,
     cluster: Cluster,
     stats: &RouteStats,
-) -> Result<
-    impl Service<
-        Request<RequestBody>,
-        Response = Response<UpstreamBody>,
-        Error = BoxError,
-        Future: Send,
-    >
-    + Clone
-    + Send
-    + Sync
-    + 'static
-    + use<>,
-    InvalidBackoff,
-> {
-    Ok(ServiceBuilder::new()
+) -> impl Service<Request<Incoming>, Response = Response<BoundedBody>, Error = BoxError, Future: Send>
++ Clone
++ Send
++ Sync
++ 'static
++ use<> {
+    let mut deadline = AcceptDeadlineLayer::new().header(config.timeout_header.clone());
+    if let Some(timeout) = config.timeout {
+        deadline = deadline.max(timeout);
+    }
+    ServiceBuilder::new()
         .load_shed()
         .concurrency_limit(config.limits.concurrency)
-        .option_layer(config.timeout.map(TimeoutLayer::new))
-        .retry(RetryPolicy::new(&config.retry, stats.retries.clone())?)
-        .service(cluster))
+        .layer(deadline)
+        .layer(bodies(config))
+        .layer(HttpRetryLayer::new(retry::policy(&config.retry, stats)))
+        .layer(ForwardDeadlineLayer::new().header(config.timeout_header.clone()))
+        .service(cluster)
+}
+
+/// The same bounds for both directions.
+fn bodies(config: &config::Route) -> BodyTimeoutLayer {
+    let mut bodies = BodyTimeoutLayer::new();
+    if let Some(idle) = config.idle_timeout {
+        bodies = bodies.request_idle(idle).response_idle(idle);
+    }
+    if let Some(total) = config.body_timeout {
+        bodies = bodies.request_total(total).response_total(total);
+    }
+    bodies
 }
 
 /// The stack of a cluster, below its routes: queue while no endpoint is ready, but not for long; balance over the
@@ -69,9 +77,10 @@ pub fn cluster(config: &config::Cluster, stats: &ClusterStats) -> Cluster {
     ServiceBuilder::new()
         .buffer(config.buffer)
         .layer(FailFastLayer::new(config.unavailable_timeout))
-        .service(Balance::new(ServiceList::new::<Request<RequestBody>>(
-            endpoints,
-        )))
+        .service(
+            Balance::new(ServiceList::new::<Request<RequestBody>>(endpoints))
+                .avoid_tried(|request| request.extensions().get()),
+        )
 }
 
 fn endpoint(

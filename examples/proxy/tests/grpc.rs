@@ -5,29 +5,18 @@ mod support;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use http::Uri;
 use support::*;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request};
 use tower_proxy::demo::Mood;
 use tower_proxy::demo::pb::Message;
 use tower_proxy::demo::pb::echo_client::EchoClient;
 
-async fn client(proxy: &Proxy) -> EchoClient<Channel> {
-    let uri = Uri::builder()
-        .scheme("http")
-        .authority(proxy.address.to_string())
-        .path_and_query("/")
-        .build()
-        .unwrap();
-    EchoClient::new(Endpoint::from(uri).connect().await.unwrap())
-}
-
 async fn echo() -> (Proxy, EchoClient<Channel>) {
     let proxy = proxy_to("http2", &[backend("b", Mood::Steady).await]).await;
-    let client = client(&proxy).await;
+    let client = grpc_client(&proxy).await;
     (proxy, client)
 }
 
@@ -122,7 +111,7 @@ async fn the_status_of_a_failed_call_passes_from_headers_and_from_trailers() {
         &[backend("flaky", Mood::Flaky { one_in: 1 }).await],
     )
     .await;
-    let status = self::client(&proxy)
+    let status = grpc_client(&proxy)
         .await
         .say(message("", 0))
         .await
@@ -139,7 +128,11 @@ async fn what_the_proxy_itself_refuses_is_a_grpc_status() {
     let config =
         format!("[[routes]]\ncluster = \"c\"\n{cluster_text}unavailable_timeout = \"100ms\"\n");
     let proxy = proxy(&config).await;
-    let status = client(&proxy).await.say(message("", 0)).await.unwrap_err();
+    let status = grpc_client(&proxy)
+        .await
+        .say(message("", 0))
+        .await
+        .unwrap_err();
     assert_eq!(
         (status.code(), status.message()),
         (Code::Unavailable, "no upstream is available")
@@ -151,7 +144,11 @@ async fn what_the_proxy_itself_refuses_is_a_grpc_status() {
         cluster("c", "http2", &[slow])
     );
     let proxy = support::proxy(&config).await;
-    let status = client(&proxy).await.say(message("", 0)).await.unwrap_err();
+    let status = grpc_client(&proxy)
+        .await
+        .say(message("", 0))
+        .await
+        .unwrap_err();
     assert_eq!(
         (status.code(), status.message()),
         (
@@ -165,7 +162,11 @@ async fn what_the_proxy_itself_refuses_is_a_grpc_status() {
         cluster("c", "http2", &[slow])
     );
     let proxy = support::proxy(&config).await;
-    let status = client(&proxy).await.say(message("", 0)).await.unwrap_err();
+    let status = grpc_client(&proxy)
+        .await
+        .say(message("", 0))
+        .await
+        .unwrap_err();
     assert_eq!(
         (status.code(), status.message()),
         (Code::Unimplemented, "no route for this host and path")
@@ -179,7 +180,7 @@ async fn calls_spread_over_the_endpoints_although_the_client_has_one_connection(
         backend("b", Mood::Steady).await,
     ];
     let proxy = proxy_to("http2", &backends).await;
-    let client = client(&proxy).await;
+    let client = grpc_client(&proxy).await;
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..100 {
         seen.insert(
@@ -220,7 +221,7 @@ async fn a_deadline_of_the_client_ends_the_call() {
     let proxy = proxy_to("http2", &[backend("slow", Mood::Slow(LIMIT)).await]).await;
     let mut request = Request::new(message("", 0));
     request.set_timeout(Duration::from_millis(100));
-    let status = client(&proxy).await.say(request).await.unwrap_err();
+    let status = grpc_client(&proxy).await.say(request).await.unwrap_err();
     assert!(
         matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded),
         "{status:?}"

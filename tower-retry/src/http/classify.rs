@@ -208,11 +208,16 @@ impl<J, T> Builder<HttpClassify<J>, T> {
     where
         F: Fn(&E) -> ErrorKind,
     {
+        self.judge_errors(JudgeWith {
+            judge,
+            _marker: PhantomData,
+        })
+    }
+
+    /// [`errors`](Self::errors) by a type of your own.
+    #[must_use]
+    pub fn judge_errors<J2>(self, errors: J2) -> Builder<HttpClassify<J2>, T> {
         self.with(|http, timeout| {
-            let errors = JudgeWith {
-                judge,
-                _marker: PhantomData,
-            };
             let http = HttpClassify {
                 methods: http.methods,
                 idempotency_key: http.idempotency_key,

@@ -31,7 +31,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use http::{HeaderName, StatusCode};
 use serde::Deserialize;
+use tower::retry::http::Code;
 
 pub use self::error::ConfigError;
 pub use self::value::Endpoint;
@@ -86,12 +88,28 @@ pub struct Route {
     pub path: String,
     /// The cluster that answers.
     pub cluster: String,
-    /// How long all attempts together may take until the response begins. By default 15 seconds.
+    /// How long all attempts together may take until the response begins, whatever the client says. By default 15 seconds.
     #[serde(
         default = "default::timeout",
         deserialize_with = "value::duration_or_off"
     )]
     pub timeout: Option<Duration>,
+    /// The header by which a client, other than one of gRPC, says in milliseconds how long it waits; and by which the upstream
+    /// is told. By default `x-request-timeout-ms`.
+    #[serde(
+        default = "default::timeout_header",
+        deserialize_with = "value::header"
+    )]
+    pub timeout_header: HeaderName,
+    /// How long the next piece of a body may be waited for, either way. By default 5 minutes.
+    #[serde(
+        default = "default::idle_timeout",
+        deserialize_with = "value::duration_or_off"
+    )]
+    pub idle_timeout: Option<Duration>,
+    /// How long a whole body may take, either way. By default as long as it likes.
+    #[serde(default, deserialize_with = "value::duration_or_off")]
+    pub body_timeout: Option<Duration>,
     /// What is sent again.
     #[serde(default)]
     pub retry: Retry,
@@ -107,15 +125,33 @@ pub struct Retry {
     /// At most so often, from 1 to 10. By default 3.
     #[serde(deserialize_with = "value::attempts")]
     pub attempts: u32,
-    /// Retries as a share of the requests, from 0 to 10. By default 0.2.
+    /// Retries as a share of the requests of the last ten seconds, from 0 to 10. By default 0.2.
     #[serde(deserialize_with = "value::share")]
     pub budget: f32,
+    /// So many retries per second besides, from 0 to 1,000,000. By default 10.
+    #[serde(deserialize_with = "value::count_or_zero")]
+    pub min_per_second: u32,
     /// The wait before the first retry, which doubles with each. By default 25 ms.
     #[serde(deserialize_with = "value::duration")]
     pub backoff: Duration,
     /// The longest wait. By default 250 ms.
     #[serde(deserialize_with = "value::duration")]
     pub max_backoff: Duration,
+    /// How long an attempt may take until its response begins. By default as long as the route's timeout allows.
+    #[serde(deserialize_with = "value::duration_or_off")]
+    pub attempt_timeout: Option<Duration>,
+    /// The statuses after which a request that may be repeated is sent again. By default 502, 503 and 504.
+    #[serde(deserialize_with = "value::statuses")]
+    pub statuses: Vec<StatusCode>,
+    /// The codes after which a gRPC call is sent again. By default UNAVAILABLE.
+    #[serde(deserialize_with = "value::grpc_codes")]
+    pub grpc_codes: Vec<Code>,
+    /// The longest `retry-after` that is waited for. By default 30 seconds.
+    #[serde(deserialize_with = "value::duration_or_zero")]
+    pub max_retry_after: Duration,
+    /// So many bytes of a request's body are kept to be sent again, from 0 to 16 MiB. By default 64 KiB.
+    #[serde(deserialize_with = "value::bytes")]
+    pub replay_bytes: usize,
 }
 
 /// What a route takes in.
@@ -306,6 +342,9 @@ impl Route {
             path: default::path(),
             cluster: cluster.to_owned(),
             timeout: default::timeout(),
+            timeout_header: default::timeout_header(),
+            idle_timeout: default::idle_timeout(),
+            body_timeout: None,
             retry: Retry::default(),
             limits: Limits::default(),
         }
@@ -322,8 +361,18 @@ impl Default for Retry {
         Self {
             attempts: 3,
             budget: 0.2,
+            min_per_second: 10,
             backoff: Duration::from_millis(25),
             max_backoff: Duration::from_millis(250),
+            attempt_timeout: None,
+            statuses: vec![
+                StatusCode::BAD_GATEWAY,
+                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::GATEWAY_TIMEOUT,
+            ],
+            grpc_codes: vec![Code::Unavailable],
+            max_retry_after: Duration::from_secs(30),
+            replay_bytes: 64 * 1024,
         }
     }
 }
@@ -346,6 +395,8 @@ impl fmt::Display for Protocol {
 mod default {
     use std::time::Duration;
 
+    use http::HeaderName;
+
     pub(super) fn drain() -> Duration {
         Duration::from_secs(30)
     }
@@ -356,6 +407,14 @@ mod default {
 
     pub(super) fn timeout() -> Option<Duration> {
         Some(Duration::from_secs(15))
+    }
+
+    pub(super) fn timeout_header() -> HeaderName {
+        HeaderName::from_static("x-request-timeout-ms")
+    }
+
+    pub(super) fn idle_timeout() -> Option<Duration> {
+        Some(Duration::from_secs(5 * 60))
     }
 
     pub(super) fn connect_timeout() -> Duration {

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use http::{HeaderName, StatusCode};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
+use tower::retry::http::Code;
 
 /// An upstream's address: a name or an IP address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,6 +147,75 @@ pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize,
     })
 }
 
+pub(super) fn count_or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    number(deserializer, "a number from 0 to 1000000", |number| {
+        (0..=1_000_000).contains(&number).then_some(number as u32)
+    })
+}
+
+pub(super) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    number(
+        deserializer,
+        "a number of bytes from 0 to 16777216",
+        |number| {
+            (0..=16_777_216)
+                .contains(&number)
+                .then_some(number as usize)
+        },
+    )
+}
+
+pub(super) fn header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HeaderName, D::Error> {
+    text(
+        deserializer,
+        "the name of a header such as \"x-request-timeout-ms\"",
+        |text| text.parse().ok(),
+    )
+}
+
+pub(super) fn statuses<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<StatusCode>, D::Error> {
+    #[derive(serde::Deserialize)]
+    struct Status(#[serde(deserialize_with = "status")] StatusCode);
+
+    list(
+        deserializer,
+        "a list of statuses such as [502, 503]",
+        |Status(status)| status,
+    )
+}
+
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::Error> {
+    number(deserializer, "a status from 400 to 599", |number| {
+        let status = u16::try_from(number)
+            .ok()
+            .filter(|status| (400..600).contains(status))?;
+        StatusCode::from_u16(status).ok()
+    })
+}
+
+pub(super) fn grpc_codes<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Code>, D::Error> {
+    #[derive(serde::Deserialize)]
+    struct Name(#[serde(deserialize_with = "grpc_code")] Code);
+
+    list(
+        deserializer,
+        "a list of gRPC statuses such as [\"unavailable\"]",
+        |Name(code)| code,
+    )
+}
+
+fn grpc_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Code, D::Error> {
+    text(
+        deserializer,
+        "the name of a gRPC status other than \"ok\", such as \"unavailable\"",
+        |text| text.parse().ok().filter(|code| *code != Code::Ok),
+    )
+}
+
 pub(super) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
     struct Share;
 
@@ -247,4 +318,35 @@ where
     }
 
     deserializer.deserialize_i64(Number(expected, parse))
+}
+
+/// A list of what `from` makes of each element.
+fn list<'de, D, I, T>(
+    deserializer: D,
+    expected: &'static str,
+    from: fn(I) -> T,
+) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    I: Deserialize<'de>,
+{
+    struct List<I, T>(&'static str, fn(I) -> T);
+
+    impl<'de, I: Deserialize<'de>, T> Visitor<'de> for List<I, T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(element) = elements.next_element()? {
+                list.push((self.1)(element));
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_seq(List(expected, from))
 }

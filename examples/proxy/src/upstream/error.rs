@@ -19,6 +19,8 @@ pub enum UpstreamError {
     Unsent(hyper::Error),
     /// The connection failed after the request was written, in part at least.
     Broken(hyper::Error),
+    /// The client's body failed while it was sent: he went away, or took too long.
+    RequestBody(hyper::Error),
     /// The connection is closed and takes no more requests.
     Closed,
 }
@@ -36,20 +38,40 @@ pub enum ConnectError {
 }
 
 impl UpstreamError {
+    /// The failure of a request that was written, in part at least.
+    pub(super) fn sent(error: hyper::Error) -> Self {
+        match is_request_body(&error) {
+            true => Self::RequestBody(error),
+            false => Self::Broken(error),
+        }
+    }
+
     /// Whether the endpoint has provably not acted on the request, so that it may be sent again whatever it is.
     pub fn is_unsent(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Unsent(_) | Self::Closed => true,
             Self::Broken(error) => is_refused(error),
+            Self::RequestBody(_) => false,
         }
     }
+}
+
+fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
+    error::Error::source(error)?.downcast_ref()
+}
+
+/// Whether the body was at fault, and neither the connection nor the peer. Over HTTP/2, hyper resets the stream then.
+fn is_request_body(error: &hyper::Error) -> bool {
+    let reset_by_hyper = |h2: &h2::Error| {
+        h2.is_reset() && !h2.is_remote() && h2.reason() == Some(h2::Reason::INTERNAL_ERROR)
+    };
+    error.is_user() || h2_error(error).is_some_and(reset_by_hyper)
 }
 
 /// Whether an HTTP/2 peer said that it did not process the stream: REFUSED_STREAM (RFC 9113, 8.7), or a graceful
 /// GOAWAY whose last stream is below this one (6.8).
 fn is_refused(error: &hyper::Error) -> bool {
-    let reason = error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
-    reason.is_some_and(|h2| {
+    h2_error(error).is_some_and(|h2| {
         h2.reason() == Some(h2::Reason::REFUSED_STREAM)
             || (h2.is_go_away() && h2.is_remote() && h2.reason() == Some(h2::Reason::NO_ERROR))
     })
@@ -63,6 +85,7 @@ impl fmt::Display for UpstreamError {
                 f.write_str("the upstream connection closed before the request was sent")
             }
             Self::Broken(_) => f.write_str("the upstream connection broke"),
+            Self::RequestBody(_) => f.write_str("the request's body failed"),
             Self::Closed => f.write_str("the upstream connection is closed"),
         }
     }
@@ -72,7 +95,7 @@ impl error::Error for UpstreamError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Connect { source, .. } => Some(source),
-            Self::Unsent(error) | Self::Broken(error) => Some(error),
+            Self::Unsent(error) | Self::Broken(error) | Self::RequestBody(error) => Some(error),
             Self::Closed => None,
         }
     }

@@ -83,7 +83,7 @@ impl Pool {
                         // The peer had closed the idle connection: the next one, or a new one in the end.
                         Some(unsent) if reused => request = unsent,
                         Some(_) => return Err(UpstreamError::Unsent(failure.into_error())),
-                        None => return Err(UpstreamError::Broken(failure.into_error())),
+                        None => return Err(UpstreamError::sent(failure.into_error())),
                     },
                 }
             }

@@ -76,7 +76,7 @@ impl Multiplexed {
                 Ok(response) => Ok(response.map(|body| UpstreamBody::new(body, None))),
                 Err(mut failure) => Err(match failure.take_message() {
                     Some(_) => UpstreamError::Unsent(failure.into_error()),
-                    None => UpstreamError::Broken(failure.into_error()),
+                    None => UpstreamError::sent(failure.into_error()),
                 }),
             }
         }

@@ -19,8 +19,10 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tonic::transport::Channel;
 use tower::BoxError;
 use tower_proxy::config::Config;
+use tower_proxy::demo::pb::echo_client::EchoClient;
 use tower_proxy::demo::{Backend, Mood};
 use tower_proxy::run::Bound;
 use tower_proxy::server::{Shutdown, ShutdownTrigger, serve, shutdown_channel};
@@ -33,7 +35,7 @@ pub struct Proxy {
     pub address: SocketAddr,
     pub admin: SocketAddr,
     pub trigger: ShutdownTrigger,
-    pub task: JoinHandle<std::io::Result<()>>,
+    pub task: JoinHandle<()>,
 }
 
 /// Starts a proxy of this configuration, to which listener and admin page are added.
@@ -194,6 +196,13 @@ pub async fn http2_client(address: SocketAddr) -> http2::SendRequest<RequestBody
     client
 }
 
+/// A client of the demo's gRPC service.
+pub async fn grpc_client(proxy: &Proxy) -> EchoClient<Channel> {
+    let uri = format!("http://{}", proxy.address).parse::<http::Uri>();
+    let endpoint = tonic::transport::Endpoint::from(uri.unwrap());
+    EchoClient::new(endpoint.connect().await.unwrap())
+}
+
 pub fn get(path: &str) -> Request<RequestBody> {
     Request::builder()
         .uri(path)
@@ -246,6 +255,17 @@ pub async fn ready(proxy: &Proxy) {
         ask(admin, get("/ready")).await.status().is_success()
     })
     .await;
+}
+
+/// Waits until these endpoints are ready.
+pub async fn ready_endpoints(proxy: &Proxy, endpoints: &[SocketAddr]) {
+    for endpoint in endpoints {
+        let endpoint = endpoint.to_string();
+        eventually("the endpoint is ready", || async {
+            metric(proxy, "tower_proxy_endpoint_ready", &[&endpoint]).await == 1.0
+        })
+        .await;
+    }
 }
 
 /// Reads one sample of the metrics: the first line that starts with `name` and holds all of `labels`.
