@@ -88,15 +88,30 @@
 //!   never anything to go by, and nothing is hedged.
 //! - [`Hedge`] is [`Clone`], and has a layer.
 
+mod budget;
+mod builder;
+mod classify;
+mod error;
+mod event;
 mod future;
+#[cfg(feature = "http")]
+pub mod http;
 mod latencies;
 mod layer;
+mod plan;
 mod policy;
 mod service;
+mod shared;
+mod sync;
+mod wait;
 
+pub use self::builder::Builder;
+pub use self::classify::{Classify, FirstOk, Next, Verdict};
+pub use self::error::InvalidHedge;
+pub use self::event::Event;
 pub use self::future::Future;
 pub use self::layer::HedgeLayer;
-pub use self::policy::Policy;
+pub use self::policy::{Policy, When};
 pub use self::service::Hedge;
 
 /// An error of any type: the inner service's.
