@@ -26,7 +26,10 @@ impl fmt::Display for InvalidHedge {
                 write!(f, "the window is {found:?}, and must be 100ms at least")
             }
             Self::Attempts(found) => {
-                write!(f, "the number of attempts is {found}, and must be from 2 to 5")
+                write!(
+                    f,
+                    "the number of attempts is {found}, and must be from 2 to 5"
+                )
             }
             Self::MaxExtra(found) => write!(
                 f,

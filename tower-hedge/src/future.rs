@@ -175,7 +175,11 @@ where
     /// This request has the answer, and the others are dropped.
     fn end(self: Pin<&mut Self>, number: u32, won: bool) {
         let mut this = self.project();
-        let first_is_measured = if number == 1 { won } else { this.first.is_some() };
+        let first_is_measured = if number == 1 {
+            won
+        } else {
+            this.first.is_some()
+        };
         this.first.set(None);
         this.hedges.clear();
         this.wait.set(Wait::Over);

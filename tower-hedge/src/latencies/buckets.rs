@@ -15,11 +15,19 @@ pub(super) const fn longest(bucket: usize) -> Duration {
     let bucket = bucket as u64;
     let shift = (bucket / PARTS).saturating_sub(1);
     let micros = ((bucket - shift * PARTS + 1) << shift) - 1;
-    Duration::from_micros(if micros < MAX_MICROS { micros } else { MAX_MICROS })
+    Duration::from_micros(if micros < MAX_MICROS {
+        micros
+    } else {
+        MAX_MICROS
+    })
 }
 
 const fn bucket_of(micros: u64) -> usize {
-    let micros = if micros < MAX_MICROS { micros } else { MAX_MICROS };
+    let micros = if micros < MAX_MICROS {
+        micros
+    } else {
+        MAX_MICROS
+    };
     // Up to 2 * PARTS each microsecond has a bucket of its own. From there on the width doubles with each power of two.
     let shift = ((micros | PARTS).ilog2() - PARTS.ilog2()) as u64;
     (shift * PARTS + (micros >> shift)) as usize
