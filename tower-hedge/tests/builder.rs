@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
-use tower_hedge::{BoxError, Builder, Event, HedgeLayer, InvalidHedge, Next, Verdict};
+use tower_hedge::{BoxError, Builder, Event, HedgeLayer, InvalidHedge, Next, Policy, Verdict};
 use tower_layer::Layer;
 use tower_retry::budget::Budget;
 use tower_test::mock::{self, Handle, SendResponse};
@@ -269,6 +269,61 @@ async fn the_observer_is_told() {
     assert_eq!(*events.lock().unwrap(), expected);
 }
 
+/// Adds to each copy how many there were before it.
+#[derive(Clone)]
+struct Mark;
+
+impl Policy<u32> for Mark {
+    fn clone_request(&self, request: &u32) -> Option<u32> {
+        Some(*request)
+    }
+
+    fn can_retry(&self, _request: &u32) -> bool {
+        true
+    }
+
+    fn prepare(&self, request: &mut u32, attempts: u32) {
+        *request += 10 * attempts;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_copy_is_marked_with_its_number() {
+    let layer = allow(9).policy(Mark).attempts(3).delay(Duration::ZERO);
+    let (_service, mut handle, _response, _first) = call!(layer);
+    for expected in [11, 21] {
+        let (request, _) = assert_ready!(handle.poll_request()).unwrap();
+        assert_eq!(request, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_wins_is_measured() {
+    for (answer, is_hedged) in [(7, true), (100, false), (200, false)] {
+        let layer = allow(9)
+            .when(|_: &u32| true)
+            .percentile(0.5)
+            .window(500 * MS)
+            .classify(judge(Next::AsPlanned));
+        let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(layer.build().unwrap());
+        for _ in 0..20 {
+            assert_ready_ok!(service.poll_ready());
+            let mut response = task::spawn(service.call(1));
+            next_request(&mut handle).send_response(answer);
+            assert_eq!(assert_ready_ok!(response.poll()), answer);
+        }
+        advance(DELAY).await;
+        assert_ready_ok!(service.poll_ready());
+        let mut response = task::spawn(service.call(1));
+        let _first = next_request(&mut handle);
+        assert_pending!(response.poll());
+        // The floor, as the others took no time.
+        advance(2 * MS).await;
+        assert_pending!(response.poll());
+        assert_eq!(handle.poll_request().is_ready(), is_hedged, "{answer}");
+    }
+}
+
 #[test]
 fn numbers_out_of_range_are_refused() {
     let builder = HedgeLayer::builder;
@@ -325,7 +380,7 @@ async fn run(
 
 #[tokio::test(start_paused = true)]
 async fn hedging_halves_the_tail_for_two_percent_more_requests() {
-    const REQUESTS: usize = 20_000;
+    const REQUESTS: usize = 10_000;
     let p99 = |mut times: Vec<Duration>| {
         times.sort_unstable();
         times[REQUESTS * 99 / 100]
@@ -348,6 +403,8 @@ async fn hedging_halves_the_tail_for_two_percent_more_requests() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn there_are_never_more_requests_than_the_share(
         share in 0.0..=1.0,
