@@ -1,229 +1,212 @@
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 use tower_service::Service;
-use tower_util::Oneshot;
 
-use crate::service::Shared;
-use crate::{BoxError, Policy};
+use crate::plan::{Attempt, Plan};
+use crate::shared::Shared;
+use crate::wait::Wait;
+use crate::{BoxError, Classify, Event, Next, Policy, Verdict};
 
 pin_project! {
     /// The response of a [`Hedge`](crate::Hedge).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
-    pub struct Future<S, P, Request>
+    pub struct Future<S, P, C, Request>
     where
         S: Service<Request>,
     {
+        // Until it has answered.
         #[pin]
-        first: First<S::Future>,
+        first: Option<S::Future>,
+        // Those that are on their way.
+        hedges: Vec<Attempt<S, Request>>,
+        // When the plan is carried out. It is over if there is none.
         #[pin]
-        second: Second<S, P, Request>,
-        shared: Shared,
+        wait: Wait,
+        plan: Option<Plan<S, P, Request>>,
+        // The answer if none wins, and to which request.
+        lost: Option<(u32, Answer<S, Request>)>,
+        classify: C,
+        shared: Arc<Shared>,
         began: Instant,
+        // Whether there ever was a hedge.
+        hedged: bool,
     }
 
-    impl<S, P, Request> PinnedDrop for Future<S, P, Request>
+    impl<S, P, C, Request> PinnedDrop for Future<S, P, C, Request>
     where
         S: Service<Request>,
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             // The caller has lost patience. That the first request took so long must not be forgotten.
-            if matches!(*this.first, First::Sent { .. }) && matches!(*this.second, Second::Sent { .. }) {
+            if this.first.is_some() && *this.hedged {
                 this.shared.record(*this.began);
             }
         }
     }
 }
 
-pin_project! {
-    #[project = FirstProj]
-    enum First<F> {
-        Sent { #[pin] response: F },
-        // The second request is on its way and may still succeed.
-        Failed { error: Option<BoxError> },
-        Done,
-    }
-}
+type Answer<S, Request> = Result<<S as Service<Request>>::Response, BoxError>;
 
-pin_project! {
-    #[project = SecondProj]
-    enum Second<S, P, Request>
-    where
-        S: Service<Request>,
-    {
-        // Not waited for yet: most responses come before anyone needs a timer.
-        Planned { slow: Duration, plan: Option<Plan<S, P, Request>> },
-        Waiting { #[pin] timer: Sleep, plan: Option<Plan<S, P, Request>> },
-        Sent { #[pin] response: Oneshot<S, Request> },
-        // There is none, or no more.
-        Over,
-    }
-}
-
-/// What may be sent, by whose leave, and to whom.
-struct Plan<S, P, Request> {
-    policy: P,
-    service: S,
-    request: Request,
-}
-
-impl<S, P, Request> Future<S, P, Request>
+impl<S, P, C, Request> Future<S, P, C, Request>
 where
     S: Service<Request>,
 {
     pub(crate) fn new(
         response: S::Future,
-        second: Option<(Duration, P, S, Request)>,
-        shared: Shared,
+        next: Option<(Wait, Plan<S, P, Request>)>,
+        classify: C,
+        shared: Arc<Shared>,
         began: Instant,
     ) -> Self {
+        let (wait, plan) = match next {
+            Some((wait, plan)) => (wait, Some(plan)),
+            None => (Wait::Over, None),
+        };
         Self {
-            first: First::Sent { response },
-            second: match second {
-                Some((slow, policy, service, request)) => Second::Planned {
-                    slow,
-                    plan: Some(Plan {
-                        policy,
-                        service,
-                        request,
-                    }),
-                },
-                None => Second::Over,
-            },
+            first: Some(response),
+            hedges: Vec::new(),
+            wait,
+            plan,
+            lost: None,
+            classify,
             shared,
             began,
+            hedged: false,
         }
     }
 }
 
-impl<S, P, Request> std::future::Future for Future<S, P, Request>
+impl<S, P, C, Request> std::future::Future for Future<S, P, C, Request>
 where
-    S: Service<Request>,
+    S: Service<Request> + Clone,
     S::Error: Into<BoxError>,
-    P: Policy<Request>,
+    P: Policy<Request> + Clone,
+    C: Classify<S::Response>,
 {
-    type Output = Result<S::Response, BoxError>;
+    type Output = Answer<S, Request>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if let FirstProj::Sent { response } = this.first.as_mut().project() {
-            match response.poll(cx) {
-                Poll::Ready(Ok(response)) => {
-                    this.first.set(First::Done);
-                    this.second.set(Second::Over);
-                    this.shared.record(*this.began);
-                    this.shared.deposit();
-                    return Poll::Ready(Ok(response));
-                }
-                Poll::Ready(Err(error)) => {
-                    let error = error.into();
-                    if !matches!(*this.second, Second::Sent { .. }) {
-                        this.first.set(First::Done);
-                        this.second.set(Second::Over);
-                        return Poll::Ready(Err(error));
-                    }
-                    tracing::debug!(%error, "the first of two requests failed");
-                    this.first.set(First::Failed { error: Some(error) });
-                }
-                Poll::Pending => {}
-            }
-        }
-        match ready!(this.second.as_mut().poll(cx, this.shared, *this.began)) {
-            Ok(response) => {
-                if matches!(*this.first, First::Sent { .. }) {
-                    this.shared.record(*this.began);
-                }
-                this.first.set(First::Done);
-                this.shared.deposit();
-                Poll::Ready(Ok(response))
-            }
-            Err(error) => match this.first.as_mut().project() {
-                FirstProj::Failed { error: first } => {
-                    let first = first.take().expect("taken once, with the end");
-                    this.first.set(First::Done);
-                    Poll::Ready(Err(first))
-                }
-                FirstProj::Sent { .. } | FirstProj::Done => {
-                    tracing::debug!(%error, "the second of two requests failed");
-                    Poll::Pending
-                }
-            },
-        }
-    }
-}
-
-impl<S, P, Request> Second<S, P, Request>
-where
-    S: Service<Request>,
-    S::Error: Into<BoxError>,
-    P: Policy<Request>,
-{
-    /// Pending for ever if there is no second request.
-    fn poll(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        shared: &Shared,
-        began: Instant,
-    ) -> Poll<Result<S::Response, BoxError>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            match self.as_mut().project() {
-                // ## Planned => Waiting | Over
-                SecondProj::Planned { slow, plan } => {
-                    let next = match began.checked_add(*slow) {
-                        Some(at) => Self::Waiting {
-                            timer: tokio::time::sleep_until(at),
-                            plan: plan.take(),
-                        },
-                        None => Self::Over,
-                    };
-                    self.set(next);
+            while let Poll::Ready((number, answer)) = self.as_mut().poll_answer(cx) {
+                match self.classify.classify(answer.as_ref()) {
+                    Verdict::Lose { next } => self.as_mut().lose(number, answer, next),
+                    verdict => {
+                        self.end(number, verdict == Verdict::Win);
+                        return Poll::Ready(answer);
+                    }
                 }
-                // ## Waiting => Sent | Over
-                SecondProj::Waiting { timer, plan } => {
-                    ready!(timer.poll(cx));
-                    let plan = plan.take().expect("taken once, with the change of state");
-                    let next = if !plan.policy.can_retry(&plan.request) {
-                        Self::Over
-                    } else if !shared.withdraw() {
-                        tracing::debug!("no budget to send a slow request a second time");
-                        Self::Over
-                    } else {
-                        tracing::debug!("sending a slow request a second time");
-                        Self::Sent {
-                            response: Oneshot::new(plan.service, plan.request),
-                        }
-                    };
-                    self.set(next);
-                }
-                // ## Sent => Over
-                SecondProj::Sent { response } => {
-                    let result = ready!(response.poll(cx));
-                    self.set(Self::Over);
-                    return Poll::Ready(result.map_err(Into::into));
-                }
-                SecondProj::Over => return Poll::Pending,
+            }
+            let this = self.as_mut().project();
+            let in_flight = this.first.is_some() || !this.hedges.is_empty();
+            if !in_flight && this.wait.is_over() {
+                return match this.lost.take() {
+                    Some((_, answer)) => Poll::Ready(answer),
+                    // Polled again after the end.
+                    None => Poll::Pending,
+                };
+            }
+            ready!(this.wait.poll(cx));
+            self.as_mut().send();
+        }
+    }
+}
+
+impl<S, P, C, Request> Future<S, P, C, Request>
+where
+    S: Service<Request> + Clone,
+    S::Error: Into<BoxError>,
+    P: Policy<Request> + Clone,
+{
+    /// The next answer that is there, and to which request.
+    fn poll_answer(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(u32, Answer<S, Request>)> {
+        let mut this = self.project();
+        if let Some(response) = this.first.as_mut().as_pin_mut()
+            && let Poll::Ready(result) = response.poll(cx)
+        {
+            this.first.set(None);
+            return Poll::Ready((1, result.map_err(Into::into)));
+        }
+        for index in 0..this.hedges.len() {
+            if let Poll::Ready(result) = this.hedges[index].response.as_mut().poll(cx) {
+                let attempt = this.hedges.swap_remove(index);
+                return Poll::Ready((attempt.number, result.map_err(Into::into)));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn lose(self: Pin<&mut Self>, number: u32, answer: Answer<S, Request>, next: Next) {
+        let mut this = self.project();
+        tracing::debug!(attempt = number, error = ?answer.as_ref().err(), "a request has lost");
+        if this.lost.as_ref().is_none_or(|(best, _)| number < *best) {
+            *this.lost = Some((number, answer));
+        }
+        let in_flight = this.first.is_some() || !this.hedges.is_empty();
+        let wait = match next {
+            Next::AsPlanned if in_flight => return,
+            Next::Now if this.plan.is_some() => Wait::Due,
+            Next::After(delay) if this.plan.is_some() => Wait::until(Instant::now(), delay),
+            Next::AsPlanned | Next::Now | Next::After(_) | Next::Never => Wait::Over,
+        };
+        this.wait.set(wait);
+    }
+
+    fn send(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        let mut wait = Wait::Over;
+        if let Some((attempt, after)) = this.plan.take().and_then(|plan| plan.send(this.shared)) {
+            *this.hedged = true;
+            this.hedges.push(attempt);
+            *this.plan = after;
+            let now = Instant::now();
+            if let (Some(_), Some(delay)) = (&this.plan, this.shared.delay(now)) {
+                wait = Wait::until(now, delay);
+            }
+        }
+        this.wait.set(wait);
+    }
+
+    /// This request has the answer, and the others are dropped.
+    fn end(self: Pin<&mut Self>, number: u32, won: bool) {
+        let mut this = self.project();
+        let first_is_measured = if number == 1 {
+            won
+        } else {
+            this.first.is_some()
+        };
+        this.first.set(None);
+        this.hedges.clear();
+        this.wait.set(Wait::Over);
+        *this.plan = None;
+        *this.lost = None;
+        if first_is_measured {
+            this.shared.record(*this.began);
+        }
+        if won {
+            this.shared.budget.deposit();
+            if number > 1 {
+                this.shared.tell(Event::Won { attempt: number });
             }
         }
     }
 }
 
-impl<S, P, Request> fmt::Debug for Future<S, P, Request>
+impl<S, P, C, Request> fmt::Debug for Future<S, P, C, Request>
 where
     S: Service<Request>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sent = match (&self.first, &self.second) {
-            (First::Done, _) => 0,
-            (_, Second::Sent { .. }) => 2,
-            _ => 1,
-        };
         f.debug_struct("Future")
-            .field("requests", &sent)
+            .field(
+                "requests",
+                &(usize::from(self.first.is_some()) + self.hedges.len()),
+            )
             .finish_non_exhaustive()
     }
 }

@@ -2,63 +2,60 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_layer::Layer;
-use tower_retry::budget::{Budget, TpsBudget};
+use tower_retry::budget::Budget;
 
-use crate::Hedge;
-use crate::service::SharedBudget;
+use crate::shared::Settings;
+use crate::{Builder, FirstOk, Hedge};
 
 /// Wraps services in [`Hedge`]. Each measures for itself; all of one layer have one budget.
-#[derive(Clone)]
-pub struct HedgeLayer<P> {
+#[derive(Clone, Debug)]
+pub struct HedgeLayer<P, C = FirstOk> {
     policy: P,
-    min_data_points: u64,
-    latency_percentile: f32,
-    period: Duration,
-    budget: SharedBudget,
+    classify: C,
+    settings: Settings,
+}
+
+impl HedgeLayer<()> {
+    /// A layer to be filled in.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
 }
 
 impl<P> HedgeLayer<P> {
     /// See [`Hedge::new`].
     pub fn new(policy: P, min_data_points: u64, latency_percentile: f32, period: Duration) -> Self {
+        let settings = Settings::of_tower(min_data_points, latency_percentile, period);
+        Self::build(policy, FirstOk, settings)
+    }
+}
+
+impl<P, C> HedgeLayer<P, C> {
+    pub(crate) const fn build(policy: P, classify: C, settings: Settings) -> Self {
         Self {
             policy,
-            min_data_points,
-            latency_percentile,
-            period,
-            budget: Arc::new(TpsBudget::default()),
+            classify,
+            settings,
         }
     }
 
     /// See [`Hedge::with_budget`].
     #[must_use]
     pub fn with_budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
-        self.budget = budget;
+        self.settings.budget = budget;
         self
     }
 }
 
-impl<P: Clone, S> Layer<S> for HedgeLayer<P> {
-    type Service = Hedge<S, P>;
+impl<P: Clone, C: Clone, S> Layer<S> for HedgeLayer<P, C> {
+    type Service = Hedge<S, P, C>;
 
-    fn layer(&self, service: S) -> Hedge<S, P> {
+    fn layer(&self, service: S) -> Hedge<S, P, C> {
         Hedge::build(
             service,
             self.policy.clone(),
-            self.min_data_points,
-            self.latency_percentile,
-            self.period,
+            self.classify.clone(),
+            self.settings.clone(),
         )
-        .with_budget(Arc::clone(&self.budget))
-    }
-}
-
-impl<P: std::fmt::Debug> std::fmt::Debug for HedgeLayer<P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HedgeLayer")
-            .field("policy", &self.policy)
-            .field("min_data_points", &self.min_data_points)
-            .field("latency_percentile", &self.latency_percentile)
-            .field("period", &self.period)
-            .finish_non_exhaustive()
     }
 }

@@ -1,22 +1,27 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tower_retry::budget::{Budget, TpsBudget};
+use tower_retry::budget::Budget;
 use tower_service::Service;
 
 use crate::future::Future;
-use crate::latencies::Latencies;
-use crate::{BoxError, Policy};
+use crate::plan::Plan;
+use crate::shared::{Settings, Shared};
+use crate::wait::Wait;
+use crate::{BoxError, Classify, FirstOk, Policy};
 
 /// Sends a slow request a second time; see the [crate's documentation](crate).
+///
+/// The policy `P` says which requests, and `C` which answers count.
 #[derive(Clone)]
-pub struct Hedge<S, P> {
+pub struct Hedge<S, P, C = FirstOk> {
     inner: S,
     policy: P,
-    shared: Shared,
+    classify: C,
+    shared: Arc<Shared>,
 }
 
 impl<S, P> Hedge<S, P> {
@@ -35,7 +40,8 @@ impl<S, P> Hedge<S, P> {
         S::Error: Into<BoxError>,
         P: Policy<Request> + Clone,
     {
-        Self::build(service, policy, min_data_points, latency_percentile, period)
+        let settings = Settings::of_tower(min_data_points, latency_percentile, period);
+        Self::build(service, policy, FirstOk, settings)
     }
 
     /// Like [`new`](Self::new), as if the requests of the last period had taken `latencies_ms` milliseconds: for tests,
@@ -53,42 +59,33 @@ impl<S, P> Hedge<S, P> {
         S::Error: Into<BoxError>,
         P: Policy<Request> + Clone,
     {
-        let hedge = Self::build(service, policy, min_data_points, latency_percentile, period);
-        hedge.shared.latencies(|latencies| {
-            latencies.preset(latencies_ms.iter().map(|&ms| Duration::from_millis(ms)))
-        });
+        let settings = Settings::of_tower(min_data_points, latency_percentile, period);
+        let hedge = Self::build(service, policy, FirstOk, settings);
+        let latencies = latencies_ms.iter().map(|&ms| Duration::from_millis(ms));
+        hedge.shared.preset(latencies);
         hedge
     }
+}
 
-    pub(crate) fn build(
-        service: S,
-        policy: P,
-        min_data_points: u64,
-        latency_percentile: f32,
-        period: Duration,
-    ) -> Self {
+impl<S, P, C> Hedge<S, P, C> {
+    pub(crate) fn build(inner: S, policy: P, classify: C, settings: Settings) -> Self {
         Self {
-            inner: service,
+            inner,
             policy,
-            shared: Shared {
-                latencies: Arc::new(Mutex::new(Latencies::new(
-                    latency_percentile.into(),
-                    min_data_points,
-                    period,
-                    Instant::now(),
-                ))),
-                budget: Arc::new(TpsBudget::default()),
-            },
+            classify,
+            shared: Arc::new(Shared::new(settings)),
         }
     }
 
     /// Each second request is withdrawn from `budget`, and each success deposits into it. The default is a
-    /// [`TpsBudget`] of its own; it can be shared with others, such as a retry policy.
+    /// [`TpsBudget`](tower_retry::budget::TpsBudget) of its own; it can be shared with others, such as a retry policy.
     ///
     /// When the budget is exhausted, the first request is waited for.
     #[must_use]
     pub fn with_budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
-        self.shared.budget = budget;
+        let mut shared = Shared::clone(&self.shared);
+        shared.budget = budget;
+        self.shared = Arc::new(shared);
         self
     }
 
@@ -108,15 +105,16 @@ impl<S, P> Hedge<S, P> {
     }
 }
 
-impl<S, P, Request> Service<Request> for Hedge<S, P>
+impl<S, P, C, Request> Service<Request> for Hedge<S, P, C>
 where
     S: Service<Request> + Clone,
     S::Error: Into<BoxError>,
     P: Policy<Request> + Clone,
+    C: Classify<S::Response> + Clone,
 {
     type Response = S::Response;
     type Error = BoxError;
-    type Future = Future<S, P, Request>;
+    type Future = Future<S, P, C, Request>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
@@ -126,53 +124,29 @@ where
         let now = Instant::now();
         let copy = self
             .shared
-            .latencies(|latencies| latencies.slow(now))
-            .and_then(|slow| Some((slow, self.policy.clone_request(&request)?)));
+            .delay(now)
+            .and_then(|delay| Some((delay, self.policy.clone_request(&request)?)));
         let first = self.inner.call(request);
         // The service is cloned after the call, when there is no readiness left that a clone could take along.
-        let second =
-            copy.map(|(slow, request)| (slow, self.policy.clone(), self.inner.clone(), request));
-        Future::new(first, second, self.shared.clone(), now)
+        let next = copy.map(|(delay, request)| {
+            let plan = Plan {
+                policy: self.policy.clone(),
+                service: self.inner.clone(),
+                request,
+                sent: 1,
+            };
+            (Wait::until(now, delay), plan)
+        });
+        let (classify, shared) = (self.classify.clone(), Arc::clone(&self.shared));
+        Future::new(first, next, classify, shared, now)
     }
 }
 
-impl<S: fmt::Debug, P: fmt::Debug> fmt::Debug for Hedge<S, P> {
+impl<S: fmt::Debug, P: fmt::Debug, C> fmt::Debug for Hedge<S, P, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hedge")
             .field("inner", &self.inner)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
-    }
-}
-
-/// What clones and their responses share.
-#[derive(Clone)]
-pub(crate) struct Shared {
-    latencies: Arc<Mutex<Latencies>>,
-    budget: SharedBudget,
-}
-
-pub(crate) type SharedBudget = Arc<dyn Budget + Send + Sync>;
-
-impl Shared {
-    fn latencies<R>(&self, f: impl FnOnce(&mut Latencies) -> R) -> R {
-        f(&mut self
-            .latencies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The first request took from `began` until now, or longer.
-    pub(crate) fn record(&self, began: Instant) {
-        let now = Instant::now();
-        self.latencies(|latencies| latencies.record(now.saturating_duration_since(began), now));
-    }
-
-    pub(crate) fn deposit(&self) {
-        self.budget.deposit();
-    }
-
-    pub(crate) fn withdraw(&self) -> bool {
-        self.budget.withdraw()
     }
 }

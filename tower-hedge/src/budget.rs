@@ -1,0 +1,133 @@
+//! How many hedges there may be: a share of the requests.
+
+use tower_retry::budget::Budget;
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// Each success deposits a share of a hedge, from nothing on, and each hedge takes a whole one. So there are never more
+/// than that share, over any time from the beginning.
+///
+/// What is saved is bounded by what [`SAVED`] successes deposit, lest a quiet day pays for a storm. There is no clock and no
+/// lock; when the savings are full, a deposit writes nothing.
+#[derive(Debug)]
+pub(crate) struct ExtraLoad {
+    /// All in parts of a hedge.
+    balance: AtomicU64,
+    deposit: u64,
+    max: u64,
+}
+
+impl ExtraLoad {
+    /// `share` hedges per success, from 0 to 1.
+    pub(crate) fn new(share: f64) -> Self {
+        let deposit = (share.clamp(0.0, 1.0) * HEDGE as f64).round() as u64;
+        Self {
+            balance: AtomicU64::new(0),
+            deposit,
+            max: HEDGE.max(deposit * SAVED),
+        }
+    }
+}
+
+impl Budget for ExtraLoad {
+    fn deposit(&self) {
+        // Nothing is to be done if it fails: that is how it says that nothing was.
+        let _ = self
+            .balance
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |balance| {
+                (balance < self.max).then(|| (balance + self.deposit).min(self.max))
+            });
+    }
+
+    fn withdraw(&self) -> bool {
+        self.balance
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |balance| {
+                balance.checked_sub(HEDGE)
+            })
+            .is_ok()
+    }
+}
+
+const HEDGE: u64 = 1_000_000_000;
+/// At a share of 1 % these are a hundred hedges: enough for a pause that many requests meet at once.
+const SAVED: u64 = 10_000;
+
+#[cfg(all(test, not(tower_loom)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn there_are_never_more_hedges_than_the_share(
+            share in 0.0..=1.0,
+            deposits in prop::collection::vec(any::<bool>(), 0..2000),
+        ) {
+            let budget = ExtraLoad::new(share);
+            let (mut deposited, mut withdrawn) = (0_u32, 0_u32);
+            for deposit in deposits {
+                if deposit {
+                    budget.deposit();
+                    deposited += 1;
+                } else {
+                    withdrawn += u32::from(budget.withdraw());
+                }
+                // To the precision of the parts.
+                prop_assert!(f64::from(withdrawn) <= (share + 1e-9) * f64::from(deposited));
+            }
+        }
+    }
+
+    #[test]
+    fn the_share_is_used_up_and_the_savings_are_bounded() {
+        let budget = ExtraLoad::new(0.01);
+        let withdrawn = |budget: &ExtraLoad| (0..).take_while(|_| budget.withdraw()).count();
+        for _ in 0..1000 {
+            budget.deposit();
+        }
+        assert_eq!(withdrawn(&budget), 10);
+        for _ in 0..20_000 {
+            budget.deposit();
+        }
+        assert_eq!(withdrawn(&budget), 100);
+    }
+
+    #[test]
+    fn no_share_panics() {
+        for share in [f64::NAN, -1.0, 0.0, f64::INFINITY] {
+            let budget = ExtraLoad::new(share);
+            budget.deposit();
+            assert_eq!(budget.withdraw(), share == f64::INFINITY);
+        }
+    }
+}
+
+#[cfg(all(test, tower_loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    /// Half a hedge from each of two, and both want the whole.
+    #[test]
+    fn only_one_of_two_gets_the_one_that_there_is() {
+        loom::model(|| {
+            let budget = Arc::new(ExtraLoad::new(0.5));
+            let go = |budget: &ExtraLoad| {
+                budget.deposit();
+                budget.withdraw()
+            };
+            let other = {
+                let budget = Arc::clone(&budget);
+                thread::spawn(move || go(&budget))
+            };
+            let mine = go(&budget);
+            let other = other.join().unwrap();
+            assert!(!(mine && other));
+            let left = budget.balance.load(Ordering::Relaxed);
+            assert_eq!(left + HEDGE * u64::from(mine || other), HEDGE);
+        });
+    }
+}

@@ -1,0 +1,181 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use super::policy::is_grpc;
+use crate::{BoxError, Classify, Next, Verdict};
+
+/// Which answers count; see the [module](super).
+#[derive(Clone, Debug)]
+pub struct HttpClassify {
+    /// The statuses of gRPC after which others may do better.
+    non_fatal: Arc<[u32]>,
+}
+
+impl HttpClassify {
+    /// With UNAVAILABLE as the only status of gRPC that is not fatal.
+    pub fn new() -> Self {
+        Self {
+            non_fatal: Arc::new([UNAVAILABLE]),
+        }
+    }
+
+    /// The numbers of the gRPC statuses after which others may do better: gRPC's `nonFatalStatusCodes`. By default 14, which
+    /// is UNAVAILABLE.
+    #[must_use]
+    pub fn non_fatal(mut self, statuses: impl IntoIterator<Item = u32>) -> Self {
+        self.non_fatal = statuses.into_iter().collect();
+        self
+    }
+
+    fn grpc(&self, status: &HeaderValue, headers: &HeaderMap) -> Verdict {
+        // What is no known number is UNKNOWN.
+        let status = match number(status) {
+            Some(status @ 0..=16) => status,
+            _ => UNKNOWN,
+        };
+        match status {
+            OK => Verdict::Win,
+            status if self.non_fatal.contains(&status) => Verdict::Lose {
+                next: pushback(headers).unwrap_or(Next::Now),
+            },
+            _ => Verdict::Fatal,
+        }
+    }
+}
+
+impl<B> Classify<Response<B>> for HttpClassify {
+    fn classify(&self, result: Result<&Response<B>, &BoxError>) -> Verdict {
+        let lost = Verdict::Lose {
+            next: Next::AsPlanned,
+        };
+        let Ok(response) = result else {
+            return lost;
+        };
+        let headers = response.headers();
+        if let Some(status) = headers.get(GRPC_STATUS)
+            && is_grpc(headers)
+        {
+            return self.grpc(status, headers);
+        }
+        let status = response.status();
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            lost
+        } else {
+            Verdict::Win
+        }
+    }
+}
+
+impl Default for HttpClassify {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn pushback(headers: &HeaderMap) -> Option<Next> {
+    let value = headers.get(GRPC_RETRY_PUSHBACK_MS)?;
+    Some(match number(value) {
+        // The protocol has a signed number of 32 bits.
+        Some(millis) if i32::try_from(millis).is_ok() => {
+            Next::After(Duration::from_millis(millis.into()))
+        }
+        _ => Next::Never,
+    })
+}
+
+/// Without a sign.
+fn number(value: &HeaderValue) -> Option<u32> {
+    value.to_str().ok()?.parse().ok()
+}
+
+const OK: u32 = 0;
+const UNKNOWN: u32 = 2;
+const UNAVAILABLE: u32 = 14;
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+
+#[cfg(test)]
+mod tests {
+    use http::header::CONTENT_TYPE;
+
+    use super::*;
+
+    const LOST: Verdict = Verdict::Lose {
+        next: Next::AsPlanned,
+    };
+
+    #[test]
+    fn server_errors_and_429_lose() {
+        for (status, expected) in [
+            (200, Verdict::Win),
+            (404, Verdict::Win),
+            (429, LOST),
+            (500, LOST),
+            (503, LOST),
+        ] {
+            let response = Response::builder().status(status).body(()).unwrap();
+            assert_eq!(
+                HttpClassify::new().classify(Ok(&response)),
+                expected,
+                "{status}"
+            );
+        }
+        let error = BoxError::from("broken");
+        let verdict = Classify::<Response<()>>::classify(&HttpClassify::new(), Err(&error));
+        assert_eq!(verdict, LOST);
+    }
+
+    fn grpc(status: &str, pushback: Option<&str>) -> Verdict {
+        let mut response = Response::builder()
+            .header(CONTENT_TYPE, "application/grpc+proto")
+            .header(GRPC_STATUS, status);
+        if let Some(pushback) = pushback {
+            response = response.header(GRPC_RETRY_PUSHBACK_MS, pushback);
+        }
+        let classify = HttpClassify::new().non_fatal([8, 14]);
+        classify.classify(Ok(&response.body(()).unwrap()))
+    }
+
+    #[test]
+    fn a_status_of_grpc_wins_or_loses_or_is_fatal() {
+        let now = Verdict::Lose { next: Next::Now };
+        for (status, expected) in [
+            ("0", Verdict::Win),
+            ("8", now),
+            ("14", now),
+            ("5", Verdict::Fatal),
+            ("17", Verdict::Fatal),
+            ("what", Verdict::Fatal),
+        ] {
+            assert_eq!(grpc(status, None), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_pushback_says_when_the_next_comes() {
+        for (pushback, next) in [
+            ("1500", Next::After(Duration::from_millis(1500))),
+            ("0", Next::After(Duration::ZERO)),
+            ("-1", Next::Never),
+            ("soon", Next::Never),
+            ("4294967295", Next::Never),
+        ] {
+            assert_eq!(grpc("14", Some(pushback)), Verdict::Lose { next });
+        }
+        assert_eq!(grpc("5", Some("1500")), Verdict::Fatal);
+    }
+
+    #[test]
+    fn the_status_of_http_counts_for_grpc_without_its_own() {
+        let response = Response::builder()
+            .status(503)
+            .header(CONTENT_TYPE, "application/grpc");
+        let response = response.body(()).unwrap();
+        assert_eq!(HttpClassify::new().classify(Ok(&response)), LOST);
+        let not_grpc = Response::builder().header(GRPC_STATUS, "5");
+        let not_grpc = not_grpc.body(()).unwrap();
+        assert_eq!(HttpClassify::new().classify(Ok(&not_grpc)), Verdict::Win);
+    }
+}

@@ -1,0 +1,135 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+
+use crate::Policy;
+
+/// Which requests may be hedged; see the [module](super).
+///
+/// A further gRPC request tells how many there were before it, in `grpc-previous-rpc-attempts`.
+///
+/// # Cost
+///
+/// A request that may be hedged is copied: head, extensions and body. That of others is two or three comparisons.
+pub struct HttpPolicy<B> {
+    rules: Arc<Rules>,
+    copy: fn(&B) -> Option<B>,
+}
+
+#[derive(Clone, Debug)]
+struct Rules {
+    methods: Vec<Method>,
+    idempotency_key: bool,
+    grpc: bool,
+}
+
+impl<B: Clone> HttpPolicy<B> {
+    /// Clones bodies.
+    pub fn new() -> Self {
+        Self::with_body(|body| Some(body.clone()))
+    }
+}
+
+impl<B> HttpPolicy<B> {
+    /// Copies bodies with `copy`. A request is not hedged for whose body it has no copy.
+    pub fn with_body(copy: fn(&B) -> Option<B>) -> Self {
+        Self {
+            rules: Arc::new(Rules {
+                methods: vec![Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE],
+                idempotency_key: true,
+                grpc: false,
+            }),
+            copy,
+        }
+    }
+
+    /// The methods whose requests may be hedged. By default GET, HEAD, OPTIONS and TRACE, the safe ones: PUT and DELETE may be
+    /// repeated after a failure, but two of them at once may cross a third.
+    #[must_use]
+    pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        Arc::make_mut(&mut self.rules).methods = methods.into_iter().collect();
+        self
+    }
+
+    /// Whether a request with the header `idempotency-key` may be hedged, whatever its method. By default it may.
+    #[must_use]
+    pub fn idempotency_key(mut self, hedges: bool) -> Self {
+        Arc::make_mut(&mut self.rules).idempotency_key = hedges;
+        self
+    }
+
+    /// Whether gRPC calls may be hedged. By default they may not, as their head does not tell what is safe: say yes where
+    /// all that go through here are.
+    #[must_use]
+    pub fn grpc(mut self, hedges: bool) -> Self {
+        Arc::make_mut(&mut self.rules).grpc = hedges;
+        self
+    }
+
+    fn may_be_hedged(&self, request: &Request<B>) -> bool {
+        let rules = &self.rules;
+        rules.methods.contains(request.method())
+            || (rules.idempotency_key && request.headers().contains_key("idempotency-key"))
+            || (rules.grpc && is_grpc(request.headers()))
+    }
+}
+
+impl<B> Policy<Request<B>> for HttpPolicy<B> {
+    fn clone_request(&self, req: &Request<B>) -> Option<Request<B>> {
+        if !self.may_be_hedged(req) {
+            return None;
+        }
+        let mut copy = Request::new((self.copy)(req.body())?);
+        *copy.method_mut() = req.method().clone();
+        *copy.uri_mut() = req.uri().clone();
+        *copy.version_mut() = req.version();
+        *copy.headers_mut() = req.headers().clone();
+        *copy.extensions_mut() = req.extensions().clone();
+        Some(copy)
+    }
+
+    fn can_retry(&self, _req: &Request<B>) -> bool {
+        true
+    }
+
+    fn prepare(&self, req: &mut Request<B>, attempts: u32) {
+        if is_grpc(req.headers()) {
+            req.headers_mut()
+                .insert(GRPC_PREVIOUS_RPC_ATTEMPTS, HeaderValue::from(attempts));
+        }
+    }
+}
+
+impl<B: Clone> Default for HttpPolicy<B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<B> Clone for HttpPolicy<B> {
+    fn clone(&self) -> Self {
+        Self {
+            rules: Arc::clone(&self.rules),
+            copy: self.copy,
+        }
+    }
+}
+
+impl<B> fmt::Debug for HttpPolicy<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpPolicy")
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `application/grpc`, also with a suffix such as `+proto`, and not gRPC-Web.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
+}
+
+const GRPC_PREVIOUS_RPC_ATTEMPTS: HeaderName =
+    HeaderName::from_static("grpc-previous-rpc-attempts");

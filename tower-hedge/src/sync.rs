@@ -1,0 +1,13 @@
+//! The atomics and locks of the standard library, or loom's when a test asks for them (`--cfg tower_loom`).
+
+#[cfg(not(tower_loom))]
+pub(crate) use std::sync::{
+    Mutex,
+    atomic::{AtomicU32, AtomicU64, Ordering},
+};
+
+#[cfg(tower_loom)]
+pub(crate) use loom::sync::{
+    Mutex,
+    atomic::{AtomicU32, AtomicU64, Ordering},
+};
