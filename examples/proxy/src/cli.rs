@@ -132,8 +132,7 @@ async fn serve(config: Config, shutdown: Shutdown) -> io::Result<()> {
     if let Some(address) = proxy.admin_address()? {
         println!("admin page http://{address}/");
     }
-    proxy.serve(shutdown).await;
-    Ok(())
+    proxy.serve(shutdown).await
 }
 
 /// Runs the service until a signal comes and it has drained.

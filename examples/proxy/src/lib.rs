@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 pub mod error;
 pub mod headers;
+pub mod hedge;
 pub mod metrics;
 pub mod proxy;
 pub mod retry;

@@ -39,6 +39,10 @@ pub struct RouteStats {
     pub retries: Counter,
     /// Attempts beyond the first that the budget did not allow.
     pub retries_refused: Counter,
+    /// Attempts that were sent because an earlier one was slow.
+    pub hedges: Counter,
+    /// Those whose answer came first.
+    pub hedges_won: Counter,
 }
 
 /// The endpoints of one cluster.
@@ -151,6 +155,8 @@ impl Metrics {
         let responses = Family::<ResponseLabels, Counter>::default();
         let retries = Family::<RouteLabels, Counter>::default();
         let retries_refused = Family::<RouteLabels, Counter>::default();
+        let hedges = Family::<RouteLabels, Counter>::default();
+        let hedges_won = Family::<RouteLabels, Counter>::default();
         let in_flight = Family::<RouteLabels, Gauge>::default();
         let latency = Family::<RouteLabels, Histogram>::new_with_constructor(|| {
             Histogram::new(LATENCY_BUCKETS)
@@ -172,6 +178,16 @@ impl Metrics {
             "retries_refused",
             "Attempts beyond a request's first that the budget did not allow",
             retries_refused.clone(),
+        );
+        registry.register(
+            "hedges",
+            "Attempts sent because an earlier one of the request was slow",
+            hedges.clone(),
+        );
+        registry.register(
+            "hedges_won",
+            "Attempts sent because an earlier one was slow, and answered before it",
+            hedges_won.clone(),
         );
         registry.register(
             "requests_in_flight",
@@ -218,6 +234,8 @@ impl Metrics {
                 in_flight: in_flight.get_or_create_owned(&labels),
                 retries: retries.get_or_create_owned(&labels),
                 retries_refused: retries_refused.get_or_create_owned(&labels),
+                hedges: hedges.get_or_create_owned(&labels),
+                hedges_won: hedges_won.get_or_create_owned(&labels),
                 route,
                 cluster,
             })

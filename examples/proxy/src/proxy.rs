@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
+use tower::hedge::InvalidHedge;
 use tower::{BoxError, Service, ServiceExt};
 
 use crate::body::{BoundedBody, ResponseBody};
@@ -32,15 +33,27 @@ struct Handler<S> {
 /// Builds the stacks of all routes and clusters.
 ///
 /// Must run inside a tokio runtime: each cluster gets a task of its own.
+///
+/// # Errors
+///
+/// If a number is out of its range; a checked [`Config`] has none such.
 pub fn build(
     config: &Config,
-) -> Proxy<
-    impl Service<Request<Incoming>, Response = Response<BoundedBody>, Error = BoxError, Future: Send>
-    + Clone
-    + Send
-    + Sync
-    + 'static
-    + use<>,
+) -> Result<
+    Proxy<
+        impl Service<
+            Request<Incoming>,
+            Response = Response<BoundedBody>,
+            Error = BoxError,
+            Future: Send,
+        >
+        + Clone
+        + Send
+        + Sync
+        + 'static
+        + use<>,
+    >,
+    InvalidHedge,
 > {
     let routes = config
         .routes
@@ -72,15 +85,16 @@ pub fn build(
         .filter_map(|(route, stats)| {
             // A checked configuration has no route to a cluster that it does not define.
             let (cluster, protocol) = clusters.get(route.cluster.as_str())?;
-            let handler = Handler {
-                stack: stack::route(route, cluster.clone(), stats),
+            let stack = stack::route(route, cluster.clone(), stats);
+            let handler = stack.map(|stack| Handler {
+                stack,
                 protocol: *protocol,
                 stats: Arc::clone(stats),
-            };
-            Some((route.clone(), handler))
+            });
+            Some(handler.map(|handler| (route.clone(), handler)))
         });
-    let router = Router::new(routes.collect());
-    Proxy { router, metrics }
+    let router = Router::new(routes.collect::<Result<_, _>>()?);
+    Ok(Proxy { router, metrics })
 }
 
 impl<S> Proxy<S> {

@@ -61,13 +61,17 @@ impl Bound {
     }
 
     /// Serves until `shutdown`, then drains; returns when all is done.
-    pub async fn serve(self, shutdown: Shutdown) {
+    ///
+    /// # Errors
+    ///
+    /// If the configuration is impossible in a way that its check did not see.
+    pub async fn serve(self, shutdown: Shutdown) -> io::Result<()> {
         let Self {
             config,
             listeners,
             admin,
         } = self;
-        let proxy = Arc::new(proxy::build(&config));
+        let proxy = Arc::new(proxy::build(&config).map_err(io::Error::other)?);
 
         let mut servers = JoinSet::new();
         for listener in listeners {
@@ -97,6 +101,7 @@ impl Bound {
             // It only fails if it panicked, and the panic has been printed.
             let _ = server.await;
         }
+        Ok(())
     }
 }
 

@@ -9,16 +9,19 @@ use tower::balance::p2c::Balance;
 use tower::buffer::Buffer;
 use tower::buffer::fail_fast::FailFastLayer;
 use tower::discover::ServiceList;
+use tower::hedge::InvalidHedge;
 use tower::load::PendingRequests;
 use tower::reconnect::Reconnect;
 use tower::retry::backoff::ExponentialBackoffMaker;
 use tower::retry::http::HttpRetryLayer;
 use tower::timeout::http::{AcceptDeadlineLayer, BodyTimeoutLayer, ForwardDeadlineLayer};
+use tower::util::MapRequestLayer;
 use tower::util::rng::HasherRng;
 use tower::{BoxError, Service, ServiceBuilder};
 
 use crate::body::{BoundedBody, RequestBody};
 use crate::config;
+use crate::hedge;
 use crate::metrics::{ClusterStats, EndpointStats, RouteStats};
 use crate::retry;
 use crate::upstream::{Connect, Observe, TrackBody};
@@ -28,29 +31,46 @@ pub type Cluster =
     Buffer<Request<RequestBody>, <Endpoints as Service<Request<RequestBody>>>::Future>;
 
 /// The stack of a route, above its cluster: from the outside in, refuse what is too much, bound the time of what is
-/// let in, try again what may be, and tell each upstream how much time is left.
+/// let in, try again what may be, do not wait for what is slow, and tell each upstream how much time is left.
+///
+/// # Errors
+///
+/// If a number of the hedges is out of its range.
 pub fn route(
     config: &config::Route,
     cluster: Cluster,
     stats: &RouteStats,
-) -> impl Service<Request<Incoming>, Response = Response<BoundedBody>, Error = BoxError, Future: Send>
-+ Clone
-+ Send
-+ Sync
-+ 'static
-+ use<> {
+) -> Result<
+    impl Service<Request<Incoming>, Response = Response<BoundedBody>, Error = BoxError, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+    + use<>,
+    InvalidHedge,
+> {
     let mut deadline = AcceptDeadlineLayer::new().header(config.timeout_header.clone());
     if let Some(timeout) = config.timeout {
         deadline = deadline.max(timeout);
     }
-    ServiceBuilder::new()
+    let retry = retry::policy(&config.retry, stats);
+    let hedge = config.hedge.as_ref();
+    let hedge = hedge.map(|hedge| hedge::layer(hedge, retry.budget(), stats));
+    let hedge = hedge.transpose()?;
+    Ok(ServiceBuilder::new()
         .load_shed()
         .concurrency_limit(config.limits.concurrency)
         .layer(deadline)
         .layer(bodies(config))
-        .layer(HttpRetryLayer::new(retry::policy(&config.retry, stats)))
+        .option_layer(
+            hedge
+                .is_some()
+                .then(|| MapRequestLayer::new(hedge::note_endpoints)),
+        )
+        .layer(HttpRetryLayer::new(retry))
+        .option_layer(hedge)
         .layer(ForwardDeadlineLayer::new().header(config.timeout_header.clone()))
-        .service(cluster)
+        .service(cluster))
 }
 
 /// The same bounds for both directions.

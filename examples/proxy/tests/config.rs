@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tower_proxy::config::{Config, Protocol};
+use tower_proxy::config::{Config, Hedge, Protocol, Route};
 
 const GOOD: &str = include_str!("../proxy.toml");
 
@@ -18,6 +18,10 @@ fn the_example_is_good_and_means_what_it_says() {
         "*.example.com/helloworld.Greeter/"
     );
     assert_eq!(config.clusters["greeter"].protocol, Protocol::Http2);
+    // What the second route says are the defaults.
+    let mut defaults = Route::to("web");
+    defaults.hedge = Some(Hedge::default());
+    assert_eq!(format!("{:?}", config.routes[1]), format!("{defaults:?}"));
     assert_eq!(
         config.clusters["web"].endpoints[1].to_string(),
         "127.0.0.1:3001"
@@ -49,32 +53,32 @@ fn errors_name_the_file_the_line_the_key_what_was_found_and_what_is_accepted() {
         (
             r#"protocol = "http2""#,
             r#"protocol = "http3""#,
-            "proxy.toml:32:12: clusters.greeter.protocol: found `http3`; expected `http1` or `http2`",
+            "proxy.toml:54:12: clusters.greeter.protocol: found `http3`; expected `http1` or `http2`",
         ),
         (
             "buffer = 1024",
             "buffer = 0",
-            "proxy.toml:29:10: clusters.web.buffer: found integer `0`; expected a number from 1 to 1000000",
+            "proxy.toml:51:10: clusters.web.buffer: found integer `0`; expected a number from 1 to 1000000",
         ),
         (
             "attempts = 3",
             "attempts = -1",
-            "proxy.toml:21:22: routes[1].retry.attempts: found integer `-1`; expected a number from 1 to 10",
+            "proxy.toml:27:12: routes[1].retry.attempts: found integer `-1`; expected a number from 1 to 10",
         ),
         (
             r#"max_backoff = "250ms""#,
             r#"max_backoff = "2ms""#,
-            "proxy.toml:21:71: routes[1].retry.max_backoff: found 2ms; expected at least the backoff of 25ms",
+            "proxy.toml:31:15: routes[1].retry.max_backoff: found 2ms; expected at least the backoff of 25ms",
         ),
         (
             r#""127.0.0.1:3001""#,
             r#""127.0.0.1:3000""#,
-            r#"proxy.toml:26:32: clusters.web.endpoints[1]: found "127.0.0.1:3000" a second time; expected each once"#,
+            r#"proxy.toml:48:32: clusters.web.endpoints[1]: found "127.0.0.1:3000" a second time; expected each once"#,
         ),
         (
             r#"["127.0.0.1:50051"]"#,
             "[]",
-            "proxy.toml:33:13: clusters.greeter.endpoints: found none; expected at least one",
+            "proxy.toml:55:13: clusters.greeter.endpoints: found none; expected at least one",
         ),
     ] {
         assert_eq!(error(old, new), expected);
@@ -87,14 +91,50 @@ fn errors_of_other_kinds_name_their_place_too() {
         (
             "budget = 0.2",
             "budget = nan",
-            "proxy.toml:21:",
+            "proxy.toml:28:",
             "a number from 0 to 10",
         ),
         (
             "budget = 0.2",
             "budgett = 0.2",
-            "proxy.toml:21:",
+            "proxy.toml:28:",
             "unknown key `budgett`; expected one of `attempts`",
+        ),
+        (
+            "statuses = [502, 503, 504]",
+            "statuses = [502, 200]",
+            "proxy.toml:33:",
+            "found integer `200`; expected a status from 400 to 599",
+        ),
+        (
+            r#"grpc_codes = ["unavailable"]"#,
+            r#"grpc_codes = ["down"]"#,
+            "proxy.toml:34:",
+            "the name of a gRPC status",
+        ),
+        (
+            "replay_bytes = 65536",
+            r#"replay_bytes = "64KiB""#,
+            "proxy.toml:36:",
+            "a number of bytes from 0 to 16777216",
+        ),
+        (
+            "percentile = 0.99",
+            "percentile = 99",
+            "proxy.toml:39:",
+            "a number from 0.5 to 1",
+        ),
+        (
+            r#"window = "30s""#,
+            r#"window = "30ms""#,
+            "proxy.toml:40:",
+            "a duration of 100ms or more",
+        ),
+        (
+            r#"timeout_header = "x-request-timeout-ms""#,
+            r#"timeout_header = "x request""#,
+            "proxy.toml:22:",
+            "the name of a header",
         ),
         (
             r#"listen = "127.0.0.1:9090""#,
@@ -123,13 +163,13 @@ fn errors_of_other_kinds_name_their_place_too() {
         (
             r#""127.0.0.1:50051""#,
             r#""127.0.0.1""#,
-            "proxy.toml:33:",
+            "proxy.toml:55:",
             "a host and a port",
         ),
         (
             r#""127.0.0.1:50051""#,
             r#""127.0.0.1:0""#,
-            "proxy.toml:33:",
+            "proxy.toml:55:",
             "a host and a port",
         ),
         (
@@ -147,7 +187,7 @@ fn errors_of_other_kinds_name_their_place_too() {
         (
             "[clusters.greeter]",
             "[clusters.web]",
-            "proxy.toml:31:",
+            "proxy.toml:53:",
             "duplicate",
         ),
     ] {

@@ -45,7 +45,7 @@ async fn running_requests_finish_and_new_connections_are_refused() {
         response.into_body().collect().await.unwrap().to_bytes(),
         "GET /running answered by slow\n"
     );
-    proxy.task.await.unwrap();
+    proxy.task.await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -60,6 +60,7 @@ async fn idle_connections_close_at_once() {
     tokio::time::timeout(LIMIT, proxy.task)
         .await
         .expect("the default drain of 30 s is not waited for")
+        .unwrap()
         .unwrap();
     let mut rest = Vec::new();
     let _ = silent.read_to_end(&mut rest).await;
@@ -81,6 +82,7 @@ async fn what_does_not_finish_in_time_is_cut_off() {
     tokio::time::timeout(LIMIT, proxy.task)
         .await
         .expect("drain is bounded")
+        .unwrap()
         .unwrap();
     running.abort();
 }

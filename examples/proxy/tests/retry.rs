@@ -375,3 +375,53 @@ async fn a_conversation_begins_before_it_has_ended() {
         assert_eq!(answers.message().await.unwrap().unwrap().text, text);
     }
 }
+
+/// One in so many requests takes as long as a test may.
+async fn sometimes_stuck(one_in: usize) -> SocketAddr {
+    let requests = Arc::new(AtomicUsize::new(0));
+    server(move |request: Request<Incoming>| {
+        let stuck = requests.fetch_add(1, Ordering::SeqCst) % one_in == one_in - 1;
+        async move {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            if stuck {
+                tokio::time::sleep(LIMIT * 2).await;
+            }
+            Response::new(full(body))
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_request_that_is_stuck_is_sent_to_another_endpoint() {
+    let (one, other) = (sometimes_stuck(50).await, sometimes_stuck(50).await);
+    let config = "[[routes]]\ncluster = \"c\"\nidle_timeout = \"off\"\n\
+        hedge = { percentile = 0.9, window = \"500ms\", budget = 0.1 }\n";
+    let proxy = proxy(&format!("{config}{}", cluster("c", "http1", &[one, other]))).await;
+    ready_endpoints(&proxy, &[one, other]).await;
+    let start = Instant::now();
+    let mut answered = 0;
+    // Until it is known how long requests take, nothing is hedged, and one may be stuck.
+    while metric(&proxy, "tower_proxy_hedges_won_total", &[]).await < 3.0 {
+        assert!(start.elapsed() < LIMIT, "no hedge came");
+        let mut client = http1_client(proxy.address).await;
+        for request in [get("/"), idempotent(streamed(4))] {
+            let answer = timeout(Duration::from_secs(5), client.send_request(request)).await;
+            let Ok(answer) = answer else { break };
+            let body = answer
+                .unwrap()
+                .into_body()
+                .collect()
+                .await
+                .unwrap()
+                .to_bytes();
+            assert!([0, 4096].contains(&body.len()));
+            answered += 1;
+        }
+    }
+    let hedges = metric(&proxy, "tower_proxy_hedges_total", &[]).await;
+    assert!(
+        hedges <= 0.1 * f64::from(answered),
+        "{hedges} of {answered}"
+    );
+}

@@ -1,47 +1,45 @@
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
+use tower_retry::http::{Code, Pushback, is_grpc};
 
-use super::policy::is_grpc;
 use crate::{BoxError, Classify, Next, Verdict};
 
 /// Which answers count; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct HttpClassify {
     /// The statuses of gRPC after which others may do better.
-    non_fatal: Arc<[u32]>,
+    non_fatal: Arc<[Code]>,
 }
 
 impl HttpClassify {
     /// With UNAVAILABLE as the only status of gRPC that is not fatal.
     pub fn new() -> Self {
         Self {
-            non_fatal: Arc::new([UNAVAILABLE]),
+            non_fatal: Arc::new([Code::Unavailable]),
         }
     }
 
-    /// The numbers of the gRPC statuses after which others may do better: gRPC's `nonFatalStatusCodes`. By default 14, which
-    /// is UNAVAILABLE.
+    /// The statuses of gRPC after which others may do better: gRPC's `nonFatalStatusCodes`. By default UNAVAILABLE.
     #[must_use]
-    pub fn non_fatal(mut self, statuses: impl IntoIterator<Item = u32>) -> Self {
+    pub fn non_fatal(mut self, statuses: impl IntoIterator<Item = Code>) -> Self {
         self.non_fatal = statuses.into_iter().collect();
         self
     }
 
-    fn grpc(&self, status: &HeaderValue, headers: &HeaderMap) -> Verdict {
-        // What is no known number is UNKNOWN.
-        let status = match number(status) {
-            Some(status @ 0..=16) => status,
-            _ => UNKNOWN,
-        };
-        match status {
-            OK => Verdict::Win,
-            status if self.non_fatal.contains(&status) => Verdict::Lose {
-                next: pushback(headers).unwrap_or(Next::Now),
-            },
-            _ => Verdict::Fatal,
+    fn grpc(&self, code: Code, headers: &HeaderMap) -> Verdict {
+        if code == Code::Ok {
+            return Verdict::Win;
         }
+        if !self.non_fatal.contains(&code) {
+            return Verdict::Fatal;
+        }
+        let next = match Pushback::of(headers) {
+            Some(Pushback::After(wait)) => Next::After(wait),
+            Some(Pushback::Never) => Next::Never,
+            None => Next::Now,
+        };
+        Verdict::Lose { next }
     }
 }
 
@@ -54,10 +52,10 @@ impl<B> Classify<Response<B>> for HttpClassify {
             return lost;
         };
         let headers = response.headers();
-        if let Some(status) = headers.get(GRPC_STATUS)
+        if let Some(code) = Code::of(headers)
             && is_grpc(headers)
         {
-            return self.grpc(status, headers);
+            return self.grpc(code, headers);
         }
         let status = response.status();
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
@@ -74,30 +72,10 @@ impl Default for HttpClassify {
     }
 }
 
-fn pushback(headers: &HeaderMap) -> Option<Next> {
-    let value = headers.get(GRPC_RETRY_PUSHBACK_MS)?;
-    Some(match number(value) {
-        // The protocol has a signed number of 32 bits.
-        Some(millis) if i32::try_from(millis).is_ok() => {
-            Next::After(Duration::from_millis(millis.into()))
-        }
-        _ => Next::Never,
-    })
-}
-
-/// Without a sign.
-fn number(value: &HeaderValue) -> Option<u32> {
-    value.to_str().ok()?.parse().ok()
-}
-
-const OK: u32 = 0;
-const UNKNOWN: u32 = 2;
-const UNAVAILABLE: u32 = 14;
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::header::CONTENT_TYPE;
 
     use super::*;
@@ -130,11 +108,11 @@ mod tests {
     fn grpc(status: &str, pushback: Option<&str>) -> Verdict {
         let mut response = Response::builder()
             .header(CONTENT_TYPE, "application/grpc+proto")
-            .header(GRPC_STATUS, status);
+            .header("grpc-status", status);
         if let Some(pushback) = pushback {
-            response = response.header(GRPC_RETRY_PUSHBACK_MS, pushback);
+            response = response.header("grpc-retry-pushback-ms", pushback);
         }
-        let classify = HttpClassify::new().non_fatal([8, 14]);
+        let classify = HttpClassify::new().non_fatal([Code::ResourceExhausted, Code::Unavailable]);
         classify.classify(Ok(&response.body(()).unwrap()))
     }
 
@@ -174,7 +152,7 @@ mod tests {
             .header(CONTENT_TYPE, "application/grpc");
         let response = response.body(()).unwrap();
         assert_eq!(HttpClassify::new().classify(Ok(&response)), LOST);
-        let not_grpc = Response::builder().header(GRPC_STATUS, "5");
+        let not_grpc = Response::builder().header("grpc-status", "5");
         let not_grpc = not_grpc.body(()).unwrap();
         assert_eq!(HttpClassify::new().classify(Ok(&not_grpc)), Verdict::Win);
     }

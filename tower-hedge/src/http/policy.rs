@@ -1,7 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderName, HeaderValue, Method, Request};
+use tower_retry::http::is_grpc;
 
 use crate::Policy;
 
@@ -15,6 +16,7 @@ use crate::Policy;
 pub struct HttpPolicy<B> {
     rules: Arc<Rules>,
     copy: fn(&B) -> Option<B>,
+    ready: fn(&B) -> bool,
 }
 
 #[derive(Clone, Debug)]
@@ -41,7 +43,17 @@ impl<B> HttpPolicy<B> {
                 grpc: false,
             }),
             copy,
+            ready: |_| true,
         }
+    }
+
+    /// Sends a copy only if its body is ready when the time has come; otherwise the first request is waited for. By default
+    /// all are. For a `ReplayBody` of `tower-retry`, which shares what the client has yet to send, it is one that
+    /// `is_complete`.
+    #[must_use]
+    pub fn ready(mut self, ready: fn(&B) -> bool) -> Self {
+        self.ready = ready;
+        self
     }
 
     /// The methods whose requests may be hedged. By default GET, HEAD, OPTIONS and TRACE, the safe ones: PUT and DELETE may be
@@ -89,8 +101,8 @@ impl<B> Policy<Request<B>> for HttpPolicy<B> {
         Some(copy)
     }
 
-    fn can_retry(&self, _req: &Request<B>) -> bool {
-        true
+    fn can_retry(&self, req: &Request<B>) -> bool {
+        (self.ready)(req.body())
     }
 
     fn prepare(&self, req: &mut Request<B>, attempts: u32) {
@@ -112,6 +124,7 @@ impl<B> Clone for HttpPolicy<B> {
         Self {
             rules: Arc::clone(&self.rules),
             copy: self.copy,
+            ready: self.ready,
         }
     }
 }
@@ -122,13 +135,6 @@ impl<B> fmt::Debug for HttpPolicy<B> {
             .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
-}
-
-/// `application/grpc`, also with a suffix such as `+proto`, and not gRPC-Web.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
-    rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
 }
 
 const GRPC_PREVIOUS_RPC_ATTEMPTS: HeaderName =

@@ -105,15 +105,18 @@ impl fmt::Display for InvalidCode {
 
 impl std::error::Error for InvalidCode {}
 
-/// What a server says about another attempt.
+/// What a server says about another attempt, in `grpc-retry-pushback-ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pushback {
+pub enum Pushback {
+    /// To come after so long.
     After(Duration),
+    /// Not to come: the number is negative, or there is none.
     Never,
 }
 
 impl Pushback {
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    /// What these headers or trailers say, if anything.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(GRPC_RETRY_PUSHBACK_MS)?;
         // The protocol has a signed number of 32 bits; what is none asks not to try again.
         let millis = value
@@ -128,7 +131,7 @@ impl Pushback {
 }
 
 /// Whether this is a request of gRPC: `application/grpc`, also with a suffix such as `+proto`, and not gRPC-Web.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+pub fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))

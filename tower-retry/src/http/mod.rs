@@ -69,7 +69,7 @@ mod retry_after;
 mod service;
 
 pub use self::classify::{ErrorChain, ErrorKind, HttpClassify, JudgeError, JudgeWith};
-pub use self::grpc::{Code, InvalidCode};
+pub use self::grpc::{Code, InvalidCode, Pushback, is_grpc};
 pub use self::peek::{PeekBody, PeekFuture, PeekTrailers};
 pub use self::replay::{ReplayBody, ReplayError};
 pub use self::service::{HttpRetry, HttpRetryLayer};

@@ -61,9 +61,12 @@ impl<B: Body> ReplayBody<B> {
         Self(State::Waiting(Unread(Arc::new(Mutex::new(shared)))))
     }
 
-    /// A body that passes through, and cannot be sent again.
-    pub const fn once(body: B) -> Self {
-        Self(State::Once(body))
+    /// A body that passes through, and cannot be sent again, unless there is nothing in it.
+    pub fn once(body: B) -> Self {
+        Self(match body.is_end_stream() {
+            true => State::Empty,
+            false => State::Once(body),
+        })
     }
 }
 

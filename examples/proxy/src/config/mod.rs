@@ -113,6 +113,8 @@ pub struct Route {
     /// What is sent again.
     #[serde(default)]
     pub retry: Retry,
+    /// What is sent a second time before the first has an answer. By default nothing.
+    pub hedge: Option<Hedge>,
     /// What is refused.
     #[serde(default)]
     pub limits: Limits,
@@ -152,6 +154,30 @@ pub struct Retry {
     /// So many bytes of a request's body are kept to be sent again, from 0 to 16 MiB. By default 64 KiB.
     #[serde(deserialize_with = "value::bytes")]
     pub replay_bytes: usize,
+}
+
+/// Which requests are slow, and how many of them are sent a second time.
+///
+/// Those with a safe method, or an `idempotency-key`, when all of their body has come and is kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hedge {
+    /// Those that take longer than such a share of the recent requests, from 0.5 to 1. By default 0.99.
+    #[serde(deserialize_with = "value::percentile")]
+    pub percentile: f64,
+    /// How long requests are recent, at least 100 ms. There are no hedges in the first fifth of it. By default 30 seconds.
+    #[serde(deserialize_with = "value::window")]
+    pub window: Duration,
+    /// And not before. By default 1 ms.
+    #[serde(deserialize_with = "value::duration_or_zero")]
+    pub floor: Duration,
+    /// At most so many for each request that succeeds, from 0 to 1. By default 0.01.
+    #[serde(deserialize_with = "value::part")]
+    pub budget: f64,
+    /// Whether the budget of the retries counts in its place. By default not.
+    pub share_retry_budget: bool,
+    /// Whether calls of gRPC are hedged as well. By default they are not, since they may not be safe to do twice.
+    pub grpc: bool,
 }
 
 /// What a route takes in.
@@ -346,6 +372,7 @@ impl Route {
             idle_timeout: default::idle_timeout(),
             body_timeout: None,
             retry: Retry::default(),
+            hedge: None,
             limits: Limits::default(),
         }
     }
@@ -373,6 +400,19 @@ impl Default for Retry {
             grpc_codes: vec![Code::Unavailable],
             max_retry_after: Duration::from_secs(30),
             replay_bytes: 64 * 1024,
+        }
+    }
+}
+
+impl Default for Hedge {
+    fn default() -> Self {
+        Self {
+            percentile: 0.99,
+            window: Duration::from_secs(30),
+            floor: Duration::from_millis(1),
+            budget: 0.01,
+            share_retry_budget: false,
+            grpc: false,
         }
     }
 }

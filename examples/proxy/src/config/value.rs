@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -107,6 +108,14 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
         deserializer,
         "a duration of more than zero, such as \"250ms\", \"5s\" or \"1m\"",
         |text| parse_duration(text).filter(|duration| !duration.is_zero()),
+    )
+}
+
+pub(super) fn window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    text(
+        deserializer,
+        "a duration of 100ms or more, such as \"250ms\", \"5s\" or \"1m\"",
+        |text| parse_duration(text).filter(|duration| duration.as_millis() >= 100),
     )
 }
 
@@ -217,29 +226,18 @@ fn grpc_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Code, D::Erro
 }
 
 pub(super) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
-    struct Share;
+    let expected = "a number from 0 to 10, where 0.2 means one retry for five requests";
+    float(deserializer, expected, 0.0..=10.0).map(|share| share as f32)
+}
 
-    impl Visitor<'_> for Share {
-        type Value = f32;
+pub(super) fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let expected = "a number from 0 to 1, where 0.01 means one for a hundred requests";
+    float(deserializer, expected, 0.0..=1.0)
+}
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a number from 0 to 10, where 0.2 means one retry for five requests")
-        }
-
-        fn visit_f64<E: Error>(self, value: f64) -> Result<f32, E> {
-            if (0.0..=10.0).contains(&value) {
-                Ok(value as f32)
-            } else {
-                Err(E::invalid_value(Unexpected::Float(value), &self))
-            }
-        }
-
-        fn visit_i64<E: Error>(self, value: i64) -> Result<f32, E> {
-            self.visit_f64(value as f64)
-        }
-    }
-
-    deserializer.deserialize_f64(Share)
+pub(super) fn percentile<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let expected = "a number from 0.5 to 1, where 0.99 means 99 % of the requests";
+    float(deserializer, expected, 0.5..=1.0)
 }
 
 /// `"250ms"`, `"5s"`, `"1m"`, `"2h"`: a whole number and a unit, at most a day.
@@ -318,6 +316,36 @@ where
     }
 
     deserializer.deserialize_i64(Number(expected, parse))
+}
+
+/// A number in this range.
+fn float<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &'static str,
+    range: RangeInclusive<f64>,
+) -> Result<f64, D::Error> {
+    struct Float(&'static str, RangeInclusive<f64>);
+
+    impl Visitor<'_> for Float {
+        type Value = f64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_f64<E: Error>(self, value: f64) -> Result<f64, E> {
+            match self.1.contains(&value) {
+                true => Ok(value),
+                false => Err(E::invalid_value(Unexpected::Float(value), &self)),
+            }
+        }
+
+        fn visit_i64<E: Error>(self, value: i64) -> Result<f64, E> {
+            self.visit_f64(value as f64)
+        }
+    }
+
+    deserializer.deserialize_f64(Float(expected, range))
 }
 
 /// A list of what `from` makes of each element.

@@ -53,8 +53,7 @@ pub async fn run(
         let handler = move |request, _client| backend.clone().handle(request);
         tokio::spawn(serve(listener, handler, shutdown.clone(), drain));
     }
-    proxy.serve(shutdown).await;
-    Ok(())
+    proxy.serve(shutdown).await
 }
 
 /// HTTP requests go to the backends over HTTP/1.1, those to the gRPC service over HTTP/2.

@@ -35,7 +35,7 @@ pub struct Proxy {
     pub address: SocketAddr,
     pub admin: SocketAddr,
     pub trigger: ShutdownTrigger,
-    pub task: JoinHandle<()>,
+    pub task: JoinHandle<std::io::Result<()>>,
 }
 
 /// Starts a proxy of this configuration, to which listener and admin page are added.
