@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Ready;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::services::{current_thread, echo, echo_later, two_threads};
 
 /// Defines them on the crate `$tower`.
 macro_rules! cases {
-    ($name:ident, $tower:ident) => {
+    ($name:ident, $tower:ident, $budgeted:expr) => {
         pub mod $name {
             use super::*;
             use $tower::balance::p2c::Balance;
@@ -321,6 +322,11 @@ macro_rules! cases {
                     prepare: || placed(current_thread(), || Retry::new(Once, echo_fn())),
                 },
                 Case {
+                    name: "retry by a classifier, within a budget, without a retry",
+                    target: 1.0 / 2.0,
+                    prepare: || placed(current_thread(), || Retry::new($budgeted, echo_fn())),
+                },
+                Case {
                     name: "box service",
                     target: 1.0,
                     prepare: || one(current_thread(), || BoxService::new(echo_fn())),
@@ -358,5 +364,34 @@ macro_rules! cases {
     };
 }
 
-cases!(ours, tower);
-cases!(registry, upstream);
+cases!(ours, tower, {
+    tower::retry::RetryPolicy::builder()
+        .retry_if(|_: &u64, result: Result<&u64, &Infallible>| *result.unwrap() > MOST)
+        .build()
+});
+cases!(registry, upstream, Budgeted::default());
+
+/// What has to be written with the registry's tower.
+#[derive(Clone, Default)]
+struct Budgeted(Arc<upstream::retry::budget::TpsBudget>);
+
+impl upstream::retry::Policy<u64, u64, Infallible> for Budgeted {
+    type Future = Ready<()>;
+
+    fn retry(&mut self, _: &mut u64, result: &mut Result<u64, Infallible>) -> Option<Self::Future> {
+        use upstream::retry::budget::Budget;
+
+        if matches!(result, Ok(response) if *response > MOST) {
+            return self.0.withdraw().then(|| std::future::ready(()));
+        }
+        self.0.deposit();
+        None
+    }
+
+    fn clone_request(&mut self, request: &u64) -> Option<u64> {
+        Some(*request)
+    }
+}
+
+/// No request is over it.
+const MOST: u64 = u64::MAX - 1;

@@ -4,10 +4,6 @@
 //! So an alarm stays set when its request is done. The next request takes it over and only notes its own, later deadline;
 //! an alarm that rings too early is set again.
 //!
-//! It is what all of this crate's timeouts are made of, and for those who write another one.
-//!
-//! # Example
-//!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() {
@@ -16,10 +12,10 @@
 //! use tokio::time::Instant;
 //! use tower_timeout::alarm::Alarm;
 //!
-//! let start = Instant::now();
-//! let mut alarm = Alarm::new(start + Duration::from_secs(1));
+//! let deadline = Instant::now() + Duration::from_secs(5);
+//! let mut alarm = Alarm::new(deadline);
 //! poll_fn(|cx| alarm.poll(cx)).await;
-//! assert_eq!(start.elapsed(), Duration::from_secs(1));
+//! assert!(Instant::now() >= deadline);
 //! # }
 //! ```
 
@@ -33,39 +29,65 @@ use tokio::runtime::{self, Handle};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Rings at a point in time. Goes back to where it came from when it is dropped.
+/// Rings at a deadline; see the [module](self).
+///
+/// Nothing is set before the first poll: an alarm that is never polled costs nothing. The timer is taken from the thread
+/// that polls first, and goes to the thread that drops the alarm.
+///
+/// An alarm that is polled by a task of another runtime than before goes over to that runtime's timers; it does so when
+/// it is polled with another waker, or rung by the end of the runtime that it leaves.
 #[derive(Debug)]
+#[must_use = "an alarm rings only for whoever polls it"]
 pub struct Alarm {
-    /// `None` only while it is dropped.
+    deadline: Instant,
+    /// `None` before the first poll.
     clock: Option<Box<Clock>>,
 }
 
 impl Alarm {
-    /// Is to ring at `deadline`.
+    /// Rings at `deadline`.
+    pub const fn new(deadline: Instant) -> Self {
+        Self {
+            deadline,
+            clock: None,
+        }
+    }
+
+    /// When it rings.
+    pub const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Rings at `deadline` instead, also if it has rung already. The next poll heeds it.
+    ///
+    /// A later deadline is only noted, so that it costs nothing to put off an alarm often; the task may be woken once at
+    /// the time that was set before.
+    pub const fn reset(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
+    /// Whether the deadline has passed. Once it has, every further poll says so, until the alarm is reset.
+    ///
+    /// If it has not, the task is woken when it does, or earlier. As with any future, it is the task of the last poll
+    /// that is woken. The task's cooperative budget is neither needed nor used.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime, or in one without timers.
-    pub fn new(deadline: Instant) -> Self {
-        let runtime = Handle::current().id();
-        let mut clock = idle(runtime).unwrap_or_else(|| Box::new(Clock::new(deadline, runtime)));
-        clock.deadline = deadline;
-        if deadline < clock.sleep.deadline() {
-            clock.set();
-        }
-        Self { clock: Some(clock) }
-    }
-
-    /// Whether the time has come. If not, the task is woken then; of several tasks, the one that asked last.
+    /// If it must set a timer, outside of a tokio runtime or in one without timers.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let clock = self.clock.as_mut().expect("it is not dropped");
-        while clock.bell.has_rung_or_listen(cx.waker()) {
-            if clock.deadline <= Instant::now() {
-                return Poll::Ready(());
-            }
-            clock.set();
+        let deadline = self.deadline;
+        let clock = self.clock.get_or_insert_with(|| Clock::here(deadline));
+        if deadline < clock.sleep.deadline() {
+            set_here(clock, deadline);
         }
-        Poll::Pending
+        loop {
+            match clock.bell.listen(cx.waker()) {
+                Heard::Nothing => return Poll::Pending,
+                Heard::NothingElsewhere if !clock.is_elsewhere() => return Poll::Pending,
+                Heard::Ring if deadline <= Instant::now() => return Poll::Ready(()),
+                Heard::Ring | Heard::NothingElsewhere => set_here(clock, deadline),
+            }
+        }
     }
 }
 
@@ -80,8 +102,7 @@ impl Drop for Alarm {
 
 #[derive(Debug)]
 struct Clock {
-    deadline: Instant,
-    /// Set to the deadline or to an earlier time.
+    /// Set to the alarm's deadline or to an earlier time.
     sleep: Pin<Box<Sleep>>,
     /// What `sleep` wakes.
     bell: Arc<Bell>,
@@ -89,27 +110,49 @@ struct Clock {
 }
 
 impl Clock {
-    fn new(deadline: Instant, runtime: runtime::Id) -> Self {
+    /// One of this runtime that is set to `deadline` or to an earlier time.
+    fn here(deadline: Instant) -> Box<Self> {
+        let runtime = Handle::current().id();
+        if let Some(mut clock) = idle(runtime) {
+            if deadline < clock.sleep.deadline() {
+                clock.set(deadline);
+            }
+            return clock;
+        }
         let mut clock = Self {
-            deadline,
             sleep: Box::pin(sleep_until(deadline)),
             bell: Arc::default(),
             runtime,
         };
-        clock.set();
-        clock
+        clock.set(deadline);
+        Box::new(clock)
     }
 
-    fn set(&mut self) {
+    /// Whether it is polled in another runtime than its own, which may not run any more.
+    fn is_elsewhere(&self) -> bool {
+        Handle::try_current().is_ok_and(|runtime| runtime.id() != self.runtime)
+    }
+
+    fn set(&mut self, deadline: Instant) {
         // First the bell: it may be rung for the old time once more, which does no harm, but not fail to for the new one.
         self.bell.lock().rung = false;
-        self.sleep.as_mut().reset(self.deadline);
+        self.sleep.as_mut().reset(deadline);
         // A task that has used up its cooperative budget is no reason not to set it.
         let sleep = pin!(unconstrained(self.sleep.as_mut()));
         let bell = Waker::from(Arc::clone(&self.bell));
         if sleep.poll(&mut Context::from_waker(&bell)).is_ready() {
             self.bell.lock().rung = true;
         }
+    }
+}
+
+/// Sets the clock, or another one in its place if its runtime is not the one that polls.
+fn set_here(clock: &mut Box<Clock>, deadline: Instant) {
+    if clock.is_elsewhere() {
+        clock.bell.forget();
+        *clock = Clock::here(deadline);
+    } else {
+        clock.set(deadline);
     }
 }
 
@@ -125,18 +168,20 @@ struct BellState {
 
 impl Bell {
     /// If it has not rung, the waker is woken when it does.
-    fn has_rung_or_listen(&self, waker: &Waker) -> bool {
+    fn listen(&self, waker: &Waker) -> Heard {
         let mut state = self.lock();
         if state.rung {
-            return true;
+            return Heard::Ring;
         }
         let outdated = match &mut state.listener {
-            Some(listener) if listener.will_wake(waker) => None,
+            Some(listener) if listener.will_wake(waker) => return Heard::Nothing,
             listener => listener.replace(waker.clone()),
         };
         drop(state);
-        drop(outdated);
-        false
+        match outdated {
+            Some(_) => Heard::NothingElsewhere,
+            None => Heard::Nothing,
+        }
     }
 
     fn forget(&self) {
@@ -147,6 +192,14 @@ impl Bell {
     fn lock(&self) -> MutexGuard<'_, BellState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a listener learns.
+enum Heard {
+    Ring,
+    Nothing,
+    /// As `Nothing`, but it was another waker that listened before.
+    NothingElsewhere,
 }
 
 impl Wake for Bell {

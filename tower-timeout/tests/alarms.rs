@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, advance};
 use tokio_test::{assert_pending, assert_ready_err, task};
 use tower_service::Service;
+use tower_timeout::alarm::Alarm;
 use tower_timeout::{BoxError, Timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -103,14 +104,7 @@ async fn each_of_many_requests_at_once_ends_in_its_time() {
 
 #[test]
 fn a_timer_is_not_used_in_another_runtime() {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap()
-    };
-    let (first, second) = (runtime(), runtime());
+    let (first, second) = (timed_runtime(), timed_runtime());
     for _ in 0..2 {
         for runtime in [&first, &second] {
             runtime.block_on(async {
@@ -177,4 +171,79 @@ async fn a_task_without_budget_is_woken_in_time() {
     let start = Instant::now();
     response.await.unwrap_err();
     assert!(start.elapsed() <= SECOND + TICK);
+}
+
+fn timed_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn an_alarm_is_made_and_reset_outside_of_a_runtime() {
+    let now = Instant::now();
+    let mut alarm = Alarm::new(now);
+    alarm.reset(now + SECOND);
+    assert_eq!(alarm.deadline(), now + SECOND);
+}
+
+#[test]
+fn an_alarm_goes_over_to_the_runtime_that_polls_it() {
+    for (first_ends, seconds) in [(false, 5), (false, 1), (true, 5), (true, 1)] {
+        let (first, second) = (timed_runtime(), timed_runtime());
+        let mut alarm = first.block_on(async {
+            let mut alarm = Alarm::new(Instant::now() + SECOND * 3);
+            poll_fn(|cx| {
+                assert!(alarm.poll(cx).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            alarm
+        });
+        if first_ends {
+            drop(first);
+        }
+        second.block_on(async {
+            let deadline = Instant::now() + SECOND * seconds;
+            alarm.reset(deadline);
+            poll_fn(|cx| alarm.poll(cx)).await;
+            assert!(Instant::now() >= deadline);
+            assert!(Instant::now() <= deadline + TICK * 2);
+        });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alarm_that_is_put_off_rings_at_its_last_deadline_and_then_always() {
+    let start = Instant::now();
+    let mut alarm = task::spawn(Alarm::new(start + SECOND));
+    for seconds in 1..5 {
+        alarm.reset(start + SECOND * (seconds + 1));
+        assert_pending!(alarm.enter(|cx, mut alarm| alarm.poll(cx)));
+        advance(SECOND).await;
+    }
+    assert_pending!(alarm.enter(|cx, mut alarm| alarm.poll(cx)));
+    advance(SECOND + TICK).await;
+    assert!(alarm.is_woken());
+    for _ in 0..2 {
+        assert!(alarm.enter(|cx, mut alarm| alarm.poll(cx)).is_ready());
+    }
+    alarm.reset(Instant::now() + SECOND);
+    assert_pending!(alarm.enter(|cx, mut alarm| alarm.poll(cx)));
+    advance(SECOND + TICK).await;
+    assert!(alarm.is_woken());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alarm_that_is_brought_forward_rings_earlier() {
+    let start = Instant::now();
+    let mut alarm = task::spawn(Alarm::new(start + SECOND * 5));
+    assert_pending!(alarm.enter(|cx, mut alarm| alarm.poll(cx)));
+    alarm.reset(start + SECOND);
+    assert_pending!(alarm.enter(|cx, mut alarm| alarm.poll(cx)));
+    advance(SECOND + TICK).await;
+    assert!(alarm.is_woken());
+    assert!(alarm.enter(|cx, mut alarm| alarm.poll(cx)).is_ready());
 }

@@ -175,6 +175,11 @@ async fn the_next_hop_is_told_what_is_left_less_the_margin() {
             .unwrap(),
         "990000u"
     );
+    let less_than_it_can_tell = MS / 2 + 10 * MS;
+    let error = forwarded(layer.clone(), http.clone(), less_than_it_can_tell)
+        .await
+        .unwrap_err();
+    assert!(error.is::<DeadlineExceeded>());
     for request in [http, grpc] {
         let error = forwarded(layer.clone(), request, 10 * MS)
             .await
@@ -338,6 +343,33 @@ async fn bodies_of_both_directions_are_bounded() {
         "the request's own timeout came first"
     );
     assert_eq!(error.downcast_ref(), Some(&BodyTimedOut::Idle(10 * MS)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_of_a_call_counts_for_its_whole_answer() {
+    let stalls = |_: Request<TimeoutBody<()>>| async {
+        sleep(30 * MS).await;
+        let never = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        Ok::<_, BoxError>(Response::new(StreamBody::new(never)))
+    };
+    let layer = BodyTimeoutLayer::new()
+        .response_total(70 * MS)
+        .grpc_deadline();
+    let service = AcceptDeadlineLayer::new().layer(layer.layer(service_fn(stalls)));
+    for (header, expected) in [
+        (("grpc-timeout", "50m"), 50),
+        (("x-request-timeout-ms", "50"), 100),
+    ] {
+        let start = Instant::now();
+        let response = service
+            .clone()
+            .oneshot(request(Some(header)))
+            .await
+            .unwrap();
+        let error = response.into_body().collect().await.unwrap_err();
+        assert_eq!(start.elapsed(), expected * MS);
+        assert_eq!(error.is::<DeadlineExceeded>(), expected == 50);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -75,7 +75,7 @@ pub fn route(
 
 /// The same bounds for both directions.
 fn bodies(config: &config::Route) -> BodyTimeoutLayer {
-    let mut bodies = BodyTimeoutLayer::new();
+    let mut bodies = BodyTimeoutLayer::new().grpc_deadline();
     if let Some(idle) = config.idle_timeout {
         bodies = bodies.request_idle(idle).response_idle(idle);
     }

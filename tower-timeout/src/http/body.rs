@@ -7,15 +7,16 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::BoxError;
 use crate::alarm::Alarm;
+use crate::error::DeadlineExceeded;
+use crate::{BoxError, Deadline};
 
 pin_project! {
     /// A body that may take so long, from one frame to the next and in all.
     ///
     /// The time between frames counts while someone waits for a frame: a reader who does not ask is not the fault of the
     /// sender. The time of the whole body counts from when it was made, whoever lets it pass, and is noticed when a frame is
-    /// waited for. A body that trips fails with [`BodyTimedOut`], and is at its end then.
+    /// waited for. A body that trips fails with [`BodyTimedOut`], or with [`DeadlineExceeded`], and is at its end then.
     ///
     /// # Cost
     ///
@@ -27,10 +28,17 @@ pin_project! {
         inner: B,
         idle: Option<Duration>,
         idle_alarm: Option<Alarm>,
-        total: Option<(Duration, Instant)>,
-        total_alarm: Option<Alarm>,
+        end: Option<End>,
+        end_alarm: Option<Alarm>,
         timed_out: bool,
     }
+}
+
+/// By when the whole body must have come.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Total(Duration, Instant),
+    Deadline(Deadline),
 }
 
 impl<B> TimeoutBody<B> {
@@ -40,8 +48,8 @@ impl<B> TimeoutBody<B> {
             inner,
             idle: None,
             idle_alarm: None,
-            total: None,
-            total_alarm: None,
+            end: None,
+            end_alarm: None,
             timed_out: false,
         }
     }
@@ -57,10 +65,27 @@ impl<B> TimeoutBody<B> {
     #[must_use]
     pub fn total(mut self, timeout: Duration) -> Self {
         // A time beyond what the clock can tell never comes.
-        self.total = Instant::now()
-            .checked_add(timeout)
-            .map(|end| (timeout, end));
+        if let Some(at) = Instant::now().checked_add(timeout) {
+            self.set_end(End::Total(timeout, at));
+        }
         self
+    }
+
+    /// The whole of it must have come by the deadline of the request that it belongs to.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Deadline) -> Self {
+        self.set_end(End::Deadline(deadline));
+        self
+    }
+
+    /// Of two, the sooner one counts.
+    fn set_end(&mut self, end: End) {
+        if self
+            .end
+            .is_none_or(|before| end.instant() < before.instant())
+        {
+            self.end = Some(end);
+        }
     }
 
     /// The body inside.
@@ -98,23 +123,28 @@ where
             *this.idle_alarm = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let timed_out = if poll_alarm(this.total_alarm, this.total.map(|(_, end)| end), cx) {
-            this.total.map(|(after, _)| BodyTimedOut::Total(after))
+        let error: BoxError = if poll_alarm(this.end_alarm, this.end.map(End::instant), cx) {
+            match this.end {
+                Some(End::Deadline(deadline)) => DeadlineExceeded::new(Some(*deadline)).into(),
+                Some(End::Total(after, _)) => BodyTimedOut::Total(*after).into(),
+                None => unreachable!("it has no alarm"),
+            }
         } else {
             // The clock is read only for a wait that begins.
             let end = match this.idle_alarm {
                 Some(_) => None,
                 None => this.idle.and_then(|idle| Instant::now().checked_add(idle)),
             };
-            let is_idle = poll_alarm(this.idle_alarm, end, cx);
-            this.idle.filter(|_| is_idle).map(BodyTimedOut::Idle)
+            match this.idle {
+                Some(idle) if poll_alarm(this.idle_alarm, end, cx) => {
+                    BodyTimedOut::Idle(*idle).into()
+                }
+                _ => return Poll::Pending,
+            }
         };
-        let Some(timed_out) = timed_out else {
-            return Poll::Pending;
-        };
-        tracing::debug!(%timed_out, "giving up on a body");
+        tracing::debug!(error, "giving up on a body");
         *this.timed_out = true;
-        Poll::Ready(Some(Err(timed_out.into())))
+        Poll::Ready(Some(Err(error)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -123,6 +153,15 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+impl End {
+    const fn instant(self) -> Instant {
+        match self {
+            Self::Total(_, at) => at,
+            Self::Deadline(deadline) => deadline.instant(),
+        }
     }
 }
 

@@ -9,12 +9,15 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::TimeoutBody;
+use super::header;
+use crate::Deadline;
 
 /// Wraps services in [`BodyTimeout`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BodyTimeoutLayer {
     request: Limits,
     response: Limits,
+    grpc_deadline: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +45,7 @@ impl BodyTimeoutLayer {
         Self {
             request: NONE,
             response: NONE,
+            grpc_deadline: false,
         }
     }
 
@@ -70,6 +74,14 @@ impl BodyTimeoutLayer {
     #[must_use]
     pub const fn response_total(mut self, timeout: Duration) -> Self {
         self.response.total = Some(timeout);
+        self
+    }
+
+    /// The body of a response of gRPC is held to the request's [`Deadline`], which there is one for the whole call. By
+    /// default a deadline is one for the beginning of the response. Put this layer inside of the one that accepts it.
+    #[must_use]
+    pub const fn grpc_deadline(mut self) -> Self {
+        self.grpc_deadline = true;
         self
     }
 }
@@ -128,10 +140,15 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let deadline = match self.limits.grpc_deadline && header::is_grpc(request.headers()) {
+            true => request.extensions().get().copied(),
+            false => None,
+        };
         let request = request.map(|body| self.limits.request.bound(body));
         BodyTimeoutFuture {
             inner: self.inner.call(request),
             limits: self.limits.response,
+            deadline,
         }
     }
 }
@@ -144,6 +161,7 @@ pin_project! {
         #[pin]
         inner: F,
         limits: Limits,
+        deadline: Option<Deadline>,
     }
 }
 
@@ -156,6 +174,12 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
-        Poll::Ready(Ok(response.map(|body| this.limits.bound(body))))
+        Poll::Ready(Ok(response.map(|body| {
+            let body = this.limits.bound(body);
+            match this.deadline {
+                Some(deadline) => body.deadline(*deadline),
+                None => body,
+            }
+        })))
     }
 }

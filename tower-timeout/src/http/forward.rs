@@ -20,7 +20,8 @@ pub struct ForwardDeadlineLayer {
 /// Tells the next hop how much time a request has left, by the [`Deadline`] among its extensions, and enforces that.
 ///
 /// In `grpc-timeout` for requests of gRPC, for others in `x-request-timeout-ms` or another header, in whole milliseconds. Put it
-/// inside of retries, so that each attempt tells what is left for it. If nothing is left, it fails before anything is sent.
+/// inside of retries, so that each attempt tells what is left for it. If nothing is left, or less than what the header can
+/// tell, it fails before anything is sent: there are servers that take zero for no limit.
 ///
 /// A request without a deadline passes as it is, with the headers that it has.
 ///
@@ -113,10 +114,9 @@ where
         let left = deadline
             .remaining(Instant::now())
             .saturating_sub(self.margin);
-        if left.is_zero() {
+        if !header::write(request.headers_mut(), &self.header, left) {
             return EnforceFuture::passed(deadline);
         }
-        header::write(request.headers_mut(), &self.header, left);
         EnforceFuture::until(deadline, self.inner.call(request))
     }
 }

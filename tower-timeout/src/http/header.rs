@@ -33,21 +33,22 @@ pub(super) fn read(
     Ok(Some(Duration::from_millis(millis.unwrap_or(u64::MAX))))
 }
 
-/// Tells the next hop that so much is left, rounded down.
-pub(super) fn write(headers: &mut HeaderMap, name: &HeaderName, left: Duration) {
+/// Tells the next hop that so much is left, rounded down. `false` if nothing is left then.
+pub(super) fn write(headers: &mut HeaderMap, name: &HeaderName, left: Duration) -> bool {
     if is_grpc(headers) {
         let value = grpc_timeout::format(left);
         if let Ok(value) = HeaderValue::from_str(value.as_str()) {
             headers.insert(GRPC_TIMEOUT, value);
         }
-    } else {
-        let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        headers.insert(name, HeaderValue::from(millis));
+        return !left.is_zero();
     }
+    let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    headers.insert(name, HeaderValue::from(millis));
+    millis > 0
 }
 
 /// `application/grpc`, also with a suffix; gRPC-Web has the same header.
-fn is_grpc(headers: &HeaderMap) -> bool {
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     content_type.is_some_and(|value| value.starts_with(b"application/grpc"))
 }
