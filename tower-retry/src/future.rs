@@ -8,7 +8,6 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::Policy;
-use crate::attempt::Attempt;
 
 pin_project! {
     /// The response of a [`Retry`](crate::Retry).
@@ -23,7 +22,7 @@ pin_project! {
         // The request to send next, and to whom. `None` once there can be no further attempt.
         again: Option<(Request, S)>,
         #[pin]
-        state: State<Attempt<S::Future, S::Error>, P::Future>,
+        state: State<S::Future, P::Future>,
     }
 }
 
@@ -46,7 +45,6 @@ where
 {
     #[inline]
     pub(crate) fn new(policy: P, response: S::Future, again: Option<(Request, S)>) -> Self {
-        let response = Attempt::new(response, policy.attempt_timeout());
         Self {
             policy,
             again,
@@ -84,7 +82,10 @@ where
         loop {
             let mut this = self.as_mut().project();
             let result = match this.state.as_mut().project() {
-                StateProj::Called { response } => ready!(response.poll(cx)),
+                StateProj::Called { response } => match response.poll(cx) {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => Err(ready!(this.policy.poll_give_up(cx))),
+                },
                 // ## Waiting => Retrying
                 StateProj::Waiting { wait } => {
                     ready!(wait.poll(cx));
@@ -101,9 +102,8 @@ where
                         Ok(()) => {
                             let next = this.policy.clone_request(request);
                             let (request, mut service) = this.again.take().expect("borrowed above");
-                            let timeout = this.policy.attempt_timeout();
                             this.state.set(State::Called {
-                                response: Attempt::new(service.call(request), timeout),
+                                response: service.call(request),
                             });
                             *this.again = next.map(|request| (request, service));
                             continue;
@@ -130,8 +130,12 @@ where
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Most requests are sent once.
-        if let StateProj::Called { response } = self.as_mut().project().state.project() {
-            let result = ready!(response.poll(cx));
+        let this = self.as_mut().project();
+        if let StateProj::Called { response } = this.state.project() {
+            let result = match response.poll(cx) {
+                Poll::Ready(result) => result,
+                Poll::Pending => Err(ready!(this.policy.poll_give_up(cx))),
+            };
             if let Some(result) = self.as_mut().last(result) {
                 return Poll::Ready(result);
             }

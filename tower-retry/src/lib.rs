@@ -57,10 +57,9 @@
 //!   by accident.
 //! - The policy is asked about errors of readiness between attempts, which end the request in tower 0.5.
 //! - Without a cloned request there is no clone of the service either.
-//! - A policy may give each attempt a time ([`Policy::attempt_timeout`]), and a budget may want to know of failures that are
+//! - A policy may give up an attempt that takes too long ([`Policy::poll_give_up`]), and a budget may want to know of failures that are
 //!   not tried again ([`budget::Budget::fail`]).
 
-mod attempt;
 pub mod budget;
 pub mod future;
 #[cfg(feature = "http")]
@@ -75,10 +74,10 @@ mod sync;
 pub use tower_util::backoff;
 
 pub use self::layer::RetryLayer;
-pub use self::policy::{AttemptTimeout, Policy};
+pub use self::policy::Policy;
 pub use self::service::Retry;
 pub use self::standard::{
-    Attempt, AttemptError, Builder, Classify, EveryError, GaveUp, Next, NoTimeout, PerAttempt,
+    Attempt, AttemptTimer, Builder, Classify, EveryError, GaveUp, Next, NoTimeout, PerAttempt,
     RetryIf, RetryPolicy, Verdict, Wait,
 };
 

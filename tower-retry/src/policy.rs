@@ -1,8 +1,5 @@
-use std::fmt;
 use std::future::Future;
-use std::time::Duration;
-
-use tower_timeout::error::Elapsed;
+use std::task::{Context, Poll};
 
 /// Says which requests are sent again.
 ///
@@ -71,33 +68,9 @@ pub trait Policy<Req, Res, E> {
     /// A copy of the request for a further attempt, made before each attempt. With `None` the attempt is the last.
     fn clone_request(&mut self, req: &Req) -> Option<Req>;
 
-    /// How long each attempt may take, from its first poll on, and what its result is if it takes longer. As long as it
-    /// likes by default.
-    fn attempt_timeout(&self) -> Option<AttemptTimeout<E>> {
-        None
-    }
-}
-
-/// How long an attempt may take.
-pub struct AttemptTimeout<E> {
-    /// The time.
-    pub after: Duration,
-    /// Makes the error of an attempt that takes longer.
-    pub error: fn(Elapsed) -> E,
-}
-
-impl<E> Clone for AttemptTimeout<E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<E> Copy for AttemptTimeout<E> {}
-
-impl<E> fmt::Debug for AttemptTimeout<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AttemptTimeout")
-            .field("after", &self.after)
-            .finish_non_exhaustive()
+    /// Polled whenever an attempt is pending, so that the policy can give it up: the attempt is dropped, and fails with the error.
+    /// Never by default.
+    fn poll_give_up(&mut self, _cx: &mut Context<'_>) -> Poll<E> {
+        Poll::Pending
     }
 }

@@ -168,12 +168,23 @@ where
     D::Key: Hash,
     D::Service: Load,
 {
-    /// `picked`, or if the request was sent there before, a ready one that it was not sent to.
+    /// `picked`, or if the request was sent there before, a ready one that it was not sent to. The request notes it.
     #[cold]
-    fn untried(&mut self, tried: &Tried, picked: usize) -> usize {
-        if !tried.contains(self.endpoints.id_at(picked)) {
+    #[inline(never)]
+    fn untried(&mut self, find: fn(&Req) -> Option<&Tried>, request: &Req, picked: usize) -> usize {
+        let Some(tried) = find(request) else {
             return picked;
-        }
+        };
+        let index = match tried.contains(self.endpoints.id_at(picked)) {
+            true => self.other_than(tried).unwrap_or(picked),
+            false => picked,
+        };
+        tried.insert(self.endpoints.id_at(index));
+        index
+    }
+
+    /// The less loaded of two ready endpoints that are not among these, if there are any.
+    fn other_than(&mut self, tried: &Tried) -> Option<usize> {
         let ready = self.endpoints.ready_len();
         let start = self.random.next_range(0..ready as u64) as usize;
         // With so many to look at, at least two were not tried, if there are two.
@@ -181,7 +192,7 @@ where
         let untried = some.filter(|&index| !tried.contains(self.endpoints.id_at(index)));
         let load = |index| self.endpoints.ready_at(index).load();
         let lesser = |one, other| if load(other) < load(one) { other } else { one };
-        untried.take(2).reduce(lesser).unwrap_or(picked)
+        untried.take(2).reduce(lesser)
     }
 }
 
@@ -229,9 +240,8 @@ where
             .picked
             .take()
             .expect("service not ready; poll_ready must be called first");
-        if let Some(tried) = self.tried.and_then(|find| find(&request)) {
-            index = self.untried(tried, index);
-            tried.insert(self.endpoints.id_at(index));
+        if let Some(find) = self.tried {
+            index = self.untried(find, &request, index);
         }
         self.endpoints
             .call_in_place(index, request)

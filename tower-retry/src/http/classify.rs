@@ -217,7 +217,7 @@ impl<J, T> Builder<HttpClassify<J>, T> {
     /// [`errors`](Self::errors) by a type of your own.
     #[must_use]
     pub fn judge_errors<J2>(self, errors: J2) -> Builder<HttpClassify<J2>, T> {
-        self.with(|http, timeout| {
+        self.with(|http, timer| {
             let http = HttpClassify {
                 methods: http.methods,
                 idempotency_key: http.idempotency_key,
@@ -227,14 +227,14 @@ impl<J, T> Builder<HttpClassify<J>, T> {
                 replay_limit: http.replay_limit,
                 errors,
             };
-            (http, timeout)
+            (http, timer)
         })
     }
 
     fn set(self, f: impl FnOnce(&mut HttpClassify<J>)) -> Self {
-        self.with(|mut http, timeout| {
+        self.with(|mut http, timer| {
             f(&mut http);
-            (http, timeout)
+            (http, timer)
         })
     }
 }

@@ -10,7 +10,7 @@ use super::classify::{HttpClassify, JudgeError};
 use super::peek::{PeekBody, PeekTrailers};
 use super::replay::ReplayBody;
 use crate::future::ResponseFuture;
-use crate::{AttemptError, BoxError, NoTimeout, Policy, Retry, RetryPolicy};
+use crate::{AttemptTimer, BoxError, NoTimeout, Policy, Retry, RetryPolicy};
 
 /// Wraps services in [`HttpRetry`].
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ where
     R: Body + Unpin,
     S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
     J: JudgeError<S::Error>,
-    T: AttemptError<S::Error> + Clone,
+    T: AttemptTimer<S::Error> + Clone,
     RetryPolicy<HttpClassify<J>, T>:
         Policy<Request<ReplayBody<B>>, Response<PeekBody<R>>, S::Error>,
 {

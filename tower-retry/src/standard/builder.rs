@@ -7,7 +7,8 @@ use tower_util::rng::{Rng, SplitMix};
 
 use super::classify::{EveryError, RetryIf, Verdict};
 use super::event::Attempt;
-use super::retry_policy::{NoTimeout, Observer, PerAttempt, RetryPolicy, Shared};
+use super::retry_policy::{Observer, RetryPolicy, Shared};
+use super::timer::{NoTimeout, PerAttempt};
 use crate::budget::{Budget, TpsBudget};
 use crate::sync::AtomicU64;
 
@@ -60,7 +61,7 @@ pub struct Builder<C = EveryError, T = NoTimeout> {
     schedule: Schedule,
     budget: Option<Arc<dyn Budget + Send + Sync>>,
     classify: C,
-    timeout: T,
+    timer: T,
     observer: Option<Observer>,
     seed: Option<u64>,
 }
@@ -72,7 +73,7 @@ impl<C> Builder<C> {
             schedule: Schedule::default(),
             budget: None,
             classify,
-            timeout: NoTimeout,
+            timer: NoTimeout,
             observer: None,
             seed: None,
         }
@@ -107,8 +108,8 @@ impl<C, T> Builder<C, T> {
     /// The error type of the service must be one that can be made of `Elapsed`, such as `BoxError`.
     #[must_use]
     pub fn attempt_timeout(self, timeout: impl Into<Option<Duration>>) -> Builder<C, PerAttempt> {
-        let timeout = PerAttempt(timeout.into());
-        self.with(|classify, _| (classify, timeout))
+        let timer = PerAttempt::new(timeout.into());
+        self.with(|classify, _| (classify, timer))
     }
 
     /// Called with each attempt that has failed and might be tried again, from within the response future: it should be quick.
@@ -128,7 +129,7 @@ impl<C, T> Builder<C, T> {
     /// What judges the results, and copies the requests. By default [`EveryError`].
     #[must_use]
     pub fn classify<C2>(self, classify: C2) -> Builder<C2, T> {
-        self.with(|_, timeout| (classify, timeout))
+        self.with(|_, timer| (classify, timer))
     }
 
     /// Tries again if `judge` says `true`, or a [`Verdict`] that means it. A response for which it says `false` is a success.
@@ -154,18 +155,18 @@ impl<C, T> Builder<C, T> {
             seed: self.seed.unwrap_or_else(|| SplitMix::new().next_u64()),
             sequences: AtomicU64::new(0),
         };
-        RetryPolicy::new(shared, self.timeout)
+        RetryPolicy::new(shared, self.timer)
     }
 
     /// Changes the types.
     pub(crate) fn with<C2, T2>(self, f: impl FnOnce(C, T) -> (C2, T2)) -> Builder<C2, T2> {
-        let (classify, timeout) = f(self.classify, self.timeout);
+        let (classify, timer) = f(self.classify, self.timer);
         Builder {
             attempts: self.attempts,
             schedule: self.schedule,
             budget: self.budget,
             classify,
-            timeout,
+            timer,
             observer: self.observer,
             seed: self.seed,
         }
@@ -178,7 +179,7 @@ impl<C: fmt::Debug, T: fmt::Debug> fmt::Debug for Builder<C, T> {
             .field("attempts", &self.attempts)
             .field("schedule", &self.schedule)
             .field("classify", &self.classify)
-            .field("timeout", &self.timeout)
+            .field("timer", &self.timer)
             .finish_non_exhaustive()
     }
 }

@@ -4,10 +4,12 @@ mod builder;
 mod classify;
 mod event;
 mod retry_policy;
+mod timer;
 mod wait;
 
 pub use self::builder::Builder;
 pub use self::classify::{Classify, EveryError, RetryIf, Verdict};
 pub use self::event::{Attempt, GaveUp, Next};
-pub use self::retry_policy::{AttemptError, NoTimeout, PerAttempt, RetryPolicy};
+pub use self::retry_policy::RetryPolicy;
+pub use self::timer::{AttemptTimer, NoTimeout, PerAttempt};
 pub use self::wait::Wait;

@@ -1,19 +1,19 @@
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tower_timeout::error::Elapsed;
 use tower_util::backoff::Schedule;
 use tower_util::rng::SplitMix;
 
 use super::builder::Builder;
 use super::classify::{Classify, EveryError, Verdict};
 use super::event::{Attempt, GaveUp, Next};
+use super::timer::{AttemptTimer, NoTimeout};
 use super::wait::Wait;
 use crate::Policy;
 use crate::budget::Budget;
-use crate::policy::AttemptTimeout;
 use crate::sync::{AtomicU64, Ordering};
 
 /// A [`Policy`] with all that a retry needs: so many attempts, a backoff, a budget, a judge of results.
@@ -30,7 +30,7 @@ use crate::sync::{AtomicU64, Ordering};
 /// for a deposit. Nothing is allocated, but by the request's own `clone`.
 pub struct RetryPolicy<C = EveryError, T = NoTimeout> {
     shared: Arc<Shared<C>>,
-    timeout: T,
+    timer: T,
     /// How many attempts have failed.
     failed: u32,
     /// The last wait.
@@ -61,10 +61,10 @@ impl RetryPolicy {
 }
 
 impl<C, T> RetryPolicy<C, T> {
-    pub(super) fn new(shared: Shared<C>, timeout: T) -> Self {
+    pub(super) fn new(shared: Shared<C>, timer: T) -> Self {
         Self {
             shared: Arc::new(shared),
-            timeout,
+            timer,
             failed: 0,
             last: Duration::ZERO,
             rng: None,
@@ -170,7 +170,7 @@ impl<C, T> RetryPolicy<C, T> {
 impl<C, T, Req, Res, E> Policy<Req, Res, E> for RetryPolicy<C, T>
 where
     C: Classify<Req, Res, E>,
-    T: AttemptError<E>,
+    T: AttemptTimer<E>,
 {
     type Future = Wait;
 
@@ -186,6 +186,7 @@ where
             verdict => {
                 let (sendable, deadline) = (classify.is_sendable(req), classify.deadline(req));
                 let wait = self.failed(verdict, sendable, deadline)?;
+                self.timer.reset();
                 self.shared.classify.prepare(req, self.failed);
                 Some(wait)
             }
@@ -202,45 +203,8 @@ where
     }
 
     #[inline]
-    fn attempt_timeout(&self) -> Option<AttemptTimeout<E>> {
-        self.timeout.attempt_timeout()
-    }
-}
-
-/// What becomes of an attempt that takes too long, in a service whose errors are `E`.
-#[diagnostic::on_unimplemented(
-    message = "a timeout per attempt needs an error type that can be made of `tower_timeout::error::Elapsed`, and `{E}` cannot",
-    note = "implement `From<tower_timeout::error::Elapsed>` for it, or box the errors: `map_err(BoxError::from)`"
-)]
-pub trait AttemptError<E> {
-    /// The time, and the error.
-    fn attempt_timeout(&self) -> Option<AttemptTimeout<E>>;
-}
-
-/// Attempts may take as long as they like.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct NoTimeout;
-
-impl<E> AttemptError<E> for NoTimeout {
-    #[inline]
-    fn attempt_timeout(&self) -> Option<AttemptTimeout<E>> {
-        None
-    }
-}
-
-/// Each attempt may take so long, or as long as it likes.
-#[derive(Clone, Copy, Debug)]
-pub struct PerAttempt(pub(super) Option<Duration>);
-
-impl<E: From<Elapsed>> AttemptError<E> for PerAttempt {
-    #[inline]
-    fn attempt_timeout(&self) -> Option<AttemptTimeout<E>> {
-        let after = self.0?;
-        Some(AttemptTimeout {
-            after,
-            error: E::from,
-        })
+    fn poll_give_up(&mut self, cx: &mut Context<'_>) -> Poll<E> {
+        self.timer.poll(cx)
     }
 }
 
@@ -249,7 +213,7 @@ impl<C, T: Clone> Clone for RetryPolicy<C, T> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-            timeout: self.timeout.clone(),
+            timer: self.timer.clone(),
             failed: self.failed,
             last: self.last,
             rng: self.rng.clone(),
@@ -263,7 +227,7 @@ impl<C: fmt::Debug, T: fmt::Debug> fmt::Debug for RetryPolicy<C, T> {
             .field("attempts", &self.shared.attempts)
             .field("schedule", &self.shared.schedule)
             .field("classify", &self.shared.classify)
-            .field("timeout", &self.timeout)
+            .field("timer", &self.timer)
             .finish_non_exhaustive()
     }
 }
