@@ -6,12 +6,26 @@
 //! |---|---|
 //! | the same key to the same endpoint, as Envoy and gRPC map it | [`Ring`] |
 //! | the same, and no key moved needlessly when endpoints change | [`StableRing`] |
+//! | the same, found in one step | [`Maglev`] |
+//! | turns by weight, many endpoints | [`Stride`] |
+//! | turns by weight, exact and smooth, few endpoints | [`SmoothRoundRobin`] |
+//! | draws by weight | [`Alias`] |
+//! | loads compared by weight | [`least_request`] |
 
+mod alias;
 mod error;
 pub mod hash;
+pub mod least_request;
+mod maglev;
 mod ring;
+mod smooth;
 mod stable_ring;
+mod stride;
 
+pub use self::alias::Alias;
 pub use self::error::InvalidPolicy;
+pub use self::maglev::Maglev;
 pub use self::ring::{Ring, Walk};
+pub use self::smooth::SmoothRoundRobin;
 pub use self::stable_ring::StableRing;
+pub use self::stride::{Stride, ZeroWeight};
