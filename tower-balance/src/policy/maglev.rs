@@ -166,7 +166,10 @@ fn fill(fillers: &mut [Filler], size: u32) -> Vec<u32> {
 }
 
 fn is_prime(n: u32) -> bool {
-    n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| n % d != 0)
+    n >= 2
+        && (2..)
+            .take_while(|d| d * d <= n)
+            .all(|d| !n.is_multiple_of(d))
 }
 
 const MAX_SIZE: u32 = 5_000_011;

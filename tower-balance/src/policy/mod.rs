@@ -11,12 +11,14 @@
 //! | turns by weight, exact and smooth, few endpoints | [`SmoothRoundRobin`] |
 //! | draws by weight | [`Alias`] |
 //! | loads compared by weight | [`least_request`] |
+//! | endpoints left out that fail more than others | [`outlier`] |
 
 mod alias;
 mod error;
 pub mod hash;
 pub mod least_request;
 mod maglev;
+pub mod outlier;
 mod ring;
 mod smooth;
 mod stable_ring;
