@@ -11,21 +11,29 @@
 //! | turns by weight, exact and smooth, few endpoints | [`SmoothRoundRobin`] |
 //! | draws by weight | [`Alias`] |
 //! | loads compared by weight | [`least_request`] |
+//! | a choice by probes of the servers | [`prequal`] |
+//! | a part of the servers for each client, all loaded alike | [`Aperture`] |
+//! | the same, without knowing the other clients | [`LoadBand`] |
 //! | endpoints left out that fail more than others | [`outlier`] |
 
 mod alias;
+mod aperture;
 mod error;
 pub mod hash;
 pub mod least_request;
+mod load_band;
 mod maglev;
 pub mod outlier;
+pub mod prequal;
 mod ring;
 mod smooth;
 mod stable_ring;
 mod stride;
 
 pub use self::alias::Alias;
+pub use self::aperture::Aperture;
 pub use self::error::InvalidPolicy;
+pub use self::load_band::LoadBand;
 pub use self::maglev::Maglev;
 pub use self::ring::{Ring, Walk};
 pub use self::smooth::SmoothRoundRobin;
