@@ -15,13 +15,15 @@
 //! | loads compared by weight | [`least_request`] |
 //! | a choice by probes of the servers | [`prequal`] |
 //! | a part of the servers for each client, all loaded alike | [`Aperture`] |
-//! | the same, without knowing the other clients | [`LoadBand`] |
+//! | a part of the endpoints, as large as the load asks for, without knowing other clients | [`LoadBand`] |
 //! | requests kept in the client's zone | [`Zones`] |
 //! | other endpoints for when the first are not enough | [`priority`] |
 //! | a gentle start for new endpoints | [`SlowStart`] |
 //! | a random part of the endpoints, nearly always the same | [`rendezvous::subset`] |
 //! | endpoints left out that fail more than others | [`outlier`] |
+//! | an endpoint left out by its own failures, then probed | [`accrual`] |
 
+pub mod accrual;
 mod alias;
 mod aperture;
 mod bounded_load;
