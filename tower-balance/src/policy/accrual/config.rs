@@ -1,0 +1,192 @@
+use std::time::Duration;
+
+use tower_util::rng::Rng;
+
+use crate::policy::InvalidPolicy;
+use crate::policy::error::ensure;
+
+/// What an endpoint dies of, and for how long. Any of the rules is enough.
+#[derive(Debug, Clone)]
+pub struct AccrualConfig {
+    pub(super) consecutive: Option<u32>,
+    pub(super) within: Option<Within>,
+    pub(super) over: Option<Over>,
+    min_wait: Duration,
+    max_wait: Duration,
+}
+
+/// A rate of successes in a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Within {
+    pub(super) rate: f64,
+    pub(super) window: Duration,
+    pub(super) min_requests: u64,
+}
+
+/// A rate of successes over a number of requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Over {
+    pub(super) rate: f64,
+    pub(super) requests: u32,
+}
+
+impl AccrualConfig {
+    /// Without any rule.
+    pub fn never() -> Self {
+        Self {
+            consecutive: None,
+            within: None,
+            over: None,
+            ..Self::default()
+        }
+    }
+
+    /// Dies of so many failures in a row. By default 5.
+    pub fn consecutive(self, failures: u32) -> Self {
+        Self {
+            consecutive: Some(failures),
+            ..self
+        }
+    }
+
+    /// Dies when less than `rate` of the requests that ended within the last `window` were successes, if there were so
+    /// many at least. By default 0.8, 30 seconds, and 5. The window moves in ten steps.
+    pub fn success_rate_within(self, rate: f64, window: Duration, min_requests: u64) -> Self {
+        Self {
+            within: Some(Within {
+                rate,
+                window,
+                min_requests,
+            }),
+            ..self
+        }
+    }
+
+    /// Dies when less than `rate` of about the last so many `requests` were successes, whenever they were: an average in
+    /// which the older ones fade, and of which nothing is said before there were so many. By default it does not.
+    pub fn success_rate_over(self, rate: f64, requests: u32) -> Self {
+        Self {
+            over: Some(Over { rate, requests }),
+            ..self
+        }
+    }
+
+    /// It is dead for `min` to twice as long, and for twice the time after each probe that fails, up to `max`. By default
+    /// 5 and 300 seconds.
+    pub fn backoff(self, min: Duration, max: Duration) -> Self {
+        Self {
+            min_wait: min,
+            max_wait: max,
+            ..self
+        }
+    }
+
+    /// How long to wait after so many probes that have failed: half of it fixed, and half drawn.
+    pub(super) fn wait<R: Rng + ?Sized>(&self, failed_probes: u32, rng: &mut R) -> Duration {
+        let doubled = 2_u32
+            .checked_pow(failed_probes)
+            .and_then(|n| self.min_wait.checked_mul(n));
+        // Below the maximum there is room for jitter also in the end.
+        let most = (self.max_wait / 2).max(self.min_wait);
+        let half = doubled.unwrap_or(most).min(most);
+        let nanos = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX);
+        half.saturating_add(Duration::from_nanos(rng.next_range(0..nanos)))
+            .min(self.max_wait)
+    }
+
+    pub(super) fn validate(&self) -> Result<(), InvalidPolicy> {
+        ensure(
+            self.consecutive != Some(0),
+            "at least one failure in a row must be allowed for",
+        )?;
+        let rates = [
+            self.within.map(|rule| rule.rate),
+            self.over.map(|rule| rule.rate),
+        ];
+        let sane = rates
+            .into_iter()
+            .flatten()
+            .all(|rate| (0.0..=1.0).contains(&rate));
+        ensure(sane, "a rate of successes must be a number from 0 to 1")?;
+        // It moves by tenths.
+        let sane = self
+            .within
+            .is_none_or(|rule| rule.window >= Duration::from_nanos(10));
+        ensure(sane, "the window of a rate must be more than zero")?;
+        ensure(
+            self.min_wait <= self.max_wait,
+            "the least wait must not exceed the longest",
+        )
+    }
+}
+
+impl Default for AccrualConfig {
+    fn default() -> Self {
+        Self {
+            consecutive: Some(5),
+            within: Some(Within {
+                rate: 0.8,
+                window: Duration::from_secs(30),
+                min_requests: 5,
+            }),
+            over: None,
+            min_wait: Duration::from_secs(5),
+            max_wait: Duration::from_secs(300),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower_util::rng::SplitMix;
+
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_with_jitter() {
+        let mut rng = SplitMix::with_seed(1);
+        let config = AccrualConfig::default();
+        for (failed, min, max) in [
+            (0, 5, 10),
+            (1, 10, 20),
+            (2, 20, 40),
+            (5, 150, 300),
+            (6, 150, 300),
+            (u32::MAX, 150, 300),
+        ] {
+            let waits: Vec<_> = (0..1000)
+                .map(|_| config.wait(failed, &mut rng).as_secs_f64())
+                .collect();
+            let (least, longest) = waits
+                .iter()
+                .fold((f64::MAX, 0.0_f64), |(a, b), w| (a.min(*w), b.max(*w)));
+            assert!(
+                f64::from(min) <= least && longest <= f64::from(max),
+                "{least} to {longest}"
+            );
+            assert!(
+                longest - least > 0.9 * f64::from(max - min),
+                "{least} to {longest}"
+            );
+        }
+        let fixed = AccrualConfig::default().backoff(Duration::MAX, Duration::MAX);
+        assert_eq!(fixed.wait(9, &mut rng), Duration::MAX);
+        let none = AccrualConfig::default().backoff(Duration::ZERO, Duration::ZERO);
+        assert_eq!(none.wait(9, &mut rng), Duration::ZERO);
+    }
+
+    #[test]
+    fn impossible_configurations_are_refused() {
+        let config = AccrualConfig::default;
+        let second = Duration::from_secs(1);
+        for config in [
+            config().consecutive(0),
+            config().success_rate_within(1.1, second, 1),
+            config().success_rate_within(0.5, Duration::ZERO, 1),
+            config().success_rate_over(f64::NAN, 1),
+            config().backoff(second, Duration::ZERO),
+        ] {
+            assert!(config.validate().is_err(), "{config:?}");
+        }
+    }
+}

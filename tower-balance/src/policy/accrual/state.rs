@@ -1,0 +1,214 @@
+use tokio::time::Instant;
+use tower_util::rng::Rng;
+
+use super::AccrualConfig;
+use super::window::Window;
+use crate::policy::InvalidPolicy;
+
+/// Whether an endpoint is dead; see the [module](super).
+///
+/// # Clone
+///
+/// The clone is another endpoint with the same past, and an [`Attempt`] of the one is none of the other.
+#[derive(Debug, Clone)]
+pub struct FailureAccrual {
+    config: AccrualConfig,
+    status: Status,
+    record: Record,
+    /// How many times in a row a probe has failed.
+    failed_probes: u32,
+    /// Goes on with every change of the status: what began before one does not count after it.
+    life: u64,
+}
+
+/// Whether to send requests to an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Yes.
+    Alive,
+    /// No, until then.
+    Dead {
+        /// When it may be probed.
+        until: Instant,
+    },
+    /// One, to see whether it is still dead.
+    ProbeOpen,
+    /// No: the one is on its way.
+    ProbeClosed,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it should.
+    Success,
+    /// By the endpoint's fault; a connection that failed is one too.
+    Failure,
+    /// It tells nothing of the endpoint: it was cancelled, or wrong itself.
+    Ignored,
+}
+
+/// A request on its way. It must be ended, if only as [`Outcome::Ignored`]: the endpoint waits for its probe.
+#[derive(Debug)]
+#[must_use = "a probe that does not end keeps its endpoint closed"]
+pub struct Attempt {
+    life: u64,
+    is_probe: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Record {
+    in_a_row: u32,
+    window: Option<Window>,
+    /// The average of the successes, and of how many.
+    average: (f64, u32),
+}
+
+impl FailureAccrual {
+    /// Alive.
+    ///
+    /// # Errors
+    ///
+    /// If a number of failures in a row is 0, a rate is not from 0 to 1, a window is zero, or the least wait exceeds the
+    /// longest.
+    pub fn new(config: AccrualConfig) -> Result<Self, InvalidPolicy> {
+        config.validate()?;
+        let record = Record::new(&config);
+        Ok(Self {
+            config,
+            status: Status::Alive,
+            record,
+            failed_probes: 0,
+            life: 0,
+        })
+    }
+
+    /// Whether to send requests to it.
+    pub fn status(&self, now: Instant) -> Status {
+        match self.status {
+            Status::Dead { until } if until <= now => Status::ProbeOpen,
+            status => status,
+        }
+    }
+
+    /// A request is sent to it, whatever its status.
+    pub fn begin(&mut self, now: Instant) -> Attempt {
+        // ## ProbeOpen => ProbeClosed
+        let is_probe = self.status(now) == Status::ProbeOpen;
+        if is_probe {
+            self.enter(Status::ProbeClosed);
+        }
+        Attempt {
+            life: self.life,
+            is_probe,
+        }
+    }
+
+    /// A request has ended.
+    pub fn end<R: Rng + ?Sized>(
+        &mut self,
+        attempt: Attempt,
+        outcome: Outcome,
+        now: Instant,
+        rng: &mut R,
+    ) {
+        if attempt.life != self.life {
+            return;
+        }
+        match (self.status, outcome) {
+            // Sent although the probe is on its way.
+            (Status::ProbeClosed, _) if !attempt.is_probe => {}
+            // ## ProbeClosed => Alive | Dead | ProbeOpen
+            (Status::ProbeClosed, Outcome::Success) => self.revive(),
+            (Status::ProbeClosed, Outcome::Failure) => {
+                self.failed_probes = self.failed_probes.saturating_add(1);
+                self.die(now, rng);
+            }
+            (Status::ProbeClosed, Outcome::Ignored) => self.enter(Status::ProbeOpen),
+            // ## Alive => Alive | Dead
+            (Status::Alive, Outcome::Success | Outcome::Failure) => {
+                self.record
+                    .add(&self.config, outcome == Outcome::Success, now);
+                if outcome == Outcome::Failure && self.record.is_bad(&self.config) {
+                    self.die(now, rng);
+                }
+            }
+            // Sent although it is dead, or of no account.
+            (Status::Alive | Status::Dead { .. } | Status::ProbeOpen, _) => {}
+        }
+    }
+
+    /// It is known to be well, as when a health check has found it so: alive, without a past.
+    pub fn revive(&mut self) {
+        self.enter(Status::Alive);
+        self.failed_probes = 0;
+    }
+
+    fn die<R: Rng + ?Sized>(&mut self, now: Instant, rng: &mut R) {
+        let wait = self.config.wait(self.failed_probes, rng);
+        let until = now.checked_add(wait).unwrap_or(now + FAR);
+        self.enter(Status::Dead { until });
+    }
+
+    fn enter(&mut self, status: Status) {
+        self.status = status;
+        self.record = Record::new(&self.config);
+        self.life = self.life.wrapping_add(1);
+    }
+}
+
+impl Record {
+    fn new(config: &AccrualConfig) -> Self {
+        let window = config.within.map(|rule| Window::new(rule.window));
+        Self {
+            in_a_row: 0,
+            window,
+            average: (1.0, 0),
+        }
+    }
+
+    fn add(&mut self, config: &AccrualConfig, success: bool, now: Instant) {
+        self.in_a_row = if success {
+            0
+        } else {
+            self.in_a_row.saturating_add(1)
+        };
+        if let Some(window) = &mut self.window {
+            window.record(success, now);
+        }
+        if let Some(rule) = config.over {
+            let sample = f64::from(u8::from(success));
+            let (average, count) = self.average;
+            // The first stands for all that came before.
+            let weight = if count == 0 {
+                0.0
+            } else {
+                (-1.0 / f64::from(rule.requests)).exp()
+            };
+            self.average = (
+                average * weight + sample * (1.0 - weight),
+                count.saturating_add(1),
+            );
+        }
+    }
+
+    fn is_bad(&self, config: &AccrualConfig) -> bool {
+        let in_a_row = config.consecutive.is_some_and(|most| self.in_a_row >= most);
+        let within = config
+            .within
+            .zip(self.window.as_ref())
+            .is_some_and(|(rule, window)| {
+                let (successes, failures) = window.totals();
+                let count = successes + failures;
+                count >= rule.min_requests && (successes as f64) < rule.rate * count as f64
+            });
+        let (average, count) = self.average;
+        let over = config
+            .over
+            .is_some_and(|rule| count >= rule.requests && average < rule.rate);
+        in_a_row || within || over
+    }
+}
+
+/// A year.
+const FAR: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);

@@ -1,0 +1,180 @@
+use tower_util::rng::Rng;
+
+use super::InvalidPolicy;
+use super::error::ensure;
+
+/// Draws endpoints by weight, each draw in one step however many there are.
+///
+/// An endpoint of weight 0 is never drawn; if all are 0, each is as likely as any other.
+///
+/// # Example
+///
+/// ```
+/// use tower_balance::policy::Alias;
+/// use tower_util::rng::SplitMix;
+///
+/// let alias = Alias::new([1.0, 3.0])?;
+/// let mut rng = SplitMix::with_seed(1);
+/// let heavy = (0..1000).filter(|_| alias.draw(&mut rng) == Some(1)).count();
+/// assert!((700..800).contains(&heavy));
+/// # Ok::<(), tower_balance::policy::InvalidPolicy>(())
+/// ```
+///
+/// # Implementation notes
+///
+/// M. Vose, *A Linear Algorithm for Generating Random Numbers with a Given Distribution*, 1991.
+#[derive(Debug, Clone)]
+pub struct Alias {
+    /// Of each column the share that is its own, and who has the rest.
+    columns: Vec<(f64, usize)>,
+}
+
+impl Alias {
+    /// With these weights.
+    ///
+    /// # Errors
+    ///
+    /// If one is negative, infinite or not a number.
+    pub fn new(weights: impl IntoIterator<Item = f64>) -> Result<Self, InvalidPolicy> {
+        let mut weights: Vec<f64> = weights.into_iter().collect();
+        let sane = weights
+            .iter()
+            .all(|weight| weight.is_finite() && *weight >= 0.0);
+        ensure(sane, "a weight must be a number of at least 0")?;
+        // By the greatest first, that the sum may not be infinite.
+        let greatest = weights.iter().copied().fold(0.0, f64::max);
+        if greatest == 0.0 {
+            weights.fill(1.0);
+        } else {
+            weights.iter_mut().for_each(|weight| *weight /= greatest);
+        }
+        let mean = weights.iter().sum::<f64>() / weights.len() as f64;
+        let mut columns: Vec<_> = weights
+            .iter()
+            .map(|weight| weight / mean)
+            .zip(0..)
+            .collect();
+
+        let (mut small, mut large): (Vec<_>, Vec<_>) =
+            (0..columns.len()).partition(|i| columns[*i].0 < 1.0);
+        while let (Some(less), Some(more)) = (small.last().copied(), large.last().copied()) {
+            small.pop();
+            columns[less].1 = more;
+            columns[more].0 -= 1.0 - columns[less].0;
+            if columns[more].0 < 1.0 {
+                large.pop();
+                small.push(more);
+            }
+        }
+        // What rounding has left over: a column whose rest nobody took is its own, unless it has no weight at all.
+        let somebody = weights.iter().position(|weight| *weight > 0.0).unwrap_or(0);
+        for i in small.into_iter().chain(large) {
+            columns[i] = if weights[i] > 0.0 {
+                (1.0, i)
+            } else {
+                (0.0, somebody)
+            };
+        }
+        Ok(Self { columns })
+    }
+
+    /// An endpoint; `None` if there is none.
+    #[inline]
+    pub fn draw<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<usize> {
+        let column = rng.next_range(0..self.columns.len() as u64) as usize;
+        let (own, other) = *self.columns.get(column)?;
+        Some(if rng.next_f64() < own { column } else { other })
+    }
+
+    /// Two endpoints. The second is another than the first if five draws find one: they do not where there is only one,
+    /// and seldom where one has nearly all the weight.
+    #[inline]
+    pub fn draw_two<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<(usize, usize)> {
+        let first = self.draw(rng)?;
+        let second = (0..REDRAWS)
+            .filter_map(|_| self.draw(rng))
+            .find(|second| *second != first);
+        Some((first, second.unwrap_or(first)))
+    }
+}
+
+/// As in Finagle.
+const REDRAWS: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tower_util::rng::SplitMix;
+
+    use super::*;
+
+    /// The probability of each, from the table.
+    fn shares(alias: &Alias) -> Vec<f64> {
+        let mut shares = vec![0.0; alias.columns.len()];
+        for (i, (own, other)) in alias.columns.iter().enumerate() {
+            shares[i] += own / alias.columns.len() as f64;
+            shares[*other] += (1.0 - own) / alias.columns.len() as f64;
+        }
+        shares
+    }
+
+    #[test]
+    fn impossible_weights_are_refused() {
+        for weight in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(Alias::new([1.0, weight]).is_err(), "{weight}");
+        }
+    }
+
+    #[test]
+    fn without_weights_all_are_alike() {
+        assert_eq!(shares(&Alias::new([0.0; 4]).unwrap()), [0.25; 4]);
+        let mut rng = SplitMix::with_seed(1);
+        assert_eq!(Alias::new([]).unwrap().draw(&mut rng), None);
+        assert_eq!(Alias::new([]).unwrap().draw_two(&mut rng), None);
+        assert_eq!(Alias::new([7.0]).unwrap().draw_two(&mut rng), Some((0, 0)));
+    }
+
+    #[test]
+    fn two_draws_are_two_endpoints_nearly_always() {
+        let alias = Alias::new([1.0, 1.0]).unwrap();
+        let mut rng = SplitMix::with_seed(1);
+        let pairs = (0..10_000).filter_map(|_| alias.draw_two(&mut rng));
+        let same = pairs.filter(|(first, second)| first == second).count();
+        assert!(
+            (200..430).contains(&same),
+            "{same} of 10000, one in 2⁵ expected"
+        );
+    }
+
+    #[test]
+    fn draws_are_within_two_percent_of_the_weights() {
+        let weights = [1.0, 2.0, 3.0, 4.0];
+        let alias = Alias::new(weights).unwrap();
+        let mut rng = SplitMix::with_seed(3);
+        let mut counts = [0.0; 4];
+        (0..100_000).for_each(|_| counts[alias.draw(&mut rng).unwrap()] += 1.0);
+        for (count, weight) in counts.iter().zip(weights) {
+            assert!(
+                (count / 10_000.0 - weight).abs() < 0.02 * weight,
+                "{counts:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_table_holds_the_weights_whatever_they_are(
+            weights in prop::collection::vec(
+                prop_oneof![Just(0.0), 0.0..1.0, (0..u32::MAX).prop_map(f64::from), Just(f64::MAX), Just(5e-324)], 1..40),
+        ) {
+            let greatest = weights.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+            let sum: f64 = weights.iter().map(|weight| weight / greatest).sum();
+            prop_assume!(sum > 0.0);
+            let alias = Alias::new(weights.clone()).unwrap();
+            for (share, weight) in shares(&alias).iter().zip(&weights) {
+                prop_assert!((share - weight / greatest / sum).abs() < 1e-9);
+                prop_assert!(*weight > 0.0 || *share == 0.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+use super::InvalidPolicy;
+use super::error::ensure;
+
+/// Deterministic aperture, as Finagle has it: each client uses a part of the servers only, and all clients together load
+/// all servers alike.
+///
+/// Clients and servers lie on a ring each. A client covers the part of the servers' ring from its own place on, as wide as
+/// a whole number of clients' places; so each point of the ring is covered by as many clients as any other. A server that
+/// is covered in part counts with that part of its weight. Draw two servers by these weights ([`Alias`](super::Alias)),
+/// and give the request to the one that is less loaded for its weight.
+///
+/// Clients must know their number and how many there are, and all must see the servers in the same order: sort them, and
+/// shuffle them by a seed that all share.
+///
+/// # Example
+///
+/// ```
+/// use tower_balance::policy::Aperture;
+///
+/// // The second of four clients, and 18 servers.
+/// let subset = Aperture::new(1, 4)?.equal(18);
+/// assert_eq!(subset.len(), 14);
+/// assert_eq!(subset[..2], [(4, 0.5), (5, 1.0)]);
+/// # Ok::<(), tower_balance::policy::InvalidPolicy>(())
+/// ```
+///
+/// # Implementation notes
+///
+/// Calculated in whole numbers, so that shares are exact. With equal weights it is the ring of Finagle's
+/// `DeterministicAperture`, with others that of its `WeightedAperture`.
+#[derive(Debug, Clone, Copy)]
+pub struct Aperture {
+    client: u32,
+    clients: u32,
+    min: u32,
+}
+
+impl Aperture {
+    /// For the client of this number, from 0, of so many. A number beyond them counts from 0 again.
+    ///
+    /// # Errors
+    ///
+    /// If there are no clients.
+    pub fn new(client: u32, clients: u32) -> Result<Self, InvalidPolicy> {
+        ensure(clients > 0, "an aperture needs a client")?;
+        Ok(Self {
+            client: client % clients,
+            clients,
+            min: DEFAULT_MIN,
+        })
+    }
+
+    /// Uses at least so many servers, if there are as many; 0 counts as 1. By default 12: with fewer, the two at the edges,
+    /// which are covered in part, get noticeably more than their part when the choice is the less loaded of two.
+    pub fn min_servers(self, min: u32) -> Self {
+        Self {
+            min: min.max(1),
+            ..self
+        }
+    }
+
+    /// Which of so many equal servers are used, in order, each with the part of it that is covered.
+    pub fn equal(&self, servers: u32) -> Vec<(usize, f64)> {
+        self.cover(std::iter::repeat_n(1, servers as usize))
+    }
+
+    /// Which of the servers with these weights are used, in order, each with the part of its weight that is covered.
+    ///
+    /// A server of weight 0 is not used; if all are 0, all count as equal.
+    pub fn weighted(&self, weights: &[u32]) -> Vec<(usize, f64)> {
+        if weights.iter().all(|weight| *weight == 0) {
+            return self.cover(weights.iter().map(|_| 1));
+        }
+        self.cover(weights.iter().copied())
+    }
+
+    fn cover(&self, weights: impl Iterator<Item = u32> + Clone) -> Vec<(usize, f64)> {
+        let clients = u128::from(self.clients);
+        let servers = weights.clone().filter(|weight| *weight > 0).count() as u128;
+        if servers == 0 {
+            return Vec::new();
+        }
+        // So many clients' places are as wide as the servers that are wanted at least.
+        let wanted = servers.min(u128::from(self.min));
+        let places = (wanted * clients).div_ceil(servers);
+        // A unit of weight is as long as there are clients, so that a client's place is as long as all weights.
+        let sum: u128 = weights.clone().map(u128::from).sum();
+        let ring = sum * clients;
+        let from = u128::from(self.client) * sum;
+        let to = from + places * sum;
+
+        let mut end = 0;
+        let covered = weights.enumerate().map(|(server, weight)| {
+            let start = end;
+            end += u128::from(weight) * clients;
+            // The servers lie on the ring, and once more after it, for those who go beyond its end.
+            let part = overlap(start, end, from, to) + overlap(start + ring, end + ring, from, to);
+            (server, part as f64 / clients as f64)
+        });
+        covered.filter(|(_, part)| *part > 0.0).collect()
+    }
+}
+
+fn overlap(start: u128, end: u128, from: u128, to: u128) -> u128 {
+    end.min(to).saturating_sub(start.max(from))
+}
+
+const DEFAULT_MIN: u32 = 12;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn aperture(client: u32, clients: u32) -> Aperture {
+        Aperture::new(client, clients).unwrap()
+    }
+
+    fn whole(servers: impl IntoIterator<Item = usize>) -> Vec<(usize, f64)> {
+        servers.into_iter().map(|server| (server, 1.0)).collect()
+    }
+
+    /// Those of Finagle's `DeterministicApertureTest` and `RingTest`.
+    #[test]
+    fn the_servers_are_those_of_finagle() {
+        assert_eq!(aperture(0, 12).equal(24), whole(0..12));
+        assert_eq!(aperture(0, 1).equal(3), whole(0..3));
+        assert_eq!(aperture(0, 150).equal(150), whole(0..12));
+        let mut expected = whole(4..18);
+        expected[0].1 = 0.5;
+        assert_eq!(aperture(1, 4).equal(18), expected);
+        let mut expected = whole((0..9).chain(13..18));
+        expected[9].1 = 0.5;
+        assert_eq!(aperture(3, 4).equal(18), expected);
+    }
+
+    /// The random weights of its `WeightedApertureTest`, times 10¹⁰.
+    #[test]
+    fn the_servers_are_those_of_finagle_also_with_weights() {
+        let weights = [
+            986_300_904,
+            387_183_898,
+            350_937_027,
+            871_244_774,
+            313_367_553,
+            662_816_243,
+            128_783_784,
+            176_849_436,
+            489_108_123,
+            1_348_228_254,
+            980_621_374,
+            2_722_659,
+            723_095_959,
+            1_418_858_772,
+            1_159_881_239,
+        ];
+        let used = |client| -> Vec<_> {
+            let subset = aperture(client, 5).weighted(&weights);
+            let covered: f64 = subset.iter().map(|(_, part)| part).sum();
+            assert!((covered / 1e10 - 0.8).abs() < 1e-6, "{covered}");
+            subset.into_iter().map(|(server, _)| server).collect()
+        };
+        assert_eq!(used(1), (3..15).collect::<Vec<_>>());
+        assert_eq!(used(0), (0..14).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn so_many_clients_connect_to_a_server() {
+        for (clients, servers, expected) in [
+            (5, 18, 4..=5),
+            (12, 24, 6..=6),
+            (100, 30, 43..=43),
+            (7, 100, 1..=2),
+            (300, 300, 12..=12),
+        ] {
+            let mut connections = vec![0; servers as usize];
+            for client in 0..clients {
+                aperture(client, clients)
+                    .equal(servers)
+                    .iter()
+                    .for_each(|(i, _)| connections[*i] += 1);
+            }
+            let (min, max) = (
+                connections.iter().min().unwrap(),
+                connections.iter().max().unwrap(),
+            );
+            assert_eq!(
+                (*min, *max),
+                (*expected.start(), *expected.end()),
+                "{clients} and {servers}"
+            );
+        }
+    }
+
+    #[test]
+    fn odd_numbers_have_defined_outcomes() {
+        assert!(Aperture::new(0, 0).is_err());
+        assert_eq!(aperture(7, 4).equal(18), aperture(3, 4).equal(18));
+        assert_eq!(aperture(1, 4).equal(0), []);
+        assert_eq!(aperture(1, 4).weighted(&[]), []);
+        assert_eq!(aperture(1, 4).weighted(&[0, 0]), whole(0..2));
+        assert_eq!(
+            aperture(0, 4).weighted(&[0, u32::MAX]),
+            [(1, f64::from(u32::MAX))]
+        );
+        assert_eq!(aperture(0, 40).min_servers(0).equal(40), whole(0..1));
+        assert_eq!(
+            aperture(u32::MAX - 1, u32::MAX)
+                .weighted(&[u32::MAX; 13])
+                .len(),
+            13
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn all_servers_are_loaded_by_their_weight(
+            clients in 1_u32..200, weights in prop::collection::vec(0_u32..1000, 1..200), min in 0_u32..40,
+        ) {
+            let mut loads = vec![0.0; weights.len()];
+            for client in 0..clients {
+                let subset = aperture(client, clients).min_servers(min).weighted(&weights);
+                let total: f64 = subset.iter().map(|(_, part)| part).sum();
+                // Each client has as much to give as any other.
+                subset.iter().for_each(|(server, part)| loads[*server] += part / total);
+            }
+            let sum: u32 = weights.iter().sum();
+            prop_assume!(sum > 0);
+            for (load, weight) in loads.iter().zip(&weights) {
+                let due = f64::from(clients) * f64::from(*weight) / f64::from(sum);
+                prop_assert!((load - due).abs() <= 1e-9 * f64::from(clients), "{load} instead of {due}");
+            }
+        }
+
+        #[test]
+        fn at_least_as_many_as_wanted_are_covered(clients in 1_u32..200, servers in 1_u32..200, client: u32) {
+            let subset = aperture(client, clients).equal(servers);
+            let covered: f64 = subset.iter().map(|(_, part)| part).sum();
+            prop_assert!(covered >= f64::from(servers.min(12)) - 1e-9);
+            // Not by more than the place of one client.
+            let most = f64::from(servers.min(12)) + f64::from(servers) / f64::from(clients);
+            prop_assert!(covered <= most.min(f64::from(servers)) + 1e-9);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+use tower_util::rng::{Rng, SplitMix};
+
+use super::InvalidPolicy;
+use super::error::ensure;
+
+/// Bounds how much more than its part an endpoint gets where a hash chooses it.
+///
+/// A key that is asked for more than others overloads its endpoint. So an endpoint with more requests in flight than its
+/// slots is passed over, for the first in an order of all endpoints that is the hash's own. Or pass it over on the ring:
+///
+/// ```
+/// use tower_balance::policy::{BoundedLoad, Ring};
+///
+/// let ring = Ring::new(&[("a", 1), ("b", 1), ("c", 1)]);
+/// let bound = BoundedLoad::new(150)?;
+/// let active = [9_u64, 0, 3];
+/// let all = active.iter().sum();
+/// let pick = ring.walk(7).find(|endpoint| !bound.is_over(active[*endpoint], 1, all, 3));
+/// assert!(matches!(pick, Some(1 | 2)));
+/// # Ok::<(), tower_balance::policy::InvalidPolicy>(())
+/// ```
+///
+/// # Implementation notes
+///
+/// V. Mirrokni, M. Thorup, M. Zadimoghaddam, *Consistent Hashing with Bounded Loads*, 2018; slots and choice as in Envoy.
+#[derive(Debug, Clone)]
+pub struct BoundedLoad {
+    factor: u32,
+}
+
+impl BoundedLoad {
+    /// With a factor in percent: 150 lets an endpoint have half more than its part. From 120 to 200 are typical.
+    ///
+    /// # Errors
+    ///
+    /// If it is less than 100.
+    pub fn new(factor: u32) -> Result<Self, InvalidPolicy> {
+        ensure(
+            factor >= 100,
+            "the factor of bounded load must be at least 100 percent",
+        )?;
+        Ok(Self { factor })
+    }
+
+    /// How many requests an endpoint of this weight may have in flight, of so many that all have and the one to come:
+    /// its part of them times the factor, rounded up, and at least one.
+    pub fn slots(&self, weight: u32, all_active: u64, all_weights: u64) -> u64 {
+        let total = ((u128::from(all_active) + 1) * u128::from(self.factor)).div_ceil(100);
+        let part = total * u128::from(weight);
+        let slots = part.div_ceil(u128::from(all_weights.max(1)));
+        u64::try_from(slots).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Whether an endpoint has more requests in flight than it has slots.
+    pub fn is_over(&self, active: u64, weight: u32, all_active: u64, all_weights: u64) -> bool {
+        active > self.slots(weight, all_active, all_weights)
+    }
+
+    /// The endpoint of a request with this hash, of endpoints that each have so many requests in flight and a weight:
+    /// `preferred` unless that is over; or the first that is not, in an order of the hash's own; or, if all are, the one
+    /// that is least over. `None` if `preferred` is none of them.
+    ///
+    /// # Cost
+    ///
+    /// It sums up all endpoints, and allocates if the preferred one is over.
+    pub fn pick(&self, hash: u64, preferred: usize, endpoints: &[(u64, u32)]) -> Option<usize> {
+        let all_active = endpoints
+            .iter()
+            .fold(0_u64, |sum, (active, _)| sum.saturating_add(*active));
+        let all_weights = endpoints.iter().map(|(_, weight)| u64::from(*weight)).sum();
+        // More than one is over.
+        let overload = |(active, weight): (u64, u32)| {
+            active as f64 / self.slots(weight, all_active, all_weights) as f64
+        };
+        let mut least = (preferred, overload(*endpoints.get(preferred)?));
+        if least.1 <= 1.0 {
+            return Some(preferred);
+        }
+        let mut rng = SplitMix::with_seed(hash);
+        let mut left: Vec<usize> = (0..endpoints.len()).collect();
+        while !left.is_empty() {
+            let endpoint = left.swap_remove(rng.next_range(0..left.len() as u64) as usize);
+            let overload = overload(endpoints[endpoint]);
+            if overload <= 1.0 {
+                return Some(endpoint);
+            }
+            if overload < least.1 {
+                least = (endpoint, overload);
+            }
+        }
+        Some(least.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bound() -> BoundedLoad {
+        BoundedLoad::new(125).unwrap()
+    }
+
+    #[test]
+    fn slots_are_those_of_envoy() {
+        // (10 + 1) · 1.25, rounded up, are 14.
+        for (weight, all_weights, slots) in [
+            (1, 2, 7),
+            (1, 3, 5),
+            (2, 3, 10),
+            (1, 1, 14),
+            (1, 1000, 1),
+            (0, 3, 1),
+        ] {
+            assert_eq!(
+                bound().slots(weight, 10, all_weights),
+                slots,
+                "{weight} of {all_weights}"
+            );
+        }
+        assert_eq!(BoundedLoad::new(100).unwrap().slots(1, 0, 1), 1);
+        assert_eq!(bound().slots(1, u64::MAX, 0), u64::MAX);
+        assert!(BoundedLoad::new(99).is_err());
+    }
+
+    #[test]
+    fn as_many_as_the_slots_are_not_too_many() {
+        // Together 10, so 7 slots each.
+        assert_eq!(bound().pick(1, 0, &[(7, 1), (3, 1)]), Some(0));
+        assert_eq!(bound().pick(1, 0, &[(8, 1), (2, 1)]), Some(1));
+    }
+
+    #[test]
+    fn a_hash_overflows_always_to_the_same_and_different_ones_to_different_ones() {
+        let mut endpoints = [(0, 1); 5];
+        endpoints[0].0 = 50;
+        let mut counts = [0; 5];
+        for hash in 0..4000 {
+            let pick = bound().pick(hash, 0, &endpoints).unwrap();
+            assert_eq!(bound().pick(hash, 0, &endpoints), Some(pick));
+            counts[pick] += 1;
+        }
+        assert_eq!(counts[0], 0);
+        assert!(
+            counts[1..].iter().all(|count| (850..1150).contains(count)),
+            "{counts:?}"
+        );
+    }
+
+    #[test]
+    fn the_least_over_is_picked_if_all_are() {
+        // Weights of 0 have one slot.
+        assert_eq!(bound().pick(1, 0, &[(9, 0), (3, 0), (5, 0)]), Some(1));
+        assert_eq!(bound().pick(1, 3, &[(9, 0)]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_gets_more_than_a_slot_too_many(
+            weights in prop::collection::vec(1_u32..10, 1..10), keys in prop::collection::vec(0_usize..3, 1..200),
+        ) {
+            // No request ever ends, and there are but three keys.
+            let mut endpoints: Vec<_> = weights.iter().map(|weight| (0, *weight)).collect();
+            let sum: u32 = weights.iter().sum();
+            for (sent, key) in keys.iter().enumerate() {
+                let pick = bound().pick(*key as u64, key % weights.len(), &endpoints).unwrap();
+                endpoints[pick].0 += 1;
+                let slots = bound().slots(weights[pick], sent as u64, u64::from(sum));
+                prop_assert!(endpoints[pick].0 <= slots + 1);
+            }
+        }
+
+        #[test]
+        fn any_loads_are_borne(
+            hash: u64, preferred in 0_usize..12, endpoints in prop::collection::vec(any::<(u64, u32)>(), 0..10), factor in 100_u32..,
+        ) {
+            let pick = BoundedLoad::new(factor).unwrap().pick(hash, preferred, &endpoints);
+            prop_assert_eq!(pick.is_some(), preferred < endpoints.len());
+            prop_assert!(pick.is_none_or(|pick| pick < endpoints.len()));
+        }
+    }
+}

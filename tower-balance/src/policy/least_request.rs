@@ -1,0 +1,128 @@
+//! What a load, or a number of requests in flight, is worth by the weight of its endpoint.
+
+use std::cmp::Ordering;
+
+use tower_util::rng::Rng;
+
+/// The weight that is left of an endpoint's while it has `active` requests: `weight / (active + 1)^bias`.
+///
+/// Envoy draws by it. A `bias` of 1.0, its default, halves the weight with the first request in flight; 0.0 leaves it as
+/// it is; one that is negative or not a number counts as 0.0.
+///
+/// ```
+/// use tower_balance::policy::least_request::score;
+///
+/// assert_eq!(score(2, 1, 1.0), score(1, 0, 1.0));
+/// assert_eq!(score(2, 1, 0.0), 2.0);
+/// ```
+pub fn score(weight: u32, active: usize, bias: f64) -> f64 {
+    // `max` takes 0 where the bias is not a number.
+    f64::from(weight) / (active as f64 + 1.0).powf(bias.max(0.0))
+}
+
+/// Which of two endpoints, each a load and a weight, is less loaded for its weight.
+///
+/// Weights that differ by less than 1e-4 count as equal. An endpoint of weight 0, or one whose load is not a number, is
+/// more loaded than any other.
+///
+/// ```
+/// use std::cmp::Ordering;
+/// use tower_balance::policy::least_request::compare;
+///
+/// assert_eq!(compare((3.0, 1.0), (4.0, 2.0)), Ordering::Greater);
+/// assert_eq!(compare((3.0, 1.0), (4.0, 1.0)), Ordering::Less);
+/// ```
+pub fn compare(a: (f64, f64), b: (f64, f64)) -> Ordering {
+    let alike = (a.1 - b.1).abs() < SAME_WEIGHT;
+    let relative = |(load, weight): (f64, f64)| match load {
+        _ if load.is_nan() => f64::INFINITY,
+        _ if alike => load,
+        _ if weight > 0.0 => load / weight,
+        _ => f64::INFINITY,
+    };
+    relative(a).total_cmp(&relative(b))
+}
+
+/// The least loaded of all; of several that are, each as likely as any other. `None` if there is none.
+///
+/// It looks at all of them. Many clients that do so flock to the same endpoint: draw two and [`compare`], unless there is
+/// but one client.
+///
+/// ```
+/// use tower_balance::policy::least_request::least;
+/// use tower_util::rng::SplitMix;
+///
+/// let endpoints = [(2.0, 1.0), (3.0, 2.0), (9.0, 3.0)];
+/// assert_eq!(least(endpoints, &mut SplitMix::with_seed(1)), Some(1));
+/// ```
+pub fn least<R: Rng + ?Sized>(
+    endpoints: impl IntoIterator<Item = (f64, f64)>,
+    rng: &mut R,
+) -> Option<usize> {
+    let mut best: Option<(usize, (f64, f64))> = None;
+    // How many are as good as the best.
+    let mut ties = 1;
+    for (i, endpoint) in endpoints.into_iter().enumerate() {
+        let ordering = best.map_or(Ordering::Less, |(_, best)| compare(endpoint, best));
+        match ordering {
+            Ordering::Less => ties = 1,
+            Ordering::Equal => ties += 1,
+            Ordering::Greater => continue,
+        }
+        // Of so many that tie, the last stays with a probability of one in so many.
+        if ties == 1 || rng.next_range(0..ties) == 0 {
+            best = Some((i, endpoint));
+        }
+    }
+    best.map(|(i, _)| i)
+}
+
+/// As in Finagle.
+const SAME_WEIGHT: f64 = 1e-4;
+
+#[cfg(test)]
+mod tests {
+    use tower_util::rng::SplitMix;
+
+    use super::super::Alias;
+    use super::*;
+
+    /// Envoy's: weights 2 and 1 idle, and with one request at the heavier.
+    #[test]
+    fn requests_in_flight_take_from_the_weight() {
+        for (active, expected) in [(0, 2.0 / 3.0), (1, 0.5), (3, 1.0 / 3.0)] {
+            let scores = [score(2, active, 1.0), score(1, 0, 1.0)];
+            assert!((scores[0] / (scores[0] + scores[1]) - expected).abs() < 1e-12);
+            let alias = Alias::new(scores).unwrap();
+            let mut rng = SplitMix::with_seed(9);
+            let heavy = (0..100_000)
+                .filter(|_| alias.draw(&mut rng) == Some(0))
+                .count();
+            assert!((heavy as f64 / 1e5 - expected).abs() < 0.01);
+        }
+        assert_eq!(score(7, usize::MAX, f64::NAN), 7.0);
+        assert_eq!(score(7, 3, -1.0), 7.0);
+    }
+
+    #[test]
+    fn weightless_and_nonsensical_loads_lose() {
+        assert_eq!(compare((0.0, 0.0), (1e9, 1.0)), Ordering::Greater);
+        assert_eq!(compare((f64::NAN, 1.0), (1e9, 1.0)), Ordering::Greater);
+        assert_eq!(compare((1.0, 0.0), (2.0, 0.0)), Ordering::Less);
+        assert_eq!(compare((1.0, 1.0), (1.1, 1.00001)), Ordering::Less);
+    }
+
+    #[test]
+    fn ties_are_broken_evenly() {
+        let mut rng = SplitMix::with_seed(5);
+        let mut counts = [0; 4];
+        for _ in 0..30_000 {
+            counts[least([(1.0, 1.0), (2.0, 1.0), (1.0, 1.0), (2.0, 2.0)], &mut rng).unwrap()] += 1;
+        }
+        assert_eq!(counts[1], 0);
+        for count in [counts[0], counts[2], counts[3]] {
+            assert!((9_700..10_300).contains(&count), "{counts:?}");
+        }
+        assert_eq!(least([], &mut rng), None);
+    }
+}

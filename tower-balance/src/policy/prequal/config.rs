@@ -1,0 +1,141 @@
+use std::time::Duration;
+
+use crate::policy::InvalidPolicy;
+use crate::policy::error::ensure;
+
+/// How many probes there are, how long they count, and what is hot.
+#[derive(Debug, Clone)]
+pub struct PrequalConfig {
+    pub(super) pool: usize,
+    pub(super) max_age: Duration,
+    pub(super) probes: f64,
+    pub(super) removals: f64,
+    pub(super) delta: f64,
+    pub(super) quantile: f64,
+    pub(super) penalty: Duration,
+}
+
+impl PrequalConfig {
+    /// How many answers are kept. By default 16.
+    pub fn pool_size(self, size: usize) -> Self {
+        Self { pool: size, ..self }
+    }
+
+    /// How old an answer may be. By default one second.
+    pub fn max_age(self, age: Duration) -> Self {
+        Self {
+            max_age: age,
+            ..self
+        }
+    }
+
+    /// How many probes go out with a request. A fraction adds up. By default 3.0.
+    pub fn probes_per_request(self, probes: f64) -> Self {
+        Self { probes, ..self }
+    }
+
+    /// How many answers are removed with a request, in turn the oldest and the worst: the good ones are used up, and only
+    /// the bad ones would be left. By default 1.0.
+    pub fn removals_per_request(self, removals: f64) -> Self {
+        Self { removals, ..self }
+    }
+
+    /// By how much of the requests the answers may fall short or be in excess; the more, the more often each is used. By
+    /// default 1.0.
+    pub fn delta(self, delta: f64) -> Self {
+        Self { delta, ..self }
+    }
+
+    /// A server with more requests in flight than this quantile of what was seen is hot. 0.0 goes by requests in flight
+    /// alone, 1.0 by latency alone. By default 2^-0.25, about 0.84.
+    pub fn hot_quantile(self, quantile: f64) -> Self {
+        Self { quantile, ..self }
+    }
+
+    /// How much longer a server takes in effect if all its requests fail. By default 5 seconds.
+    pub fn failure_penalty(self, penalty: Duration) -> Self {
+        Self { penalty, ..self }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), InvalidPolicy> {
+        let rate = |rate| (0.0..=100.0).contains(&rate);
+        ensure(self.pool >= 2, "the pool needs room for two probes")?;
+        ensure(
+            !self.max_age.is_zero(),
+            "the age of probes must be more than zero",
+        )?;
+        ensure(
+            rate(self.probes),
+            "the probes per request must be a number from 0 to 100",
+        )?;
+        ensure(
+            rate(self.removals),
+            "the removals per request must be a number from 0 to 100",
+        )?;
+        ensure(rate(self.delta), "the delta must be a number from 0 to 100")?;
+        ensure(
+            (0.0..=1.0).contains(&self.quantile),
+            "the quantile must be a number from 0 to 1",
+        )
+    }
+
+    /// How often an answer of one of so many endpoints may be used, on average: as often as it takes for the pool not to
+    /// run dry. Infinite if the probes are too few for that.
+    pub(super) fn uses(&self, endpoints: usize) -> f64 {
+        let useful = 1.0 - self.pool as f64 / endpoints as f64;
+        let gain = useful * self.probes - self.removals;
+        if gain > 0.0 {
+            ((1.0 + self.delta) / gain).max(1.0)
+        } else {
+            f64::INFINITY
+        }
+    }
+}
+
+impl Default for PrequalConfig {
+    fn default() -> Self {
+        Self {
+            pool: 16,
+            max_age: Duration::from_secs(1),
+            probes: 3.0,
+            removals: 1.0,
+            delta: 1.0,
+            quantile: 0.840_896_415_253_714_5,
+            penalty: Duration::from_secs(5),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_uses_are_those_of_the_paper() {
+        let config = PrequalConfig::default();
+        assert!((config.uses(100) - 2.0 / 1.52).abs() < 1e-12);
+        assert_eq!(config.uses(usize::MAX), 1.0);
+        assert_eq!(
+            config.uses(24),
+            f64::INFINITY,
+            "a third of three probes is useful, one is removed"
+        );
+        assert_eq!(config.uses(1), f64::INFINITY);
+    }
+
+    #[test]
+    fn impossible_configurations_are_refused() {
+        let config = PrequalConfig::default;
+        for config in [
+            config().pool_size(1),
+            config().max_age(Duration::ZERO),
+            config().probes_per_request(f64::NAN),
+            config().removals_per_request(-1.0),
+            config().delta(f64::INFINITY),
+            config().hot_quantile(1.1),
+        ] {
+            assert!(config.validate().is_err(), "{config:?}");
+        }
+        assert!(config().validate().is_ok());
+    }
+}

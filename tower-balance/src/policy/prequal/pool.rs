@@ -1,0 +1,212 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_util::rng::Rng;
+
+use super::PrequalConfig;
+use super::seen::Seen;
+use crate::policy::InvalidPolicy;
+
+/// A pool of probes, and the choice by them; see the [module](super).
+///
+/// # Cost
+///
+/// A pick looks at each answer in the pool three times at most.
+#[derive(Debug, Clone)]
+pub struct Prequal {
+    config: PrequalConfig,
+    endpoints: usize,
+    /// The oldest first, and one per endpoint.
+    pool: Vec<Answer>,
+    seen: Seen,
+    /// What part of a probe, and of a removal, is left of the last request.
+    probes_due: f64,
+    removals_due: f64,
+    /// Whether the next to be removed is the worst, or else the oldest.
+    worst_next: bool,
+}
+
+/// What a server answers to a probe.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Report {
+    /// The server.
+    pub endpoint: usize,
+    /// The requests that it has in flight.
+    pub rif: u32,
+    /// How long a request takes, with about as many in flight as now.
+    pub latency: Duration,
+    /// The part of its requests that fail, from 0.0 to 1.0, as it says or as you know; not a number counts as 0.0.
+    pub failing: f64,
+}
+
+#[derive(Debug, Clone)]
+struct Answer {
+    endpoint: usize,
+    rif: u32,
+    latency: Duration,
+    at: Instant,
+    uses: u32,
+}
+
+impl Prequal {
+    /// For endpoints 0 to `endpoints - 1`.
+    ///
+    /// # Errors
+    ///
+    /// If the pool is smaller than 2, the age is zero, a rate or the delta is not from 0 to 100, or the quantile is not
+    /// from 0 to 1.
+    pub fn new(config: PrequalConfig, endpoints: usize) -> Result<Self, InvalidPolicy> {
+        config.validate()?;
+        Ok(Self {
+            config,
+            endpoints,
+            pool: Vec::new(),
+            seen: Seen::default(),
+            probes_due: 0.0,
+            removals_due: 0.0,
+            worst_next: false,
+        })
+    }
+
+    /// Changes the number of endpoints. What those answered that are no more is forgotten.
+    pub fn set_endpoints(&mut self, endpoints: usize) {
+        self.endpoints = endpoints;
+        self.pool.retain(|answer| answer.endpoint < endpoints);
+    }
+
+    /// Forgets what an endpoint has answered: it is not ready, or is another now.
+    pub fn forget(&mut self, endpoint: usize) {
+        self.pool.retain(|answer| answer.endpoint != endpoint);
+    }
+
+    /// Whom to probe along with a request: different endpoints, drawn at random.
+    pub fn probes<R: Rng + ?Sized>(&mut self, rng: &mut R) -> Vec<usize> {
+        self.probes_due += self.config.probes;
+        let due = self.probes_due as usize;
+        self.probes_due -= due as f64;
+
+        let mut targets = Vec::new();
+        // Floyd's sampling.
+        for last in self.endpoints - due.min(self.endpoints)..self.endpoints {
+            let target = rng.next_range(0..last as u64 + 1) as usize;
+            targets.push(if targets.contains(&target) {
+                last
+            } else {
+                target
+            });
+        }
+        targets
+    }
+
+    /// Takes the answer to a probe. It takes the place of an older one of the same endpoint, or else of the oldest if the
+    /// pool is full.
+    pub fn report<R: Rng + ?Sized>(&mut self, report: Report, now: Instant, rng: &mut R) {
+        if report.endpoint >= self.endpoints {
+            return;
+        }
+        self.seen.add(report.rif);
+        self.forget(report.endpoint);
+        if self.pool.len() == self.config.pool {
+            self.pool.remove(0);
+        }
+        let (rif, latency) = self.penalised(report);
+        let uses = self.config.uses(self.endpoints) + rng.next_f64();
+        self.pool.push(Answer {
+            endpoint: report.endpoint,
+            rif,
+            latency,
+            at: now,
+            uses: uses as u32,
+        });
+    }
+
+    /// Picks the endpoint of a request: the best known, or any if less than two are known. `None` if there is none at
+    /// all.
+    pub fn pick<R: Rng + ?Sized>(&mut self, now: Instant, rng: &mut R) -> Option<usize> {
+        self.pool
+            .retain(|answer| now.saturating_duration_since(answer.at) <= self.config.max_age);
+        if self.pool.len() < FEWEST {
+            return (self.endpoints > 0).then(|| rng.next_range(0..self.endpoints as u64) as usize);
+        }
+        let hot = self.hot();
+        let (best, _) = self
+            .pool
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, a)| a.rank(hot))?;
+        let answer = &mut self.pool[best];
+        let endpoint = answer.endpoint;
+        // By the time of the next pick it has this request too.
+        answer.rif = answer.rif.saturating_add(1);
+        answer.uses = answer.uses.saturating_sub(1);
+        if answer.uses == 0 {
+            self.pool.remove(best);
+        }
+        self.remove_some();
+        Some(endpoint)
+    }
+
+    /// How many answers there are, also those that have become too old since the last pick.
+    pub fn pool_len(&self) -> usize {
+        self.pool.len()
+    }
+
+    fn remove_some(&mut self) {
+        self.removals_due += self.config.removals;
+        while self.removals_due >= 1.0 {
+            self.removals_due -= 1.0;
+            if self.pool.len() <= FEWEST {
+                continue;
+            }
+            let hot = self.hot();
+            let worst = self
+                .pool
+                .iter()
+                .enumerate()
+                .max_by_key(|(_, answer)| answer.rank(hot));
+            let worst = worst.map_or(0, |(i, _)| i);
+            self.pool.remove(if self.worst_next { worst } else { 0 });
+            self.worst_next = !self.worst_next;
+        }
+    }
+
+    /// Who has more requests in flight is hot.
+    fn hot(&self) -> u32 {
+        if self.config.quantile == 1.0 {
+            // Nobody is, also if its picks have made it more than was ever reported.
+            return u32::MAX;
+        }
+        self.seen.quantile(self.config.quantile)
+    }
+
+    /// What a server would answer if each failure had taken it as long as the penalty: the requests in flight are in
+    /// proportion to the time that they take.
+    fn penalised(&self, report: Report) -> (u32, Duration) {
+        if report.failing.is_nan() || report.failing <= 0.0 {
+            return (report.rif, report.latency);
+        }
+        let extra = self.config.penalty.as_secs_f64() * report.failing.min(1.0);
+        let latency = report.latency.as_secs_f64();
+        let longer = (latency + extra) / latency.max(SHORTEST);
+        let rif = (f64::from(report.rif) + 1.0) * longer - 1.0;
+        let extra = Duration::try_from_secs_f64(extra).unwrap_or(Duration::MAX);
+        (rif as u32, report.latency.saturating_add(extra))
+    }
+}
+
+impl Answer {
+    /// The lower, the better: first whether it is hot, then by latency if it is not, else by requests in flight.
+    fn rank(&self, hot: u32) -> (bool, u128, u128) {
+        let (rif, latency) = (u128::from(self.rif), self.latency.as_nanos());
+        if self.rif > hot {
+            (true, rif, latency)
+        } else {
+            (false, latency, rif)
+        }
+    }
+}
+
+/// Of one there is no choice.
+const FEWEST: usize = 2;
+/// No request takes less than a microsecond, in seconds.
+const SHORTEST: f64 = 1e-6;

@@ -1,0 +1,316 @@
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use super::InvalidPolicy;
+use super::error::ensure;
+use super::hash::xxh64;
+
+/// A ring of hashes, as Envoy and gRPC have it: a request belongs to the endpoint whose point comes next.
+///
+/// The same endpoints in the same order make the same ring as theirs (gRPC sorts by address first): point `i` of an
+/// endpoint is the XXH64 of `<key>_<i>`, and the endpoints share the ring in proportion to their weights.
+///
+/// How many points an endpoint has depends on all weights together. When one comes or goes, the others therefore gain or
+/// lose points too, and keys move from one that stays to another that stays: of ten endpoints one leaves, and 17 % of the
+/// keys move, 10 % of necessity. Unless clients of another make must agree with yours, take a
+/// [`StableRing`](super::StableRing).
+///
+/// - An endpoint of weight 0 has no points, and so has one whose share is less than a point.
+/// - Of endpoints with the same key the first gets the requests; the others follow it in the [`walk`](Ring::walk).
+/// - Without points a walk yields nothing.
+///
+/// # Example
+///
+/// ```
+/// use tower_balance::policy::Ring;
+/// use tower_balance::policy::hash::xxh64;
+///
+/// let ring = Ring::new(&[("10.0.0.1:80", 1), ("10.0.0.2:80", 1), ("10.0.0.3:80", 2)]);
+/// let order: Vec<usize> = ring.walk(xxh64(b"user 7", 0)).collect();
+/// // Whoever is not ready is passed over.
+/// let ready = |endpoint: &usize| *endpoint != order[0];
+/// assert_eq!(ring.walk(xxh64(b"user 7", 0)).find(ready), Some(order[1]));
+/// ```
+///
+/// # Cost
+///
+/// Building sorts the points; finding the first endpoint is a binary search and allocates nothing.
+#[derive(Debug, Clone)]
+pub struct Ring {
+    points: Points,
+}
+
+impl Ring {
+    /// With at least 1,024 points and at most 4,096.
+    pub fn new<K: AsRef<str>>(endpoints: &[(K, u32)]) -> Self {
+        Self::build(endpoints, 1024, 4096)
+    }
+
+    /// With at least `min` points, or as many more as it takes to give the least weight a whole number of them, but not
+    /// more than `max`.
+    ///
+    /// # Errors
+    ///
+    /// Unless `1 <= min <= max <= 8,388,608`.
+    pub fn with_size<K: AsRef<str>>(
+        endpoints: &[(K, u32)],
+        min: usize,
+        max: usize,
+    ) -> Result<Self, InvalidPolicy> {
+        ensure(min >= 1, "a ring needs at least one point")?;
+        ensure(
+            min <= max,
+            "the minimum size of the ring must not exceed the maximum",
+        )?;
+        ensure(max <= MAX_POINTS, "a ring has at most 8388608 points")?;
+        Ok(Self::build(endpoints, min, max))
+    }
+
+    fn build<K: AsRef<str>>(endpoints: &[(K, u32)], min: usize, max: usize) -> Self {
+        let weights = endpoints.iter().map(|(_, weight)| *weight);
+        let sum: f64 = weights.clone().map(f64::from).sum();
+        let least = weights
+            .filter(|weight| *weight > 0)
+            .min()
+            .map_or(1.0, f64::from)
+            / sum;
+        let scale = ((least * min as f64).ceil() / least).min(max as f64);
+
+        let mut points = Points::default();
+        // How many points there should be up to here, and how many there are: what one endpoint is given too much by
+        // rounding up, the next one lacks.
+        let (mut target, mut count) = (0.0, 0_usize);
+        for (endpoint, (key, weight)) in endpoints.iter().enumerate() {
+            if *weight == 0 {
+                continue;
+            }
+            target += scale * f64::from(*weight) / sum;
+            let more = (target.ceil() as usize).saturating_sub(count);
+            count += more;
+            points.add(endpoint, key.as_ref(), more);
+        }
+        points.sort();
+        Self { points }
+    }
+
+    /// The different endpoints in the order in which they follow the hash.
+    pub fn walk(&self, hash: u64) -> Walk<'_> {
+        self.points.walk(hash)
+    }
+
+    /// The number of points.
+    pub fn len(&self) -> usize {
+        self.points.sorted.len()
+    }
+
+    /// Whether there is no point, so that a walk leads nowhere.
+    pub fn is_empty(&self) -> bool {
+        self.points.sorted.is_empty()
+    }
+}
+
+/// The endpoints that follow a hash on the ring, each once.
+#[derive(Debug, Clone)]
+pub struct Walk<'a> {
+    points: &'a Points,
+    next: usize,
+    /// What the last call yielded: it is remembered only when there is a next call.
+    last: Option<usize>,
+    seen: HashSet<usize>,
+}
+
+impl Iterator for Walk<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        self.seen.extend(self.last.take());
+        if self.seen.len() == self.points.endpoints {
+            return None;
+        }
+        let sorted = &self.points.sorted;
+        loop {
+            let (_, endpoint) = sorted[self.next % sorted.len()];
+            self.next += 1;
+            if !self.seen.contains(&endpoint) {
+                self.last = Some(endpoint);
+                return self.last;
+            }
+        }
+    }
+}
+
+/// Points of a ring: hash and endpoint, in this order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Points {
+    pub(super) sorted: Vec<(u64, usize)>,
+    /// How many different endpoints are in it.
+    endpoints: usize,
+}
+
+impl Points {
+    /// To be followed by [`sort`](Self::sort), and not for an endpoint that is in it.
+    pub(super) fn add(&mut self, endpoint: usize, key: &str, count: usize) {
+        let mut name = String::with_capacity(key.len() + 8);
+        let new = (0..count).map(|i| {
+            name.clear();
+            write!(name, "{key}_{i}").expect("a string takes everything");
+            (xxh64(name.as_bytes(), 0), endpoint)
+        });
+        self.sorted.extend(new);
+        self.endpoints += usize::from(count > 0);
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.sorted.sort_unstable();
+    }
+
+    /// Adds to what is sorted. One merge: the sort finds two runs.
+    pub(super) fn insert(&mut self, endpoint: usize, key: &str, count: usize) {
+        let before = self.sorted.len();
+        self.add(endpoint, key, count);
+        self.sorted[before..].sort_unstable();
+        self.sorted.sort();
+    }
+
+    pub(super) fn remove(&mut self, endpoint: usize) -> bool {
+        let before = self.sorted.len();
+        self.sorted.retain(|(_, other)| *other != endpoint);
+        let removed = self.sorted.len() < before;
+        self.endpoints -= usize::from(removed);
+        removed
+    }
+
+    pub(super) fn walk(&self, hash: u64) -> Walk<'_> {
+        Walk {
+            points: self,
+            next: self.sorted.partition_point(|(point, _)| *point < hash),
+            last: None,
+            seen: HashSet::new(),
+        }
+    }
+}
+
+/// As in Envoy. 128 MiB.
+pub(super) const MAX_POINTS: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn endpoints(ports: impl IntoIterator<Item = u16>) -> Vec<(String, u32)> {
+        ports
+            .into_iter()
+            .map(|port| (format!("127.0.0.1:{port}"), 1))
+            .collect()
+    }
+
+    /// Those of Envoy's `ring_hash_lb_test.cc`.
+    #[test]
+    fn the_ring_is_the_one_of_envoy() {
+        let ring = Ring::with_size(&endpoints(90..96), 12, 4096).unwrap();
+        let expected = [
+            (833437586790550860, 4),
+            (928266305478181108, 2),
+            (1033482794131418490, 0),
+            (3551244743356806947, 5),
+            (3851675632748031481, 3),
+            (5583722120771150861, 1),
+            (6311230543546372928, 1),
+            (7700377290971790572, 3),
+            (13144177310400110813, 5),
+            (13444792449719432967, 2),
+            (15516499411664133160, 4),
+            (16117243373044804889, 0),
+        ];
+        assert_eq!(ring.points.sorted, expected);
+        for (hash, endpoint) in [
+            (0, 4),
+            (u64::MAX, 4),
+            (3551244743356806947, 5),
+            (3551244743356806948, 3),
+        ] {
+            assert_eq!(ring.walk(hash).next(), Some(endpoint), "{hash}");
+        }
+    }
+
+    #[test]
+    fn a_walk_passes_each_endpoint_once_in_the_order_of_the_ring() {
+        let ring = Ring::with_size(&endpoints(90..96), 12, 4096).unwrap();
+        assert_eq!(ring.walk(0).collect::<Vec<_>>(), [4, 2, 0, 5, 3, 1]);
+        assert_eq!(
+            ring.walk(6311230543546372928).collect::<Vec<_>>(),
+            [1, 3, 5, 2, 4, 0]
+        );
+        let mut walk = ring.walk(0);
+        assert_eq!(walk.by_ref().count(), 6);
+        assert_eq!(walk.next(), None);
+    }
+
+    #[test]
+    fn impossible_sizes_are_refused() {
+        let size = |min, max| Ring::with_size(&endpoints(0..2), min, max);
+        for (min, max) in [(0, 1), (2, 1), (1, (8 << 20) + 1)] {
+            assert!(size(min, max).is_err(), "{min} {max}");
+        }
+        assert_eq!(size(1, 1).unwrap().len(), 1);
+        let message = size(2, 1).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "invalid policy: the minimum size of the ring must not exceed the maximum"
+        );
+    }
+
+    #[test]
+    fn without_weight_there_are_no_points() {
+        assert_eq!(Ring::new::<&str>(&[]).walk(7).next(), None);
+        let ring = Ring::new(&[("a", 0), ("b", 0)]);
+        assert!(ring.is_empty());
+        assert_eq!(ring.walk(7).next(), None);
+        let ring = Ring::new(&[("a", 0), ("b", 1)]);
+        assert_eq!(ring.walk(7).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn of_two_with_one_key_the_first_is_first() {
+        let ring = Ring::new(&[("a", 1), ("a", 1)]);
+        for hash in (0..100).map(|n| xxh64(&[n], 0)) {
+            assert_eq!(ring.walk(hash).collect::<Vec<_>>(), [0, 1]);
+        }
+    }
+
+    #[test]
+    fn points_are_in_proportion_to_weights() {
+        let ring = Ring::new(&[("a", 1), ("b", 2), ("c", 5)]);
+        let count = |endpoint| {
+            ring.points
+                .sorted
+                .iter()
+                .filter(|(_, e)| *e == endpoint)
+                .count()
+        };
+        assert_eq!([count(0), count(1), count(2)], [128, 256, 640]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_weights_make_a_ring_of_bounded_size(
+            weights in prop::collection::vec(any::<u32>(), 0..50),
+            min in 1_usize..200,
+            more in 0_usize..200,
+            hash: u64,
+        ) {
+            let endpoints: Vec<_> =
+                weights.iter().enumerate().map(|(i, weight)| (i.to_string(), *weight)).collect();
+            let ring = Ring::with_size(&endpoints, min, min + more).unwrap();
+            // Sums of fractions round, so a last point may be too much.
+            prop_assert!(ring.len() <= min + more + 1);
+            let mut walk: Vec<_> = ring.walk(hash).collect();
+            walk.sort_unstable();
+            walk.dedup();
+            prop_assert_eq!(walk.len(), ring.walk(hash).count());
+            prop_assert!(walk.iter().all(|endpoint| weights[*endpoint] > 0));
+        }
+    }
+}

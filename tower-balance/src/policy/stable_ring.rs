@@ -1,0 +1,223 @@
+use std::collections::HashMap;
+
+use super::InvalidPolicy;
+use super::error::ensure;
+use super::ring::{MAX_POINTS, Points, Walk};
+
+/// A ring of hashes on which no key moves needlessly: an endpoint has so many points per unit of weight, whatever the
+/// others have.
+///
+/// An endpoint that comes takes keys only for itself, and one that goes leaves only its own; of N alike that is 1/N of
+/// the keys. Only those points are put in or taken out. The price: rings of other makes ([`Ring`](super::Ring)) lead
+/// elsewhere, and memory grows with the weights, so keep these small: 1 to 100, not 1,000,000.
+///
+/// An endpoint of weight 0 has no points. Of endpoints with the same key the one of the lowest number gets the requests.
+///
+/// # Example
+///
+/// ```
+/// use tower_balance::policy::StableRing;
+/// use tower_balance::policy::hash::xxh64;
+///
+/// let mut ring = StableRing::default();
+/// for (endpoint, key) in ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"].into_iter().enumerate() {
+///     ring.insert(endpoint, key, 1).unwrap();
+/// }
+/// let order: Vec<usize> = ring.walk(xxh64(b"user 7", 0)).collect();
+/// // Who was the second choice is the first when that is gone.
+/// ring.remove(order[0]);
+/// assert_eq!(ring.walk(xxh64(b"user 7", 0)).next(), Some(order[1]));
+/// ```
+#[derive(Debug, Clone)]
+pub struct StableRing {
+    per_weight: usize,
+    points: Points,
+    /// How many points each endpoint has.
+    counts: HashMap<usize, usize>,
+}
+
+impl StableRing {
+    /// An empty ring with so many points per unit of weight. By default (`StableRing::default()`) 160, as ketama has:
+    /// the busiest of ten endpoints then gets about 10 % more than its share, the busiest of a hundred 25 %.
+    ///
+    /// # Errors
+    ///
+    /// Unless it is from 1 to 8,388,608.
+    pub fn new(points_per_weight: usize) -> Result<Self, InvalidPolicy> {
+        ensure(
+            points_per_weight >= 1,
+            "an endpoint needs at least one point",
+        )?;
+        ensure(points_per_weight <= MAX_POINTS, TOO_MANY)?;
+        Ok(Self {
+            per_weight: points_per_weight,
+            points: Points::default(),
+            counts: HashMap::new(),
+        })
+    }
+
+    /// Puts in an endpoint, or changes its key or weight. The number is yours to choose.
+    ///
+    /// # Errors
+    ///
+    /// If the ring would have more than 8,388,608 points. It is unchanged then.
+    pub fn insert(&mut self, endpoint: usize, key: &str, weight: u32) -> Result<(), InvalidPolicy> {
+        let old = self.counts.get(&endpoint).copied().unwrap_or(0);
+        let count = (weight as usize).saturating_mul(self.per_weight);
+        ensure(count <= MAX_POINTS - (self.len() - old), TOO_MANY)?;
+        self.remove(endpoint);
+        if count > 0 {
+            self.points.insert(endpoint, key, count);
+            self.counts.insert(endpoint, count);
+        }
+        Ok(())
+    }
+
+    /// Takes out an endpoint. `false` if it had no points.
+    pub fn remove(&mut self, endpoint: usize) -> bool {
+        self.counts.remove(&endpoint).is_some() && self.points.remove(endpoint)
+    }
+
+    /// The different endpoints in the order in which they follow the hash.
+    pub fn walk(&self, hash: u64) -> Walk<'_> {
+        self.points.walk(hash)
+    }
+
+    /// The number of points.
+    pub fn len(&self) -> usize {
+        self.points.sorted.len()
+    }
+
+    /// Whether there is no point, so that a walk leads nowhere.
+    pub fn is_empty(&self) -> bool {
+        self.points.sorted.is_empty()
+    }
+}
+
+impl Default for StableRing {
+    fn default() -> Self {
+        Self::new(160).expect("the default is valid")
+    }
+}
+
+const TOO_MANY: &str = "a ring has at most 8388608 points";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Ring;
+    use super::super::hash::xxh64;
+    use super::*;
+
+    fn key(endpoint: usize) -> String {
+        format!("10.0.0.{endpoint}:80")
+    }
+
+    fn ring(endpoints: impl IntoIterator<Item = usize>) -> StableRing {
+        let mut ring = StableRing::default();
+        for endpoint in endpoints {
+            ring.insert(endpoint, &key(endpoint), 1).unwrap();
+        }
+        ring
+    }
+
+    fn hashes() -> impl Iterator<Item = u64> {
+        (0..20_000_u32).map(|n| xxh64(&n.to_le_bytes(), 7))
+    }
+
+    /// How many keys move, and how many of them from one that stays to another that stays, when number 4 leaves.
+    fn moved(before: impl Fn(u64) -> usize, after: impl Fn(u64) -> usize) -> (usize, usize) {
+        let moves = || {
+            hashes()
+                .map(|h| (before(h), after(h)))
+                .filter(|(from, to)| from != to)
+        };
+        (
+            moves().count(),
+            moves().filter(|(from, _)| *from != 4).count(),
+        )
+    }
+
+    #[test]
+    fn only_the_keys_of_the_one_that_leaves_move() {
+        let (before, mut after) = (ring(0..10), ring(0..10));
+        assert!(after.remove(4));
+        let first = |ring: &StableRing, hash| ring.walk(hash).next().unwrap();
+        let (moved, needless) = moved(|h| first(&before, h), |h| first(&after, h));
+        assert_eq!(needless, 0);
+        assert!((1..=4000).contains(&moved), "{moved} of 20000");
+    }
+
+    /// Why there are two kinds of rings.
+    #[test]
+    fn keys_of_those_that_stay_move_on_the_other_ring() {
+        let ring = |endpoints: &[usize]| {
+            let endpoints: Vec<_> = endpoints.iter().map(|e| (key(*e), 1)).collect();
+            Ring::new(&endpoints)
+        };
+        let rest = [0, 1, 2, 3, 5, 6, 7, 8, 9];
+        let (before, after) = (ring(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), ring(&rest));
+        let (moved, needless) = moved(
+            |h| before.walk(h).next().unwrap(),
+            |h| rest[after.walk(h).next().unwrap()],
+        );
+        assert!(needless > 200, "{needless} of 20000");
+        assert!(moved <= 4000, "{moved} of 20000: still at most two of ten");
+    }
+
+    #[test]
+    fn a_ring_that_grew_is_the_same_as_one_built_anew() {
+        let mut grown = ring((0..6).rev());
+        grown.insert(3, "other", 2).unwrap();
+        grown.insert(3, &key(3), 1).unwrap();
+        grown.insert(7, &key(7), 3).unwrap();
+        grown.insert(7, &key(7), 0).unwrap();
+        assert!(!grown.remove(7), "weight 0 has no points");
+        assert_eq!(grown.points.sorted, ring(0..6).points.sorted);
+        assert_eq!(grown.walk(0).count(), 6);
+    }
+
+    #[test]
+    fn a_ring_too_large_is_refused_and_stays_as_it_was() {
+        let mut ring = ring(0..2);
+        assert!(ring.insert(0, &key(0), u32::MAX).is_err());
+        assert_eq!((ring.len(), ring.walk(0).count()), (320, 2));
+        assert!(StableRing::new(0).is_err());
+        assert!(StableRing::new(usize::MAX).is_err());
+    }
+
+    #[test]
+    fn shares_follow_weights() {
+        let mut ring = StableRing::new(2000).unwrap();
+        for (endpoint, weight) in [(0, 1), (1, 2), (2, 5)] {
+            ring.insert(endpoint, &key(endpoint), weight).unwrap();
+        }
+        let mut counts = [0_i64; 3];
+        hashes().for_each(|h| counts[ring.walk(h).next().unwrap()] += 1);
+        for (count, weight) in counts.iter().zip([1, 2, 5]) {
+            assert!((count - weight * 2500).abs() < 500, "{counts:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn coming_takes_keys_only_for_the_one_that_comes(
+            weights in prop::collection::vec(0_u32..5, 1..10), weight in 0_u32..5, hashes: [u64; 32],
+        ) {
+            let mut ring = StableRing::new(10).unwrap();
+            for (endpoint, weight) in weights.iter().enumerate() {
+                ring.insert(endpoint, &key(endpoint), *weight).unwrap();
+            }
+            let before = ring.clone();
+            let new = weights.len();
+            ring.insert(new, &key(new), weight).unwrap();
+            for hash in hashes {
+                let others: Vec<_> = ring.walk(hash).filter(|endpoint| *endpoint != new).collect();
+                prop_assert_eq!(others, before.walk(hash).collect::<Vec<_>>());
+            }
+            ring.remove(new);
+            prop_assert_eq!(ring.points.sorted, before.points.sorted);
+        }
+    }
+}

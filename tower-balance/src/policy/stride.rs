@@ -1,0 +1,178 @@
+/// Weighted round robin with a fixed stride, as gRPC has it: turns are in proportion to the weights, and those of one
+/// endpoint lie far apart.
+///
+/// A pick costs as many steps as the greatest weight is times the mean one; [`SmoothRoundRobin`](super::SmoothRoundRobin)
+/// costs as many as there are endpoints.
+///
+/// Weights are scaled to 1 at least and 65,535 at most, so two shares differ at most by that factor. If all are 0, all
+/// get the same.
+///
+/// # Example
+///
+/// ```
+/// use tower_balance::policy::{Stride, ZeroWeight};
+///
+/// let mut stride = Stride::new(&[1, 2, 0], ZeroWeight::Never, 0);
+/// let picks: Vec<usize> = std::iter::from_fn(|| stride.pick()).take(6).collect();
+/// assert_eq!(picks, [1, 0, 1, 1, 0, 1]);
+/// ```
+///
+/// # Implementation notes
+///
+/// gRFC A58, *Client Side Weighted Round Robin*. Each endpoint has a turn in every round, and takes it when the remainder
+/// of its weight, summed up over the rounds, has run over; each begins half a stride after the one before it, so that
+/// equal ones do not all skip the same rounds.
+#[derive(Debug, Clone)]
+pub struct Stride {
+    scaled: Vec<u16>,
+    sequence: u32,
+}
+
+/// What a weight of 0 means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ZeroWeight {
+    /// The endpoint gets nothing.
+    #[default]
+    Never,
+    /// The weight is not known, and taken as the mean of the others, as gRPC does.
+    Mean,
+}
+
+impl Stride {
+    /// `sequence` says where to begin. Let it be random where many clients begin at once, so that they do not all begin
+    /// with the same endpoint.
+    pub fn new(weights: &[u32], zero: ZeroWeight, sequence: u32) -> Self {
+        let greatest = u64::from(weights.iter().copied().max().unwrap_or(0)).max(1);
+        let known = weights.iter().filter(|weight| **weight > 0).count().max(1) as u128;
+        let sum: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
+        // Both are rounded.
+        let scale = |weight: u32| (u64::from(weight) * MAX + greatest / 2) / greatest;
+        let divisor = u128::from(greatest) * known;
+        let mean = (sum * u128::from(MAX) + divisor / 2) / divisor;
+        let unknown = match zero {
+            _ if sum == 0 => MAX,
+            ZeroWeight::Never => 0,
+            ZeroWeight::Mean => (mean as u64).max(1),
+        };
+        let scaled = weights
+            .iter()
+            .map(|weight| if *weight == 0 { unknown } else { scale(*weight).max(1) } as u16)
+            .collect();
+        Self { scaled, sequence }
+    }
+
+    /// Whose turn it is; `None` if there is no endpoint.
+    pub fn pick(&mut self) -> Option<usize> {
+        let count = self.scaled.len() as u64;
+        if count == 0 {
+            return None;
+        }
+        // It ends: the heaviest takes every turn it has.
+        loop {
+            let sequence = u64::from(self.sequence);
+            self.sequence = self.sequence.wrapping_add(1);
+            let (round, endpoint) = (sequence / count, sequence % count);
+            let weight = u64::from(self.scaled[endpoint as usize]);
+            if (weight * round + endpoint * OFFSET) % MAX >= MAX - weight {
+                return Some(endpoint as usize);
+            }
+        }
+    }
+}
+
+const MAX: u64 = u16::MAX as u64;
+const OFFSET: u64 = MAX / 2;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn picks(weights: &[u32], zero: ZeroWeight, count: usize) -> Vec<usize> {
+        let mut stride = Stride::new(weights, zero, 0);
+        std::iter::from_fn(|| stride.pick()).take(count).collect()
+    }
+
+    /// Those of grpc-go's `scheduler_test.go`, and two more.
+    #[test]
+    fn the_order_is_the_one_of_grpc() {
+        let picks = |weights: &[u32], count| picks(weights, ZeroWeight::Mean, count);
+        assert_eq!(picks(&[1, 2], 9), [1, 0, 1, 1, 0, 1, 1, 0, 1]);
+        assert_eq!(picks(&[1, 1, 2], 4), [1, 2, 0, 2]);
+        assert_eq!(picks(&[1, 2, 3], 6), [1, 2, 2, 0, 1, 2]);
+        assert_eq!(picks(&[3, 0, 1], 6), [0, 1, 2, 0, 0, 1]);
+        assert_eq!(
+            picks(&[5, 1, 1], 14),
+            [0, 2, 0, 0, 1, 0, 0, 0, 2, 0, 0, 1, 0, 0]
+        );
+        assert_eq!(
+            Stride::new(&[3, 0, 1], ZeroWeight::Mean, 0).scaled,
+            [65_535, 43_690, 21_845]
+        );
+    }
+
+    #[test]
+    fn equal_weights_are_round_robin() {
+        for weights in [[0, 0, 0], [7, 7, 7], [u32::MAX; 3]] {
+            for zero in [ZeroWeight::Never, ZeroWeight::Mean] {
+                assert_eq!(picks(&weights, zero, 7), [0, 1, 2, 0, 1, 2, 0]);
+            }
+        }
+        assert_eq!(
+            picks(&[0, 9, 0], ZeroWeight::Mean, 4),
+            [0, 1, 2, 0],
+            "too little is known"
+        );
+        assert_eq!(picks(&[0, 9, 0], ZeroWeight::Never, 4), [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn ten_times_the_weight_is_ten_times_the_picks() {
+        let picks = picks(&[1, 10], ZeroWeight::Never, 60_000);
+        let light = picks.iter().filter(|pick| **pick == 0).count();
+        assert!((5450..=5460).contains(&light), "{light}");
+    }
+
+    #[test]
+    fn nobody_is_nobodys_turn() {
+        assert_eq!(Stride::new(&[], ZeroWeight::Mean, 7).pick(), None);
+    }
+
+    #[test]
+    fn the_sequence_wraps_around() {
+        let mut stride = Stride::new(&[1, 2], ZeroWeight::Never, u32::MAX - 2);
+        let heavy = (0..9).filter(|_| stride.pick() == Some(1)).count();
+        assert!((5..=7).contains(&heavy), "{heavy} of 9");
+    }
+
+    proptest! {
+        #[test]
+        fn shares_are_within_two_percent_of_the_weights(
+            weights in prop::collection::vec(50_u32..1000, 1..20), sequence in 0_u32..1_000_000,
+        ) {
+            let mut stride = Stride::new(&weights, ZeroWeight::Never, sequence);
+            let mut counts = vec![0_u32; weights.len()];
+            for _ in 0..100_000 {
+                counts[stride.pick().unwrap()] += 1;
+            }
+            let sum: u32 = weights.iter().sum();
+            for (count, weight) in counts.iter().zip(&weights) {
+                let due = 1e5 * f64::from(*weight) / f64::from(sum);
+                let difference = (f64::from(*count) - due).abs();
+                prop_assert!(difference <= 0.02 * due + 2.0, "{count} instead of {due}");
+            }
+        }
+
+        #[test]
+        fn whoever_has_weight_is_picked_and_nobody_else(
+            weights in prop::collection::vec(prop_oneof![Just(0), any::<u32>()], 1..8), sequence: u32,
+        ) {
+            let mut stride = Stride::new(&weights, ZeroWeight::Never, sequence);
+            for _ in 0..100 {
+                let pick = stride.pick().unwrap();
+                prop_assert!(weights[pick] > 0 || weights.iter().all(|weight| *weight == 0));
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+use tower_util::rng::Rng;
+
+use super::Alias;
+
+/// Keeps requests in the client's zone, as far as its endpoints can bear them.
+///
+/// If the zone has as large a part of the endpoints as of the clients, all requests stay. Otherwise so many stay as its
+/// endpoints' part allows, and the others go to zones that have more endpoints than clients, by how much more. So every
+/// endpoint gets the same if every client has the same to give.
+///
+/// # Example
+///
+/// ```
+/// use tower_balance::policy::Zones;
+///
+/// // Two thirds of the clients and half of the endpoints are in zone 0, which is ours.
+/// let zones = Zones::new(&[20, 10], &[5, 5], 0).unwrap();
+/// assert_eq!(zones.local(), 0.75);
+/// ```
+///
+/// # Implementation notes
+///
+/// As in Envoy, calculated exactly. Panic, in which a zone's health tells nothing, is the caller's to know; see
+/// [`priority`](super::priority).
+#[derive(Debug, Clone)]
+pub struct Zones {
+    zone: usize,
+    local: f64,
+    others: Alias,
+}
+
+impl Zones {
+    /// With so many clients and so many healthy endpoints in each zone; the client's own is number `zone`.
+    ///
+    /// `None` if requests are better spread without regard to zones: if there are less than six endpoints
+    /// ([`with_min_hosts`](Self::with_min_hosts) takes another number), if they are all in one zone, if there are none in
+    /// the client's own, or if the clients are not known.
+    pub fn new(clients: &[u32], hosts: &[u32], zone: usize) -> Option<Self> {
+        Self::with_min_hosts(clients, hosts, zone, 6)
+    }
+
+    /// With so many endpoints at least.
+    pub fn with_min_hosts(clients: &[u32], hosts: &[u32], zone: usize, min: u64) -> Option<Self> {
+        let sum = |counts: &[u32]| counts.iter().map(|count| u64::from(*count)).sum::<u64>();
+        let (all_clients, all_hosts) = (sum(clients), sum(hosts));
+        let count = |counts: &[u32], zone| u128::from(counts.get(zone).copied().unwrap_or(0));
+        // The parts of all, brought to the same denominator.
+        let clients = |zone| count(clients, zone) * u128::from(all_hosts);
+        let capacity = |zone| count(hosts, zone) * u128::from(all_clients);
+        let populated = hosts.iter().filter(|count| **count > 0).count();
+        if all_hosts < min || populated < 2 || clients(zone) == 0 || capacity(zone) == 0 {
+            return None;
+        }
+        let residual = |other| capacity(other).saturating_sub(clients(other)) as f64;
+        let others =
+            (0..hosts.len()).map(|other| if other == zone { 0.0 } else { residual(other) });
+        Some(Self {
+            zone,
+            local: (capacity(zone) as f64 / clients(zone) as f64).min(1.0),
+            // Finite and not negative.
+            others: Alias::new(others).ok()?,
+        })
+    }
+
+    /// The zone of a request.
+    pub fn pick<R: Rng + ?Sized>(&self, rng: &mut R) -> usize {
+        if rng.next_f64() < self.local {
+            return self.zone;
+        }
+        self.others.draw(rng).unwrap_or(self.zone)
+    }
+
+    /// The part of the requests that stays in the zone, from 0.0 to 1.0.
+    pub fn local(&self) -> f64 {
+        self.local
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tower_util::rng::SplitMix;
+
+    use super::*;
+
+    #[test]
+    fn all_stay_where_endpoints_are_enough() {
+        let zones = Zones::new(&[1, 1, 1], &[2, 2, 2], 1).unwrap();
+        let mut rng = SplitMix::with_seed(1);
+        assert!((0..1000).all(|_| zones.pick(&mut rng) == 1));
+    }
+
+    #[test]
+    fn the_others_go_where_there_are_more_endpoints_than_clients() {
+        // Ours has 60 % of the clients and 20 % of the endpoints; the others 20/50, 20/20 and 0/10.
+        let zones = Zones::new(&[6, 2, 2, 0], &[4, 10, 4, 2], 0).unwrap();
+        let mut rng = SplitMix::with_seed(1);
+        let mut counts = [0.0_f64; 4];
+        (0..100_000).for_each(|_| counts[zones.pick(&mut rng)] += 1e-5);
+        for (count, expected) in counts.iter().zip([1.0 / 3.0, 0.5, 0.0, 1.0 / 6.0]) {
+            assert!((count - expected).abs() < 0.01, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn zones_are_ignored_where_they_do_not_help() {
+        for (clients, hosts, zone) in [
+            (&[1, 1][..], &[3, 2][..], 0),
+            (&[1, 1], &[9, 0], 0),
+            (&[1, 1], &[0, 9, 9], 0),
+            (&[0, 1], &[9, 9], 0),
+            (&[], &[9, 9], 0),
+            (&[1, 1], &[], 0),
+            (&[1, 1], &[9, 9], 2),
+        ] {
+            assert!(
+                Zones::new(clients, hosts, zone).is_none(),
+                "{clients:?} {hosts:?} {zone}"
+            );
+        }
+        assert!(Zones::with_min_hosts(&[1, 1], &[1, 1], 0, 2).is_some());
+    }
+
+    proptest! {
+        /// With clients in every zone that has endpoints, and the other way round.
+        #[test]
+        fn all_endpoints_get_the_same(counts in prop::collection::vec((1_u32..50, 3_u32..50), 2..6)) {
+            let (clients, hosts): (Vec<_>, Vec<_>) = counts.iter().copied().unzip();
+            let mut loads = vec![0.0; hosts.len()];
+            let mut rng = SplitMix::with_seed(7);
+            for (zone, count) in clients.iter().enumerate() {
+                let zones = Zones::new(&clients, &hosts, zone).unwrap();
+                for _ in 0..2000 {
+                    loads[zones.pick(&mut rng)] += f64::from(*count) / 2000.0;
+                }
+            }
+            let (all_clients, all_hosts) = (clients.iter().sum::<u32>(), hosts.iter().sum::<u32>());
+            for (load, hosts) in loads.iter().zip(&hosts) {
+                let due = f64::from(*hosts) / f64::from(all_hosts);
+                prop_assert!((load / f64::from(all_clients) - due).abs() < 0.05);
+            }
+        }
+    }
+}
