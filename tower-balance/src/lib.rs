@@ -29,6 +29,7 @@
 //! ```
 
 pub mod p2c;
+pub mod picker;
 pub mod policy;
 pub mod ready_cache;
 mod sync;

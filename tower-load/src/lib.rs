@@ -9,6 +9,8 @@
 //! | [`PeakEwma`] | latency, peaks at once and fades slowly, times requests in flight | endpoints differ, or one of them may get slow |
 //! | [`Constant`] | nothing: it is what you say | endpoints have fixed ranks |
 //!
+//! [`Weighted`] says beside that how strong an endpoint is.
+//!
 //! # When is a request over?
 //!
 //! A response future that is ready need not mean that the work is done: a body may still be streaming. What a request
@@ -50,6 +52,7 @@ mod metric;
 pub mod peak_ewma;
 pub mod pending_requests;
 mod sync;
+mod weighted;
 
 pub use self::clock::at_recent_time;
 pub use self::completion::{CompleteOnResponse, TrackCompletion};
@@ -62,3 +65,4 @@ pub use self::peak_ewma::PeakEwmaDiscover;
 pub use self::pending_requests::PendingRequests;
 #[cfg(feature = "discover")]
 pub use self::pending_requests::PendingRequestsDiscover;
+pub use self::weighted::{Weight, Weighted};

@@ -123,6 +123,13 @@ where
     }
 }
 
+/// Nanoseconds.
+impl From<Cost> for f64 {
+    fn from(cost: Cost) -> Self {
+        cost.0
+    }
+}
+
 impl<S, C> Load for PeakEwma<S, C> {
     type Metric = Cost;
 

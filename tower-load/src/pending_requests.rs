@@ -58,6 +58,12 @@ impl Count {
     }
 }
 
+impl From<Count> for f64 {
+    fn from(count: Count) -> Self {
+        count.0 as Self
+    }
+}
+
 impl<S, C> Load for PendingRequests<S, C> {
     type Metric = Count;
 

@@ -5,19 +5,24 @@ use std::task::{Context, Poll};
 
 use futures_util::TryFutureExt;
 use futures_util::future::MapErr;
+use tokio::time::Instant;
 use tower_discover::{Change, Discover};
 use tower_load::{Load, at_recent_time};
 use tower_service::Service;
 use tower_util::Tried;
-use tower_util::rng::{Rng, SplitMix, sample_floyd2};
+use tower_util::rng::{Rng, SplitMix};
 
 use crate::BoxError;
 use crate::error;
+use crate::picker::{AvoidTried, Endpoints, Named, P2c, PickContext, Picker};
 use crate::ready_cache::ReadyCache;
+use crate::ready_cache::cache::IdChange;
 use crate::ready_cache::error::Failed;
 
-/// Gives each request to the less loaded of two ready endpoints; see the [module](super).
-pub struct Balance<D, Req>
+/// Gives each request to one of the ready endpoints, by default to the less loaded of two: see the [module](super).
+///
+/// Another [`Picker`] chooses otherwise; [`builder`](Self::builder) sets it.
+pub struct Balance<D, Req, P = P2c>
 where
     D: Discover,
     D::Key: Hash,
@@ -28,9 +33,8 @@ where
     endpoints: ReadyCache<D::Key, D::Service, Req>,
     /// The index of the endpoint that gets the request, from `poll_ready` to `call`.
     picked: Option<usize>,
+    picker: P,
     random: Random,
-    /// Finds the endpoints that a request was sent to before.
-    tried: Option<fn(&Req) -> Option<&Tried>>,
 }
 
 impl<D, Req> Balance<D, Req>
@@ -42,22 +46,43 @@ where
 {
     /// Balances over the endpoints that `discover` yields.
     pub fn new(discover: D) -> Self {
-        Self::with_random(discover, Random::Own(SplitMix::new()))
+        Self::with_parts(discover, P2c::new(), Random::Own(SplitMix::new()))
     }
 
     /// [`new`](Self::new) with randomness of your own.
     pub fn from_rng<R: Rng + Send + Sync + 'static>(discover: D, rng: R) -> Self {
-        Self::with_random(discover, Random::Given(Box::new(rng)))
+        Self::with_parts(discover, P2c::new(), Random::Given(Box::new(rng)))
+    }
+}
+
+impl<D, Req, P> Balance<D, Req, P>
+where
+    D: Discover,
+    D::Key: Hash,
+{
+    /// [`new`](Balance::new) with a picker of your choice.
+    pub fn with_picker(discover: D, picker: P) -> Self
+    where
+        D::Key: Clone,
+        D::Service: Service<Req>,
+        <D::Service as Service<Req>>::Error: Into<BoxError>,
+        P: Picker<ReadyCache<D::Key, D::Service, Req>, Req>,
+    {
+        let mut balance = Self::with_parts(discover, picker, Random::Own(SplitMix::new()));
+        if P::TRACKS {
+            balance.endpoints.track_ids();
+        }
+        balance
     }
 
-    fn with_random(discover: D, random: Random) -> Self {
+    fn with_parts(discover: D, picker: P, random: Random) -> Self {
         Self {
             discover,
             ended: false,
             endpoints: ReadyCache::default(),
             picked: None,
+            picker,
             random,
-            tried: None,
         }
     }
 
@@ -91,9 +116,24 @@ where
     /// # }
     /// ```
     #[must_use]
-    pub fn avoid_tried(mut self, find: fn(&Req) -> Option<&Tried>) -> Self {
-        self.tried = Some(find);
-        self
+    pub fn avoid_tried(
+        self,
+        find: fn(&Req) -> Option<&Tried>,
+    ) -> Balance<D, Req, AvoidTried<P, Req>> {
+        let mut random = self.random;
+        Balance {
+            discover: self.discover,
+            ended: self.ended,
+            endpoints: self.endpoints,
+            picked: None,
+            picker: AvoidTried::new(self.picker, find, random.next_u64()),
+            random,
+        }
+    }
+
+    /// The picker.
+    pub const fn picker(&self) -> &P {
+        &self.picker
     }
 
     /// How many endpoints there are, ready or not.
@@ -107,7 +147,7 @@ where
     }
 }
 
-impl<D, Req> Balance<D, Req>
+impl<D, Req, P> Balance<D, Req, P>
 where
     D: Discover + Unpin,
     D::Key: Hash + Clone,
@@ -115,6 +155,7 @@ where
     D::Service: Service<Req> + Load,
     <D::Service as Load>::Metric: fmt::Debug,
     <D::Service as Service<Req>>::Error: Into<BoxError>,
+    P: Picker<ReadyCache<D::Key, D::Service, Req>, Req>,
 {
     fn poll_discover(&mut self, cx: &mut Context<'_>) -> Result<(), error::Discover> {
         if self.ended {
@@ -146,57 +187,31 @@ where
         }
     }
 
-    fn pick(&mut self) -> Option<usize> {
-        match self.endpoints.ready_len() {
-            0 => None,
-            1 => Some(0),
-            ready => {
-                let pair =
-                    sample_floyd2(&mut self.random, ready as u64).map(|index| index as usize);
-                let load = |index| self.endpoints.ready_at(index).load();
-                let [first, second] = at_recent_time(|| pair.map(load));
-                // By an index: nobody can predict a branch here.
-                Some(pair[usize::from(first > second)])
+    #[inline]
+    fn tell_changes(&mut self) {
+        if P::TRACKS {
+            for change in self.endpoints.take_id_changes() {
+                match change {
+                    IdChange::Inserted(id) => self.picker.inserted(&self.endpoints, id),
+                    IdChange::Removed(id) => self.picker.removed(id),
+                }
             }
         }
     }
-}
 
-impl<D, Req> Balance<D, Req>
-where
-    D: Discover,
-    D::Key: Hash,
-    D::Service: Load,
-{
-    /// `picked`, or if the request was sent there before, a ready one that it was not sent to. The request notes it.
-    #[cold]
-    #[inline(never)]
-    fn untried(&mut self, find: fn(&Req) -> Option<&Tried>, request: &Req, picked: usize) -> usize {
-        let Some(tried) = find(request) else {
-            return picked;
-        };
-        let index = match tried.contains(self.endpoints.id_at(picked)) {
-            true => self.other_than(tried).unwrap_or(picked),
-            false => picked,
-        };
-        tried.insert(self.endpoints.id_at(index));
-        index
-    }
-
-    /// The less loaded of two ready endpoints that are not among these, if there are any.
-    fn other_than(&mut self, tried: &Tried) -> Option<usize> {
-        let ready = self.endpoints.ready_len();
-        let start = self.random.next_range(0..ready as u64) as usize;
-        // With so many to look at, at least two were not tried, if there are two.
-        let some = (0..ready.min(tried.len() + 2)).map(|step| (start + step) % ready);
-        let untried = some.filter(|&index| !tried.contains(self.endpoints.id_at(index)));
-        let load = |index| self.endpoints.ready_at(index).load();
-        let lesser = |one, other| if load(other) < load(one) { other } else { one };
-        untried.take(2).reduce(lesser)
+    #[inline]
+    fn pick(&mut self, request: Option<&Req>) -> Option<usize> {
+        let Self {
+            endpoints,
+            picker,
+            random,
+            ..
+        } = self;
+        at_recent_time(|| picker.pick(endpoints, request, random))
     }
 }
 
-impl<D, Req> Service<Req> for Balance<D, Req>
+impl<D, Req, P> Service<Req> for Balance<D, Req, P>
 where
     D: Discover + Unpin,
     D::Key: Hash + Clone,
@@ -204,6 +219,7 @@ where
     D::Service: Service<Req> + Load,
     <D::Service as Load>::Metric: fmt::Debug,
     <D::Service as Service<Req>>::Error: Into<BoxError>,
+    P: Picker<ReadyCache<D::Key, D::Service, Req>, Req>,
 {
     type Response = <D::Service as Service<Req>>::Response;
     type Error = BoxError;
@@ -218,14 +234,25 @@ where
         self.picked = None;
         self.poll_discover(cx)?;
         self.poll_endpoints(cx);
-        while let Some(index) = self.pick() {
-            match self.endpoints.check_ready_again(index) {
-                Ok(true) => {
-                    self.picked = Some(index);
-                    return Poll::Ready(Ok(()));
+        self.tell_changes();
+        if P::BY_REQUEST {
+            // Whoever is ready now was asked after its last request, and may get the next one.
+            if self.endpoints.ready_len() > 0 {
+                return Poll::Ready(Ok(()));
+            }
+        } else {
+            while let Some(index) = self.pick(None) {
+                match self.endpoints.check_ready_again(index) {
+                    Ok(true) => {
+                        self.picked = Some(index);
+                        return Poll::Ready(Ok(()));
+                    }
+                    Ok(false) => {}
+                    Err(failed) => {
+                        dropped(failed);
+                        self.tell_changes();
+                    }
                 }
-                Ok(false) => {}
-                Err(failed) => dropped(failed),
             }
         }
         if self.ended && self.endpoints.is_empty() {
@@ -236,20 +263,63 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        let mut index = self
-            .picked
-            .take()
-            .expect("service not ready; poll_ready must be called first");
-        if let Some(find) = self.tried {
-            index = self.untried(find, &request, index);
-        }
+        let picked = match P::BY_REQUEST {
+            true => self.pick(Some(&request)),
+            false => self.picked.take(),
+        };
+        let index = picked.expect("service not ready; poll_ready must be called first");
         self.endpoints
             .call_in_place(index, request)
             .map_err(Into::into)
     }
 }
 
-impl<D, Req> fmt::Debug for Balance<D, Req>
+impl<K, S, Req> Endpoints for ReadyCache<K, S, Req>
+where
+    K: Eq + Hash,
+    S: Load,
+{
+    type Load = S::Metric;
+
+    #[inline]
+    fn ready_len(&self) -> usize {
+        Self::ready_len(self)
+    }
+
+    #[inline]
+    fn load(&self, index: usize) -> S::Metric {
+        self.ready_at(index).load()
+    }
+
+    fn weight(&self, index: usize) -> u32 {
+        self.ready_at(index).weight()
+    }
+
+    fn weight_of(&self, id: usize) -> Option<u32> {
+        self.get_id(id).map(|(_, service, _)| service.weight())
+    }
+
+    fn id(&self, index: usize) -> usize {
+        self.id_at(index)
+    }
+
+    fn index_of(&self, id: usize) -> Option<usize> {
+        self.get_id(id)?.2
+    }
+}
+
+impl<K, S, Req> Named for ReadyCache<K, S, Req>
+where
+    K: Eq + Hash + fmt::Display,
+    S: Load,
+{
+    fn name(&self, id: usize) -> Option<(String, u32)> {
+        let (key, service, _) = self.get_id(id)?;
+        Some((key.to_string(), service.weight()))
+    }
+}
+
+impl<D, Req, P> fmt::Debug for Balance<D, Req, P>
 where
     D: Discover + fmt::Debug,
     D::Key: Hash + fmt::Debug,
@@ -263,7 +333,7 @@ where
     }
 }
 
-/// Where the draws come from.
+/// Where the draws come from, and the time.
 enum Random {
     Own(SplitMix),
     Given(Box<dyn Rng + Send + Sync>),
@@ -276,6 +346,12 @@ impl Rng for Random {
             Self::Own(rng) => rng.next_u64(),
             Self::Given(rng) => rng.next_u64(),
         }
+    }
+}
+
+impl PickContext for Random {
+    fn now(&mut self) -> Instant {
+        Instant::now()
     }
 }
 

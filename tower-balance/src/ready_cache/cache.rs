@@ -1,7 +1,7 @@
 //! The cache.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -31,11 +31,59 @@ where
     called: Option<usize>,
     /// The task that `wakes` wakes.
     task: Option<Waker>,
+    ids: Ids,
     _marker: PhantomData<fn(Req)>,
+}
+
+/// Numbers of keys, for pickers: small, and used again.
+#[derive(Default)]
+struct Ids {
+    /// The slot of the current service of each number that is in use.
+    slots: Vec<Option<usize>>,
+    vacant: Vec<u32>,
+    /// What has become of them, if somebody wants to know.
+    changes: Option<Vec<IdChange>>,
+}
+
+/// What has become of a number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum IdChange {
+    Inserted(usize),
+    Removed(usize),
+}
+
+impl Ids {
+    fn insert(&mut self, slot: usize) -> u32 {
+        let id = self.vacant.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).expect("there are fewer than 2³²")
+        });
+        self.set(id, slot);
+        id
+    }
+
+    /// The service of `slot` is the current one.
+    fn set(&mut self, id: u32, slot: usize) {
+        self.slots[id as usize] = Some(slot);
+        self.note(IdChange::Inserted(id as usize));
+    }
+
+    fn remove(&mut self, id: u32) {
+        self.slots[id as usize] = None;
+        self.vacant.push(id);
+        self.note(IdChange::Removed(id as usize));
+    }
+
+    fn note(&mut self, change: IdChange) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(change);
+        }
+    }
 }
 
 /// The slots of the services with one key.
 struct Versions {
+    id: u32,
     current: usize,
     /// Takes the place of `current` when it is ready.
     next: Option<usize>,
@@ -49,6 +97,8 @@ struct Entry<K, S> {
     waker: Waker,
     /// Where in `ready` it is, if it is.
     index: Option<u32>,
+    /// That of its key.
+    id: u32,
     /// Whether it has ever been ready.
     proven: bool,
     /// Whether it was pushed while another with its key was here.
@@ -116,13 +166,6 @@ where
         &self.entry(self.ready[index]).service
     }
 
-    /// A number of the ready service with this index, the same as long as its key is.
-    pub(crate) fn id_at(&self, index: usize) -> u64 {
-        self.keys
-            .hasher()
-            .hash_one(&self.entry(self.ready[index]).key)
-    }
-
     /// The ready service with this index.
     pub fn get_ready_index_mut(&mut self, idx: usize) -> Option<(&K, &mut S)> {
         let entry = self.entry_mut(*self.ready.get(idx)?);
@@ -152,6 +195,7 @@ where
         let Some(versions) = self.keys.swap_remove(key) else {
             return false;
         };
+        self.ids.remove(versions.id);
         for slot in [Some(versions.current), versions.next]
             .into_iter()
             .flatten()
@@ -159,6 +203,35 @@ where
             drop(self.vacate(slot));
         }
         true
+    }
+
+    /// The number of the ready service with this index.
+    pub(crate) fn id_at(&self, index: usize) -> usize {
+        self.entry(self.ready[index]).id as usize
+    }
+
+    /// The key and the current service of this number, and its index if it is ready.
+    pub(crate) fn get_id(&self, id: usize) -> Option<(&K, &S, Option<usize>)> {
+        let entry = self.entry((*self.ids.slots.get(id)?)?);
+        Some((
+            &entry.key,
+            &entry.service,
+            entry.index.map(|index| index as usize),
+        ))
+    }
+
+    /// From now on, changes are kept for [`take_id_changes`](Self::take_id_changes).
+    pub(crate) fn track_ids(&mut self) {
+        self.ids.changes = Some(Vec::new());
+    }
+
+    /// What has become of the numbers since the last time.
+    pub(crate) fn take_id_changes(&mut self) -> Vec<IdChange> {
+        self.ids
+            .changes
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     #[inline]
@@ -221,6 +294,7 @@ where
         if versions.next == Some(slot) {
             versions.next = None;
             let older = std::mem::replace(&mut versions.current, slot);
+            self.ids.set(versions.id, slot);
             drop(self.vacate(older));
         }
     }
@@ -233,9 +307,13 @@ where
             .get_mut(&key)
             .expect("each service has its key here");
         match versions.next.take() {
-            Some(next) if next != slot => versions.current = next,
+            Some(next) if next != slot => {
+                versions.current = next;
+                self.ids.set(versions.id, next);
+            }
             Some(_) => {}
             None => {
+                self.ids.remove(versions.id);
                 self.keys.swap_remove(&key);
             }
         }
@@ -261,25 +339,28 @@ where
         let signal = Signal::new(slot, &self.wakes);
         let _task = signal.enqueue();
         let waker = Arc::clone(&signal).into();
-        let (succeeds, outdated) = match self.keys.entry(key.clone()) {
+        let (id, succeeds, outdated) = match self.keys.entry(key.clone()) {
             map::Entry::Vacant(vacant) => {
+                let id = self.ids.insert(slot);
                 vacant.insert(Versions {
+                    id,
                     current: slot,
                     next: None,
                 });
-                (false, None)
+                (id, false, None)
             }
             map::Entry::Occupied(versions) => {
-                let Versions { current, next } = versions.into_mut();
+                let Versions { id, current, next } = versions.into_mut();
                 let proven = self.slots[*current]
                     .as_ref()
                     .is_some_and(|current| current.proven);
                 let outdated = if proven {
                     next.replace(slot)
                 } else {
+                    self.ids.set(*id, slot);
                     Some(std::mem::replace(current, slot))
                 };
-                (true, outdated)
+                (*id, true, outdated)
             }
         };
         self.slots[slot] = Some(Entry {
@@ -288,6 +369,7 @@ where
             signal,
             waker,
             index: None,
+            id,
             proven: false,
             succeeds,
         });
@@ -457,6 +539,7 @@ where
             woken: Vec::new(),
             called: None,
             task: None,
+            ids: Ids::default(),
             _marker: PhantomData,
         }
     }

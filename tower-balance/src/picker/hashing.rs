@@ -1,0 +1,344 @@
+use std::fmt;
+
+use super::{Endpoints, Named, PickContext, Picker};
+use crate::policy::{BoundedLoad, InvalidPolicy, Maglev, Ring, StableRing};
+
+/// The endpoint that follows the request's key on a ring: the same for the same key, as long as it is there.
+///
+/// The key is what a closure makes of the request, such as [`xxh64`](crate::policy::hash::xxh64) of a header; `None` means
+/// that any endpoint will do. `tower_balance::http` has closures for headers, cookies and paths. An endpoint that is not ready
+/// is passed over, never waited for.
+///
+/// By default the ring is a [`StableRing`], on which no key moves needlessly when endpoints change;
+/// [`compatible`](Self::compatible) takes that of Envoy and gRPC.
+pub struct RingHash<H> {
+    key: H,
+    ring: AnyRing,
+    bound: Option<Bound>,
+}
+
+enum AnyRing {
+    Stable(StableRing),
+    Compatible {
+        ring: Ring,
+        /// Its endpoints.
+        ids: Vec<usize>,
+        all: Members,
+        min: usize,
+        max: usize,
+    },
+}
+
+impl<H> RingHash<H> {
+    /// The key of a request is what `key` returns.
+    pub fn by<Req>(key: H) -> Self
+    where
+        H: Fn(&Req) -> Option<u64>,
+    {
+        Self {
+            key,
+            ring: AnyRing::Stable(StableRing::default()),
+            bound: None,
+        }
+    }
+
+    /// Maps keys as Envoy's and gRPC's ring with `min` to `max` points does; their defaults are 1024 and 4096. It is made anew
+    /// with each change.
+    ///
+    /// # Errors
+    ///
+    /// If `min` exceeds `max`, or `max` 8,388,608.
+    pub fn compatible(mut self, min: usize, max: usize) -> Result<Self, InvalidPolicy> {
+        self.ring = AnyRing::Compatible {
+            ring: Ring::with_size::<&str>(&[], min, max)?,
+            ids: Vec::new(),
+            all: Members::default(),
+            min,
+            max,
+        };
+        Ok(self)
+    }
+
+    /// No endpoint has more than `percent` of the requests in flight that were its share; what is more goes to the next one on
+    /// the ring. From 100 on; 120 to 200 are usual. The load must be a number of requests in flight.
+    ///
+    /// # Errors
+    ///
+    /// If it is less than 100.
+    pub fn bounded(mut self, percent: u32) -> Result<Self, InvalidPolicy> {
+        self.bound = Some(Bound::new(percent)?);
+        Ok(self)
+    }
+}
+
+impl<H, E, Req> Picker<E, Req> for RingHash<H>
+where
+    H: Fn(&Req) -> Option<u64>,
+    E: Named<Load: Into<f64>>,
+{
+    const BY_REQUEST: bool = true;
+    const TRACKS: bool = true;
+
+    fn pick<C: PickContext>(
+        &mut self,
+        endpoints: &E,
+        request: Option<&Req>,
+        cx: &mut C,
+    ) -> Option<usize> {
+        let hash = request.and_then(&self.key).unwrap_or_else(|| cx.next_u64());
+        let bound = &mut self.bound;
+        match &mut self.ring {
+            AnyRing::Stable(ring) => first(endpoints, bound, || ring.walk(hash), cx),
+            AnyRing::Compatible {
+                ring,
+                ids,
+                all,
+                min,
+                max,
+            } => {
+                if let Some(members) = all.take_changed(endpoints) {
+                    // The sizes were checked when they were set.
+                    if let Ok(new) = Ring::with_size(&members.names, *min, *max) {
+                        (*ring, *ids) = (new, members.ids);
+                    }
+                }
+                let id = |member: usize| ids[member];
+                first(endpoints, bound, || ring.walk(hash).map(id), cx)
+            }
+        }
+    }
+
+    fn inserted(&mut self, endpoints: &E, id: usize) {
+        match &mut self.ring {
+            AnyRing::Compatible { all, .. } => all.insert(id),
+            AnyRing::Stable(ring) => {
+                let Some((name, weight)) = endpoints.name(id) else {
+                    return;
+                };
+                if let Err(error) = ring.insert(id, &name, weight) {
+                    tracing::warn!(%error, endpoint = name, "an endpoint is left out of the ring");
+                }
+            }
+        }
+    }
+
+    fn removed(&mut self, id: usize) {
+        match &mut self.ring {
+            AnyRing::Compatible { all, .. } => all.remove(id),
+            AnyRing::Stable(ring) => drop(ring.remove(id)),
+        }
+    }
+}
+
+/// The endpoint of the request's key in a table, found in one step: see [`Maglev`].
+///
+/// As [`RingHash`] in all else. With each change the table is made anew, and a few keys more than those of the endpoint move.
+pub struct MaglevHash<H> {
+    key: H,
+    table: Maglev,
+    /// Its endpoints.
+    ids: Vec<usize>,
+    all: Members,
+    size: u32,
+    bound: Option<Bound>,
+}
+
+impl<H> MaglevHash<H> {
+    /// The key of a request is what `key` returns. The table has 65,537 slots.
+    pub fn by<Req>(key: H) -> Self
+    where
+        H: Fn(&Req) -> Option<u64>,
+    {
+        Self {
+            key,
+            table: Maglev::new::<&str>(&[]),
+            ids: Vec::new(),
+            all: Members::default(),
+            size: 65_537,
+            bound: None,
+        }
+    }
+
+    /// With a table of so many slots: a prime, and at least a hundred for each endpoint.
+    ///
+    /// # Errors
+    ///
+    /// If it is no prime, or over 5,000,011.
+    pub fn table_size(mut self, slots: u32) -> Result<Self, InvalidPolicy> {
+        self.table = Maglev::with_size::<&str>(&[], slots)?;
+        self.size = slots;
+        Ok(self)
+    }
+
+    /// See [`RingHash::bounded`].
+    ///
+    /// # Errors
+    ///
+    /// If it is less than 100.
+    pub fn bounded(mut self, percent: u32) -> Result<Self, InvalidPolicy> {
+        self.bound = Some(Bound::new(percent)?);
+        Ok(self)
+    }
+}
+
+impl<H, E, Req> Picker<E, Req> for MaglevHash<H>
+where
+    H: Fn(&Req) -> Option<u64>,
+    E: Named<Load: Into<f64>>,
+{
+    const BY_REQUEST: bool = true;
+    const TRACKS: bool = true;
+
+    fn pick<C: PickContext>(
+        &mut self,
+        endpoints: &E,
+        request: Option<&Req>,
+        cx: &mut C,
+    ) -> Option<usize> {
+        if let Some(members) = self.all.take_changed(endpoints) {
+            // The size was checked when it was set.
+            if let Ok(table) = Maglev::with_size(&members.names, self.size) {
+                (self.table, self.ids) = (table, members.ids);
+            }
+        }
+        let hash = request.and_then(&self.key).unwrap_or_else(|| cx.next_u64());
+        let (table, ids) = (&self.table, &self.ids);
+        first(
+            endpoints,
+            &mut self.bound,
+            || table.walk(hash).map(|member| ids[member]),
+            cx,
+        )
+    }
+
+    fn inserted(&mut self, _endpoints: &E, id: usize) {
+        self.all.insert(id);
+    }
+
+    fn removed(&mut self, id: usize) {
+        self.all.remove(id);
+    }
+}
+
+/// The first endpoint of the way that is ready, and has room if there is a bound. If none has, the first that is ready; and
+/// any, if none is on the way.
+fn first<E, W>(
+    endpoints: &E,
+    bound: &mut Option<Bound>,
+    walk: impl Fn() -> W,
+    cx: &mut impl PickContext,
+) -> Option<usize>
+where
+    E: Endpoints<Load: Into<f64>>,
+    W: Iterator<Item = usize>,
+{
+    let ready = || walk().filter_map(|id| endpoints.index_of(id));
+    if let Some(bound) = bound {
+        bound.renew(endpoints);
+        if let Some(index) = ready().find(|&index| bound.has_room(endpoints, index)) {
+            return Some(index);
+        }
+    }
+    let any = || match endpoints.ready_len() as u64 {
+        0 => None,
+        ready => Some(cx.next_range(0..ready) as usize),
+    };
+    ready().next().or_else(any)
+}
+
+/// How many requests an endpoint may have, of all that are in flight.
+struct Bound {
+    limit: BoundedLoad,
+    /// Of all, as of some picks ago.
+    active: u64,
+    weights: u64,
+    /// So many picks until they are counted anew.
+    renew_in: usize,
+}
+
+impl Bound {
+    fn new(percent: u32) -> Result<Self, InvalidPolicy> {
+        Ok(Self {
+            limit: BoundedLoad::new(percent)?,
+            active: 0,
+            weights: 0,
+            renew_in: 0,
+        })
+    }
+
+    /// To count all costs a step for each; so it is done once for a sixteenth as many picks, which is a step or two for each.
+    fn renew<E: Endpoints<Load: Into<f64>>>(&mut self, endpoints: &E) {
+        if self.renew_in > 0 {
+            self.renew_in -= 1;
+            return;
+        }
+        let all = || 0..endpoints.ready_len();
+        self.active = all().map(|index| active(endpoints, index)).sum();
+        self.weights = all().map(|index| u64::from(endpoints.weight(index))).sum();
+        self.renew_in = endpoints.ready_len() / 16;
+    }
+
+    fn has_room<E: Endpoints<Load: Into<f64>>>(&self, endpoints: &E, index: usize) -> bool {
+        // With the request that comes.
+        let active = active(endpoints, index) + 1;
+        !self
+            .limit
+            .is_over(active, endpoints.weight(index), self.active, self.weights)
+    }
+}
+
+fn active<E: Endpoints<Load: Into<f64>>>(endpoints: &E, index: usize) -> u64 {
+    // Of what is no number, and of what is negative, it is 0.
+    endpoints.load(index).into() as u64
+}
+
+/// Endpoints of which a table is made.
+#[derive(Default)]
+struct Members {
+    ids: Vec<usize>,
+    changed: bool,
+}
+
+struct Changed {
+    ids: Vec<usize>,
+    names: Vec<(String, u32)>,
+}
+
+impl Members {
+    fn insert(&mut self, id: usize) {
+        if !self.ids.contains(&id) {
+            self.ids.push(id);
+        }
+        self.changed = true;
+    }
+
+    fn remove(&mut self, id: usize) {
+        self.ids.retain(|&other| other != id);
+        self.changed = true;
+    }
+
+    /// All of them, if there was a change since the last time.
+    fn take_changed<E: Named>(&mut self, endpoints: &E) -> Option<Changed> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        let named = self
+            .ids
+            .iter()
+            .filter_map(|&id| Some((id, endpoints.name(id)?)));
+        let (ids, names) = named.unzip();
+        Some(Changed { ids, names })
+    }
+}
+
+impl<H> fmt::Debug for RingHash<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RingHash").finish_non_exhaustive()
+    }
+}
+
+impl<H> fmt::Debug for MaglevHash<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MaglevHash").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,75 @@
+use std::fmt;
+
+use tower_util::Tried;
+
+use super::{Endpoints, PickContext, Picker};
+use crate::policy::hash;
+
+/// Chooses as `P` does, but for requests that were sent before: these go to an endpoint that they were not sent to, if one is
+/// ready. See [`Balance::avoid_tried`](crate::p2c::Balance::avoid_tried).
+pub struct AvoidTried<P, Req> {
+    inner: P,
+    find: fn(&Req) -> Option<&Tried>,
+    /// Sets the endpoints of this balancer apart from those of others that the request may have passed.
+    salt: u64,
+}
+
+impl<P, Req> AvoidTried<P, Req> {
+    pub(crate) const fn new(inner: P, find: fn(&Req) -> Option<&Tried>, salt: u64) -> Self {
+        Self { inner, find, salt }
+    }
+}
+
+impl<P, E, Req> Picker<E, Req> for AvoidTried<P, Req>
+where
+    P: Picker<E, Req>,
+    E: Endpoints,
+{
+    const BY_REQUEST: bool = true;
+    const TRACKS: bool = P::TRACKS;
+
+    fn pick<C: PickContext>(
+        &mut self,
+        endpoints: &E,
+        request: Option<&Req>,
+        cx: &mut C,
+    ) -> Option<usize> {
+        let picked = self.inner.pick(endpoints, request, cx)?;
+        let Some(tried) = request.and_then(self.find) else {
+            return Some(picked);
+        };
+        let number = |index| hash::mix(self.salt, endpoints.id(index) as u64);
+        let is_new = |index: &usize| !tried.contains(number(*index));
+        let index = if is_new(&picked) {
+            picked
+        } else {
+            let ready = endpoints.ready_len();
+            let start = cx.next_range(0..ready as u64) as usize;
+            // Among so many, at least two were not tried, if there are two.
+            let some = (0..ready.min(tried.len() + 2)).map(|step| (start + step) % ready);
+            let lesser = |one, other| match endpoints.load(other) < endpoints.load(one) {
+                true => other,
+                false => one,
+            };
+            some.filter(is_new).take(2).reduce(lesser).unwrap_or(picked)
+        };
+        tried.insert(number(index));
+        Some(index)
+    }
+
+    fn inserted(&mut self, endpoints: &E, id: usize) {
+        self.inner.inserted(endpoints, id);
+    }
+
+    fn removed(&mut self, id: usize) {
+        self.inner.removed(id);
+    }
+}
+
+impl<P: fmt::Debug, Req> fmt::Debug for AvoidTried<P, Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AvoidTried")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
