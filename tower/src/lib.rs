@@ -36,7 +36,7 @@ pub mod balance {
     //! ```
 
     #[doc(inline)]
-    pub use tower_balance::{error, p2c};
+    pub use tower_balance::{error, p2c, picker, policy};
 }
 
 #[cfg(feature = "buffer")]
