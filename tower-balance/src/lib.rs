@@ -28,10 +28,13 @@
 //! # }
 //! ```
 
+#[cfg(feature = "http")]
+pub mod http;
 pub mod p2c;
 pub mod picker;
 pub mod policy;
 pub mod ready_cache;
+pub mod subset;
 mod sync;
 
 /// Errors.

@@ -54,6 +54,29 @@ impl<S> Weighted<S> {
         }
     }
 
+    /// Another thing of the same weight, which is changed along with it.
+    pub fn map<T>(self, f: impl FnOnce(S) -> T) -> Weighted<T> {
+        Weighted {
+            inner: f(self.inner),
+            weight: self.weight,
+        }
+    }
+
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service inside.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service inside.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
     /// To change the weight later.
     pub fn handle(&self) -> Weight {
         self.weight.clone()

@@ -477,13 +477,13 @@ async fn with_the_answer_nothing_is_held_of_the_request() {
     let client = service_fn(|_request: Request<ReplayBody<Held>>| async {
         Ok::<_, BoxError>(Response::new(empty()))
     });
-    let client = HttpRetryLayer::new(RetryPolicy::http().build()).layer(client);
+    let mut client = HttpRetryLayer::new(RetryPolicy::http().build()).layer(client);
     let request = Request::put("/")
         .body(Held {
             _alive: Arc::clone(&alive),
         })
         .unwrap();
-    let mut response = std::pin::pin!(client.oneshot(request));
+    let mut response = std::pin::pin!(client.ready().await.unwrap().call(request));
     let _response = (&mut response).await.unwrap();
     // The future itself is still here.
     assert_eq!(Arc::strong_count(&alive), 1);

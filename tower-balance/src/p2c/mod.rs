@@ -48,10 +48,12 @@
 //! Per request: two random numbers, two loads, and a poll of the chosen endpoint; the same for three endpoints and for
 //! ten thousand. Nothing is allocated.
 
+mod builder;
 mod layer;
 mod make;
 mod service;
 
+pub use self::builder::Builder;
 pub use self::layer::MakeBalanceLayer;
 pub use self::make::{MakeBalance, MakeFuture};
 pub use self::service::Balance;

@@ -12,6 +12,7 @@ use tower_service::Service;
 use tower_util::Tried;
 use tower_util::rng::{Rng, SplitMix};
 
+use super::Builder;
 use crate::BoxError;
 use crate::error;
 use crate::picker::{AvoidTried, Endpoints, Named, P2c, PickContext, Picker};
@@ -21,7 +22,7 @@ use crate::ready_cache::error::Failed;
 
 /// Gives each request to one of the ready endpoints, by default to the less loaded of two: see the [module](super).
 ///
-/// Another [`Picker`] chooses otherwise; [`builder`](Self::builder) sets it.
+/// Another [`Picker`] chooses otherwise; [`builder`](Balance::builder) sets it.
 pub struct Balance<D, Req, P = P2c>
 where
     D: Discover,
@@ -55,6 +56,17 @@ where
     }
 }
 
+impl<D> Balance<D, ()>
+where
+    D: Discover,
+    D::Key: Hash,
+{
+    /// A balancer to be filled in, over the endpoints that `discover` yields.
+    pub const fn builder(discover: D) -> Builder<D> {
+        Builder::new(discover)
+    }
+}
+
 impl<D, Req, P> Balance<D, Req, P>
 where
     D: Discover,
@@ -68,7 +80,17 @@ where
         <D::Service as Service<Req>>::Error: Into<BoxError>,
         P: Picker<ReadyCache<D::Key, D::Service, Req>, Req>,
     {
-        let mut balance = Self::with_parts(discover, picker, Random::Own(SplitMix::new()));
+        Self::with_tracking(discover, picker, Random::Own(SplitMix::new()))
+    }
+
+    pub(super) fn with_tracking(discover: D, picker: P, random: Random) -> Self
+    where
+        D::Key: Clone,
+        D::Service: Service<Req>,
+        <D::Service as Service<Req>>::Error: Into<BoxError>,
+        P: Picker<ReadyCache<D::Key, D::Service, Req>, Req>,
+    {
+        let mut balance = Self::with_parts(discover, picker, random);
         if P::TRACKS {
             balance.endpoints.track_ids();
         }
@@ -334,7 +356,7 @@ where
 }
 
 /// Where the draws come from, and the time.
-enum Random {
+pub(super) enum Random {
     Own(SplitMix),
     Given(Box<dyn Rng + Send + Sync>),
 }

@@ -1,0 +1,48 @@
+//! Keys of HTTP requests, for the pickers by hash.
+//!
+//! # Example
+//!
+//! ```
+//! use http::Request;
+//! use tower_balance::http::cookie;
+//!
+//! let key = cookie("session");
+//! let request = |cookies| Request::get("/").header("cookie", cookies).body(()).unwrap();
+//! assert_eq!(key(&request("a=1; session=x")), key(&request("session=x")));
+//! assert_ne!(key(&request("session=y")), key(&request("session=x")));
+//! assert_eq!(key(&request("a=1")), None); // any endpoint will do
+//! ```
+
+use http::header::COOKIE;
+use http::{HeaderName, HeaderValue, Request};
+
+use crate::policy::hash::xxh64;
+
+/// The hash of a header's value; none without it.
+pub fn header<B>(name: HeaderName) -> impl Fn(&Request<B>) -> Option<u64> + Clone {
+    move |request| Some(xxh64(request.headers().get(&name)?.as_bytes(), SEED))
+}
+
+/// The hash of a cookie's value; none without it.
+pub fn cookie<B>(name: impl Into<String>) -> impl Fn(&Request<B>) -> Option<u64> + Clone {
+    let name = name.into();
+    move |request| {
+        let headers = request.headers().get_all(COOKIE).iter();
+        let cookies = headers
+            .map(HeaderValue::as_bytes)
+            .flat_map(|value| value.split(|&byte| byte == b';'));
+        let mut values = cookies.filter_map(|cookie| {
+            let value = cookie.trim_ascii().strip_prefix(name.as_bytes())?;
+            value.strip_prefix(b"=")
+        });
+        Some(xxh64(values.next()?, SEED))
+    }
+}
+
+/// The hash of the path, without the query.
+pub fn path<B>() -> impl Fn(&Request<B>) -> Option<u64> + Clone {
+    |request| Some(xxh64(request.uri().path().as_bytes(), SEED))
+}
+
+/// That of Envoy and gRPC.
+const SEED: u64 = 0;

@@ -1,0 +1,224 @@
+//! A part of the endpoints for each client, so that ten thousand of them need not have ten thousand connections each.
+//!
+//! A subset stands between discovery and the making of services: of the targets that a discovery tells of, such as addresses, it
+//! passes on a part, and no service is made of the others.
+//!
+//! | subset | each client has | use it |
+//! |---|---|---|
+//! | [`Subset::rendezvous`] | so many at random, nearly always the same ones | clients do not know of each other |
+//! | [`Subset::aperture`] | those that cover its part of the ring | clients are numbered: then all servers are loaded alike |
+//!
+//! # Example
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use std::convert::Infallible;
+//! use futures::stream::{self, TryStreamExt};
+//! use tower_balance::p2c::Balance;
+//! use tower_balance::subset::Subset;
+//! use tower_discover::Change;
+//! use tower_load::{CompleteOnResponse, PendingRequests};
+//! use tower_service::Service;
+//! use tower_util::{ServiceExt, service_fn};
+//!
+//! let addresses = (0..100).map(|n| format!("10.0.0.{n}:80"));
+//! let all = stream::iter(addresses.map(|address| Ok::<_, Infallible>(Change::Insert(address.clone(), address))));
+//! let ours = Subset::rendezvous(all, 5, 42).map_ok(|change| match change {
+//!     Change::Insert(key, target) => Change::Insert(key, target.map(|address| {
+//!         let service = service_fn(move |()| std::future::ready(Ok::<_, Infallible>(address.clone())));
+//!         PendingRequests::new(service, CompleteOnResponse::default())
+//!     })),
+//!     Change::Remove(key) => Change::Remove(key),
+//! });
+//! let mut balance = Balance::new(ours);
+//! let mut seen = std::collections::BTreeSet::new();
+//! for _ in 0..100 {
+//!     seen.insert(balance.ready().await.unwrap().call(()).await.unwrap());
+//! }
+//! assert_eq!(seen.len(), 5);
+//! # }
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Display;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use pin_project_lite::pin_project;
+use tower_discover::{Change, Discover};
+use tower_load::{Weight, Weighted};
+
+use crate::policy::{Aperture, hash};
+
+pin_project! {
+    /// Passes on a part of the targets that a [`Discover`] tells of; see the [module](self).
+    ///
+    /// Each comes with a [`Weight`]: that of one which is only partly in an aperture is less than the others', for a picker
+    /// that goes by weight. A change of the targets changes no more of the part than it must.
+    ///
+    /// # Cost
+    ///
+    /// Of a change among n targets, of which m are passed on: O(log n + m) by rendezvous, and O(n) by aperture. All that
+    /// discovery has to tell at a time is one change.
+    #[derive(Debug)]
+    pub struct Subset<D>
+    where
+        D: Discover,
+    {
+        #[pin]
+        discover: D,
+        ended: bool,
+        rule: Rule,
+        // By score, and then by name: so the order is the same for all clients.
+        all: BTreeMap<Place, (D::Key, D::Service)>,
+        chosen: BTreeMap<Place, Weight>,
+        // Those whose targets are new.
+        renewed: BTreeSet<Place>,
+        changes: VecDeque<Change<D::Key, Weighted<D::Service>>>,
+    }
+}
+
+type Place = (u64, String);
+
+#[derive(Clone, Debug)]
+enum Rule {
+    Rendezvous { size: usize, seed: u64 },
+    Aperture(Aperture),
+}
+
+impl<D> Subset<D>
+where
+    D: Discover,
+{
+    /// `size` of the targets, by rendezvous hashing of their names with `seed`, which should be another one for each client:
+    /// gRPC's random subsetting. When a target comes or goes, at most one other changes.
+    pub const fn rendezvous(discover: D, size: usize, seed: u64) -> Self {
+        Self::new(discover, Rule::Rendezvous { size, seed })
+    }
+
+    /// Those that a client of this number has to serve: Finagle's deterministic aperture. All clients together load all servers
+    /// alike, if each balances by weight over its own.
+    pub const fn aperture(discover: D, aperture: Aperture) -> Self {
+        Self::new(discover, Rule::Aperture(aperture))
+    }
+
+    const fn new(discover: D, rule: Rule) -> Self {
+        Self {
+            discover,
+            ended: false,
+            rule,
+            all: BTreeMap::new(),
+            chosen: BTreeMap::new(),
+            renewed: BTreeSet::new(),
+            changes: VecDeque::new(),
+        }
+    }
+}
+
+impl Rule {
+    fn place(&self, name: String) -> Place {
+        match self {
+            Self::Rendezvous { seed, .. } => (hash::xxh64(name.as_bytes(), *seed), name),
+            Self::Aperture(_) => (0, name),
+        }
+    }
+
+    /// Which of all are chosen, with their weights.
+    fn choose<T>(&self, all: &BTreeMap<Place, T>) -> BTreeMap<Place, u32> {
+        match self {
+            Self::Rendezvous { size, .. } => {
+                let first = all.keys().take(*size);
+                first.map(|place| (place.clone(), WHOLE)).collect()
+            }
+            Self::Aperture(aperture) => {
+                let mut places = all.keys().enumerate();
+                // They come in the order of their indices.
+                let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
+                let chosen = aperture
+                    .equal(count)
+                    .into_iter()
+                    .filter_map(|(index, part)| {
+                        let (_, place) = places.find(|(at, _)| *at == index)?;
+                        Some((place.clone(), (part * f64::from(WHOLE)).round() as u32))
+                    });
+                chosen.collect()
+            }
+        }
+    }
+}
+
+impl<D> Stream for Subset<D>
+where
+    D: Discover,
+    D::Key: Clone + Display,
+    D::Service: Clone,
+{
+    type Item = Result<Change<D::Key, Weighted<D::Service>>, D::Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut this = self.project();
+        loop {
+            if let Some(change) = this.changes.pop_front() {
+                return Poll::Ready(Some(Ok(change)));
+            }
+            if *this.ended {
+                return Poll::Ready(None);
+            }
+            // All that there is to hear, before anything is made of it.
+            let mut heard = false;
+            for _ in 0..MOST_AT_A_TIME {
+                match this.discover.as_mut().poll_discover(cx) {
+                    Poll::Ready(Some(Ok(Change::Insert(key, target)))) => {
+                        let place = this.rule.place(key.to_string());
+                        this.all.insert(place.clone(), (key, target));
+                        this.renewed.insert(place);
+                        heard = true;
+                    }
+                    Poll::Ready(Some(Ok(Change::Remove(key)))) => {
+                        let place = this.rule.place(key.to_string());
+                        this.all.remove(&place);
+                        if this.chosen.remove(&place).is_some() {
+                            this.changes.push_back(Change::Remove(key));
+                        }
+                        heard = true;
+                    }
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                    Poll::Ready(None) => {
+                        *this.ended = true;
+                        break;
+                    }
+                    Poll::Pending if heard => break,
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            let chosen = this.rule.choose(this.all);
+            this.chosen.retain(|place, _| {
+                let stays = chosen.contains_key(place);
+                if !stays && let Some((key, _)) = this.all.get(place) {
+                    this.changes.push_back(Change::Remove(key.clone()));
+                }
+                stays
+            });
+            for (place, weight) in chosen {
+                match this.chosen.get(&place) {
+                    Some(handle) if !this.renewed.contains(&place) => handle.set(weight),
+                    _ => {
+                        if let Some((key, target)) = this.all.get(&place) {
+                            let target = Weighted::new(target.clone(), weight);
+                            this.chosen.insert(place, target.handle());
+                            this.changes.push_back(Change::Insert(key.clone(), target));
+                        }
+                    }
+                }
+            }
+            this.renewed.clear();
+        }
+    }
+}
+
+/// The weight of one that is wholly in.
+const WHOLE: u32 = 1000;
+/// So many changes are heard before something is made of them.
+const MOST_AT_A_TIME: usize = 100_000;

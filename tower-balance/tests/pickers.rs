@@ -1,0 +1,543 @@
+//! Whom the pickers choose, and what becomes of requests when endpoints come, go, and are not ready.
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+use tokio_test::{assert_pending, assert_ready, assert_ready_ok};
+use tower_balance::p2c::Balance;
+use tower_balance::picker::{
+    Endpoints, LeastLoaded, MaglevHash, Named, P2c, PickContext, Picker, PrequalPicker, Random,
+    RingHash, RoundRobin, WeightedRoundRobin,
+};
+use tower_balance::policy::hash::xxh64;
+use tower_balance::policy::prequal::{PrequalConfig, Report};
+use tower_discover::{Change, ServiceList, channel};
+use tower_load::{Constant, Load, Weighted};
+use tower_service::Service;
+use tower_test::mock::{self, Spawn};
+use tower_util::rng::{Rng, SplitMix};
+use tower_util::{ServiceExt, service_fn};
+
+/// Endpoints as a test wants them: numbered, with a load and a weight, ready or not.
+#[derive(Clone, Debug, Default)]
+struct Fake {
+    endpoints: BTreeMap<usize, (f64, u32)>,
+    ready: Vec<usize>,
+}
+
+impl Fake {
+    fn new(endpoints: impl IntoIterator<Item = (f64, u32)>) -> Self {
+        let endpoints: BTreeMap<_, _> = endpoints.into_iter().enumerate().collect();
+        Self {
+            ready: endpoints.keys().copied().collect(),
+            endpoints,
+        }
+    }
+
+    fn weights(weights: &[u32]) -> Self {
+        Self::new(weights.iter().map(|&weight| (0.0, weight)))
+    }
+
+    fn picker<P: Picker<Self, u64>>(&self, mut picker: P) -> P {
+        for &id in self.endpoints.keys() {
+            picker.inserted(self, id);
+        }
+        picker
+    }
+
+    fn pick<P: Picker<Self, u64>>(
+        &self,
+        picker: &mut P,
+        key: u64,
+        cx: &mut Seeded,
+    ) -> Option<usize> {
+        let index = picker.pick(self, Some(&key), cx)?;
+        Some(self.ready[index])
+    }
+
+    /// How often each is picked, of so many requests with different keys.
+    fn shares<P: Picker<Self, u64>>(&self, picker: P, requests: u64) -> Vec<f64> {
+        let mut picker = self.picker(picker);
+        let mut cx = Seeded::new(1);
+        let mut counts = vec![0_u64; self.endpoints.keys().max().map_or(0, |last| last + 1)];
+        for key in 0..requests {
+            counts[self
+                .pick(&mut picker, xxh64(&key.to_le_bytes(), 0), &mut cx)
+                .unwrap()] += 1;
+        }
+        counts
+            .iter()
+            .map(|&count| count as f64 / requests as f64)
+            .collect()
+    }
+}
+
+impl Endpoints for Fake {
+    type Load = f64;
+
+    fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    fn load(&self, index: usize) -> f64 {
+        self.endpoints[&self.ready[index]].0
+    }
+
+    fn weight(&self, index: usize) -> u32 {
+        self.endpoints[&self.ready[index]].1
+    }
+
+    fn weight_of(&self, id: usize) -> Option<u32> {
+        self.endpoints.get(&id).map(|(_, weight)| *weight)
+    }
+
+    fn id(&self, index: usize) -> usize {
+        self.ready[index]
+    }
+
+    fn index_of(&self, id: usize) -> Option<usize> {
+        self.ready.iter().position(|&ready| ready == id)
+    }
+}
+
+impl Named for Fake {
+    fn name(&self, id: usize) -> Option<(String, u32)> {
+        Some((format!("10.0.0.{id}:80"), self.weight_of(id)?))
+    }
+}
+
+struct Seeded(SplitMix, Instant);
+
+impl Seeded {
+    fn new(seed: u64) -> Self {
+        Self(SplitMix::with_seed(seed), Instant::now())
+    }
+}
+
+impl Rng for Seeded {
+    fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+}
+
+impl PickContext for Seeded {
+    fn now(&mut self) -> Instant {
+        self.1
+    }
+}
+
+/// As a `Result`, which is all of the keys that a test needs.
+fn ring() -> RingHash<fn(&u64) -> Option<u64>> {
+    RingHash::by(|key: &u64| Some(*key))
+}
+
+fn maglev() -> MaglevHash<fn(&u64) -> Option<u64>> {
+    MaglevHash::by(|key: &u64| Some(*key))
+}
+
+#[test]
+fn shares_are_by_weight_to_two_percent() {
+    let weights = [1, 2, 3, 4, 0, 10];
+    let endpoints = Fake::weights(&weights);
+    let sum: u32 = weights.iter().sum();
+    let check = |name: &str, shares: Vec<f64>, tolerance: f64| {
+        for (share, weight) in shares.iter().zip(weights) {
+            let expected = f64::from(weight) / f64::from(sum);
+            assert!(
+                (share - expected).abs() <= tolerance,
+                "{name}: {share} instead of {expected}"
+            );
+        }
+    };
+    check(
+        "turns",
+        endpoints.shares(WeightedRoundRobin::new(), 100_000),
+        0.001,
+    );
+    check("random", endpoints.shares(Random::new(), 100_000), 0.01);
+    check("maglev", endpoints.shares(maglev(), 100_000), 0.01);
+    check("ring", endpoints.shares(ring(), 100_000), 0.04);
+    check(
+        "least loaded",
+        endpoints.shares(LeastLoaded::new(), 100_000),
+        0.01,
+    );
+    for share in endpoints.shares(RoundRobin::new(), 60_000) {
+        assert!((share - 1.0 / 6.0).abs() < 1e-3);
+    }
+}
+
+#[test]
+fn all_of_weight_zero_are_alike() {
+    let endpoints = Fake::weights(&[0, 0, 0]);
+    for shares in [
+        endpoints.shares(WeightedRoundRobin::new(), 30_000),
+        endpoints.shares(Random::new(), 30_000),
+        endpoints.shares(LeastLoaded::new(), 30_000),
+        endpoints.shares(maglev(), 30_000),
+        endpoints.shares(ring(), 30_000),
+    ] {
+        for share in &shares {
+            assert!(*share > 0.2 && *share < 0.5, "{shares:?}");
+        }
+    }
+}
+
+#[test]
+fn enormous_weights_are_weights() {
+    let endpoints = Fake::weights(&[u32::MAX, 1, u32::MAX / 2]);
+    for shares in [
+        endpoints.shares(WeightedRoundRobin::new(), 30_000),
+        endpoints.shares(Random::new(), 30_000),
+    ] {
+        assert!(
+            (shares[0] - 2.0 / 3.0).abs() < 0.02 && shares[1] < 1e-3,
+            "{shares:?}"
+        );
+    }
+}
+
+#[test]
+fn a_weight_that_changes_counts_from_then_on() {
+    let mut endpoints = Fake::weights(&[1, 1]);
+    let mut turns = endpoints.picker(WeightedRoundRobin::new());
+    let mut random = endpoints.picker(Random::new());
+    let mut cx = Seeded::new(1);
+    for key in 0..100 {
+        endpoints.pick(&mut turns, key, &mut cx);
+        endpoints.pick(&mut random, key, &mut cx);
+    }
+    endpoints.endpoints.insert(0, (0.0, 9));
+    let mut first = [0, 0];
+    for key in 0..10_000 {
+        first[0] += usize::from(endpoints.pick(&mut turns, key, &mut cx) == Some(0));
+        first[1] += usize::from(endpoints.pick(&mut random, key, &mut cx) == Some(0));
+    }
+    assert!(
+        first.iter().all(|&count| (8_800..9_200).contains(&count)),
+        "{first:?}"
+    );
+}
+
+#[test]
+fn the_less_loaded_for_its_weight_gets_it() {
+    let endpoints = Fake::new([(4.0, 1), (6.0, 3), (5.0, 2)]);
+    let shares = endpoints.shares(LeastLoaded::of_all(), 100);
+    assert_eq!(shares, [0.0, 1.0, 0.0]);
+    let shares = endpoints.shares(LeastLoaded::of(3), 100);
+    assert_eq!(shares, [0.0, 1.0, 0.0]);
+    let shares = endpoints.shares(LeastLoaded::new(), 10_000);
+    assert!(shares[1] > 0.5 && shares[0] < 0.1, "{shares:?}");
+    assert_eq!(
+        endpoints.shares(P2c::new(), 9_000)[1],
+        0.0,
+        "without weights it is the most loaded"
+    );
+}
+
+/// Moves when one of `count` is not there: all, and those of keys whose endpoint is.
+fn moved<P: Picker<Fake, u64>>(new: fn() -> P, count: usize) -> (f64, f64) {
+    const KEYS: u64 = 20_000;
+    let all = Fake::weights(&vec![1; count]);
+    let mut one_less = all.clone();
+    one_less.endpoints.remove(&3);
+    one_less.ready.retain(|&id| id != 3);
+    let (mut before, mut after) = (all.picker(new()), all.picker(new()));
+    after.removed(3);
+    let mut cx = Seeded::new(1);
+    let (mut moved, mut needless) = (0.0, 0.0);
+    for key in (0..KEYS).map(|key| xxh64(&key.to_le_bytes(), 0)) {
+        let from = all.pick(&mut before, key, &mut cx).unwrap();
+        let to = one_less.pick(&mut after, key, &mut cx).unwrap();
+        moved += f64::from(u8::from(from != to));
+        needless += f64::from(u8::from(from != to && from != 3));
+    }
+    (moved / KEYS as f64, needless / KEYS as f64)
+}
+
+#[test]
+fn a_change_moves_few_keys() {
+    for count in [10, 100] {
+        let most = 2.0 / count as f64;
+        let (all, needless) = moved(ring, count);
+        assert!(all <= most && needless == 0.0, "{all} {needless}");
+        let (all, _) = moved(maglev, count);
+        assert!(all <= most, "{all}");
+    }
+    let (_, needless) = moved(|| ring().compatible(1024, 4096).unwrap(), 10);
+    assert!(
+        needless > 0.01,
+        "Envoy's ring moves keys needlessly: {needless}"
+    );
+}
+
+#[test]
+fn a_key_stays_where_it_is_and_passes_over_who_is_not_ready() {
+    let mut endpoints = Fake::weights(&[1; 10]);
+    let mut cx = Seeded::new(1);
+    let pickers: [Box<dyn FnMut(&Fake, u64, &mut Seeded) -> usize>; 3] = [
+        {
+            let mut picker = endpoints.picker(ring());
+            Box::new(move |fake, key, cx| fake.pick(&mut picker, key, cx).unwrap())
+        },
+        {
+            let mut picker = endpoints.picker(maglev());
+            Box::new(move |fake, key, cx| fake.pick(&mut picker, key, cx).unwrap())
+        },
+        {
+            let mut picker = endpoints.picker(ring().compatible(1024, 4096).unwrap());
+            Box::new(move |fake, key, cx| fake.pick(&mut picker, key, cx).unwrap())
+        },
+    ];
+    for mut pick in pickers {
+        for key in (0..200_u64).map(|key| xxh64(&key.to_le_bytes(), 0)) {
+            let home = pick(&endpoints, key, &mut cx);
+            assert_eq!(pick(&endpoints, key, &mut cx), home);
+            endpoints.ready.retain(|&id| id != home);
+            let refuge = pick(&endpoints, key, &mut cx);
+            assert_ne!(refuge, home);
+            assert_eq!(pick(&endpoints, key, &mut cx), refuge, "also there");
+            endpoints.ready.push(home);
+            assert_eq!(pick(&endpoints, key, &mut cx), home, "and back");
+        }
+    }
+}
+
+#[test]
+fn a_key_in_great_demand_overloads_nobody() {
+    let mut endpoints = Fake::weights(&[1; 10]);
+    let mut picker = endpoints.picker(ring().bounded(125).unwrap());
+    let mut cx = Seeded::new(1);
+    for requests in 1..=1000_u32 {
+        let id = endpoints.pick(&mut picker, 7, &mut cx).unwrap();
+        endpoints.endpoints.get_mut(&id).unwrap().0 += 1.0;
+        let most = endpoints
+            .endpoints
+            .values()
+            .map(|(load, _)| *load)
+            .fold(0.0, f64::max);
+        let bound = (1.25 * f64::from(requests) / 10.0).ceil() + 1.0;
+        assert!(most <= bound, "{most} of {requests}");
+    }
+    assert!(ring().bounded(99).is_err() && maglev().bounded(0).is_err());
+    assert!(maglev().table_size(65_536).is_err(), "no prime");
+}
+
+#[test]
+fn probes_decide_and_without_them_it_is_chance() {
+    let endpoints = Fake::weights(&[1; 4]);
+    let (picker, probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
+    let mut picker = endpoints.picker(picker);
+    let mut cx = Seeded::new(1);
+    let mut asked = HashMap::new();
+    let now = cx.now();
+    let mut picked = [0; 4];
+    for _ in 0..400 {
+        picked[endpoints.pick(&mut picker, 0, &mut cx).unwrap()] += 1;
+        while let Some((id, name)) = probes.next_due() {
+            assert_eq!(&*name, format!("10.0.0.{id}:80"));
+            *asked.entry(id).or_insert(0) += 1;
+            let latency = std::time::Duration::from_millis(if id == 2 { 1 } else { 50 });
+            let report = Report {
+                endpoint: id,
+                rif: 1,
+                latency,
+                failing: 0.0,
+            };
+            probes.report(report, now);
+        }
+    }
+    assert_eq!(asked.len(), 4, "all are asked now and then");
+    assert!(picked[2] > 250, "{picked:?}");
+    picker_removed(&mut picker, 2);
+    let again = (0..200)
+        .filter(|_| probes.next_due().is_some_and(|(id, _)| id == 2))
+        .count();
+    assert_eq!(again, 0, "who has gone is not asked");
+}
+
+fn picker_removed<P: Picker<Fake, u64>>(picker: &mut P, id: usize) {
+    picker.removed(id);
+}
+
+#[tokio::test]
+async fn who_waits_for_probes_is_woken_and_told_of_the_end() {
+    let endpoints = Fake::weights(&[1; 4]);
+    let (picker, probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
+    let mut picker = endpoints.picker(picker);
+    let mut due = tokio_test::task::spawn(std::future::poll_fn(move |cx| probes.poll_due(cx)));
+    assert_pending!(due.poll());
+    endpoints.pick(&mut picker, 0, &mut Seeded::new(1)).unwrap();
+    assert!(due.is_woken());
+    while let Poll::Ready(next) = due.poll() {
+        assert!(next.is_some());
+    }
+    drop(picker);
+    assert!(due.is_woken());
+    assert_eq!(assert_ready!(due.poll()), None);
+}
+
+proptest! {
+    /// Whatever comes, goes, and is ready: each picker gives an endpoint that is ready, if there is one, and never panics.
+    #[test]
+    fn no_picker_gives_who_is_not_ready(
+        steps in prop::collection::vec((0..8_usize, 0..4_u8, any::<u32>()), 1..80),
+        seed: u64,
+    ) {
+        let mut fake = Fake::default();
+        let mut cx = Seeded::new(seed);
+        let (mut p2c, mut least, mut all) = (P2c::new(), LeastLoaded::new(), LeastLoaded::of_all());
+        let (mut turns, mut weighted, mut random) = (RoundRobin::new(), WeightedRoundRobin::new(), Random::new());
+        let (mut ring, mut table) = (ring(), maglev().table_size(101).unwrap());
+        let mut bounded = self::ring().bounded(100).unwrap();
+        let mut envoys = self::ring().compatible(16, 64).unwrap();
+        let (mut prequal, _probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
+        macro_rules! each {
+            ($picker:ident => $do:expr) => {{
+                { let $picker = &mut p2c; $do } { let $picker = &mut least; $do } { let $picker = &mut all; $do }
+                { let $picker = &mut turns; $do } { let $picker = &mut weighted; $do } { let $picker = &mut random; $do }
+                { let $picker = &mut ring; $do } { let $picker = &mut table; $do } { let $picker = &mut bounded; $do }
+                { let $picker = &mut envoys; $do } { let $picker = &mut prequal; $do }
+            }};
+        }
+        for (id, what, weight) in steps {
+            match what {
+                0 => {
+                    fake.endpoints.insert(id, (f64::from(weight), weight >> 29));
+                    each!(picker => Picker::<Fake, u64>::inserted(picker, &fake, id));
+                }
+                1 => {
+                    fake.endpoints.remove(&id);
+                    fake.ready.retain(|&ready| ready != id);
+                    each!(picker => Picker::<Fake, u64>::removed(picker, id));
+                }
+                2 => fake.ready.retain(|&ready| ready != id),
+                _ if fake.endpoints.contains_key(&id) && !fake.ready.contains(&id) => fake.ready.push(id),
+                _ => {}
+            }
+            each!(picker => {
+                let index = picker.pick(&fake, Some(&u64::from(weight)), &mut cx);
+                prop_assert_eq!(index.is_some(), !fake.ready.is_empty());
+                prop_assert!(index.is_none_or(|index| index < fake.ready.len()));
+            });
+        }
+    }
+}
+
+type Echo = Weighted<Constant<Mock, u32>>;
+type Mock = mock::Mock<u64, u64>;
+
+fn echo(load: u32, weight: u32) -> (Echo, mock::Handle<u64, u64>) {
+    let (service, mut handle) = mock::pair();
+    handle.allow(0);
+    (Weighted::new(Constant::new(service, load), weight), handle)
+}
+
+#[tokio::test]
+async fn a_balancer_by_hash_follows_its_endpoints() {
+    let (changes, discover) = channel(16);
+    let mut balance = Balance::with_picker(discover, ring());
+    for name in ["a", "b", "c"] {
+        let endpoint = service_fn(move |_: u64| std::future::ready(Ok::<_, Infallible>(name)));
+        changes
+            .insert(name, Constant::new(endpoint, 0_u32))
+            .await
+            .unwrap();
+    }
+    let keys: Vec<u64> = (0..300_u64)
+        .map(|key| xxh64(&key.to_le_bytes(), 1))
+        .collect();
+    let mut before = Vec::new();
+    for &key in &keys {
+        before.push(balance.ready().await.unwrap().call(key).await.unwrap());
+    }
+    changes.remove("b").await.unwrap();
+    for (key, before) in keys.iter().zip(before) {
+        let after = balance.ready().await.unwrap().call(*key).await.unwrap();
+        assert_eq!(after == before, before != "b");
+    }
+}
+
+/// #856 for pickers that choose with the request: nothing is chosen before, so nothing can be stale.
+#[tokio::test]
+async fn the_choice_by_request_is_made_among_who_is_there() {
+    let (changes, discover) = channel::<_, Echo>(16);
+    let mut balance = Spawn::new(Balance::with_picker(discover, ring()));
+    let ((one, mut one_handle), (other, mut other_handle)) = (echo(0, 1), echo(0, 1));
+    one_handle.allow(9);
+    other_handle.allow(9);
+    changes.insert("one", one).await.unwrap();
+    changes.insert("other", other).await.unwrap();
+    assert_ready_ok!(balance.poll_ready());
+    changes.remove("one").await.unwrap();
+    assert_ready_ok!(balance.poll_ready());
+    for key in 0..5 {
+        assert_ready_ok!(balance.poll_ready());
+        drop(balance.call(key));
+        assert!(other_handle.poll_request().is_ready());
+    }
+}
+
+#[tokio::test]
+async fn weights_count_in_a_balancer_and_can_be_changed() {
+    let endpoints: Vec<_> = (0..3_u64)
+        .map(|name| {
+            let service = service_fn(move |_: u64| std::future::ready(Ok::<_, Infallible>(name)));
+            Weighted::new(Constant::new(service, 0_u32), 1)
+        })
+        .collect();
+    let third = endpoints[2].handle();
+    let mut balance = Balance::with_picker(
+        ServiceList::new::<u64>(endpoints),
+        WeightedRoundRobin::new(),
+    );
+    for weight in [1, 4, 0] {
+        third.set(weight);
+        let mut counts = [0_u32; 3];
+        for key in 0..600 {
+            let service = balance.ready().await.unwrap();
+            counts[service.call(key).await.unwrap() as usize] += 1;
+        }
+        let expected = 600_u32 * weight / (weight + 2);
+        assert!(counts[2].abs_diff(expected) <= 6, "{counts:?} for {weight}");
+    }
+}
+
+/// Never ready: what it is asked for is an error.
+struct Stuck;
+
+impl Load for Stuck {
+    type Metric = f64;
+
+    fn load(&self) -> f64 {
+        0.0
+    }
+}
+
+impl Service<u64> for Stuck {
+    type Response = u64;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<u64, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: u64) -> Self::Future {
+        panic!("it is not ready")
+    }
+}
+
+#[tokio::test]
+async fn without_an_endpoint_that_is_ready_no_picker_is_asked() {
+    let stuck = futures::stream::iter([Ok::<_, Infallible>(Change::Insert("stuck", Stuck))]);
+    let mut balance = Spawn::new(Balance::with_picker(stuck, LeastLoaded::new()));
+    assert_pending!(balance.poll_ready());
+    let empty = futures::stream::empty::<Result<Change<&str, Stuck>, Infallible>>();
+    let mut balance = Spawn::new(Balance::with_picker(empty, ring()));
+    let error = tokio_test::assert_ready_err!(balance.poll_ready());
+    assert!(error.is::<tower_balance::error::NoEndpoints>());
+}
