@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Endpoints, Named, PickContext, Picker};
@@ -295,7 +296,7 @@ fn active<E: Endpoints<Load: Into<f64>>>(endpoints: &E, index: usize) -> u64 {
 /// Endpoints of which a table is made.
 #[derive(Default)]
 struct Members {
-    ids: Vec<usize>,
+    ids: BTreeSet<usize>,
     changed: bool,
 }
 
@@ -306,15 +307,12 @@ struct Changed {
 
 impl Members {
     fn insert(&mut self, id: usize) {
-        if !self.ids.contains(&id) {
-            self.ids.push(id);
-        }
+        self.ids.insert(id);
         self.changed = true;
     }
 
     fn remove(&mut self, id: usize) {
-        self.ids.retain(|&other| other != id);
-        self.changed = true;
+        self.changed |= self.ids.remove(&id);
     }
 
     /// All of them, if there was a change since the last time.

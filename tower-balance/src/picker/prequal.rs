@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
-use tower_util::rng::SplitMix;
+use tower_util::rng::{Rng, SplitMix};
 
 use super::{Named, PickContext, Picker};
 use crate::policy::InvalidPolicy;
@@ -29,7 +30,7 @@ struct Shared {
     /// The endpoints by number.
     names: Vec<Option<Arc<str>>>,
     due: VecDeque<usize>,
-    waker: Option<std::task::Waker>,
+    waker: Option<Waker>,
     /// The picker is gone.
     closed: bool,
 }
@@ -71,8 +72,7 @@ impl<E: Named, Req> Picker<E, Req> for PrequalPicker {
         }
         let now = cx.now();
         let mut shared = lock(&self.shared);
-        let due = shared.prequal.probes(cx);
-        let waker = shared.add_due(due);
+        let waker = shared.add_due(cx);
         let picked = shared.prequal.pick(now, cx);
         drop(shared);
         if let Some(waker) = waker {
@@ -117,9 +117,9 @@ impl Drop for PrequalPicker {
 }
 
 impl Shared {
-    /// Who waits for what is due is to be woken.
-    fn add_due(&mut self, due: Vec<usize>) -> Option<std::task::Waker> {
-        for id in due {
+    /// Another request has come: some probes are due. Who waits for them is to be woken.
+    fn add_due(&mut self, rng: &mut impl Rng) -> Option<Waker> {
+        for &id in self.prequal.probes(rng) {
             // Numbers that nobody has are not probed. Of those that nobody sends, the newest remain.
             if self.names.get(id).is_some_and(Option::is_some) {
                 if self.due.len() == MOST_DUE {
@@ -149,12 +149,7 @@ impl Probes {
     }
 
     /// Waits for [`next_due`](Self::next_due); `None` when the picker is gone.
-    pub fn poll_due(
-        &self,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<(usize, Arc<str>)>> {
-        use std::task::Poll;
-
+    pub fn poll_due(&self, cx: &mut Context<'_>) -> Poll<Option<(usize, Arc<str>)>> {
         if let Some(due) = self.next_due() {
             return Poll::Ready(Some(due));
         }

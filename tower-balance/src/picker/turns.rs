@@ -1,5 +1,7 @@
+use std::collections::{BTreeMap, HashMap};
+
 use super::{Endpoints, PickContext, Picker};
-use crate::policy::{Stride, ZeroWeight};
+use crate::policy::stride;
 
 /// One after the other, whatever their weights and loads. It begins with a random one, so that many balancers do not begin
 /// with the same.
@@ -33,50 +35,46 @@ impl<E: Endpoints, Req> Picker<E, Req> for RoundRobin {
     }
 }
 
-/// In turn, each as often as its weight says: gRPC's static stride scheduler, [`Stride`].
+/// In turn, each as often as its weight says: gRPC's static stride scheduler, [`Stride`](crate::policy::Stride).
 ///
-/// One of weight 0 gets nothing, unless all have it. When an endpoint comes or goes, or a weight has changed that is met, the
-/// order is made anew with the next request; nothing else happens with endpoints that are not ready: they are passed over.
+/// One of weight 0 gets nothing, unless all have it. Those that are not ready are passed over. A weight that has changed is
+/// noticed when it is its endpoint's turn.
 ///
 /// # Cost
 ///
-/// A pick takes as many steps as the greatest weight is times the mean one, on the average. A new order takes a step for
-/// each endpoint.
-#[derive(Debug)]
+/// A pick takes as many steps as the greatest weight is times the mean one, on the average. An endpoint that comes, goes or
+/// changes its weight among n takes O(log n).
+#[derive(Clone, Debug, Default)]
 pub struct WeightedRoundRobin {
-    stride: Stride,
-    /// The endpoints of `stride`, with the weights that it goes by.
-    endpoints: Vec<(usize, u32)>,
-    ids: Vec<usize>,
-    outdated: bool,
+    /// The endpoints with the weights that they go by.
+    order: Vec<(usize, u32)>,
+    /// Where in `order` each number is.
+    places: HashMap<usize, usize>,
+    /// How many have each weight, to know the greatest.
+    weights: BTreeMap<u32, usize>,
+    /// The turns so far.
+    turns: Option<u64>,
 }
 
 impl WeightedRoundRobin {
     /// The picker.
     pub fn new() -> Self {
-        Self {
-            stride: Stride::new(&[], ZeroWeight::Never, 0),
-            endpoints: Vec::new(),
-            ids: Vec::new(),
-            outdated: true,
+        Self::default()
+    }
+
+    fn set_weight(&mut self, place: usize, weight: u32) {
+        let old = std::mem::replace(&mut self.order[place].1, weight);
+        self.count_off(old);
+        *self.weights.entry(weight).or_default() += 1;
+    }
+
+    fn count_off(&mut self, weight: u32) {
+        if let Some(count) = self.weights.get_mut(&weight) {
+            *count -= 1;
+            if *count == 0 {
+                self.weights.remove(&weight);
+            }
         }
-    }
-
-    fn renew<E: Endpoints>(&mut self, endpoints: &E, cx: &mut impl PickContext) {
-        let weights = self
-            .ids
-            .iter()
-            .map(|&id| (id, endpoints.weight_of(id).unwrap_or(0)));
-        self.endpoints = weights.collect();
-        let weights: Vec<_> = self.endpoints.iter().map(|(_, weight)| *weight).collect();
-        self.stride = Stride::new(&weights, ZeroWeight::Never, cx.next_u64() as u32);
-        self.outdated = false;
-    }
-}
-
-impl Default for WeightedRoundRobin {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -89,31 +87,64 @@ impl<E: Endpoints, Req> Picker<E, Req> for WeightedRoundRobin {
         _: Option<&Req>,
         cx: &mut C,
     ) -> Option<usize> {
-        if self.outdated {
-            self.renew(endpoints, cx);
-        }
-        // Turns of endpoints that are not ready go to the next one.
-        for _ in 0..self.endpoints.len() {
-            let (id, weight) = self.endpoints[self.stride.pick()?];
-            let Some(index) = endpoints.index_of(id) else {
-                continue;
+        let ready = endpoints.ready_len();
+        let count = self.order.len() as u64;
+        let mut turns = *self.turns.get_or_insert_with(|| cx.next_u64() >> 32);
+        // Each of the heaviest takes every turn that it has. But it may not be ready, and then it is soon anybody's.
+        let most = (count * 2).max(MOST_TURNS);
+        for _ in 0..if ready == 0 { 0 } else { most } {
+            let (round, place) = (turns / count.max(1), turns % count.max(1));
+            turns += 1;
+            let Some(&(id, weight)) = self.order.get(place as usize) else {
+                break;
             };
-            self.outdated |= endpoints.weight(index) != weight;
-            return Some(index);
+            let greatest = self
+                .weights
+                .last_key_value()
+                .map_or(0, |(weight, _)| *weight);
+            let scaled = if greatest == 0 {
+                stride::MAX
+            } else {
+                stride::scale(weight, greatest)
+            };
+            // A weight may have changed since; also one of 0, which has no turn.
+            if let Some(now) = endpoints.weight_of(id).filter(|now| *now != weight) {
+                self.set_weight(place as usize, now);
+            }
+            if stride::takes_turn(scaled, round, place)
+                && let Some(index) = endpoints.index_of(id)
+            {
+                self.turns = Some(turns);
+                return Some(index);
+            }
         }
-        (endpoints.ready_len() > 0).then(|| cx.next_range(0..endpoints.ready_len() as u64) as usize)
+        self.turns = Some(turns);
+        (ready > 0).then(|| cx.next_range(0..ready as u64) as usize)
     }
 
-    fn inserted(&mut self, _endpoints: &E, id: usize) {
-        if !self.ids.contains(&id) {
-            self.ids.push(id);
+    fn inserted(&mut self, endpoints: &E, id: usize) {
+        let Some(weight) = endpoints.weight_of(id) else {
+            return;
+        };
+        match self.places.get(&id) {
+            Some(&place) => self.set_weight(place, weight),
+            None => {
+                self.places.insert(id, self.order.len());
+                self.order.push((id, weight));
+                *self.weights.entry(weight).or_default() += 1;
+            }
         }
-        self.outdated = true;
     }
 
     fn removed(&mut self, id: usize) {
-        self.ids.retain(|&other| other != id);
-        self.outdated = true;
+        let Some(place) = self.places.remove(&id) else {
+            return;
+        };
+        let (_, weight) = self.order.swap_remove(place);
+        self.count_off(weight);
+        if let Some((moved, _)) = self.order.get(place) {
+            self.places.insert(*moved, place);
+        }
     }
 }
 
@@ -190,3 +221,5 @@ impl Draw {
 }
 
 const MOST_DRAWS: usize = 64;
+/// Enough for the heaviest to have a turn, if there are few.
+const MOST_TURNS: u64 = 64;

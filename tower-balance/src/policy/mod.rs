@@ -40,7 +40,7 @@ mod ring;
 mod slow_start;
 mod smooth;
 mod stable_ring;
-mod stride;
+pub(crate) mod stride;
 mod zone;
 
 pub use self::alias::Alias;

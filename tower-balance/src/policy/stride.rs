@@ -42,12 +42,11 @@ impl Stride {
     /// `sequence` says where to begin. Let it be random where many clients begin at once, so that they do not all begin
     /// with the same endpoint.
     pub fn new(weights: &[u32], zero: ZeroWeight, sequence: u32) -> Self {
-        let greatest = u64::from(weights.iter().copied().max().unwrap_or(0)).max(1);
+        let greatest = weights.iter().copied().max().unwrap_or(0).max(1);
         let known = weights.iter().filter(|weight| **weight > 0).count().max(1) as u128;
         let sum: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
-        // Both are rounded.
-        let scale = |weight: u32| (u64::from(weight) * MAX + greatest / 2) / greatest;
         let divisor = u128::from(greatest) * known;
+        // Rounded.
         let mean = (sum * u128::from(MAX) + divisor / 2) / divisor;
         let unknown = match zero {
             _ if sum == 0 => MAX,
@@ -56,7 +55,10 @@ impl Stride {
         };
         let scaled = weights
             .iter()
-            .map(|weight| if *weight == 0 { unknown } else { scale(*weight).max(1) } as u16)
+            .map(|weight| match *weight {
+                0 => unknown as u16,
+                weight => scale(weight, greatest) as u16,
+            })
             .collect();
         Self { scaled, sequence }
     }
@@ -73,14 +75,27 @@ impl Stride {
             self.sequence = self.sequence.wrapping_add(1);
             let (round, endpoint) = (sequence / count, sequence % count);
             let weight = u64::from(self.scaled[endpoint as usize]);
-            if (weight * round + endpoint * OFFSET) % MAX >= MAX - weight {
+            if takes_turn(weight, round, endpoint) {
                 return Some(endpoint as usize);
             }
         }
     }
 }
 
-const MAX: u64 = u16::MAX as u64;
+/// The weight beside the greatest one: 1 to [`MAX`], and 0 for 0.
+pub(crate) fn scale(weight: u32, greatest: u32) -> u64 {
+    let greatest = u64::from(greatest).max(1);
+    let scaled = (u64::from(weight) * MAX + greatest / 2) / greatest;
+    if weight == 0 { 0 } else { scaled.clamp(1, MAX) }
+}
+
+/// Whether an endpoint of this scaled weight takes the turn that it has in this round.
+pub(crate) fn takes_turn(scaled: u64, round: u64, endpoint: u64) -> bool {
+    // No multiple of the divisor counts, and so nothing overflows.
+    (scaled * (round % MAX) + (endpoint % MAX) * OFFSET) % MAX >= MAX - scaled
+}
+
+pub(crate) const MAX: u64 = u16::MAX as u64;
 const OFFSET: u64 = MAX / 2;
 
 #[cfg(test)]

@@ -23,7 +23,7 @@
 //!
 //! // With each request three probes go out.
 //! let now = Instant::now();
-//! for endpoint in prequal.probes(&mut rng) {
+//! for endpoint in prequal.probes(&mut rng).to_vec() {
 //!     let latency = Duration::from_millis(endpoint as u64);
 //!     prequal.report(Report { endpoint, rif: 1, latency, failing: 0.0 }, now, &mut rng);
 //! }

@@ -21,6 +21,8 @@ pub struct Prequal {
     seen: Seen,
     /// What part of a probe, and of a removal, is left of the last request.
     probes_due: f64,
+    /// Those that became due last.
+    targets: Vec<usize>,
     removals_due: f64,
     /// Whether the next to be removed is the worst, or else the oldest.
     worst_next: bool,
@@ -63,6 +65,7 @@ impl Prequal {
             pool: Vec::new(),
             seen: Seen::default(),
             probes_due: 0.0,
+            targets: Vec::new(),
             removals_due: 0.0,
             worst_next: false,
         })
@@ -80,12 +83,13 @@ impl Prequal {
     }
 
     /// Whom to probe along with a request: different endpoints, drawn at random.
-    pub fn probes<R: Rng + ?Sized>(&mut self, rng: &mut R) -> Vec<usize> {
+    pub fn probes<R: Rng + ?Sized>(&mut self, rng: &mut R) -> &[usize] {
         self.probes_due += self.config.probes;
         let due = self.probes_due as usize;
         self.probes_due -= due as f64;
 
-        let mut targets = Vec::new();
+        let targets = &mut self.targets;
+        targets.clear();
         // Floyd's sampling.
         for last in self.endpoints - due.min(self.endpoints)..self.endpoints {
             let target = rng.next_range(0..last as u64 + 1) as usize;
