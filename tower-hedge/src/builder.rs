@@ -67,6 +67,7 @@ pub struct Builder<P = (), C = FirstOk> {
     attempts: u32,
     max_extra: f64,
     budget: Option<SharedBudget>,
+    deposits: bool,
     observer: Option<Observer>,
 }
 
@@ -83,6 +84,7 @@ impl Builder {
             attempts: 2,
             max_extra: 0.01,
             budget: None,
+            deposits: true,
             observer: None,
         }
     }
@@ -149,11 +151,21 @@ impl<P, C> Builder<P, C> {
         self
     }
 
-    /// What bounds the further requests, in place of [`max_extra`](Self::max_extra): to share one with retries, for
-    /// example.
+    /// What bounds the further requests, in place of [`max_extra`](Self::max_extra): each success deposits, and each further
+    /// request withdraws.
     #[must_use]
     pub fn budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
         self.budget = Some(budget);
+        self.deposits = true;
+        self
+    }
+
+    /// The budget of retries around this layer bounds the further requests as well: they withdraw from it, and the retries
+    /// deposit.
+    #[must_use]
+    pub fn share_budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
+        self.budget = Some(budget);
+        self.deposits = false;
         self
     }
 
@@ -221,6 +233,7 @@ impl<P, C> Builder<P, C> {
             delay,
             attempts: self.attempts,
             budget,
+            deposits: self.deposits,
             observer: self.observer,
         };
         Ok(HedgeLayer::build(self.policy, self.classify, settings))
@@ -240,6 +253,7 @@ impl<P, C> Builder<P, C> {
             attempts: self.attempts,
             max_extra: self.max_extra,
             budget: self.budget,
+            deposits: self.deposits,
             observer: self.observer,
         }
     }

@@ -189,7 +189,7 @@ where
             this.shared.record(*this.began);
         }
         if won {
-            this.shared.budget.deposit();
+            this.shared.deposit();
             if number > 1 {
                 this.shared.tell(Event::Won { attempt: number });
             }

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     /// The first request included.
     pub(crate) attempts: u32,
     pub(crate) budget: SharedBudget,
+    /// Whether successes are deposited here.
+    pub(crate) deposits: bool,
     pub(crate) observer: Option<Observer>,
 }
 
@@ -34,6 +36,7 @@ pub(crate) struct Shared {
     delay: Delay,
     pub(crate) attempts: u32,
     pub(crate) budget: SharedBudget,
+    deposits: bool,
     observer: Option<Observer>,
 }
 
@@ -48,7 +51,8 @@ impl Settings {
     pub(crate) fn of_tower(min_data_points: u64, percentile: f32, period: Duration) -> Self {
         Self {
             delay: DelaySettings::Measured(Slow {
-                percentile: percentile.into(),
+                // What is 0.99 as an `f32` is a little more as an `f64`.
+                percentile: (f64::from(percentile) * 1e6).round() / 1e6,
                 min_data_points,
                 floor: Duration::ZERO,
                 slices: 1,
@@ -56,6 +60,7 @@ impl Settings {
             }),
             attempts: 2,
             budget: Arc::new(TpsBudget::default()),
+            deposits: true,
             observer: None,
         }
     }
@@ -72,6 +77,7 @@ impl Shared {
             },
             attempts: settings.attempts,
             budget: settings.budget,
+            deposits: settings.deposits,
             observer: settings.observer,
         }
     }
@@ -95,6 +101,13 @@ impl Shared {
         if let Delay::Measured(latencies) = &self.delay {
             let now = Instant::now();
             latencies.record(now.saturating_duration_since(began), now);
+        }
+    }
+
+    /// A request has succeeded.
+    pub(crate) fn deposit(&self) {
+        if self.deposits {
+            self.budget.deposit();
         }
     }
 

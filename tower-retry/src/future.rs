@@ -97,9 +97,10 @@ where
                         .again
                         .as_mut()
                         .expect("only with it the state is entered");
-                    match ready!(service.poll_ready(cx)) {
+                    match service.poll_ready(cx) {
+                        Poll::Pending => Err(ready!(this.policy.poll_give_up(cx))),
                         // ## Retrying => Called
-                        Ok(()) => {
+                        Poll::Ready(Ok(())) => {
                             let next = this.policy.clone_request(request);
                             let (request, mut service) = this.again.take().expect("borrowed above");
                             this.state.set(State::Called {
@@ -108,7 +109,7 @@ where
                             *this.again = next.map(|request| (request, service));
                             continue;
                         }
-                        Err(error) => Err(error),
+                        Poll::Ready(Err(error)) => Err(error),
                     }
                 }
             };

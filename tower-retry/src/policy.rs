@@ -68,8 +68,8 @@ pub trait Policy<Req, Res, E> {
     /// A copy of the request for a further attempt, made before each attempt. With `None` the attempt is the last.
     fn clone_request(&mut self, req: &Req) -> Option<Req>;
 
-    /// Polled whenever an attempt is pending, so that the policy can give it up: the attempt is dropped, and fails with the error.
-    /// Never by default.
+    /// Polled whenever an attempt is pending, or a further one waits for readiness, so that the policy can give it up: the attempt
+    /// is dropped, and fails with the error. Never by default.
     fn poll_give_up(&mut self, _cx: &mut Context<'_>) -> Poll<E> {
         Poll::Pending
     }

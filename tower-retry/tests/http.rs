@@ -16,7 +16,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tokio::time::{Instant, sleep};
 use tower_layer::Layer;
-use tower_retry::http::{Code, ErrorKind, HttpClassify, HttpRetryLayer, ReplayBody};
+use tower_retry::http::{Code, ErrorKind, HttpClassify, HttpRetryLayer, ReplayBody, Unsent};
 use tower_retry::{Builder, RetryPolicy};
 use tower_service::Service;
 use tower_timeout::Deadline;
@@ -141,7 +141,7 @@ fn grpc(body: &'static str) -> Request<Text> {
 }
 
 fn refused() -> Answer {
-    Err(Box::new(io::Error::from(io::ErrorKind::ConnectionRefused)))
+    Err(Unsent::new(io::Error::from(io::ErrorKind::ConnectionRefused)).into())
 }
 
 fn reset() -> Answer {
@@ -435,9 +435,7 @@ async fn a_body_that_nobody_has_read_is_not_too_long() {
         let connected = *attempts.lock().unwrap() > 1;
         async move {
             if !connected {
-                return Err(BoxError::from(io::Error::from(
-                    io::ErrorKind::ConnectionRefused,
-                )));
+                return Err(Unsent::new("connection refused").into());
             }
             let body = request.into_body().collect().await?.to_bytes();
             Ok(Response::new(Text::from(body)))

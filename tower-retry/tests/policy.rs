@@ -275,7 +275,7 @@ async fn told(
         .backoff(Schedule::constant(10 * MS))
         .budget(Arc::clone(&budget) as Arc<_>)
         .classify(Says(Mutex::new(verdicts.to_vec())))
-        .on_failure(move |attempt: &Attempt| observer.lock().unwrap().push(*attempt))
+        .on_attempt(move |attempt: &Attempt| observer.lock().unwrap().push(*attempt))
         .build();
     let service = flaky(9);
     let _ = Retry::new(policy, service.clone()).oneshot(request).await;
@@ -315,13 +315,15 @@ async fn each_verdict_has_its_consequence() {
     );
 
     let (_, next, budget) = told("x", &[Failure]).await;
-    assert_eq!((next, budget), (vec![], (0, 0, 0)));
+    assert_eq!((next, budget), (vec![Next::Failure], (0, 0, 0)));
+    let (_, next, budget) = told("x", &[Success]).await;
+    assert_eq!((next, budget), (vec![Next::Success], (1, 0, 0)));
 
-    // What was not sent goes out again at once, then after the backoff, and costs nothing.
+    // What was not sent goes out again at once and for nothing, but for once only.
     let (waits, next, budget) = told("x", &[Unsent, Unsent, Unsent]).await;
     assert_eq!(waits, [zero, zero, 10 * MS]);
     assert_eq!(next.last(), Some(&Next::GaveUp(GaveUp::Attempts)));
-    assert_eq!(budget, (0, 0, 1));
+    assert_eq!(budget, (0, 1, 1));
 
     let (_, next, _) = told("too long", &[Retry]).await;
     assert_eq!(next, [Next::GaveUp(GaveUp::Body)]);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::channel::mpsc;
-use http::{HeaderName, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
 use proptest::prelude::*;
@@ -398,6 +398,79 @@ async fn dropping_a_body_drops_the_one_inside() {
     reader.enter(|cx, _| assert_pending!(Pin::new(&mut body).poll_frame(cx)));
     drop(body);
     assert!(sender.is_closed());
+}
+
+/// A peer that always has a frame ready.
+#[tokio::test(start_paused = true)]
+async fn an_endless_body_that_is_always_ready_ends_in_time() {
+    let frames = futures::stream::unfold(0_u32, |n| async move {
+        // Time passes in the reader.
+        Some((
+            Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"x"))),
+            n + 1,
+        ))
+    });
+    let mut body = TimeoutBody::new(StreamBody::new(Box::pin(frames))).total(1000 * MS);
+    for _ in 0..100 {
+        tokio::time::advance(100 * MS).await;
+        if body.frame().await.unwrap().is_err() {
+            return;
+        }
+    }
+    panic!("ten times its time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_that_was_ignored_does_not_go_on() {
+    let service = service_fn(|r: Request<()>| async move {
+        Ok::<_, BoxError>(Response::new(
+            r.headers().contains_key("x-request-timeout-ms"),
+        ))
+    });
+    let service = AcceptDeadlineLayer::new()
+        .ignore_invalid()
+        .layer(ForwardDeadlineLayer::new().layer(service));
+    let r = Request::get("/")
+        .header(
+            "x-request-timeout-ms",
+            HeaderValue::from_bytes(b"5\xff").unwrap(),
+        )
+        .body(())
+        .unwrap();
+    assert!(!service.oneshot(r).await.unwrap().into_body());
+}
+
+#[tokio::test(start_paused = true)]
+async fn odd_values_do_not_panic() {
+    let service = service_fn(|_: Request<()>| async move { Ok::<_, BoxError>(Response::new(())) });
+    let service = AcceptDeadlineLayer::new()
+        .max(Duration::MAX)
+        .default_timeout(Duration::MAX)
+        .layer(
+            ForwardDeadlineLayer::new()
+                .margin(Duration::MAX)
+                .layer(service),
+        );
+    for v in [
+        &b""[..],
+        b"\xff",
+        b"99999999999999999999999999",
+        b"0",
+        b" 5",
+        b"+5",
+    ] {
+        let r = Request::get("/")
+            .header("x-request-timeout-ms", HeaderValue::from_bytes(v).unwrap())
+            .body(())
+            .unwrap();
+        let _ = service.clone().oneshot(r).await;
+        let r = Request::get("/")
+            .header("content-type", "application/grpc")
+            .header("grpc-timeout", HeaderValue::from_bytes(v).unwrap())
+            .body(())
+            .unwrap();
+        let _ = service.clone().oneshot(r).await;
+    }
 }
 
 proptest! {

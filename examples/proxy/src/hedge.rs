@@ -6,7 +6,6 @@ use http::Request;
 use tower::hedge::http::{HttpClassify, HttpPolicy};
 use tower::hedge::{Event, HedgeLayer, InvalidHedge};
 use tower::retry::budget::Budget;
-use tower::retry::http::ReplayBody;
 use tower::util::Tried;
 
 use crate::body::RequestBody;
@@ -24,9 +23,7 @@ pub fn layer(
     stats: &RouteStats,
 ) -> Result<HedgeLayer<HttpPolicy<RequestBody>, HttpClassify>, InvalidHedge> {
     let (hedges, won) = (stats.hedges.clone(), stats.hedges_won.clone());
-    let policy = HttpPolicy::with_body(ReplayBody::try_clone)
-        .ready(ReplayBody::is_complete)
-        .grpc(config.grpc);
+    let policy = HttpPolicy::replayed().grpc(config.grpc);
     let mut layer = HedgeLayer::builder()
         .percentile(config.percentile)
         .window(config.window)
@@ -40,7 +37,7 @@ pub fn layer(
             _ => {}
         });
     if config.share_retry_budget {
-        layer = layer.budget(Arc::clone(retries));
+        layer = layer.share_budget(Arc::clone(retries));
     }
     layer.build()
 }

@@ -35,7 +35,7 @@ pub fn policy(
         .retry_after_max(config.max_retry_after)
         .replay_limit(config.replay_bytes)
         .judge_errors(Upstream)
-        .on_failure(move |attempt: &Attempt| match attempt.next {
+        .on_attempt(move |attempt: &Attempt| match attempt.next {
             Next::RetryAfter(_) => drop(retries.inc()),
             Next::GaveUp(GaveUp::Budget) => drop(refused.inc()),
             _ => {}

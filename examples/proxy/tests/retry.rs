@@ -425,3 +425,42 @@ async fn a_request_that_is_stuck_is_sent_to_another_endpoint() {
         "{hedges} of {answered}"
     );
 }
+
+/// A client that takes its time.
+fn slow(chunks: usize) -> RequestBody {
+    let s = stream::unfold(0, move |n| async move {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        (n < chunks).then(|| {
+            (
+                Ok::<_, BoxError>(Frame::data(Bytes::from(vec![1; 8192]))),
+                n + 1,
+            )
+        })
+    });
+    StreamBody::new(Box::pin(s)).boxed_unsync()
+}
+
+/// While the retry waits, the server that has answered early reads on.
+#[tokio::test]
+async fn an_early_answer_is_not_lost_to_a_retry_that_cannot_be_made() {
+    for protocol in ["http1", "http2"] {
+        for pieces in [2, 300] {
+            let backend = server(|request: Request<Incoming>| async {
+                let mut body = request.into_body();
+                body.frame().await;
+                tokio::spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
+                let response = Response::builder().status(503).header("retry-after", "1");
+                response.body(full("busy")).unwrap()
+            })
+            .await;
+            let config = "[[routes]]\ncluster = \"c\"\nretry = { attempts = 2 }\n";
+            let proxy = proxy(&format!("{config}{}", cluster("c", protocol, &[backend]))).await;
+            ready_endpoints(&proxy, &[backend]).await;
+            let answer = ask(proxy.address, idempotent(slow(pieces))).await;
+            assert_eq!(
+                (answer.status().as_u16(), answer.body().as_str()),
+                (503, "busy")
+            );
+        }
+    }
+}

@@ -1,14 +1,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Method, Request};
-use tower_retry::http::is_grpc;
+use http::{Method, Request};
+use tower_retry::http::{ReplayBody, count_attempts, is_grpc};
 
 use crate::Policy;
 
 /// Which requests may be hedged; see the [module](super).
 ///
-/// A further gRPC request tells how many there were before it, in `grpc-previous-rpc-attempts`.
+/// Put a [`Tried`](tower_util::Tried) into the extensions of a request, as an `HttpRetry` around this does, and a balancer with
+/// `avoid_tried` sends its copy to another endpoint. A further gRPC request tells how many there were before it, in `grpc-previous-rpc-attempts`.
 ///
 /// # Cost
 ///
@@ -33,6 +34,14 @@ impl<B: Clone> HttpPolicy<B> {
     }
 }
 
+impl<B> HttpPolicy<ReplayBody<B>> {
+    /// For requests inside of an [`HttpRetry`](tower_retry::http::HttpRetry): a copy is sent once all of the body is kept. A
+    /// copy that goes out while the client still sends would take the rest of the body from the first request.
+    pub fn replayed() -> Self {
+        Self::with_body(ReplayBody::try_clone).ready(ReplayBody::is_complete)
+    }
+}
+
 impl<B> HttpPolicy<B> {
     /// Copies bodies with `copy`. A request is not hedged for whose body it has no copy.
     pub fn with_body(copy: fn(&B) -> Option<B>) -> Self {
@@ -48,8 +57,7 @@ impl<B> HttpPolicy<B> {
     }
 
     /// Sends a copy only if its body is ready when the time has come; otherwise the first request is waited for. By default
-    /// all are. For a `ReplayBody` of `tower-retry`, which shares what the client has yet to send, it is one that
-    /// `is_complete`.
+    /// all are.
     #[must_use]
     pub fn ready(mut self, ready: fn(&B) -> bool) -> Self {
         self.ready = ready;
@@ -107,8 +115,7 @@ impl<B> Policy<Request<B>> for HttpPolicy<B> {
 
     fn prepare(&self, req: &mut Request<B>, attempts: u32) {
         if is_grpc(req.headers()) {
-            req.headers_mut()
-                .insert(GRPC_PREVIOUS_RPC_ATTEMPTS, HeaderValue::from(attempts));
+            count_attempts(req.headers_mut(), attempts);
         }
     }
 }
@@ -136,6 +143,3 @@ impl<B> fmt::Debug for HttpPolicy<B> {
             .finish_non_exhaustive()
     }
 }
-
-const GRPC_PREVIOUS_RPC_ATTEMPTS: HeaderName =
-    HeaderName::from_static("grpc-previous-rpc-attempts");

@@ -1,15 +1,15 @@
 use std::error::Error;
 use std::fmt;
-use std::io;
 use std::marker::PhantomData;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_timeout::Deadline;
+use tower_timeout::error::DeadlineExceeded;
 
-use super::grpc::{Code, GRPC_PREVIOUS_RPC_ATTEMPTS, Pushback, is_grpc};
+use super::grpc::{Code, Pushback, count_attempts, is_grpc};
 use super::peek::PeekBody;
 use super::replay::ReplayBody;
 use super::retry_after::retry_after;
@@ -88,7 +88,12 @@ impl<J> HttpClassify<J> {
                 .trailers()
                 .unwrap_or_else(|| response.headers()),
         };
-        let code = Code::of(headers).unwrap_or_else(|| Code::of_http(response.status()));
+        let code = match Code::of(headers) {
+            Some(code) => code,
+            // Without a status and without a message, it is no answer.
+            None if response.body().is_broken() => Code::Unknown,
+            None => Code::of_http(response.status()),
+        };
         if code == Code::Ok {
             return Verdict::Success;
         }
@@ -97,8 +102,10 @@ impl<J> HttpClassify<J> {
         }
         match Pushback::of(headers) {
             None => Verdict::Retry,
-            Some(Pushback::After(wait)) => Verdict::RetryAfter(wait),
-            Some(Pushback::Never) => Verdict::Refused,
+            Some(Pushback::After(wait)) if wait <= self.retry_after_max => {
+                Verdict::RetryAfter(wait)
+            }
+            Some(Pushback::After(_) | Pushback::Never) => Verdict::Refused,
         }
     }
 }
@@ -142,12 +149,12 @@ where
         request.extensions().get().copied().map(Deadline::instant)
     }
 
-    fn prepare(&self, request: &mut Request<ReplayBody<B>>, attempts: u32) {
+    fn prepare(&self, request: &mut Request<ReplayBody<B>>) -> bool {
         if is_grpc(request.headers()) {
-            request
-                .headers_mut()
-                .insert(GRPC_PREVIOUS_RPC_ATTEMPTS, HeaderValue::from(attempts));
+            count_attempts(request.headers_mut(), 1);
         }
+        // The attempt that has failed must not read on, or there would soon be nothing left to send.
+        request.body().claim()
     }
 }
 
@@ -177,7 +184,8 @@ impl<J, T> Builder<HttpClassify<J>, T> {
         self.set(|http| http.grpc_codes = codes.into_iter().collect())
     }
 
-    /// The longest `retry-after` that is waited for; over it the answer goes to the caller. By default 30 seconds.
+    /// The longest `retry-after` or `grpc-retry-pushback-ms` that is waited for; over it the answer goes to the caller. By
+    /// default 30 seconds.
     #[must_use]
     pub fn retry_after_max(self, max: Duration) -> Self {
         self.set(|http| http.retry_after_max = max)
@@ -191,13 +199,15 @@ impl<J, T> Builder<HttpClassify<J>, T> {
 
     /// Says what the errors of the service mean. By default [`ErrorChain`], which is for `BoxError`.
     ///
+    /// For the client of hyper-util, whose errors tell whether there was a connection:
+    ///
     /// ```
+    /// use hyper_util::client::legacy::Error;
     /// use tower_retry::RetryPolicy;
     /// use tower_retry::http::ErrorKind;
     ///
-    /// # struct ClientError; impl ClientError { fn is_connect(&self) -> bool { true } }
     /// let policy = RetryPolicy::http()
-    ///     .errors(|error: &ClientError| match error.is_connect() {
+    ///     .errors(|error: &Error| match error.is_connect() {
     ///         true => ErrorKind::Unsent,
     ///         false => ErrorKind::Broken,
     ///     })
@@ -262,9 +272,10 @@ pub trait JudgeError<E> {
 
 /// Looks for causes that it knows in an error and its sources.
 ///
-/// A refused connection, or one to a host that cannot be reached, means that the request was not sent; with the feature
-/// `h2` also a stream that was refused, or that came after the last one of a connection that is closed in order. All else
-/// means that the connection broke.
+/// [`Unsent`] means what it says, and so do with the feature `h2` a stream that was refused, or that came after the last one of
+/// a connection that is closed in order. A deadline that has passed is final. All else means that the connection broke, also
+/// what the operating system says: a connection that was lost on the way may be refused or unreachable as well as one that
+/// was never made.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ErrorChain;
@@ -273,6 +284,9 @@ impl JudgeError<BoxError> for ErrorChain {
     fn judge(&self, error: &BoxError) -> ErrorKind {
         let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
         while let Some(error) = next {
+            if error.is::<DeadlineExceeded>() {
+                return ErrorKind::Final;
+            }
             if is_unsent(error) {
                 return ErrorKind::Unsent;
             }
@@ -290,16 +304,30 @@ fn is_unsent(error: &(dyn Error + 'static)) -> bool {
             error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
         return closed || error.reason() == Some(h2::Reason::REFUSED_STREAM);
     }
-    // These come of connecting, and of nothing else.
-    error.downcast_ref::<io::Error>().is_some_and(|error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable
-                | io::ErrorKind::AddrNotAvailable
-        )
-    })
+    error.is::<Unsent>()
+}
+
+/// An error of a request that has provably reached nobody: what a client wraps its failures to connect in.
+#[derive(Debug)]
+pub struct Unsent(BoxError);
+
+impl Unsent {
+    /// The request was not sent because of `cause`.
+    pub fn new(cause: impl Into<BoxError>) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request was not sent")
+    }
+}
+
+impl Error for Unsent {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
 }
 
 /// A closure that says what an error means; see [`Builder::errors`].

@@ -137,9 +137,17 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
     rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
 }
 
+/// Adds to `grpc-previous-rpc-attempts`, which says how many attempts there were before this one.
+pub fn count_attempts(headers: &mut HeaderMap, more: u32) {
+    let before = headers.get(GRPC_PREVIOUS_RPC_ATTEMPTS);
+    let before = before.and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
+    let attempts = before.unwrap_or(0).saturating_add(more);
+    headers.insert(GRPC_PREVIOUS_RPC_ATTEMPTS, HeaderValue::from(attempts));
+}
+
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
-pub(super) const GRPC_PREVIOUS_RPC_ATTEMPTS: HeaderName =
+const GRPC_PREVIOUS_RPC_ATTEMPTS: HeaderName =
     HeaderName::from_static("grpc-previous-rpc-attempts");
 
 #[cfg(test)]

@@ -40,10 +40,10 @@
 //!
 //! | | HTTP | gRPC (by its `content-type`) |
 //! |---|---|---|
-//! | the request reached nobody: connection refused, stream refused, or what [`errors`](crate::Builder::errors) says | always | always |
+//! | the request reached nobody: an error [`Unsent`], a stream that was refused, or what [`errors`](crate::Builder::errors) says | always; the first time at once and for nothing | the same |
 //! | the connection broke | if the request may be repeated | if it may be repeated |
 //! | the answer | one of the [`statuses`](crate::Builder::statuses), by default 502, 503 and 504, if the request may be repeated | one of the [`grpc_codes`](crate::Builder::grpc_codes), by default UNAVAILABLE |
-//! | what the server says | `retry-after`, in seconds or as a date; over [a maximum](crate::Builder::retry_after_max) it is not sent again | `grpc-retry-pushback-ms`: exactly so long, and not at all if it is negative or no number |
+//! | what the server says | `retry-after`, in seconds or as a date; over [a maximum](crate::Builder::retry_after_max) it is not sent again | `grpc-retry-pushback-ms`: exactly so long, and not at all if it is negative, no number, or over that maximum |
 //!
 //! A request **may be repeated** if its method is idempotent (RFC 9110, 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE; see
 //! [`methods`](crate::Builder::methods)), or if it has an `idempotency-key`.
@@ -68,8 +68,8 @@ mod replay;
 mod retry_after;
 mod service;
 
-pub use self::classify::{ErrorChain, ErrorKind, HttpClassify, JudgeError, JudgeWith};
-pub use self::grpc::{Code, InvalidCode, Pushback, is_grpc};
+pub use self::classify::{ErrorChain, ErrorKind, HttpClassify, JudgeError, JudgeWith, Unsent};
+pub use self::grpc::{Code, InvalidCode, Pushback, count_attempts, is_grpc};
 pub use self::peek::{PeekBody, PeekFuture, PeekTrailers};
 pub use self::replay::{ReplayBody, ReplayError};
 pub use self::service::{HttpRetry, HttpRetryLayer};

@@ -103,7 +103,7 @@ where
                 let response = ready!(this.inner.poll(cx))?.map(PeekBody::new);
                 let is_open =
                     Code::of(response.headers()).is_none() && !response.body().is_end_stream();
-                if !is_open || !this.progress.has_ended() {
+                if !is_open || !this.progress.is_complete() {
                     return Poll::Ready(Ok(response));
                 }
                 (response, Alarm::new(Instant::now() + LONGEST))
@@ -127,18 +127,38 @@ impl<F, B, R: Body> fmt::Debug for PeekFuture<F, B, R> {
 
 /// The body of a response whose first frame may have been looked at.
 pub struct PeekBody<B: Body> {
-    first: Option<Result<Frame<B::Data>, B::Error>>,
+    first: First<B>,
     inner: B,
+}
+
+enum First<B: Body> {
+    /// Nobody has looked, or it was read since.
+    Unseen,
+    Frame(Frame<B::Data>),
+    Failed(B::Error),
+    /// There is none.
+    Ended,
 }
 
 impl<B: Body> PeekBody<B> {
     const fn new(inner: B) -> Self {
-        Self { first: None, inner }
+        Self {
+            first: First::Unseen,
+            inner,
+        }
     }
 
     /// The trailers, if these are all that there is.
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        self.first.as_ref()?.as_ref().ok()?.trailers_ref()
+        match &self.first {
+            First::Frame(frame) => frame.trailers_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether it has failed or ended before there was anything in it.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.first, First::Failed(_) | First::Ended)
     }
 
     /// The body inside. What was looked at of it is lost.
@@ -149,7 +169,11 @@ impl<B: Body> PeekBody<B> {
 
 impl<B: Body + Unpin> PeekBody<B> {
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.first = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        self.first = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+            Some(Ok(frame)) => First::Frame(frame),
+            Some(Err(error)) => First::Failed(error),
+            None => First::Ended,
+        };
         Poll::Ready(())
     }
 }
@@ -165,22 +189,33 @@ impl<B: Body + Unpin> Body for PeekBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match self.first.take() {
-            Some(first) => Poll::Ready(Some(first)),
-            None => Pin::new(&mut self.inner).poll_frame(cx),
+        match std::mem::replace(&mut self.first, First::Unseen) {
+            First::Unseen => Pin::new(&mut self.inner).poll_frame(cx),
+            First::Frame(frame) => Poll::Ready(Some(Ok(frame))),
+            First::Failed(error) => Poll::Ready(Some(Err(error))),
+            // It stays so: the body inside must not be asked again.
+            First::Ended => {
+                self.first = First::Ended;
+                Poll::Ready(None)
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.inner.is_end_stream()
+        match self.first {
+            First::Unseen => self.inner.is_end_stream(),
+            First::Ended => true,
+            First::Frame(_) | First::Failed(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         use bytes::Buf;
 
         let mut hint = self.inner.size_hint();
-        let first = self.first.as_ref().and_then(|first| first.as_ref().ok());
-        if let Some(data) = first.and_then(Frame::data_ref) {
+        if let First::Frame(frame) = &self.first
+            && let Some(data) = frame.data_ref()
+        {
             let first = data.remaining() as u64;
             let upper = hint.upper().and_then(|upper| upper.checked_add(first));
             let lower = hint.lower().saturating_add(first);

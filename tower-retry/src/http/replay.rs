@@ -12,13 +12,13 @@ use crate::BoxError;
 
 /// A body that can be sent again.
 ///
-/// What the first attempt sends is kept, up to a limit; a copy sends that once more, and goes on where the first one
-/// stopped. Over the limit, all that was kept is dropped at once, the attempt that runs goes on, and no other one can be made.
-/// Trailers and size hints are those of the original.
+/// What the first attempt sends is kept, up to a limit of bytes and 1,024 chunks; a copy sends that once more, and goes on
+/// where the first one stopped. Over the limit, all that was kept is dropped at once, the attempt that runs goes on, and no
+/// other one can be made. Trailers and size hints are those of the original; frames without a byte are left out.
 ///
-/// All copies share the original. The one that began to read last has it; another one that reads fails with
-/// [`ReplayError::Superseded`]. When the last copy that has not begun is dropped, what was kept is dropped as well, and
-/// nothing is kept any more.
+/// All copies share the original. What is kept, each of them reads for itself; what is still to come has the one that began to
+/// read last, and another one that wants more of it fails with [`ReplayError::Superseded`]. When the last copy that has not
+/// begun is dropped, nothing is kept any more, and what was kept only until those that read have read it.
 ///
 /// # Cost
 ///
@@ -46,8 +46,7 @@ enum State<B> {
     /// Passes through, and cannot be sent again.
     Once(B),
     Waiting(Unread<B>),
-    /// The reader of this number.
-    Reading(Arc<Mutex<Shared<B>>>, u64),
+    Reading(Reader<B>),
 }
 
 impl<B: Body> ReplayBody<B> {
@@ -61,12 +60,9 @@ impl<B: Body> ReplayBody<B> {
         Self(State::Waiting(Unread(Arc::new(Mutex::new(shared)))))
     }
 
-    /// A body that passes through, and cannot be sent again, unless there is nothing in it.
-    pub fn once(body: B) -> Self {
-        Self(match body.is_end_stream() {
-            true => State::Empty,
-            false => State::Once(body),
-        })
+    /// A body that passes through, and cannot be sent again.
+    pub const fn once(body: B) -> Self {
+        Self(State::Once(body))
     }
 }
 
@@ -93,20 +89,33 @@ impl<B> ReplayBody<B> {
     pub fn is_complete(&self) -> bool {
         match &self.0 {
             State::Empty => true,
-            State::Waiting(Unread(shared)) => {
-                let shared = lock(shared);
-                shared.ended && !shared.lost
-            }
+            State::Waiting(Unread(shared)) => lock(shared).is_complete(),
             State::Once(_) | State::Reading(..) => false,
         }
     }
 
-    /// Tells whether all of it was read, also when it is not here any more.
+    /// Takes what is still to come from whoever reads it: another attempt is decided. `false` if that cannot be made any more.
+    pub(super) fn claim(&self) -> bool {
+        if let State::Waiting(Unread(shared)) = &self.0 {
+            let mut shared = lock(shared);
+            if !shared.lost {
+                shared.newest += 1;
+                let superseded = shared.waker.take();
+                drop(shared);
+                if let Some(superseded) = superseded {
+                    superseded.wake();
+                }
+            }
+        }
+        self.is_replayable()
+    }
+
+    /// Tells whether all of it is kept, also when it is not here any more.
     pub(super) fn progress(&self) -> Progress<B> {
         match &self.0 {
-            State::Empty => Progress::Ended,
+            State::Empty => Progress::Complete,
             State::Once(_) => Progress::Unknown,
-            State::Waiting(Unread(shared)) | State::Reading(shared, _) => {
+            State::Waiting(Unread(shared)) | State::Reading(Reader { shared, .. }) => {
                 Progress::Of(Arc::clone(shared))
             }
         }
@@ -126,12 +135,8 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         // ## Waiting => Reading
         if let State::Waiting(Unread(shared)) = &self.0 {
-            let (reader, superseded) = lock(shared).begin();
-            self.0 = State::Reading(Arc::clone(shared), reader);
-            // So that it learns of it, and lets go of its connection.
-            if let Some(superseded) = superseded {
-                superseded.wake();
-            }
+            let reader = Reader::begin(shared);
+            self.0 = State::Reading(reader);
         }
         match &mut self.0 {
             State::Once(body) => {
@@ -141,7 +146,7 @@ where
                     Err(error) => Err(error.into()),
                 }))
             }
-            State::Reading(shared, reader) => lock(shared).poll_frame(*reader, cx),
+            State::Reading(reader) => reader.poll_frame(cx),
             State::Empty | State::Waiting(_) => Poll::Ready(None),
         }
     }
@@ -152,7 +157,7 @@ where
             State::Once(body) => body.is_end_stream(),
             // It was not when it was made, and there is more in it than its end.
             State::Waiting(_) => false,
-            State::Reading(shared, reader) => lock(shared).is_end_stream(*reader),
+            State::Reading(reader) => reader.is_end_stream(),
         }
     }
 
@@ -161,9 +166,9 @@ where
             State::Empty => SizeHint::with_exact(0),
             State::Once(body) => body.size_hint(),
             State::Waiting(Unread(shared)) => lock(shared).size_hint(0),
-            State::Reading(shared, _) => {
-                let shared = lock(shared);
-                shared.size_hint(shared.position)
+            State::Reading(reader) => {
+                let shared = lock(&reader.shared);
+                shared.size_hint(shared.position(reader.number))
             }
         }
     }
@@ -177,20 +182,20 @@ impl<B> fmt::Debug for ReplayBody<B> {
     }
 }
 
-/// How far a body was read.
+/// How much of a body is kept.
 pub(super) enum Progress<B> {
-    Ended,
+    Complete,
     Unknown,
     Of(Arc<Mutex<Shared<B>>>),
 }
 
 impl<B> Progress<B> {
-    /// Whether all of it was read.
-    pub(super) fn has_ended(&self) -> bool {
+    /// Whether it was read to its end, and could be sent again.
+    pub(super) fn is_complete(&self) -> bool {
         match self {
-            Self::Ended => true,
+            Self::Complete => true,
             Self::Unknown => false,
-            Self::Of(shared) => lock(shared).ended,
+            Self::Of(shared) => lock(shared).is_complete(),
         }
     }
 }
@@ -211,7 +216,72 @@ impl<B> Unread<B> {
 
 impl<B> Drop for Unread<B> {
     fn drop(&mut self) {
-        lock(&self.0).forget_unread();
+        let mut shared = lock(&self.0);
+        shared.unread -= 1;
+        shared.release();
+    }
+}
+
+/// A copy that reads.
+struct Reader<B> {
+    shared: Arc<Mutex<Shared<B>>>,
+    number: u64,
+    /// Of the end, only the trailers are told, and once.
+    trailers_read: bool,
+}
+
+impl<B> Reader<B> {
+    /// What is still to come is its own from now on.
+    fn begin(shared: &Arc<Mutex<Shared<B>>>) -> Self {
+        let mut state = lock(shared);
+        state.newest += 1;
+        let number = state.newest;
+        state.positions.push((number, 0));
+        let superseded = state.waker.take();
+        drop(state);
+        // So that it learns of it, and lets go of its connection.
+        if let Some(superseded) = superseded {
+            superseded.wake();
+        }
+        Self {
+            shared: Arc::clone(shared),
+            number,
+            trailers_read: false,
+        }
+    }
+}
+
+impl<B> Reader<B>
+where
+    B: Body<Error: Into<BoxError>> + Unpin,
+{
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut shared = lock(&self.shared);
+        match ready!(shared.poll_chunk(self.number, cx)).transpose()? {
+            Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
+            None if std::mem::replace(&mut self.trailers_read, true) => Poll::Ready(None),
+            None => {
+                let trailers = shared.trailers.clone();
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let shared = lock(&self.shared);
+        shared.ended
+            && shared.position(self.number) == shared.first + shared.kept.len()
+            && (shared.trailers.is_none() || self.trailers_read)
+    }
+}
+
+impl<B> Drop for Reader<B> {
+    fn drop(&mut self) {
+        let mut shared = lock(&self.shared);
+        shared
+            .positions
+            .retain(|(number, _)| *number != self.number);
+        shared.release();
     }
 }
 
@@ -231,10 +301,10 @@ pub(super) struct Shared<B> {
     lost: bool,
     /// How many have not begun to read.
     unread: usize,
-    /// Who began to read last, and the number of its next chunk.
-    reader: u64,
-    position: usize,
-    trailers_read: bool,
+    /// Those that read, by number, each with that of its next chunk.
+    positions: Vec<(u64, usize)>,
+    /// What is to come is for the reader of this number, if that is here yet.
+    newest: u64,
     waker: Option<Waker>,
 }
 
@@ -250,43 +320,56 @@ impl<B> Shared<B> {
             trailers: None,
             lost: false,
             unread: 1,
-            reader: 0,
-            position: 0,
-            trailers_read: false,
+            positions: Vec::new(),
+            newest: 0,
             waker: None,
         }
     }
 
-    /// Another one reads from the beginning. Returns its number, and whom it has superseded.
-    fn begin(&mut self) -> (u64, Option<Waker>) {
-        self.reader += 1;
-        self.position = 0;
-        self.trailers_read = false;
-        (self.reader, self.waker.take())
+    fn is_complete(&self) -> bool {
+        self.ended && !self.lost
     }
 
-    fn forget_unread(&mut self) {
-        self.unread -= 1;
-        if self.unread == 0 {
-            // Nobody will read from the beginning any more.
-            self.lost |= self.position > self.first;
-            while self.first < self.position {
-                self.kept.pop_front();
-                self.first += 1;
-            }
+    fn position(&self, reader: u64) -> usize {
+        let position = self.positions.iter().find(|(number, _)| *number == reader);
+        position.map_or(0, |(_, position)| *position)
+    }
+
+    fn set_position(&mut self, reader: u64, to: usize) {
+        if let Some((_, position)) = self
+            .positions
+            .iter_mut()
+            .find(|(number, _)| *number == reader)
+        {
+            *position = to;
         }
     }
 
-    /// The chunk is read, and kept if it is wanted and there is room.
+    /// Drops what nobody will read any more.
+    fn release(&mut self) {
+        if self.unread > 0 {
+            return;
+        }
+        let end = self.first + self.kept.len();
+        let wanted = self.positions.iter().map(|(_, position)| *position).min();
+        for _ in self.first..wanted.unwrap_or(end).min(end) {
+            self.kept.pop_front();
+            self.first += 1;
+            self.lost = true;
+        }
+    }
+
+    /// A chunk was read, and is kept if it is wanted and there is room.
     fn keep(&mut self, chunk: &Bytes) {
-        self.position += 1;
         self.size += chunk.len();
-        if self.unread > 0 && !self.lost && self.size <= self.limit {
+        let wanted = self.unread > 0 || self.positions.len() > 1;
+        let fits = self.size <= self.limit && self.kept.len() < MOST_CHUNKS;
+        if wanted && fits && !self.lost {
             self.kept.push_back(chunk.clone());
         } else {
             self.lost = true;
+            self.first += self.kept.len() + 1;
             self.kept = VecDeque::new();
-            self.first = self.position;
         }
     }
 }
@@ -295,29 +378,25 @@ impl<B> Shared<B>
 where
     B: Body<Error: Into<BoxError>> + Unpin,
 {
-    fn poll_frame(
+    /// The next chunk of a reader; `None` when there are no more.
+    fn poll_chunk(
         &mut self,
         reader: u64,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if reader != self.reader {
-            return Poll::Ready(Some(Err(ReplayError::Superseded.into())));
-        }
-        let Some(index) = self.position.checked_sub(self.first) else {
+    ) -> Poll<Option<Result<Bytes, BoxError>>> {
+        let position = self.position(reader);
+        let Some(index) = position.checked_sub(self.first) else {
             return Poll::Ready(Some(Err(ReplayError::TooLong.into())));
         };
-        if index < self.kept.len() {
-            let chunk = if self.unread > 0 {
-                self.kept[index].clone()
-            } else {
-                self.first += 1;
-                self.lost = true;
-                self.kept.pop_front().expect("it is not empty")
-            };
-            self.position += 1;
-            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        if let Some(chunk) = self.kept.get(index).cloned() {
+            self.set_position(reader, position + 1);
+            self.release();
+            return Poll::Ready(Some(Ok(chunk)));
         }
-        if !self.ended {
+        while !self.ended {
+            if reader != self.newest {
+                return Poll::Ready(Some(Err(ReplayError::Superseded.into())));
+            }
             match Pin::new(&mut self.original).poll_frame(cx) {
                 Poll::Pending => {
                     self.waker = Some(cx.waker().clone());
@@ -331,9 +410,12 @@ where
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => {
                         let chunk = to_bytes(data);
-                        self.keep(&chunk);
                         self.ended = self.original.is_end_stream();
-                        return Poll::Ready(Some(Ok(Frame::data(chunk))));
+                        if !chunk.is_empty() {
+                            self.set_position(reader, position + 1);
+                            self.keep(&chunk);
+                            return Poll::Ready(Some(Ok(chunk)));
+                        }
                     }
                     Err(frame) => {
                         self.ended = true;
@@ -342,21 +424,7 @@ where
                 },
             }
         }
-        if std::mem::replace(&mut self.trailers_read, true) {
-            return Poll::Ready(None);
-        }
-        Poll::Ready(
-            self.trailers
-                .clone()
-                .map(|trailers| Ok(Frame::trailers(trailers))),
-        )
-    }
-
-    fn is_end_stream(&self, reader: u64) -> bool {
-        reader == self.reader
-            && self.ended
-            && self.position == self.first + self.kept.len()
-            && (self.trailers.is_none() || self.trailers_read)
+        Poll::Ready(None)
     }
 
     /// Of what is to come for one whose next chunk is that of number `position`.
@@ -404,3 +472,6 @@ fn to_bytes(mut data: impl Buf) -> Bytes {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Each holds memory of its own, and be it one byte long.
+const MOST_CHUNKS: usize = 1024;

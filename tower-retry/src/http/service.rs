@@ -82,16 +82,20 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let once = !self.policy.retries()
-            || request.method() == Method::CONNECT
-            || request.headers().contains_key(header::UPGRADE);
-        if !once && request.extensions().get::<Tried>().is_none() {
+        let tunnel =
+            request.method() == Method::CONNECT || request.headers().contains_key(header::UPGRADE);
+        let retries = self.policy.retries() && !tunnel;
+        if retries && request.extensions().get::<Tried>().is_none() {
             request.extensions_mut().insert(Tried::new());
         }
         let limit = self.policy.classify().replay_limit();
-        self.inner.call(request.map(|body| match once {
-            true => ReplayBody::once(body),
-            false => ReplayBody::new(body, limit),
+        self.inner.call(request.map(|body| {
+            // Without a byte there is nothing to keep, and others than the policy may want to send it again.
+            let free = body.is_end_stream() && !tunnel;
+            match retries || free {
+                true => ReplayBody::new(body, limit),
+                false => ReplayBody::once(body),
+            }
         }))
     }
 }

@@ -37,7 +37,7 @@ use crate::sync::AtomicU64;
 ///         Ok(response) => *response >= 100,
 ///         Err(_) => true,
 ///     })
-///     .on_failure(|attempt| println!("{attempt:?}"))
+///     .on_attempt(|attempt| println!("{attempt:?}"))
 ///     .build();
 ///
 /// // One attempt that fails, one that takes too long, one with a bad answer, and one that succeeds.
@@ -112,9 +112,10 @@ impl<C, T> Builder<C, T> {
         self.with(|classify, _| (classify, timer))
     }
 
-    /// Called with each attempt that has failed and might be tried again, from within the response future: it should be quick.
+    /// Called with each attempt that has ended, from within the response future: it should be quick. Not called for requests
+    /// that cannot be sent again anyway.
     #[must_use]
-    pub fn on_failure(mut self, observer: impl Fn(&Attempt) + Send + Sync + 'static) -> Self {
+    pub fn on_attempt(mut self, observer: impl Fn(&Attempt) + Send + Sync + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
     }

@@ -18,8 +18,8 @@ pub enum Verdict {
     RetryAfter(Duration),
     /// It has failed in a way that could be tried again, but the server asks not to.
     Refused,
-    /// Nobody has seen it. It is tried again, at once for the first time: that costs no server anything, and nothing of the
-    /// budget.
+    /// Nobody has seen it. It is tried again: the first time at once and without the budget, as it costs no server anything,
+    /// and then as after [`Retry`](Self::Retry).
     Unsent,
 }
 
@@ -55,8 +55,10 @@ pub trait Classify<Req, Res, E> {
         None
     }
 
-    /// Called with a copy that is to be sent, and how many attempts there were before it.
-    fn prepare(&self, _request: &mut Req, _attempts: u32) {}
+    /// Called with a copy that is to be sent now. `false` if it cannot be, after all.
+    fn prepare(&self, _request: &mut Req) -> bool {
+        true
+    }
 }
 
 /// Tries again after every error.

@@ -1,22 +1,26 @@
 use std::time::Duration;
 
-/// An attempt that has failed, as told to [`Builder::on_failure`](crate::Builder::on_failure).
+/// An attempt that has ended, as told to [`Builder::on_attempt`](crate::Builder::on_attempt).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
     /// Which it was; the first is 1.
     pub number: u32,
-    /// What comes next.
+    /// What comes of it.
     pub next: Next,
 }
 
-/// What comes after an attempt that has failed.
+/// What comes of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Next {
-    /// Another one, after so long.
+    /// It has succeeded.
+    Success,
+    /// It has failed, and another one would as well.
+    Failure,
+    /// It has failed, and there is another one after so long.
     RetryAfter(Duration),
-    /// None, although another one might have succeeded.
+    /// It has failed, and there is no other one, although that might have succeeded.
     GaveUp(GaveUp),
 }
 
@@ -32,6 +36,6 @@ pub enum GaveUp {
     Deadline,
     /// The request cannot be sent again: what was sent of its body is not held any more.
     Body,
-    /// The server asked not to try again.
+    /// The server asked not to try again, or not in any time that the clock can tell.
     Refused,
 }

@@ -24,6 +24,11 @@ use crate::sync::{AtomicU64, Ordering};
 ///
 /// Clones share the budget, and all else.
 ///
+/// # Panics
+///
+/// Waiting for the next attempt, and for a timeout of one, takes a tokio runtime with timers: outside of one, polling the response
+/// panics then.
+///
 /// # Cost
 ///
 /// Of a request that is not sent again: a reference count up and down, the copy of the request, and what the budget takes
@@ -87,83 +92,101 @@ impl<C, T> RetryPolicy<C, T> {
         self.shared.attempts > 1
     }
 
-    #[cold]
-    fn failed(
-        &mut self,
-        verdict: Verdict,
-        sendable: bool,
-        deadline: Option<Instant>,
-    ) -> Option<Wait> {
-        let now = Instant::now();
-        let next = self.next(verdict, sendable, deadline, now);
-        let attempt = Attempt {
-            number: self.failed + 1,
-            next,
-        };
+    #[inline]
+    fn tell(&self, next: Next) {
         if let Some(observer) = &self.shared.observer {
-            observer(&attempt);
-        }
-        match next {
-            Next::RetryAfter(wait) => {
-                tracing::debug!(attempt = attempt.number, ?wait, "a request is sent again");
-                self.failed += 1;
-                self.last = wait;
-                Some(Wait::new(wait, now))
-            }
-            Next::GaveUp(why) => {
-                tracing::debug!(
-                    attempt = attempt.number,
-                    ?why,
-                    "a request is not sent again"
-                );
-                None
-            }
+            let number = self.failed + 1;
+            observer(&Attempt { number, next });
         }
     }
 
+    fn give_up(&self, why: GaveUp) {
+        tracing::debug!(
+            attempt = self.failed + 1,
+            ?why,
+            "a request is not sent again"
+        );
+        if why != GaveUp::Budget {
+            self.shared.budget.fail();
+        }
+        self.tell(Next::GaveUp(why));
+    }
+
+    /// When the next attempt begins.
+    #[cold]
     fn next(
         &mut self,
         verdict: Verdict,
         sendable: bool,
         deadline: Option<Instant>,
         now: Instant,
-    ) -> Next {
-        let give_up = |why| {
-            self.shared.budget.fail();
-            Next::GaveUp(why)
-        };
+    ) -> Result<(Duration, Instant), GaveUp> {
         if verdict == Verdict::Refused {
-            return give_up(GaveUp::Refused);
+            return Err(GaveUp::Refused);
         }
         if self.failed + 1 >= self.shared.attempts {
-            return give_up(GaveUp::Attempts);
+            return Err(GaveUp::Attempts);
         }
         if !sendable {
-            return give_up(GaveUp::Body);
+            return Err(GaveUp::Body);
         }
+        let first_unsent = verdict == Verdict::Unsent && self.failed == 0;
         let wait = match verdict {
-            Verdict::RetryAfter(wait) => Some(wait),
-            Verdict::Unsent if self.failed == 0 => Some(Duration::ZERO),
+            Verdict::RetryAfter(wait) => wait,
+            _ if first_unsent => Duration::ZERO,
             _ => {
                 let shared = &self.shared;
                 let rng = self.rng.get_or_insert_with(|| {
                     let sequence = shared.sequences.fetch_add(1, Ordering::Relaxed);
                     SplitMix::with_seed(shared.seed ^ sequence.wrapping_mul(ODD))
                 });
-                shared.schedule.wait(self.failed, self.last, rng)
+                let wait = shared.schedule.wait(self.failed, self.last, rng);
+                wait.ok_or(GaveUp::Attempts)?
             }
         };
-        let Some(wait) = wait else {
-            return give_up(GaveUp::Attempts);
-        };
-        let in_time = |deadline| now.checked_add(wait).is_some_and(|begin| begin < deadline);
-        if !deadline.is_none_or(in_time) {
-            return give_up(GaveUp::Deadline);
+        let begin = now.checked_add(wait).ok_or(GaveUp::Refused)?;
+        if deadline.is_some_and(|deadline| begin >= deadline) {
+            return Err(GaveUp::Deadline);
         }
-        if verdict != Verdict::Unsent && !self.shared.budget.withdraw() {
-            return Next::GaveUp(GaveUp::Budget);
+        if !first_unsent && !self.shared.budget.withdraw() {
+            return Err(GaveUp::Budget);
         }
-        Next::RetryAfter(wait)
+        Ok((wait, begin))
+    }
+}
+
+impl<C, T> RetryPolicy<C, T> {
+    #[cold]
+    fn retry_failed<Req, Res, E>(&mut self, req: &mut Req, verdict: Verdict) -> Option<Wait>
+    where
+        C: Classify<Req, Res, E>,
+        T: AttemptTimer<E>,
+    {
+        let shared = Arc::clone(&self.shared);
+        let now = Instant::now();
+        let (sendable, deadline) = (
+            shared.classify.is_sendable(req),
+            shared.classify.deadline(req),
+        );
+        let next = self.next(verdict, sendable, deadline, now);
+        let next = next.and_then(|next| match shared.classify.prepare(req) {
+            true => Ok(next),
+            false => Err(GaveUp::Body),
+        });
+        match next {
+            Ok((wait, begin)) => {
+                tracing::debug!(attempt = self.failed + 1, ?wait, "a request is sent again");
+                self.tell(Next::RetryAfter(wait));
+                self.failed += 1;
+                self.last = wait;
+                self.timer.reset();
+                Some(Wait::until(begin, now))
+            }
+            Err(why) => {
+                self.give_up(why);
+                None
+            }
+        }
     }
 }
 
@@ -176,20 +199,17 @@ where
 
     #[inline]
     fn retry(&mut self, req: &mut Req, result: &mut Result<Res, E>) -> Option<Wait> {
-        let classify = &self.shared.classify;
-        match classify.classify(req, result.as_ref()) {
+        match self.shared.classify.classify(req, result.as_ref()) {
             Verdict::Success => {
                 self.shared.budget.deposit();
+                self.tell(Next::Success);
                 None
             }
-            Verdict::Failure => None,
-            verdict => {
-                let (sendable, deadline) = (classify.is_sendable(req), classify.deadline(req));
-                let wait = self.failed(verdict, sendable, deadline)?;
-                self.timer.reset();
-                self.shared.classify.prepare(req, self.failed);
-                Some(wait)
+            Verdict::Failure => {
+                self.tell(Next::Failure);
+                None
             }
+            verdict => self.retry_failed(req, verdict),
         }
     }
 

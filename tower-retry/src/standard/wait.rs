@@ -1,7 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tower_timeout::alarm::Alarm;
@@ -12,9 +11,7 @@ use tower_timeout::alarm::Alarm;
 pub struct Wait(Option<Alarm>);
 
 impl Wait {
-    pub(super) fn new(wait: Duration, now: Instant) -> Self {
-        // What lies beyond the clock's end is not a wait anyone has asked for.
-        let end = now.checked_add(wait).unwrap_or(now);
+    pub(super) fn until(end: Instant, now: Instant) -> Self {
         Self((end > now).then(|| Alarm::new(end)))
     }
 }

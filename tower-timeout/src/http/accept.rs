@@ -77,7 +77,7 @@ impl AcceptDeadlineLayer {
         self
     }
 
-    /// Takes a header that makes no sense for none. By default the request is refused.
+    /// Takes a header that makes no sense for none, and removes it. By default the request is refused.
     #[must_use]
     pub fn ignore_invalid(mut self) -> Self {
         self.settings.ignore_invalid = true;
@@ -120,10 +120,12 @@ impl<S> AcceptDeadline<S> {
 }
 
 impl Settings {
-    fn timeout<B>(&self, request: &Request<B>) -> Result<Option<Duration>, InvalidTimeout> {
+    fn timeout<B>(&self, request: &mut Request<B>) -> Result<Option<Duration>, InvalidTimeout> {
         let asked = match header::read(request.headers(), &self.header) {
             Err(error) if self.ignore_invalid => {
                 tracing::debug!(%error, "ignoring a timeout");
+                // The next hop might refuse it.
+                request.headers_mut().remove(error.header());
                 None
             }
             asked => asked?,
@@ -147,7 +149,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let timeout = match self.settings.timeout(&request) {
+        let timeout = match self.settings.timeout(&mut request) {
             Ok(timeout) => timeout,
             Err(error) => return DeadlineFuture::refused(error),
         };

@@ -16,7 +16,7 @@ pin_project! {
     ///
     /// The time between frames counts while someone waits for a frame: a reader who does not ask is not the fault of the
     /// sender. The time of the whole body counts from when it was made, whoever lets it pass, and is noticed when a frame is
-    /// waited for. A body that trips fails with [`BodyTimedOut`], or with [`DeadlineExceeded`], and is at its end then.
+    /// waited for, or at every 16th that is not. A body that trips fails with [`BodyTimedOut`], or with [`DeadlineExceeded`], and is at its end then.
     ///
     /// # Cost
     ///
@@ -30,6 +30,8 @@ pin_project! {
         idle_alarm: Option<Alarm>,
         end: Option<End>,
         end_alarm: Option<Alarm>,
+        // How many were there when they were asked for.
+        frames: u8,
         timed_out: bool,
     }
 }
@@ -50,6 +52,7 @@ impl<B> TimeoutBody<B> {
             idle_alarm: None,
             end: None,
             end_alarm: None,
+            frames: 0,
             timed_out: false,
         }
     }
@@ -121,14 +124,19 @@ where
         }
         if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
             *this.idle_alarm = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+            *this.frames = this.frames.wrapping_add(1);
+            let late =
+                |end: &End| this.frames.is_multiple_of(16) && end.instant() <= Instant::now();
+            return Poll::Ready(match this.end {
+                Some(end) if frame.is_some() && late(end) => {
+                    *this.timed_out = true;
+                    Some(Err(end.error()))
+                }
+                _ => frame.map(|frame| frame.map_err(Into::into)),
+            });
         }
         let error: BoxError = if poll_alarm(this.end_alarm, this.end.map(End::instant), cx) {
-            match this.end {
-                Some(End::Deadline(deadline)) => DeadlineExceeded::new(Some(*deadline)).into(),
-                Some(End::Total(after, _)) => BodyTimedOut::Total(*after).into(),
-                None => unreachable!("it has no alarm"),
-            }
+            this.end.expect("it has an alarm").error()
         } else {
             // The clock is read only for a wait that begins.
             let end = match this.idle_alarm {
@@ -157,6 +165,13 @@ where
 }
 
 impl End {
+    fn error(self) -> BoxError {
+        match self {
+            Self::Total(after, _) => BodyTimedOut::Total(after).into(),
+            Self::Deadline(deadline) => DeadlineExceeded::new(Some(deadline)).into(),
+        }
+    }
+
     const fn instant(self) -> Instant {
         match self {
             Self::Total(_, at) => at,

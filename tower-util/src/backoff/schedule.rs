@@ -104,13 +104,7 @@ impl Schedule {
     pub fn wait(&self, retries: u32, last: Duration, rng: &mut impl Rng) -> Option<Duration> {
         let (least, whole) = match &self.shape {
             Shape::Constant(wait) => (*wait, *wait),
-            Shape::Doubling(first) => {
-                let factor = 2_u32.checked_pow(retries);
-                let doubled = factor.and_then(|factor| first.checked_mul(factor));
-                // Twice nothing is nothing, however often.
-                let saturated = if first.is_zero() { *first } else { self.max };
-                (*first, doubled.unwrap_or(saturated))
-            }
+            Shape::Doubling(first) => (*first, doubled(*first, retries)),
             Shape::List(waits) => {
                 let wait = *waits.get(retries as usize)?;
                 (wait, wait)
@@ -147,6 +141,20 @@ impl Default for Schedule {
     }
 }
 
+/// `first`, doubled so many times; the longest there is if that is more.
+fn doubled(first: Duration, times: u32) -> Duration {
+    let nanos = first.as_nanos();
+    if nanos == 0 || nanos.leading_zeros() <= times {
+        // Twice nothing is nothing, however often.
+        return if nanos == 0 { first } else { Duration::MAX };
+    }
+    let nanos = nanos << times;
+    match u64::try_from(nanos / NANOS) {
+        Ok(seconds) => Duration::new(seconds, (nanos % NANOS) as u32),
+        Err(_) => Duration::MAX,
+    }
+}
+
 /// Some of it, from nothing to all.
 fn share(whole: Duration, rng: &mut impl Rng) -> Duration {
     Duration::try_from_secs_f64(whole.as_secs_f64() * rng.next_f64())
@@ -155,3 +163,4 @@ fn share(whole: Duration, rng: &mut impl Rng) -> Duration {
 }
 
 const LONGEST_LIST: usize = 1000;
+const NANOS: u128 = 1_000_000_000;
