@@ -1,7 +1,10 @@
 //! What a request through each layer costs, in ours and in the registry's tower 0.5.3: the cases, for whoever measures.
 
 mod cases;
+pub mod counting;
 mod services;
+
+pub use crate::services::current_thread;
 
 pub use crate::cases::{ours, registry};
 

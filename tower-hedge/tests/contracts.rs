@@ -55,7 +55,7 @@ async fn retries_and_hedges_of_one_budget_are_a_fifth_at_most() {
         policy,
         hedge.layer(service_fn(move |n: u32| {
             c.fetch_add(1, Ordering::SeqCst);
-            let ok = fails.fetch_add(1, Ordering::SeqCst) % 2 == 0;
+            let ok = fails.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
             async move { if ok { Ok(n) } else { Err(BoxError::from("x")) } }
         })),
     );

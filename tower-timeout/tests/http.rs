@@ -477,7 +477,7 @@ proptest! {
     #[test]
     fn no_header_panics(name in prop::sample::select(&["x-request-timeout-ms", "grpc-timeout"]), value in prop::collection::vec(32..=255_u8, 0..20)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        if let Ok(value) = http::HeaderValue::from_bytes(&value) {
+        if let Ok(value) = HeaderValue::from_bytes(&value) {
             let mut request = request(None);
             request.headers_mut().insert(name, value);
             if name == "grpc-timeout" {

@@ -1,35 +1,10 @@
 //! `cargo run --release --bin compare [PART OF A NAME ...]`: both towers in turn, the medians and their ratio, and the
 //! heap allocations of a request, as the table of `README.md`.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tower_benches::counting::{Counting, allocations};
 use tower_benches::{Case, ours, registry};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: passes everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as promised by the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as promised by the caller.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as promised by the caller.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -62,10 +37,10 @@ impl Measured {
     }
 
     fn round(&mut self) {
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = allocations();
         let elapsed = time(&mut self.run, self.requests);
-        let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
-        self.allocations = allocations as f64 / self.requests as f64;
+        let counted = allocations() - before;
+        self.allocations = counted as f64 / self.requests as f64;
         self.nanos
             .push(elapsed.as_nanos() as f64 / self.requests as f64);
     }

@@ -150,34 +150,13 @@ pub(super) struct Points {
 impl Points {
     /// To be followed by [`sort`](Self::sort), and not for an endpoint that is in it.
     pub(super) fn add(&mut self, endpoint: usize, key: &str, count: usize) {
-        let mut name = String::with_capacity(key.len() + 8);
-        let new = (0..count).map(|i| {
-            name.clear();
-            write!(name, "{key}_{i}").expect("a string takes everything");
-            (xxh64(name.as_bytes(), 0), endpoint)
-        });
-        self.sorted.extend(new);
+        self.sorted
+            .extend(hashes(key, count).map(|hash| (hash, endpoint)));
         self.endpoints += usize::from(count > 0);
     }
 
     pub(super) fn sort(&mut self) {
         self.sorted.sort_unstable();
-    }
-
-    /// Adds to what is sorted. One merge: the sort finds two runs.
-    pub(super) fn insert(&mut self, endpoint: usize, key: &str, count: usize) {
-        let before = self.sorted.len();
-        self.add(endpoint, key, count);
-        self.sorted[before..].sort_unstable();
-        self.sorted.sort();
-    }
-
-    pub(super) fn remove(&mut self, endpoint: usize) -> bool {
-        let before = self.sorted.len();
-        self.sorted.retain(|(_, other)| *other != endpoint);
-        let removed = self.sorted.len() < before;
-        self.endpoints -= usize::from(removed);
-        removed
     }
 
     pub(super) fn walk(&self, hash: u64) -> Walk<'_> {
@@ -188,6 +167,16 @@ impl Points {
             seen: HashSet::new(),
         }
     }
+}
+
+/// Those of the points of an endpoint with this key.
+pub(super) fn hashes(key: &str, count: usize) -> impl Iterator<Item = u64> + '_ {
+    let mut name = String::with_capacity(key.len() + 8);
+    (0..count).map(move |i| {
+        name.clear();
+        write!(name, "{key}_{i}").expect("a string takes everything");
+        xxh64(name.as_bytes(), 0)
+    })
 }
 
 /// As in Envoy. 128 MiB.

@@ -1,8 +1,8 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::InvalidPolicy;
 use super::error::ensure;
-use super::ring::{MAX_POINTS, Points, Walk};
+use super::ring::{MAX_POINTS, hashes};
 
 /// A ring of hashes on which no key moves needlessly: an endpoint has so many points per unit of weight, whatever the
 /// others have.
@@ -31,9 +31,10 @@ use super::ring::{MAX_POINTS, Points, Walk};
 #[derive(Debug, Clone)]
 pub struct StableRing {
     per_weight: usize,
-    points: Points,
-    /// How many points each endpoint has.
-    counts: HashMap<usize, usize>,
+    /// Hash and endpoint.
+    points: BTreeSet<(u64, usize)>,
+    /// The key of each endpoint, and how many points it has.
+    endpoints: HashMap<usize, (String, usize)>,
 }
 
 impl StableRing {
@@ -51,8 +52,8 @@ impl StableRing {
         ensure(points_per_weight <= MAX_POINTS, TOO_MANY)?;
         Ok(Self {
             per_weight: points_per_weight,
-            points: Points::default(),
-            counts: HashMap::new(),
+            points: BTreeSet::new(),
+            endpoints: HashMap::new(),
         })
     }
 
@@ -62,35 +63,52 @@ impl StableRing {
     ///
     /// If the ring would have more than 8,388,608 points. It is unchanged then.
     pub fn insert(&mut self, endpoint: usize, key: &str, weight: u32) -> Result<(), InvalidPolicy> {
-        let old = self.counts.get(&endpoint).copied().unwrap_or(0);
+        let old = self.endpoints.get(&endpoint).map_or(0, |(_, count)| *count);
         let count = (weight as usize).saturating_mul(self.per_weight);
         ensure(count <= MAX_POINTS - (self.len() - old), TOO_MANY)?;
         self.remove(endpoint);
         if count > 0 {
-            self.points.insert(endpoint, key, count);
-            self.counts.insert(endpoint, count);
+            self.points
+                .extend(hashes(key, count).map(|hash| (hash, endpoint)));
+            self.endpoints.insert(endpoint, (key.to_owned(), count));
         }
         Ok(())
     }
 
     /// Takes out an endpoint. `false` if it had no points.
     pub fn remove(&mut self, endpoint: usize) -> bool {
-        self.counts.remove(&endpoint).is_some() && self.points.remove(endpoint)
+        let Some((key, count)) = self.endpoints.remove(&endpoint) else {
+            return false;
+        };
+        for hash in hashes(&key, count) {
+            self.points.remove(&(hash, endpoint));
+        }
+        true
     }
 
-    /// The different endpoints in the order in which they follow the hash.
-    pub fn walk(&self, hash: u64) -> Walk<'_> {
-        self.points.walk(hash)
+    /// The different endpoints in the order in which they follow the hash. The first step allocates nothing.
+    pub fn walk(&self, hash: u64) -> impl Iterator<Item = usize> + '_ {
+        let (after, before) = (
+            self.points.range((hash, 0)..),
+            self.points.range(..(hash, 0)),
+        );
+        let mut points = after.chain(before).map(|(_, endpoint)| *endpoint);
+        let first = points.next();
+        let mut seen = HashSet::new();
+        let others =
+            points.filter(move |endpoint| Some(*endpoint) != first && seen.insert(*endpoint));
+        // When all were met, the rest of the points need not be looked at.
+        first.into_iter().chain(others).take(self.endpoints.len())
     }
 
     /// The number of points.
     pub fn len(&self) -> usize {
-        self.points.sorted.len()
+        self.points.len()
     }
 
     /// Whether there is no point, so that a walk leads nowhere.
     pub fn is_empty(&self) -> bool {
-        self.points.sorted.is_empty()
+        self.points.is_empty()
     }
 }
 
@@ -174,7 +192,7 @@ mod tests {
         grown.insert(7, &key(7), 3).unwrap();
         grown.insert(7, &key(7), 0).unwrap();
         assert!(!grown.remove(7), "weight 0 has no points");
-        assert_eq!(grown.points.sorted, ring(0..6).points.sorted);
+        assert_eq!(grown.points, ring(0..6).points);
         assert_eq!(grown.walk(0).count(), 6);
     }
 
@@ -217,7 +235,7 @@ mod tests {
                 prop_assert_eq!(others, before.walk(hash).collect::<Vec<_>>());
             }
             ring.remove(new);
-            prop_assert_eq!(ring.points.sorted, before.points.sorted);
+            prop_assert_eq!(ring.points, before.points);
         }
     }
 }
