@@ -36,7 +36,11 @@ pub mod balance {
     //! ```
 
     #[doc(inline)]
-    pub use tower_balance::{error, p2c, picker, policy};
+    pub use tower_balance::{error, p2c, picker, policy, subset};
+
+    #[cfg(feature = "http")]
+    #[doc(inline)]
+    pub use tower_balance::http;
 }
 
 #[cfg(feature = "buffer")]

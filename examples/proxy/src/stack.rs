@@ -1,16 +1,23 @@
 //! The stacks of layers that a request passes through: everything between routing and the wire.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tower::balance::http as http_key;
 use tower::balance::p2c::Balance;
+use tower::balance::picker::{
+    LeastLoaded, MaglevHash, P2c, Picker, Random, RingHash, WeightedRoundRobin,
+};
 use tower::buffer::Buffer;
-use tower::buffer::fail_fast::FailFastLayer;
-use tower::discover::ServiceList;
+use tower::buffer::fail_fast::{FailFast, FailFastLayer};
+use tower::discover::Change;
 use tower::hedge::InvalidHedge;
-use tower::load::PendingRequests;
+use tower::load::{PendingRequests, Weighted};
+use tower::ready_cache::ReadyCache;
 use tower::reconnect::Reconnect;
 use tower::retry::backoff::ExponentialBackoffMaker;
 use tower::retry::http::HttpRetryLayer;
@@ -20,15 +27,14 @@ use tower::util::rng::HasherRng;
 use tower::{BoxError, Service, ServiceBuilder};
 
 use crate::body::{BoundedBody, RequestBody};
-use crate::config;
+use crate::config::{self, Balancer, HashKey};
 use crate::hedge;
 use crate::metrics::{ClusterStats, EndpointStats, RouteStats};
 use crate::retry;
 use crate::upstream::{Connect, Observe, TrackBody};
 
 /// A cluster's queue, shared by the routes that lead to it.
-pub type Cluster =
-    Buffer<Request<RequestBody>, <Endpoints as Service<Request<RequestBody>>>::Future>;
+pub type Cluster = Buffer<Request<RequestBody>, Answer>;
 
 /// The stack of a route, above its cluster: from the outside in, refuse what is too much, bound the time of what is
 /// let in, try again what may be, do not wait for what is slow, and tell each upstream how much time is left.
@@ -86,28 +92,68 @@ fn bodies(config: &config::Route) -> BodyTimeoutLayer {
 }
 
 /// The stack of a cluster, below its routes: queue while no endpoint is ready, but not for long; balance over the
-/// endpoints that are, by the requests they have in flight; connect each of them again by itself when it is lost.
+/// endpoints that are; connect each of them again by itself when it is lost.
 ///
 /// Spawns the queue's worker, which also drives connecting while there is no traffic.
 pub fn cluster(config: &config::Cluster, stats: &ClusterStats) -> Cluster {
-    let endpoints = config.endpoints.iter().zip(&stats.endpoints);
-    let endpoints = endpoints
-        .map(|(address, stats)| endpoint(config, address, stats))
-        .collect::<Vec<_>>();
+    match config.balancer {
+        Balancer::P2c => queue(config, stats, P2c::new()),
+        Balancer::LeastRequests => queue(config, stats, LeastLoaded::new()),
+        Balancer::RoundRobin => queue(config, stats, WeightedRoundRobin::new()),
+        Balancer::Random => queue(config, stats, Random::new()),
+        Balancer::RingHash => queue(config, stats, RingHash::by(key(&config.hash))),
+        Balancer::Maglev => queue(config, stats, MaglevHash::by(key(&config.hash))),
+    }
+}
+
+fn queue<P>(config: &config::Cluster, stats: &ClusterStats, picker: P) -> Cluster
+where
+    P: Picker<ReadyCache<String, Endpoint, Request<RequestBody>>, Request<RequestBody>>
+        + Send
+        + 'static,
+{
+    let weights = config.weights.iter().copied().chain(std::iter::repeat(1));
+    let endpoints = config.endpoints.iter().zip(&stats.endpoints).zip(weights);
+    // By address: so proxies with the same configuration map a key to the same endpoint.
+    let endpoints = endpoints.map(|((address, stats), weight)| {
+        let endpoint = Weighted::new(endpoint(config, address, stats), weight);
+        Ok::<_, Infallible>(Change::Insert(address.to_string(), endpoint))
+    });
+    let discover = stream::iter(endpoints.collect::<Vec<_>>());
     ServiceBuilder::new()
         .buffer(config.buffer)
         .layer(FailFastLayer::new(config.unavailable_timeout))
         .service(
-            Balance::new(ServiceList::new::<Request<RequestBody>>(endpoints))
-                .avoid_tried(|request| request.extensions().get()),
+            Balance::builder(discover)
+                .pick(picker)
+                .build()
+                .avoid_tried(|request: &Request<RequestBody>| request.extensions().get()),
         )
+}
+
+/// What a request is hashed by.
+fn key(by: &HashKey) -> impl Fn(&Request<RequestBody>) -> Option<u64> + Send + 'static {
+    let by_header = match by {
+        HashKey::Header(name) => Some(http_key::header(name.clone())),
+        HashKey::Cookie(_) | HashKey::Path => None,
+    };
+    let by_cookie = match by {
+        HashKey::Cookie(name) => Some(http_key::cookie(name.clone())),
+        HashKey::Header(_) | HashKey::Path => None,
+    };
+    let by_path = http_key::path();
+    move |request| match (&by_header, &by_cookie) {
+        (Some(key), _) => key(request),
+        (_, Some(key)) => key(request),
+        (None, None) => by_path(request),
+    }
 }
 
 fn endpoint(
     config: &config::Cluster,
     address: &config::Endpoint,
     stats: &Arc<EndpointStats>,
-) -> Endpoint {
+) -> Measured {
     let connect = Connect::new(config.protocol, config.connect_timeout);
     let reconnect = Reconnect::with_backoff(connect, address.clone(), backoff());
     PendingRequests::new(Observe::new(reconnect, Arc::clone(stats)), TrackBody)
@@ -121,6 +167,11 @@ fn backoff() -> ExponentialBackoffMaker {
         .expect("the bounds are the right way round")
 }
 
-type Endpoint = PendingRequests<Observe<Reconnect<Connect, config::Endpoint>>, TrackBody>;
-type Endpoints =
-    tower::buffer::fail_fast::FailFast<Balance<ServiceList<Vec<Endpoint>>, Request<RequestBody>>>;
+type Measured = PendingRequests<Observe<Reconnect<Connect, config::Endpoint>>, TrackBody>;
+type Endpoint = Weighted<Measured>;
+/// What a request to an endpoint becomes: the same with each picker.
+type Answer =
+    <FailFast<Balance<stream::Iter<std::vec::IntoIter<Found>>, Request<RequestBody>>> as Service<
+        Request<RequestBody>,
+    >>::Future;
+type Found = Result<Change<String, Endpoint>, Infallible>;

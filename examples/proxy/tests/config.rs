@@ -53,12 +53,12 @@ fn errors_name_the_file_the_line_the_key_what_was_found_and_what_is_accepted() {
         (
             r#"protocol = "http2""#,
             r#"protocol = "http3""#,
-            "proxy.toml:54:12: clusters.greeter.protocol: found `http3`; expected `http1` or `http2`",
+            "proxy.toml:57:12: clusters.greeter.protocol: found `http3`; expected `http1` or `http2`",
         ),
         (
             "buffer = 1024",
             "buffer = 0",
-            "proxy.toml:51:10: clusters.web.buffer: found integer `0`; expected a number from 1 to 1000000",
+            "proxy.toml:54:10: clusters.web.buffer: found integer `0`; expected a number from 1 to 1000000",
         ),
         (
             "attempts = 3",
@@ -78,7 +78,7 @@ fn errors_name_the_file_the_line_the_key_what_was_found_and_what_is_accepted() {
         (
             r#"["127.0.0.1:50051"]"#,
             "[]",
-            "proxy.toml:55:13: clusters.greeter.endpoints: found none; expected at least one",
+            "proxy.toml:58:13: clusters.greeter.endpoints: found none; expected at least one",
         ),
     ] {
         assert_eq!(error(old, new), expected);
@@ -137,6 +137,30 @@ fn errors_of_other_kinds_name_their_place_too() {
             "the name of a header",
         ),
         (
+            "weights = [1, 1]",
+            "weights = [1]",
+            "proxy.toml:49:",
+            "found 1; expected one for each of 2 endpoints",
+        ),
+        (
+            "weights = [1, 1]",
+            "weights = [1, -1]",
+            "proxy.toml:49:",
+            "a weight from 0 to 1000",
+        ),
+        (
+            r#"balancer = "p2c""#,
+            r#"balancer = "best""#,
+            "proxy.toml:50:",
+            "found `best`; expected one of `p2c`",
+        ),
+        (
+            r#"hash = "path""#,
+            r#"hash = { header = "x user" }"#,
+            "proxy.toml:51:",
+            "the name of a header",
+        ),
+        (
             r#"listen = "127.0.0.1:9090""#,
             r#"listen = "localhost""#,
             "proxy.toml:7:",
@@ -163,13 +187,13 @@ fn errors_of_other_kinds_name_their_place_too() {
         (
             r#""127.0.0.1:50051""#,
             r#""127.0.0.1""#,
-            "proxy.toml:55:",
+            "proxy.toml:58:",
             "a host and a port",
         ),
         (
             r#""127.0.0.1:50051""#,
             r#""127.0.0.1:0""#,
-            "proxy.toml:55:",
+            "proxy.toml:58:",
             "a host and a port",
         ),
         (
@@ -187,7 +211,7 @@ fn errors_of_other_kinds_name_their_place_too() {
         (
             "[clusters.greeter]",
             "[clusters.web]",
-            "proxy.toml:53:",
+            "proxy.toml:56:",
             "duplicate",
         ),
     ] {

@@ -198,6 +198,15 @@ pub struct Cluster {
     pub protocol: Protocol,
     /// Their addresses. At least one.
     pub endpoints: Vec<Endpoint>,
+    /// How strong each of them is beside the others, in their order, from 0 to 1000. By default all are alike.
+    #[serde(default, deserialize_with = "value::weights")]
+    pub weights: Vec<u32>,
+    /// Which of them gets a request. By default the one of two, drawn at random, with fewer requests in flight.
+    #[serde(default)]
+    pub balancer: Balancer,
+    /// What the balancers `ring_hash` and `maglev` go by. By default the path.
+    #[serde(default)]
+    pub hash: HashKey,
     /// How long connecting to one may take. By default 1 second.
     #[serde(
         default = "default::connect_timeout",
@@ -213,6 +222,39 @@ pub struct Cluster {
     /// How many requests may wait for an endpoint. By default 1024.
     #[serde(default = "default::buffer", deserialize_with = "value::count")]
     pub buffer: usize,
+}
+
+/// Which endpoint gets a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balancer {
+    /// Of two that are drawn at random, the one with fewer requests in flight.
+    #[default]
+    P2c,
+    /// The same by weight.
+    LeastRequests,
+    /// One after the other, by weight.
+    RoundRobin,
+    /// By chance, by weight.
+    Random,
+    /// The same for the same key, by a ring.
+    RingHash,
+    /// The same for the same key, by a table.
+    Maglev,
+}
+
+/// The key of a request, for the balancers that go by it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HashKey {
+    /// The path, without the query.
+    #[default]
+    Path,
+    /// The value of a header; any endpoint without it.
+    #[serde(deserialize_with = "value::header")]
+    Header(HeaderName),
+    /// The value of a cookie; any endpoint without it.
+    Cookie(String),
 }
 
 /// What an upstream speaks.
@@ -267,6 +309,9 @@ impl Config {
         let cluster = Cluster {
             protocol,
             endpoints,
+            weights: Vec::new(),
+            balancer: Balancer::default(),
+            hash: HashKey::default(),
             connect_timeout: default::connect_timeout(),
             unavailable_timeout: default::unavailable_timeout(),
             buffer: default::buffer(),
@@ -344,6 +389,12 @@ impl Config {
                     &format!("clusters.{name}.endpoints"),
                     "found none; expected at least one".into(),
                 );
+            }
+            if !cluster.weights.is_empty() && cluster.weights.len() != cluster.endpoints.len() {
+                let (found, expected) = (cluster.weights.len(), cluster.endpoints.len());
+                let message =
+                    format!("found {found}; expected one for each of {expected} endpoints");
+                return wrong(&format!("clusters.{name}.weights"), message);
             }
             let mut seen = BTreeSet::new();
             for (index, endpoint) in cluster.endpoints.iter().enumerate() {

@@ -182,6 +182,23 @@ pub(super) fn header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Heade
     )
 }
 
+pub(super) fn weights<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
+    #[derive(serde::Deserialize)]
+    struct Weight(#[serde(deserialize_with = "weight")] u32);
+
+    list(
+        deserializer,
+        "a list of weights such as [1, 5]",
+        |Weight(weight)| weight,
+    )
+}
+
+fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    number(deserializer, "a weight from 0 to 1000", |number| {
+        (0..=1000).contains(&number).then_some(number as u32)
+    })
+}
+
 pub(super) fn statuses<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<StatusCode>, D::Error> {
