@@ -32,11 +32,13 @@ pub enum Contestant {
     BoundedMaglev,
     /// By probes.
     Prequal,
+    /// The same, but a server is hot that has more requests in flight than half of those seen, not than 84 % of them.
+    PrequalHalf,
 }
 
 impl Contestant {
     /// Those that take part everywhere.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Random,
         Self::RoundRobin,
         Self::WeightedRoundRobin,
@@ -47,6 +49,7 @@ impl Contestant {
         Self::RingHash,
         Self::BoundedMaglev,
         Self::Prequal,
+        Self::PrequalHalf,
     ];
 
     /// As it is called in the tables.
@@ -66,6 +69,7 @@ impl Contestant {
             Self::RingHash => "ring hash".into(),
             Self::BoundedMaglev => "Maglev, bounded".into(),
             Self::Prequal => "Prequal".into(),
+            Self::PrequalHalf => "Prequal, hot above the median".into(),
         }
     }
 
@@ -98,13 +102,19 @@ impl Contestant {
                 let table = MaglevHash::by::<u64>(key as Key).table_size(10_007)?;
                 AnyPicker::Maglev(table.bounded(150)?)
             }
-            Self::Prequal => {
-                let (picker, probes) = PrequalPicker::with_rng(PrequalConfig::default(), rng)?;
-                return Ok((AnyPicker::Prequal(picker), Some(probes)));
-            }
+            Self::Prequal => return prequal(PrequalConfig::default(), rng),
+            Self::PrequalHalf => return prequal(PrequalConfig::default().hot_quantile(0.5), rng),
         };
         Ok((picker, None))
     }
+}
+
+fn prequal(
+    config: PrequalConfig,
+    rng: SplitMix,
+) -> Result<(AnyPicker, Option<Probes>), InvalidPolicy> {
+    let (picker, probes) = PrequalPicker::with_rng(config, rng)?;
+    Ok((AnyPicker::Prequal(picker), Some(probes)))
 }
 
 type Key = fn(&u64) -> Option<u64>;

@@ -77,3 +77,18 @@ impl<E> PartialEq for Planned<E> {
 }
 
 impl<E> Eq for Planned<E> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_the_same_time_happen_as_planned() {
+        let mut agenda = Agenda::new();
+        for (at, event) in [(7, "b"), (9, "d"), (7, "c"), (3, "a"), (10, "late")] {
+            agenda.plan(at, event);
+        }
+        let events: Vec<_> = std::iter::from_fn(|| agenda.next_until(9)).collect();
+        assert_eq!(events, [(3, "a"), (7, "b"), (7, "c"), (9, "d")]);
+    }
+}

@@ -9,6 +9,7 @@ pub mod contestant;
 pub mod draw;
 pub mod event;
 pub mod load;
+pub mod memory;
 pub mod plot;
 pub mod route;
 pub mod scenario;

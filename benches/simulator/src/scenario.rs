@@ -61,6 +61,8 @@ pub enum Change {
     Conduct(usize, Conduct),
     /// All its requests fail.
     Crash(usize),
+    /// It is a new process, which works.
+    Restart(usize),
     /// The clients are told that it is gone.
     Leave(usize),
     /// The clients are told that it is there again.

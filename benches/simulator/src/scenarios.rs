@@ -14,6 +14,7 @@ use crate::server::Conduct;
 pub fn all(seed: u64) -> Vec<Scenario> {
     vec![
         equal(),
+        supermarket(),
         slow(),
         failing(),
         antagonists(seed),
@@ -35,6 +36,23 @@ pub fn equal() -> Scenario {
             20,
             Host::alike(100, 4.0),
             0.7,
+            Work::Exponential(10.0 * MS_F),
+        )
+    }
+}
+
+/// Mitzenmacher's: there is but one client, and it knows all.
+pub fn supermarket() -> Scenario {
+    Scenario {
+        about: "1 client, 100 servers of 1 core, 90 % busy, requests of 10 ms (exponential), for 45 s.",
+        duration: 45 * SECOND,
+        warm_up: 5 * SECOND,
+        ..basic(
+            "supermarket",
+            "One client that knows all",
+            1,
+            Host::alike(100, 1.0),
+            0.9,
             Work::Exponential(10.0 * MS_F),
         )
     }
@@ -130,7 +148,7 @@ pub fn restart() -> Scenario {
             (down, Change::Conduct(server, Conduct::Fail(MS))),
             (down, Change::Crash(server)),
             (down + 100 * MS, Change::Leave(server)),
-            (down + 2 * SECOND, Change::Conduct(server, Conduct::Work)),
+            (down + 2 * SECOND, Change::Restart(server)),
             (down + 2 * SECOND, Change::Strength(server, 8.0, 0.3)),
             (down + 2_100 * MS, Change::Join(server)),
         ]);
@@ -244,7 +262,7 @@ pub fn zones() -> Scenario {
             (10 * SECOND, Change::Conduct(server, Conduct::Fail(SECOND))),
             (10 * SECOND, Change::Crash(server)),
             (12 * SECOND, Change::Leave(server)),
-            (30 * SECOND, Change::Conduct(server, Conduct::Work)),
+            (30 * SECOND, Change::Restart(server)),
             (32 * SECOND, Change::Join(server)),
         ]
     });
@@ -264,6 +282,7 @@ pub fn zones() -> Scenario {
             row(p2c(Measure::Requests), Route::Flat),
             row(p2c(Measure::PeakEwma), Route::Flat),
             row(Contestant::Prequal, Route::Flat),
+            row(Contestant::PrequalHalf, Route::Flat),
             row(Contestant::RoundRobin, Route::Priorities),
             row(p2c(Measure::PeakEwma), Route::Priorities),
             row(p2c(Measure::PeakEwma), Route::ZoneAware),

@@ -53,6 +53,12 @@ impl Score {
         took.copied().unwrap_or(0) as f64 / MS as f64
     }
 
+    /// What the answers took on the average, in milliseconds.
+    pub fn mean(&self) -> f64 {
+        let sum: Nanos = self.latencies.iter().sum();
+        sum as f64 / MS as f64 / self.latencies.len().max(1) as f64
+    }
+
     /// The part of the requests that failed or were late.
     pub fn error_rate(&self) -> f64 {
         (self.failed + self.late) as f64 / self.requests.max(1) as f64

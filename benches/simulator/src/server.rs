@@ -1,9 +1,10 @@
 //! A server: cores that its requests share, and what it says of itself when probed.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 
 use crate::event::Nanos;
+use crate::memory::Memory;
 
 /// Works on all its requests at once, each on one core at most; if there are fewer cores than requests they share alike.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub struct Server {
     used: f64,
     answers: u32,
     failures: u32,
-    recent: VecDeque<Sample>,
+    memory: Memory,
 }
 
 /// What a server does with a request that arrives.
@@ -48,13 +49,6 @@ pub struct Usage {
     pub failures: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    in_flight: u32,
-    took: Nanos,
-    failed: bool,
-}
-
 impl Server {
     /// With so many cores, which may be infinitely many.
     pub fn new(cores: f64) -> Self {
@@ -70,7 +64,7 @@ impl Server {
             used: 0.0,
             answers: 0,
             failures: 0,
-            recent: VecDeque::new(),
+            memory: Memory::default(),
         }
     }
 
@@ -142,37 +136,24 @@ impl Server {
     }
 
     /// A request that came when there were so many has its end.
-    pub fn record(&mut self, in_flight: u32, took: Nanos, failed: bool) {
+    pub fn record(&mut self, in_flight: u32, took: Nanos, failed: bool, now: Nanos) {
         *if failed {
             &mut self.failures
         } else {
             &mut self.answers
         } += 1;
-        if self.recent.len() == WINDOW {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(Sample {
-            in_flight,
-            took,
-            failed,
-        });
+        self.memory.record(in_flight, took, failed, now);
     }
 
-    /// How long the last requests took that came when there were about as many as now (the median of the nearest), and which
-    /// part of the last ones failed.
-    pub fn latency(&self) -> (Nanos, f64) {
-        let now = self.in_flight();
-        let failed = self.recent.iter().filter(|sample| sample.failed).count();
-        let failing = failed as f64 / self.recent.len().max(1) as f64;
-        let distance = |sample: &Sample| (sample.in_flight.abs_diff(now), sample.took);
-        let mut near: Vec<_> = self.recent.iter().map(distance).collect();
-        if near.len() > NEAREST {
-            near.select_nth_unstable(NEAREST);
-            near.truncate(NEAREST);
-        }
-        let mut took: Vec<_> = near.into_iter().map(|(_, took)| took).collect();
-        took.sort_unstable();
-        (took.get(took.len() / 2).copied().unwrap_or(0), failing)
+    /// How long a request takes, and which part of them fails.
+    pub fn latency(&self, now: Nanos) -> (Nanos, f64) {
+        let latency = self.memory.latency(self.in_flight());
+        (latency, self.memory.failing(now))
+    }
+
+    /// It begins anew, and remembers nothing.
+    pub fn restart(&mut self) {
+        self.memory = Memory::default();
     }
 
     /// What it did in the last `period`.
@@ -200,6 +181,43 @@ impl Server {
     }
 }
 
-/// So many requests a server remembers, and so many of them are near.
-const WINDOW: usize = 64;
-const NEAREST: usize = 16;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_share_the_cores() {
+        let mut server = Server::new(1.0);
+        server.begin(0, 100.0, 0);
+        assert_eq!(server.plan().map(|(at, _)| at), Some(100));
+        // Half of the first is done. Both get half a core until it is done, and then the second gets all.
+        server.begin(1, 100.0, 50);
+        let (at, generation) = server.plan().unwrap();
+        assert_eq!(at, 150);
+        assert_eq!(server.finish(generation, at), Some(0));
+        assert_eq!(server.plan().map(|(at, _)| at), Some(200));
+        assert_eq!(server.usage(200, 200).cores, 1.0);
+    }
+
+    #[test]
+    fn a_plan_is_void_when_something_else_happened() {
+        let mut server = Server::new(2.0);
+        server.begin(0, 100.0, 0);
+        let (_, generation) = server.plan().unwrap();
+        server.set_strength(2.0, 0.5, 50);
+        let (at, current) = server.plan().unwrap();
+        assert_eq!(at, 150);
+        assert_eq!(server.finish(generation, 100), None);
+        assert_eq!(server.finish(current, at), Some(0));
+        assert_eq!(server.plan(), None);
+    }
+
+    #[test]
+    fn a_request_has_no_more_than_a_core() {
+        let mut server = Server::new(f64::INFINITY);
+        (0..1000).for_each(|request| server.begin(request, 100.0, 0));
+        assert_eq!(server.plan().map(|(at, _)| at), Some(100));
+        assert_eq!(server.crash(50).len(), 1000);
+        assert_eq!(server.in_flight(), 0);
+    }
+}

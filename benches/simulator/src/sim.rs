@@ -240,7 +240,7 @@ impl<'a> Sim<'a> {
             in_flight,
         } = ended;
         self.clients[client].groups[group].end(target, began, failed, now);
-        self.servers[target.server].record(in_flight, now - began, failed);
+        self.servers[target.server].record(in_flight, now - began, failed, now);
         self.count(began, failed, now);
     }
 
@@ -274,6 +274,10 @@ impl<'a> Sim<'a> {
                     self.end(request, true, now);
                 }
             }
+            Change::Restart(server) => {
+                self.servers[server].restart();
+                self.servers[server].set_conduct(Conduct::Work);
+            }
             Change::Leave(server) => self.each_group(|group| {
                 group.leave(server);
                 false
@@ -297,7 +301,7 @@ impl<'a> Sim<'a> {
             probes, members, ..
         } = &self.clients[client].groups[group];
         let server = &self.servers[members.server(id)];
-        let (latency, failing) = server.latency();
+        let (latency, failing) = server.latency(now);
         let report = Report {
             endpoint: id,
             rif: server.in_flight(),
