@@ -8,7 +8,7 @@ use tower_balance::policy::InvalidPolicy;
 use tower_balance::policy::prequal::PrequalConfig;
 use tower_util::rng::SplitMix;
 
-use crate::client::View;
+use crate::group::View;
 use crate::load::Measure;
 
 /// A picker and what it goes by.

@@ -7,17 +7,12 @@ use crate::score::Score;
 
 /// An SVG with a line for each score.
 pub fn svg(scenario: &Scenario, scores: &[Score]) -> String {
-    let ends = |pick: fn(f64, f64) -> f64, part, from| {
-        scores
-            .iter()
-            .map(|score| score.quantile(part))
-            .fold(from, pick)
-    };
-    let least = ends(f64::min, 0.1, f64::INFINITY).max(0.1);
-    let most = ends(f64::max, LAST, least * 10.0);
+    let quantiles = |part| scores.iter().map(move |score| score.quantile(part));
+    let least = quantiles(FIRST).fold(f64::INFINITY, f64::min).max(0.01);
+    let most = quantiles(LAST).fold(least, f64::max);
     let axis = Axis {
-        low: least.log10().floor(),
-        high: most.log10().ceil(),
+        least,
+        most: most.max(least * 2.0),
     };
 
     let mut out = format!(
@@ -55,17 +50,24 @@ pub fn svg(scenario: &Scenario, scores: &[Score]) -> String {
     out + "</svg>\n"
 }
 
-/// Of milliseconds, as exponents of ten.
+/// Of milliseconds.
 #[derive(Clone, Copy)]
 struct Axis {
-    low: f64,
-    high: f64,
+    least: f64,
+    most: f64,
 }
 
 impl Axis {
     fn x(self, ms: f64) -> f64 {
-        let along = (ms.log10() - self.low) / (self.high - self.low);
+        let along = (ms / self.least).log10() / (self.most / self.least).log10();
         LEFT + (RIGHT - LEFT) * along.clamp(0.0, 1.0)
+    }
+
+    /// 1, 2 and 5 of each power of ten that is within.
+    fn ticks(self) -> impl Iterator<Item = f64> {
+        let powers =
+            (-2..9).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)));
+        powers.filter(move |ms| (self.least..=self.most).contains(ms))
     }
 }
 
@@ -95,16 +97,13 @@ fn grid(out: &mut String, axis: Axis) {
             "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"#dddddd\"/>"
         );
     };
-    let decades = axis.low as i32..=axis.high as i32;
-    decades
-        .clone()
-        .map(|exponent| axis.x(10_f64.powi(exponent)))
+    axis.ticks()
+        .map(|ms| axis.x(ms))
         .for_each(|x| line(x, TOP, x, BOTTOM));
     PARTS
         .iter()
         .for_each(|(part, _)| line(LEFT, y(*part), RIGHT, y(*part)));
-    for exponent in decades {
-        let ms = 10_f64.powi(exponent);
+    for ms in axis.ticks() {
         let label = if ms < 1000.0 {
             format!("{ms} ms")
         } else {
@@ -144,6 +143,7 @@ const TOP: f64 = 40.0;
 const BOTTOM: f64 = 380.0;
 /// Down to one answer in ten thousand.
 const DECADES: f64 = 4.0;
+const FIRST: f64 = 0.1;
 const LAST: f64 = 0.9999;
 const STEPS: u32 = 160;
 const PARTS: [(f64, &str); 6] = [

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 
 use crate::event::Nanos;
 use crate::memory::Memory;
+use crate::usage::Usage;
 
 /// Works on all its requests at once, each on one core at most; if there are fewer cores than requests they share alike.
 #[derive(Debug)]
@@ -36,17 +37,6 @@ pub enum Conduct {
     Answer(Nanos),
     /// It fails after this time.
     Fail(Nanos),
-}
-
-/// What a server reports about the time since its last report.
-#[derive(Clone, Copy, Debug)]
-pub struct Usage {
-    /// Cores in use, on the average.
-    pub cores: f64,
-    /// Requests that were answered.
-    pub answers: u32,
-    /// Requests that failed.
-    pub failures: u32,
 }
 
 impl Server {

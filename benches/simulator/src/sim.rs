@@ -5,14 +5,15 @@ use tower_balance::policy::InvalidPolicy;
 use tower_balance::policy::prequal::Report;
 use tower_util::rng::{Rng, SplitMix};
 
-use crate::client::{Group, Target};
+use crate::client::Client;
 use crate::contestant::Contestant;
 use crate::draw::{exponential, fork};
 use crate::event::{Agenda, MS, Nanos, SECOND};
-use crate::route::Plan;
+use crate::group::{Group, Target};
 use crate::scenario::{Change, Row, Scenario};
 use crate::score::Score;
-use crate::server::{Conduct, Server, Usage};
+use crate::server::{Conduct, Server};
+use crate::usage;
 
 /// Runs a scenario with one of its rows.
 ///
@@ -46,14 +47,6 @@ struct Sim<'a> {
     free: Vec<u32>,
     traffic: SplitMix,
     score: Score,
-}
-
-struct Client {
-    /// A balancer for each zone, or one.
-    groups: Vec<Group>,
-    plan: Plan,
-    zone: usize,
-    rng: SplitMix,
 }
 
 #[derive(Clone, Copy)]
@@ -313,43 +306,17 @@ impl<'a> Sim<'a> {
         }
     }
 
-    /// Weights as in gRFC A58, of the last second and without a blackout.
     fn report_usage(&mut self, now: Nanos) {
-        let weight = |(server, host): (&mut Server, &crate::scenario::Host)| {
-            let Usage {
-                cores,
-                answers,
-                failures,
-            } = server.usage(SECOND, now);
-            let rate = f64::from(answers + failures);
-            let penalty = f64::from(failures) / rate.max(1.0);
-            let weight = rate / (cores / host.cores + penalty);
-            if weight.is_finite() { weight } else { 0.0 }
-        };
-        let weights: Vec<f64> = self
+        let usages = self
             .servers
             .iter_mut()
-            .zip(&self.scenario.servers)
-            .map(weight)
-            .collect();
-        let known: Vec<_> = weights
-            .iter()
-            .copied()
-            .filter(|weight| *weight > 0.0)
-            .collect();
-        let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
-        for (server, weight) in weights.into_iter().enumerate() {
-            let weight = if weight > 0.0 {
-                weight / mean.max(1e-9)
-            } else {
-                1.0
-            };
-            let weight = (weight * 1000.0).clamp(1.0, 1e6) as u32;
+            .map(|server| server.usage(SECOND, now));
+        let cores = self.scenario.servers.iter().map(|host| host.cores);
+        for (server, weight) in usage::weights(usages.zip(cores)).into_iter().enumerate() {
             for client in &mut self.clients {
-                client
-                    .groups
-                    .iter_mut()
-                    .for_each(|group| group.set_weight(server, weight));
+                for group in &mut client.groups {
+                    group.set_weight(server, weight);
+                }
             }
         }
         if now + SECOND < self.scenario.duration {
@@ -363,55 +330,6 @@ impl<'a> Sim<'a> {
             self.count(request.began, false, end + 1);
         }
         self.score.finish()
-    }
-}
-
-impl Client {
-    fn new(
-        scenario: &Scenario,
-        row: &Row,
-        number: usize,
-        known: &[(usize, u32)],
-        seed: u64,
-        base: Instant,
-    ) -> Result<Self, InvalidPolicy> {
-        let mut rng = fork(seed, number as u64 + 1);
-        let zones = scenario.zones();
-        let in_zone = |zone: usize| -> Vec<_> {
-            let is_here = |(server, _): &(usize, u32)| scenario.servers[*server].zone == zone;
-            known.iter().copied().filter(is_here).collect()
-        };
-        let parts = match row.route {
-            crate::route::Route::Flat => vec![known.to_vec()],
-            _ => (0..zones).map(in_zone).collect(),
-        };
-        let groups: Result<_, _> = (parts.iter())
-            .map(|part| Group::new(row.contestant, part, &mut rng, base))
-            .collect();
-        Ok(Self {
-            groups: groups?,
-            plan: Plan::Single,
-            zone: number % zones,
-            rng,
-        })
-    }
-
-    fn plan(&mut self, scenario: &Scenario, row: &Row) {
-        let ready: Vec<_> = self
-            .groups
-            .iter()
-            .map(|group| group.members.ready() as u32)
-            .collect();
-        let hosts: Vec<_> = self
-            .groups
-            .iter()
-            .map(|group| group.members.servers().count() as u32)
-            .collect();
-        let zones = scenario.zones();
-        let clients: Vec<_> = (0..zones)
-            .map(|zone| (zone..scenario.clients).step_by(zones).count() as u32)
-            .collect();
-        self.plan = Plan::new(row.route, self.zone, &clients, &hosts, &ready);
     }
 }
 

@@ -100,6 +100,7 @@ fn milliseconds(ms: f64) -> String {
 fn percent(part: f64) -> String {
     match part * 100.0 {
         0.0 => "0".into(),
+        percent if percent < 0.001 => "< 0.001 %".into(),
         percent if percent < 1.0 => format!("{percent:.3} %"),
         percent => format!("{percent:.2} %"),
     }
