@@ -50,6 +50,9 @@ impl Client {
 
     /// Which zones get how much, as it is now.
     pub(crate) fn plan(&mut self, scenario: &Scenario, row: &Row) {
+        if row.route == Route::Flat {
+            return;
+        }
         let ready: Vec<_> = self
             .groups
             .iter()

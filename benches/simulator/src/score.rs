@@ -48,9 +48,17 @@ impl Score {
 
     /// What this part of the answers, from 0.0 to 1.0, took at most, in milliseconds.
     pub fn quantile(&self, part: f64) -> f64 {
-        let rank = (self.latencies.len() as f64 * part).ceil() as usize;
-        let took = self.latencies.get(rank.saturating_sub(1));
-        took.copied().unwrap_or(0) as f64 / MS as f64
+        self.rank(self.latencies.len() as f64 * part).unwrap_or(0.0)
+    }
+
+    /// The same of the requests; `None` if so many were not answered at all.
+    pub fn quantile_of_requests(&self, part: f64) -> Option<f64> {
+        self.rank((self.latencies.len() as f64 + self.failed as f64) * part)
+    }
+
+    fn rank(&self, rank: f64) -> Option<f64> {
+        let took = self.latencies.get((rank.ceil() as usize).saturating_sub(1));
+        took.map(|took| *took as f64 / MS as f64)
     }
 
     /// What the answers took on the average, in milliseconds.

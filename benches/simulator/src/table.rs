@@ -20,14 +20,14 @@ pub fn of_scores(scenario: &Scenario, scores: &[Score]) -> String {
     };
     let _ = write!(
         out,
-        "| picker | p50 ms | p99 ms | p99.9 ms | errors | {worst}: of all | in shares | connections of a server | opened later per client |"
+        "| picker | mean ms | p50 ms | p99 ms | p99.9 ms | errors | {worst}: of all | in shares | connections of a server | opened later per client |"
     );
     out += if zones {
         " in the zone |\n|---|"
     } else {
         "\n|---|"
     };
-    out += &"---:|".repeat(8 + usize::from(zones));
+    out += &"---:|".repeat(9 + usize::from(zones));
     out += "\n";
     for score in scores {
         let quantile = |part| milliseconds(score.quantile(part));
@@ -40,8 +40,9 @@ pub fn of_scores(scenario: &Scenario, scores: &[Score]) -> String {
         };
         let _ = write!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {:.2} | {connections} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {:.2} | {connections} | {} |",
             score.label,
+            milliseconds(score.mean()),
             quantile(0.5),
             quantile(0.99),
             quantile(0.999),

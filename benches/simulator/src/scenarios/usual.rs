@@ -80,17 +80,17 @@ pub fn aperture() -> Scenario {
     let weighted = Contestant::Weighted;
     let some = Subset::Rendezvous(20);
     let changes = (0..100).flat_map(|number| {
-        let (server, down) = (number * 97, SECOND + number as Nanos * 10 * MS);
+        let (server, down) = (number * 97, SECOND / 2 + number as Nanos * 10 * MS);
         [
             (down, Change::Leave(server)),
-            (down + 500 * MS, Change::Join(server)),
+            (down + 300 * MS, Change::Join(server)),
         ]
     });
     Scenario {
-        about: "1,000 clients, 10,000 servers of 1 core, 50 % busy, requests of 20 ms (exponential), for 3 s. Each client \
-                knows 20 servers. A hundred servers are taken out for 0.5 s, one after the other.",
-        warm_up: SECOND,
-        duration: 3 * SECOND,
+        about: "1,000 clients, 10,000 servers of 1 core, 50 % busy, requests of 20 ms (exponential), for 2 s. Each client \
+                knows 20 servers. A hundred servers are taken out for 0.3 s, one after the other.",
+        warm_up: SECOND / 2,
+        duration: 2 * SECOND,
         changes: changes.collect(),
         rows: vec![
             row(Contestant::WeightedRoundRobin, Subset::Aperture),
