@@ -1,5 +1,19 @@
-//! How long a service takes, by what became of its requests. Pure: the time comes in as an argument, in nanoseconds since
-//! any moment.
+//! How long a service takes, by what became of its requests: what [`PeakEwma`](crate::PeakEwma) goes by, bare.
+//!
+//! Pure: the time comes in as an argument, in nanoseconds since any moment, the same for all calls.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_load::estimate::{Estimate, Outcome};
+//!
+//! let estimate = Estimate::new(0, Duration::from_secs(10), Duration::from_millis(30));
+//! estimate.begin(0);
+//! estimate.end(0, Outcome::Answered, 50_000_000);
+//! // The peak of 50 ms is taken whole, and nothing is in flight.
+//! assert_eq!(estimate.cost(50_000_000), 5e7);
+//! ```
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +24,7 @@ use crate::sync::{AtomicU64, AtomicUsize};
 ///
 /// The orderings are all relaxed: each word is right by itself, and nobody concludes anything from one about another.
 #[derive(Debug)]
-pub(crate) struct Estimate {
+pub struct Estimate {
     /// Nanoseconds, as an `f32`, in the upper half, and the time of the last sample in the lower one, in ticks.
     rtt: AtomicU64,
     pending: AtomicUsize,
@@ -22,14 +36,19 @@ pub(crate) struct Estimate {
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome {
+pub enum Outcome {
+    /// There was a response.
     Answered,
+    /// There was an error.
     Failed,
+    /// The caller did not wait for either.
     Dropped,
 }
 
 impl Estimate {
-    pub(crate) fn new(now: u64, decay: Duration, rtt: Duration) -> Self {
+    /// `rtt` is the estimate until there is a measurement; it fades to 1/e within `decay`, of which less than a millisecond
+    /// counts as one.
+    pub fn new(now: u64, decay: Duration, rtt: Duration) -> Self {
         let ticks = TICKS_PER_DECAY / nanos(decay.max(MIN_DECAY));
         Self {
             rtt: AtomicU64::new(pack(nanos(rtt), tick(now, ticks))),
@@ -39,15 +58,17 @@ impl Estimate {
         }
     }
 
+    /// A request goes out.
     #[inline]
-    pub(crate) fn begin(&self, now: u64) {
+    pub fn begin(&self, now: u64) {
         if self.pending.fetch_add(1, Ordering::Relaxed) == 0 {
             self.silent_since.store(now, Ordering::Relaxed);
         }
     }
 
+    /// The request that went out at `began` is over. Call it once for each [`begin`](Self::begin).
     #[inline]
-    pub(crate) fn end(&self, began: u64, outcome: Outcome, now: u64) {
+    pub fn end(&self, began: u64, outcome: Outcome, now: u64) {
         let took = float(now.saturating_sub(began));
         if !matches!(outcome, Outcome::Dropped) {
             self.silent_since.store(now, Ordering::Relaxed);
@@ -86,9 +107,9 @@ impl Estimate {
         }
     }
 
-    /// The estimate times the requests in flight and one.
+    /// The estimate, in nanoseconds, times the requests in flight and one.
     #[inline]
-    pub(crate) fn cost(&self, now: u64) -> f64 {
+    pub fn cost(&self, now: u64) -> f64 {
         let word = self.rtt.load(Ordering::Relaxed);
         let (_, mut rtt) = faded(word, tick(now, self.ticks));
         let pending = self.pending.load(Ordering::Relaxed);
@@ -146,6 +167,7 @@ const MIN_DECAY: Duration = Duration::from_millis(1);
 const LATER: u32 = u32::MAX - 64 * 1024;
 /// What linkerd2-proxy counts for any failure.
 const WORST_FAILURE: Duration = Duration::from_secs(5);
+
 #[cfg(all(test, not(tower_loom)))]
 mod tests {
     use super::*;

@@ -46,7 +46,7 @@
 mod clock;
 pub mod completion;
 mod constant;
-mod estimate;
+pub mod estimate;
 mod ewma;
 mod metric;
 pub mod peak_ewma;

@@ -42,9 +42,18 @@ impl PrequalPicker {
     ///
     /// If a number of `config` is out of its range.
     pub fn new(config: PrequalConfig) -> Result<(Self, Probes), InvalidPolicy> {
+        Self::with_rng(config, SplitMix::new())
+    }
+
+    /// The same, with the given randomness for how often an answer is used: that a simulation can be repeated.
+    ///
+    /// # Errors
+    ///
+    /// If a number of `config` is out of its range.
+    pub fn with_rng(config: PrequalConfig, rng: SplitMix) -> Result<(Self, Probes), InvalidPolicy> {
         let shared = Arc::new(Mutex::new(Shared {
             prequal: Prequal::new(config, 0)?,
-            rng: SplitMix::new(),
+            rng,
             names: Vec::new(),
             due: VecDeque::new(),
             waker: None,

@@ -1,0 +1,227 @@
+//! A balancer of a client: a picker over the endpoints that it knows, and what it has seen of them.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_balance::picker::{Endpoints, Named, PickContext, Probes};
+use tower_balance::policy::InvalidPolicy;
+use tower_util::rng::{Rng, SplitMix};
+
+use crate::contestant::{AnyPicker, Contestant};
+use crate::event::Nanos;
+use crate::load::{Load, Measure};
+
+/// A balancer over some of the servers.
+pub(crate) struct Group {
+    picker: AnyPicker,
+    pub(crate) probes: Option<Probes>,
+    pub(crate) members: Members,
+}
+
+/// The endpoints of a balancer.
+pub(crate) struct Members {
+    base: Instant,
+    measure: Measure,
+    /// By number, in the order of their servers.
+    endpoints: Vec<Endpoint>,
+    /// The numbers of those that are ready.
+    ready: Vec<usize>,
+}
+
+struct Endpoint {
+    server: usize,
+    weight: u32,
+    load: Load,
+    /// How often it has come: what was sent before does not count.
+    epoch: u32,
+    ready: Option<usize>,
+}
+
+/// What a picker sees.
+pub(crate) struct View<'a> {
+    members: &'a Members,
+    now: Nanos,
+}
+
+/// Where a request was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) server: usize,
+    pub(crate) id: usize,
+    pub(crate) epoch: u32,
+}
+
+impl Group {
+    /// Over these servers, each with its weight, in ascending order, all of which are ready.
+    pub(crate) fn new(
+        contestant: Contestant,
+        servers: &[(usize, u32)],
+        rng: &mut SplitMix,
+        base: Instant,
+    ) -> Result<Self, InvalidPolicy> {
+        let measure = contestant.measure();
+        let endpoint = |&(server, weight)| Endpoint {
+            server,
+            weight,
+            load: Load::new(measure, 0, base),
+            epoch: 0,
+            ready: None,
+        };
+        let (picker, probes) = contestant.picker(SplitMix::with_seed(rng.next_u64()))?;
+        let mut group = Self {
+            picker,
+            probes,
+            members: Members {
+                base,
+                measure,
+                endpoints: servers.iter().map(endpoint).collect(),
+                ready: Vec::new(),
+            },
+        };
+        for (server, _) in servers {
+            group.join(*server, 0);
+        }
+        Ok(group)
+    }
+
+    pub(crate) fn pick(&mut self, key: u64, rng: &mut SplitMix, now: Nanos) -> Option<Target> {
+        let members = &self.members;
+        let mut cx = Cx {
+            rng,
+            now: members.instant(now),
+        };
+        let view = View { members, now };
+        let index = self.picker.pick(&view, key, &mut cx)?;
+        let id = *members.ready.get(index)?;
+        let Endpoint { server, epoch, .. } = members.endpoints[id];
+        self.members.endpoints[id].load.begin(now);
+        Some(Target { server, id, epoch })
+    }
+
+    /// A request that was sent there is over.
+    pub(crate) fn end(&mut self, target: Target, began: Nanos, failed: bool, now: Nanos) {
+        let instant = self.members.instant(now);
+        let endpoint = &mut self.members.endpoints[target.id];
+        if endpoint.epoch == target.epoch {
+            endpoint.load.end(began, failed, now, instant);
+        }
+    }
+
+    /// The server is known, ready, and nothing is known of it. Whether it was not before.
+    pub(crate) fn join(&mut self, server: usize, now: Nanos) -> bool {
+        let Some(id) = self.members.number_of(server) else {
+            return false;
+        };
+        let instant = self.members.instant(now);
+        let measure = self.members.measure;
+        let endpoint = &mut self.members.endpoints[id];
+        if endpoint.ready.is_some() {
+            return false;
+        }
+        endpoint.ready = Some(self.members.ready.len());
+        endpoint.epoch += 1;
+        endpoint.load = Load::new(measure, now, instant);
+        self.members.ready.push(id);
+        let members = &self.members;
+        self.picker.inserted(&View { members, now }, id);
+        true
+    }
+
+    /// The server is gone.
+    pub(crate) fn leave(&mut self, server: usize) {
+        let Some(id) = self.members.number_of(server) else {
+            return;
+        };
+        let Some(index) = self.members.endpoints[id].ready.take() else {
+            return;
+        };
+        self.members.ready.swap_remove(index);
+        if let Some(&moved) = self.members.ready.get(index) {
+            self.members.endpoints[moved].ready = Some(index);
+        }
+        self.picker.removed(id);
+    }
+
+    pub(crate) fn set_weight(&mut self, server: usize, weight: u32) {
+        if let Some(id) = self.members.number_of(server) {
+            self.members.endpoints[id].weight = weight;
+        }
+    }
+}
+
+impl Members {
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(crate) fn servers(&self) -> impl Iterator<Item = usize> {
+        self.endpoints.iter().map(|endpoint| endpoint.server)
+    }
+
+    pub(crate) fn server(&self, id: usize) -> usize {
+        self.endpoints[id].server
+    }
+
+    pub(crate) fn instant(&self, now: Nanos) -> Instant {
+        self.base + Duration::from_nanos(now)
+    }
+
+    fn number_of(&self, server: usize) -> Option<usize> {
+        let by_server = |endpoint: &Endpoint| endpoint.server;
+        self.endpoints.binary_search_by_key(&server, by_server).ok()
+    }
+}
+
+impl Endpoints for View<'_> {
+    type Load = f64;
+
+    fn ready_len(&self) -> usize {
+        self.members.ready.len()
+    }
+
+    fn load(&self, index: usize) -> f64 {
+        let endpoint = &self.members.endpoints[self.members.ready[index]];
+        endpoint.load.get(self.now, self.members.instant(self.now))
+    }
+
+    fn weight(&self, index: usize) -> u32 {
+        self.members.endpoints[self.members.ready[index]].weight
+    }
+
+    fn weight_of(&self, id: usize) -> Option<u32> {
+        let endpoint = self.members.endpoints.get(id)?;
+        endpoint.ready.map(|_| endpoint.weight)
+    }
+
+    fn id(&self, index: usize) -> usize {
+        self.members.ready[index]
+    }
+
+    fn index_of(&self, id: usize) -> Option<usize> {
+        self.members.endpoints.get(id)?.ready
+    }
+}
+
+impl Named for View<'_> {
+    fn name(&self, id: usize) -> Option<(String, u32)> {
+        let Endpoint { server, weight, .. } = self.members.endpoints.get(id)?;
+        Some((format!("server-{server}"), *weight))
+    }
+}
+
+struct Cx<'a> {
+    rng: &'a mut SplitMix,
+    now: Instant,
+}
+
+impl Rng for Cx<'_> {
+    fn next_u64(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+}
+
+impl PickContext for Cx<'_> {
+    fn now(&mut self) -> Instant {
+        self.now
+    }
+}

@@ -1,0 +1,22 @@
+//! Balancers in virtual time: clients and servers by the thousand, without sockets and without waiting.
+//!
+//! The pickers are those of `tower-balance` and the loads those of `tower-load`, not models of them. See the README for what
+//! came of it.
+
+mod client;
+pub mod connections;
+pub mod contestant;
+pub mod draw;
+pub mod event;
+mod group;
+pub mod load;
+pub mod memory;
+pub mod plot;
+pub mod route;
+pub mod scenario;
+pub mod scenarios;
+pub mod score;
+pub mod server;
+pub mod sim;
+pub mod table;
+pub mod usage;

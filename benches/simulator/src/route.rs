@@ -1,0 +1,75 @@
+//! Which of its zones a client sends a request to, before a picker chooses within it.
+
+use tower_balance::policy::priority::{Health, Overflow};
+use tower_balance::policy::{Alias, Zones};
+use tower_util::rng::SplitMix;
+
+/// How zones are chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Route {
+    /// Not at all: one balancer over all servers.
+    Flat,
+    /// The client's own first, and the others by what it cannot bear: `tower_balance::policy::priority`.
+    Priorities,
+    /// The client's own as far as its servers are as many as its clients: `tower_balance::policy::Zones`.
+    ZoneAware,
+}
+
+/// What follows from the servers that are ready; made anew when they change.
+pub(crate) enum Plan {
+    Single,
+    Shares(Alias),
+    Zones(Zones),
+}
+
+impl Plan {
+    /// For a client of `zone`; `clients` and `hosts` are in each zone, of which `ready` are.
+    pub(crate) fn new(
+        route: Route,
+        zone: usize,
+        clients: &[u32],
+        hosts: &[u32],
+        ready: &[u32],
+    ) -> Self {
+        let by_ready = || ready.iter().map(|&ready| f64::from(ready)).collect();
+        let shares: Vec<f64> = match route {
+            Route::Flat => return Self::Single,
+            Route::Priorities => priorities(zone, hosts, ready),
+            Route::ZoneAware => match Zones::new(clients, ready, zone) {
+                Some(zones) => return Self::Zones(zones),
+                None => by_ready(),
+            },
+        };
+        // None where nobody is ready: any zone will do then.
+        Alias::new(shares).map_or(Self::Single, Self::Shares)
+    }
+
+    pub(crate) fn zone(&self, rng: &mut SplitMix) -> usize {
+        match self {
+            Self::Single => 0,
+            Self::Shares(alias) => alias.draw(rng).unwrap_or(0),
+            Self::Zones(zones) => zones.pick(rng),
+        }
+    }
+}
+
+/// The own zone is the first level, all others together are the second.
+fn priorities(zone: usize, hosts: &[u32], ready: &[u32]) -> Vec<f64> {
+    let sum = |counts: &[u32]| counts.iter().sum::<u32>() - counts[zone];
+    let health = |healthy: u32, hosts: u32| Health {
+        healthy: healthy as usize,
+        hosts: hosts as usize,
+    };
+    let levels = [
+        health(ready[zone], hosts[zone]),
+        health(sum(ready), sum(hosts)),
+    ];
+    let loads = Overflow::default().loads(&levels);
+    let [own, others] = [0, 1].map(|level: usize| f64::from(loads[level].percent));
+    let others = others / f64::from(sum(ready).max(1));
+    let share = |(other, ready): (usize, &u32)| match other == zone {
+        true => own,
+        false => others * f64::from(*ready),
+    };
+    ready.iter().enumerate().map(share).collect()
+}

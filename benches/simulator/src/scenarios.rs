@@ -1,0 +1,76 @@
+//! The scenarios, in the order of the README.
+
+mod trouble;
+mod usual;
+
+use crate::contestant::Contestant;
+use crate::draw::Work;
+use crate::event::{MS, SECOND};
+use crate::scenario::{Host, Row, Scenario};
+
+pub use self::trouble::{antagonists, buoyant, failing, restart, slow, zones};
+pub use self::usual::{aperture, equal, supermarket, weights};
+
+/// All of them.
+pub fn all(seed: u64) -> Vec<Scenario> {
+    vec![
+        equal(),
+        supermarket(),
+        slow(),
+        failing(),
+        antagonists(seed),
+        restart(),
+        weights(),
+        aperture(),
+        zones(),
+        buoyant(),
+    ]
+}
+
+impl Scenario {
+    /// How many zones there are.
+    pub fn zones(&self) -> usize {
+        self.servers
+            .iter()
+            .map(|host| host.zone + 1)
+            .max()
+            .unwrap_or(1)
+    }
+}
+
+impl Row {
+    fn all() -> Vec<Self> {
+        Contestant::ALL.map(Self::of).to_vec()
+    }
+}
+
+/// Ten seconds, of which the first two do not count, with so many of the cores in use.
+fn basic(
+    name: &'static str,
+    title: &'static str,
+    clients: usize,
+    servers: Vec<Host>,
+    busy: f64,
+    work: Work,
+) -> Scenario {
+    let cores: f64 = servers.iter().map(|host| host.cores).sum();
+    Scenario {
+        name,
+        title,
+        about: "",
+        clients,
+        rate: busy * cores * SECOND as f64 / work.mean(),
+        servers,
+        work,
+        duration: 10 * SECOND,
+        warm_up: 2 * SECOND,
+        deadline: 5 * SECOND,
+        changes: Vec::new(),
+        reports: false,
+        bad: None,
+        rows: Row::all(),
+    }
+}
+
+/// A millisecond.
+const MS_F: f64 = MS as f64;

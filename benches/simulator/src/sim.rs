@@ -1,0 +1,339 @@
+//! A run: the events of a scenario, one after the other.
+
+use tokio::time::Instant;
+use tower_balance::policy::InvalidPolicy;
+use tower_balance::policy::prequal::Report;
+use tower_util::rng::{Rng, SplitMix};
+
+use crate::client::Client;
+use crate::contestant::Contestant;
+use crate::draw::{exponential, fork};
+use crate::event::{Agenda, MS, Nanos, SECOND};
+use crate::group::{Group, Target};
+use crate::scenario::{Change, Row, Scenario};
+use crate::score::Score;
+use crate::server::{Conduct, Server};
+use crate::usage;
+
+/// Runs a scenario with one of its rows.
+///
+/// All contestants meet the same requests: when they come, from whom and how much work they are depends on the seed only.
+/// `base` is the instant that counts as the beginning; nothing depends on it.
+///
+/// # Errors
+///
+/// If a picker refuses its settings.
+pub fn run(
+    scenario: &Scenario,
+    row: &Row,
+    seed: u64,
+    base: Instant,
+) -> Result<Score, InvalidPolicy> {
+    let mut sim = Sim::new(scenario, row, seed, base)?;
+    let end = scenario.duration + scenario.deadline;
+    while let Some((now, event)) = sim.agenda.next_until(end) {
+        sim.handle(event, now);
+    }
+    Ok(sim.close(end))
+}
+
+struct Sim<'a> {
+    scenario: &'a Scenario,
+    row: &'a Row,
+    agenda: Agenda<Event>,
+    servers: Vec<Server>,
+    clients: Vec<Client>,
+    requests: Vec<Option<Request>>,
+    free: Vec<u32>,
+    traffic: SplitMix,
+    score: Score,
+}
+
+#[derive(Clone, Copy)]
+struct Request {
+    client: usize,
+    group: usize,
+    target: Target,
+    began: Nanos,
+    /// What its server had in flight when it came.
+    in_flight: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Event {
+    /// A request comes.
+    Arrive,
+    /// A server is done with a request, if the plan still holds.
+    Finish { server: usize, generation: u32 },
+    /// A request that was not worked on has its end.
+    End { request: u32, failed: bool },
+    /// Number so and so of the scenario's changes.
+    Change(usize),
+    /// A probe reaches its server.
+    Probe {
+        client: usize,
+        group: usize,
+        id: usize,
+    },
+    /// The servers report their usage.
+    Usage,
+}
+
+impl<'a> Sim<'a> {
+    fn new(
+        scenario: &'a Scenario,
+        row: &'a Row,
+        seed: u64,
+        base: Instant,
+    ) -> Result<Self, InvalidPolicy> {
+        let known = row.subset.of_each(scenario.clients, &scenario.servers);
+        let mut connections = vec![0; scenario.servers.len()];
+        known
+            .iter()
+            .flatten()
+            .for_each(|(server, _)| connections[*server] += 1);
+        let clients: Result<Vec<_>, _> = (known.iter().enumerate())
+            .map(|(number, known)| Client::new(scenario, row, number, known, seed, base))
+            .collect();
+        let mut sim = Self {
+            scenario,
+            row,
+            agenda: Agenda::new(),
+            servers: scenario
+                .servers
+                .iter()
+                .map(|host| Server::new(host.cores))
+                .collect(),
+            clients: clients?,
+            requests: Vec::new(),
+            free: Vec::new(),
+            traffic: fork(seed, 0),
+            score: Score::new(row.label(), scenario, connections),
+        };
+        for client in &mut sim.clients {
+            client.plan(scenario, row);
+        }
+        for (number, (at, _)) in scenario.changes.iter().enumerate() {
+            sim.agenda.plan(*at, Event::Change(number));
+        }
+        if scenario.reports && row.contestant == Contestant::WeightedRoundRobin {
+            sim.agenda.plan(SECOND, Event::Usage);
+        }
+        sim.agenda.plan(0, Event::Arrive);
+        Ok(sim)
+    }
+
+    fn handle(&mut self, event: Event, now: Nanos) {
+        match event {
+            Event::Arrive => self.arrive(now),
+            Event::Finish { server, generation } => {
+                if let Some(request) = self.servers[server].finish(generation, now) {
+                    self.end(request, false, now);
+                    self.plan(server);
+                }
+            }
+            Event::End { request, failed } => {
+                if let Some(Request { target, .. }) = self.requests[request as usize] {
+                    self.servers[target.server].end_idle();
+                    self.end(request, failed, now);
+                }
+            }
+            Event::Change(number) => self.change(self.scenario.changes[number].1, now),
+            Event::Probe { client, group, id } => self.probe(client, group, id, now),
+            Event::Usage => self.report_usage(now),
+        }
+    }
+
+    fn arrive(&mut self, now: Nanos) {
+        let client = self.traffic.next_range(0..self.clients.len() as u64) as usize;
+        let key = SplitMix::with_seed(self.traffic.next_range(0..KEYS)).next_u64();
+        let work = self.scenario.work.draw(&mut self.traffic);
+        let gap = exponential(&mut self.traffic, SECOND as f64 / self.scenario.rate);
+        let next = now + gap as Nanos;
+        if next < self.scenario.duration {
+            self.agenda.plan(next, Event::Arrive);
+        }
+
+        let Client {
+            groups,
+            plan,
+            rng,
+            zone,
+        } = &mut self.clients[client];
+        let mut group = plan.zone(rng);
+        if groups[group].members.ready() == 0 {
+            group = (0..groups.len())
+                .max_by_key(|other| groups[*other].members.ready())
+                .unwrap_or(group);
+        }
+        let counts = now >= self.scenario.warm_up;
+        self.score.requests += u64::from(counts);
+        let Some(target) = groups[group].pick(key, rng, now) else {
+            // There is no server left.
+            self.score.failed += u64::from(counts);
+            return;
+        };
+        if let Some(probes) = &groups[group].probes {
+            while let Some((id, _)) = probes.next_due() {
+                self.agenda
+                    .plan(now + PROBE, Event::Probe { client, group, id });
+            }
+        }
+        let at_home = self.scenario.servers[target.server].zone == *zone;
+        self.score.local += u64::from(counts && at_home);
+        let (_, from, until) = self
+            .scenario
+            .bad
+            .unwrap_or((0, self.scenario.warm_up, Nanos::MAX));
+        self.score.by_server[target.server] += u64::from((from..until).contains(&now));
+
+        let server = &mut self.servers[target.server];
+        let in_flight = server.in_flight();
+        let conduct = server.conduct();
+        let request = self.admit(Request {
+            client,
+            group,
+            target,
+            began: now,
+            in_flight,
+        });
+        let server = &mut self.servers[target.server];
+        let (after, failed) = match conduct {
+            Conduct::Work => {
+                server.begin(request, work, now);
+                return self.plan(target.server);
+            }
+            Conduct::Answer(after) => (after, false),
+            Conduct::Fail(after) => (after, true),
+        };
+        server.begin_idle();
+        self.agenda
+            .plan(now + after, Event::End { request, failed });
+    }
+
+    fn admit(&mut self, request: Request) -> u32 {
+        if let Some(free) = self.free.pop() {
+            self.requests[free as usize] = Some(request);
+            return free;
+        }
+        self.requests.push(Some(request));
+        self.requests.len() as u32 - 1
+    }
+
+    fn end(&mut self, request: u32, failed: bool, now: Nanos) {
+        let Some(ended) = self.requests[request as usize].take() else {
+            return;
+        };
+        self.free.push(request);
+        let Request {
+            client,
+            group,
+            target,
+            began,
+            in_flight,
+        } = ended;
+        self.clients[client].groups[group].end(target, began, failed, now);
+        self.servers[target.server].record(in_flight, now - began, failed, now);
+        self.count(began, failed, now);
+    }
+
+    fn count(&mut self, began: Nanos, failed: bool, now: Nanos) {
+        if began < self.scenario.warm_up {
+            return;
+        }
+        if failed {
+            self.score.failed += 1;
+        } else {
+            self.score.late += u64::from(now - began > self.scenario.deadline);
+            self.score.latencies.push(now - began);
+        }
+    }
+
+    fn plan(&mut self, server: usize) {
+        if let Some((at, generation)) = self.servers[server].plan() {
+            self.agenda.plan(at, Event::Finish { server, generation });
+        }
+    }
+
+    fn change(&mut self, change: Change, now: Nanos) {
+        match change {
+            Change::Strength(server, cores, speed) => {
+                self.servers[server].set_strength(cores, speed, now);
+                self.plan(server);
+            }
+            Change::Conduct(server, conduct) => self.servers[server].set_conduct(conduct),
+            Change::Crash(server) => {
+                for request in self.servers[server].crash(now) {
+                    self.end(request, true, now);
+                }
+            }
+            Change::Restart(server) => {
+                self.servers[server].restart();
+                self.servers[server].set_conduct(Conduct::Work);
+            }
+            Change::Leave(server) => self.each_group(|group| {
+                group.leave(server);
+                false
+            }),
+            Change::Join(server) => self.each_group(|group| group.join(server, now)),
+        }
+    }
+
+    /// Whether a connection is opened is what `change` returns.
+    fn each_group(&mut self, change: impl Fn(&mut Group) -> bool) {
+        for client in &mut self.clients {
+            for group in &mut client.groups {
+                self.score.opened += u64::from(change(group));
+            }
+            client.plan(self.scenario, self.row);
+        }
+    }
+
+    fn probe(&mut self, client: usize, group: usize, id: usize, now: Nanos) {
+        let Group {
+            probes, members, ..
+        } = &self.clients[client].groups[group];
+        let server = &self.servers[members.server(id)];
+        let (latency, failing) = server.latency(now);
+        let report = Report {
+            endpoint: id,
+            rif: server.in_flight(),
+            latency: std::time::Duration::from_nanos(latency),
+            failing,
+        };
+        if let Some(probes) = probes {
+            probes.report(report, members.instant(now));
+        }
+    }
+
+    fn report_usage(&mut self, now: Nanos) {
+        let usages = self
+            .servers
+            .iter_mut()
+            .map(|server| server.usage(SECOND, now));
+        let cores = self.scenario.servers.iter().map(|host| host.cores);
+        for (server, weight) in usage::weights(usages.zip(cores)).into_iter().enumerate() {
+            for client in &mut self.clients {
+                for group in &mut client.groups {
+                    group.set_weight(server, weight);
+                }
+            }
+        }
+        if now + SECOND < self.scenario.duration {
+            self.agenda.plan(now + SECOND, Event::Usage);
+        }
+    }
+
+    /// What is not answered by now has taken so long at least.
+    fn close(mut self, end: Nanos) -> Score {
+        for request in std::mem::take(&mut self.requests).into_iter().flatten() {
+            self.count(request.began, false, end + 1);
+        }
+        self.score.finish()
+    }
+}
+
+/// From a request until its probes are answered.
+const PROBE: Nanos = MS / 2;
+/// Different keys of requests, each as frequent as any other.
+const KEYS: u64 = 10_000;

@@ -1,0 +1,221 @@
+//! What the pickers promise, and what papers claim, in virtual time.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower_simulator::connections::Connections;
+use tower_simulator::contestant::Contestant;
+use tower_simulator::load::Measure;
+use tower_simulator::scenario::{Row, Scenario, Subset};
+use tower_simulator::score::Score;
+use tower_simulator::{event, plot, scenarios, sim, table};
+
+const SEEDS: [u64; 3] = [1, 2, 3];
+const P2C_REQUESTS: Contestant = Contestant::P2c(Measure::Requests);
+const P2C_PLAIN: Contestant = Contestant::P2c(Measure::PlainEwma);
+const P2C_PEAK: Contestant = Contestant::P2c(Measure::PeakEwma);
+
+fn score(scenario: &Scenario, contestant: Contestant, seed: u64) -> Score {
+    sim::run(scenario, &Row::of(contestant), seed, Instant::now()).unwrap()
+}
+
+#[test]
+fn buoyants_scenario_comes_out_as_published() {
+    let scenario = scenarios::buoyant();
+    for seed in SEEDS {
+        let success = |contestant| 100.0 - 100.0 * score(&scenario, contestant, seed).error_rate();
+        let round_robin = success(Contestant::RoundRobin);
+        assert!(
+            (round_robin - 95.5).abs() <= 0.5,
+            "seed {seed}: {round_robin}"
+        );
+        let requests = success(P2C_REQUESTS);
+        assert!((99.4..99.9).contains(&requests), "seed {seed}: {requests}");
+        let peak = success(P2C_PEAK);
+        assert!(peak >= 99.9, "seed {seed}: {peak}");
+    }
+}
+
+/// M. Mitzenmacher, *The Power of Two Choices in Randomized Load Balancing*: a queue of its own for each server, as good as
+/// infinitely many of them, and a dispatcher that knows them all.
+#[test]
+fn two_choices_are_worth_what_mitzenmacher_says() {
+    let scenario = scenarios::supermarket();
+    for seed in SEEDS {
+        let mean = |contestant| score(&scenario, contestant, seed).mean() / 10.0;
+        // In units of a request's mean work: 1 / (1 - busy), and the sum of busy^(2^i - 2) from i = 1 on.
+        let expected = [10.0, (1..9).map(|i| 0.9_f64.powi((1 << i) - 2)).sum()];
+        let found = [Contestant::Random, P2C_REQUESTS].map(mean);
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!(
+                (found / expected - 1.0).abs() < 0.06,
+                "seed {seed}: {found} for {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_server_that_fails_fast_attracts_only_those_who_do_not_count_failures() {
+    let scenario = scenarios::failing();
+    for seed in SEEDS {
+        let bad = |contestant| score(&scenario, contestant, seed).worst_share();
+        let (aware, plain) = (bad(P2C_PEAK), bad(P2C_PLAIN));
+        assert!(aware < 0.02, "seed {seed}: {aware}");
+        // Twice its share is the most that any server can get from a choice of two.
+        assert!((0.18..0.21).contains(&plain), "seed {seed}: {plain}");
+        let all_plain = bad(Contestant::OfAll(Measure::PlainEwma));
+        assert!(all_plain > 0.5, "seed {seed}: {all_plain}");
+        let prequal = bad(Contestant::Prequal);
+        assert!(prequal < 0.02, "seed {seed}: {prequal}");
+    }
+}
+
+#[test]
+fn one_slow_server_makes_round_robin_slow_and_not_peak_ewma() {
+    let scenario = scenarios::slow();
+    for seed in SEEDS {
+        let p99 = |contestant| score(&scenario, contestant, seed).quantile(0.99);
+        let (round_robin, peak) = (p99(Contestant::RoundRobin), p99(P2C_PEAK));
+        assert!(
+            peak * 20.0 < round_robin,
+            "seed {seed}: {peak} and {round_robin} ms"
+        );
+    }
+}
+
+#[test]
+fn prequal_beats_p2c_under_antagonists_that_wander() {
+    for seed in SEEDS {
+        let scenario = scenarios::antagonists(seed);
+        let p99 = |contestant| score(&scenario, contestant, seed).quantile(0.99);
+        let (prequal, peak) = (p99(Contestant::Prequal), p99(P2C_PEAK));
+        assert!(prequal < peak, "seed {seed}: {prequal} and {peak} ms");
+        let weighted = p99(Contestant::WeightedRoundRobin);
+        assert!(
+            prequal * 2.0 < weighted,
+            "seed {seed}: {prequal} and {weighted} ms"
+        );
+    }
+}
+
+#[test]
+fn a_zone_that_is_gone_is_replaced_by_the_others() {
+    let scenario = scenarios::zones();
+    for row in &scenario.rows {
+        let score = sim::run(&scenario, row, 1, Instant::now()).unwrap();
+        // For 2 of 38 seconds a third of the servers, or a third of the clients, has nobody who answers.
+        assert!(
+            score.error_rate() < 0.025,
+            "{}: {}",
+            score.label,
+            score.error_rate()
+        );
+        // They need not go elsewhere but for 20 seconds.
+        let at_home = if row.route == tower_simulator::route::Route::Flat {
+            0.2..0.4
+        } else {
+            0.8..0.9
+        };
+        assert!(
+            at_home.contains(&score.local_share()),
+            "{}: {}",
+            score.label,
+            score.local_share()
+        );
+    }
+}
+
+/// Also with another beginning of time.
+#[test]
+fn the_same_seed_gives_the_same_digits() {
+    let mut scenario = scenarios::restart();
+    scenario.duration = 8 * event::SECOND;
+    for contestant in Contestant::ALL {
+        let run = |seed, base| sim::run(&scenario, &Row::of(contestant), seed, base).unwrap();
+        let now = Instant::now();
+        let (first, other) = (run(1, now), run(2, now));
+        assert!(
+            first == run(1, now + Duration::from_nanos(86_399_123_456_789)),
+            "{}",
+            first.label
+        );
+        assert!(first != other, "{}", first.label);
+    }
+}
+
+#[test]
+fn apertures_have_as_many_connections_as_the_formula_says() {
+    let known = [
+        (5, 18, 4, 5),
+        (12, 24, 6, 6),
+        (100, 30, 43, 43),
+        (7, 100, 1, 2),
+        (300, 300, 12, 12),
+        (1_000, 10_000, 2, 2),
+    ];
+    for (clients, servers, least, most) in known {
+        let aperture = Connections::of("", Subset::Aperture, clients, servers);
+        assert_eq!(
+            (aperture.least, aperture.most),
+            (least, most),
+            "{clients} and {servers}"
+        );
+        // A client covers so many places of clients, each as wide as servers / clients, and parts of one server more.
+        let width: f64 = (12.min(servers) as f64 * clients as f64 / servers as f64 - 1e-9).ceil()
+            * servers as f64
+            / clients as f64;
+        let mean = aperture.total as f64 / clients as f64;
+        assert!(
+            (width..width + 2.0).contains(&(mean + 1e-9)),
+            "{clients} and {servers}: {mean} and {width}"
+        );
+    }
+}
+
+#[test]
+fn ten_thousand_servers_get_the_same_from_apertures() {
+    let scenario = scenarios::aperture();
+    let worst = |number: usize| {
+        sim::run(&scenario, &scenario.rows[number], 1, Instant::now())
+            .unwrap()
+            .worst_in_shares()
+    };
+    let (aperture, rendezvous) = (worst(0), worst(3));
+    assert!(
+        aperture < 1.2 && rendezvous > 3.0,
+        "{aperture} and {rendezvous}"
+    );
+}
+
+#[test]
+fn what_is_not_answered_is_late() {
+    let mut scenario = scenarios::buoyant();
+    scenario.duration = 2 * event::SECOND;
+    scenario.changes = vec![(
+        0,
+        tower_simulator::scenario::Change::Strength(5, f64::INFINITY, 0.0),
+    )];
+    scenario.bad = Some((5, 0, event::Nanos::MAX));
+    let score = score(&scenario, Contestant::RoundRobin, 1);
+    assert_eq!(score.latencies.len() as u64, score.requests);
+    assert!(score.late > 150, "{}", score.late);
+    assert_eq!(score.late, score.by_server[5]);
+}
+
+#[test]
+fn tables_and_plots_have_a_line_for_each() {
+    let mut scenario = scenarios::equal();
+    scenario.duration = 2_100 * event::MS;
+    let scores: Vec<_> = Contestant::ALL
+        .map(|contestant| score(&scenario, contestant, 1))
+        .into();
+    let table = table::of_scores(&scenario, &scores);
+    let svg = plot::svg(&scenario, &scores);
+    for score in &scores {
+        assert!(table.contains(&format!("\n| {} |", score.label)));
+        assert!(svg.contains(&format!(">{}</text>", score.label)));
+    }
+    assert_eq!(svg.matches("<polyline").count(), scores.len());
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+}
