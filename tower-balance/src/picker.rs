@@ -19,6 +19,7 @@ mod hashing;
 mod least_loaded;
 mod p2c;
 mod prequal;
+mod probing;
 mod tried;
 mod turns;
 
@@ -29,6 +30,7 @@ pub use self::hashing::{MaglevHash, RingHash};
 pub use self::least_loaded::LeastLoaded;
 pub use self::p2c::P2c;
 pub use self::prequal::{PrequalPicker, Probes};
+pub use self::probing::ProbeAnswer;
 pub use self::tried::AvoidTried;
 pub use self::turns::{Random, RoundRobin, WeightedRoundRobin};
 

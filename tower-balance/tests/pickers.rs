@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok};
 use tower_balance::p2c::Balance;
 use tower_balance::picker::{
-    Endpoints, LeastLoaded, MaglevHash, Named, P2c, PickContext, Picker, PrequalPicker, Random,
-    RingHash, RoundRobin, WeightedRoundRobin,
+    Endpoints, LeastLoaded, MaglevHash, Named, P2c, PickContext, Picker, PrequalPicker,
+    ProbeAnswer, Random, RingHash, RoundRobin, WeightedRoundRobin,
 };
 use tower_balance::policy::hash::xxh64;
 use tower_balance::policy::prequal::{PrequalConfig, Report};
@@ -183,6 +183,18 @@ fn all_of_weight_zero_are_alike() {
         for share in &shares {
             assert!(*share > 0.2 && *share < 0.5, "{shares:?}");
         }
+    }
+}
+
+#[test]
+fn who_has_no_weight_is_not_picked_first_either() {
+    let endpoints = Fake::weights(&[0, 0, 0, 1]);
+    for seed in 0..200 {
+        let mut cx = Seeded::new(seed);
+        let mut random = endpoints.picker(Random::new());
+        assert_eq!(endpoints.pick(&mut random, 0, &mut cx), Some(3));
+        let mut turns = endpoints.picker(WeightedRoundRobin::new());
+        assert_eq!(endpoints.pick(&mut turns, 0, &mut cx), Some(3));
     }
 }
 
@@ -378,6 +390,54 @@ async fn who_waits_for_probes_is_woken_and_told_of_the_end() {
     drop(picker);
     assert!(due.is_woken());
     assert_eq!(assert_ready!(due.poll()), None);
+}
+
+/// A probe that hangs is given up, one that fails is no answer, and the task ends with the picker.
+#[tokio::test(start_paused = true)]
+async fn probes_are_bounded_and_end_with_the_picker() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let endpoints = Fake::weights(&[1; 50]);
+    let (picker, probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
+    let mut picker = endpoints.picker(picker);
+    let (sent, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    struct Open(Arc<AtomicUsize>);
+    impl Drop for Open {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    let probe = {
+        let (sent, open) = (Arc::clone(&sent), Arc::clone(&open));
+        service_fn(move |_name: Arc<str>| {
+            let hangs = sent.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+            open.fetch_add(1, Ordering::Relaxed);
+            let guard = Open(Arc::clone(&open));
+            async move {
+                let _guard = guard;
+                match hangs {
+                    true => std::future::pending().await,
+                    false => Err::<ProbeAnswer, _>("no"),
+                }
+            }
+        })
+    };
+    let task = tokio::spawn(probes.run(probe, std::time::Duration::from_millis(3)));
+    let mut cx = Seeded::new(1);
+    for _ in 0..100 {
+        endpoints.pick(&mut picker, 0, &mut cx).unwrap();
+        tokio::task::yield_now().await;
+        assert!(open.load(Ordering::Relaxed) <= 64);
+    }
+    assert!(
+        sent.load(Ordering::Relaxed) > 64,
+        "those that failed have made room"
+    );
+    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    assert_eq!(open.load(Ordering::Relaxed), 0, "they were given up");
+    drop(picker);
+    task.await.unwrap();
 }
 
 proptest! {

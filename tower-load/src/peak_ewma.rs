@@ -64,7 +64,8 @@ pub struct Handle {
 impl<S, C> PeakEwma<S, C> {
     /// Measures `service`.
     ///
-    /// `default_rtt` is the estimate until there is a measurement. `decay_ns` is the time in which an estimate fades to
+    /// `default_rtt` is the estimate until there is a measurement: several times what is usual, or a server that has just come is
+    /// trusted too soon. `decay_ns` is the time in which an estimate fades to
     /// 1/e, in nanoseconds; 10 s (`1e10`) is usual. A decay that is not a number, or under 1 ms, counts as 1 ms.
     pub fn new(service: S, default_rtt: Duration, decay_ns: f64, completion: C) -> Self {
         let decay =

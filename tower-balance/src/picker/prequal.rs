@@ -10,8 +10,7 @@ use crate::policy::prequal::{Prequal, PrequalConfig, Report};
 
 /// The choice by probes: see [`prequal`](crate::policy::prequal).
 ///
-/// With each request a few probes become due. [`Probes`] says whom to ask, and takes the answers; who sends them is a matter
-/// of its own.
+/// With each request a few probes become due. [`Probes`] says whom to ask, and takes the answers; [`Probes::run`] sends them.
 #[derive(Debug)]
 pub struct PrequalPicker {
     shared: Arc<Mutex<Shared>>,

@@ -207,7 +207,10 @@ impl Draw {
             index = cx.next_range(0..ready) as usize;
             let weight = endpoints.weight(index);
             self.greatest = self.greatest.max(weight);
-            if weight == self.greatest || cx.next_range(0..self.greatest.into()) < weight.into() {
+            // Who has none is only taken when nobody else was met.
+            let taken = weight == self.greatest
+                || cx.next_range(0..self.greatest.into()) < u64::from(weight);
+            if weight > 0 && taken {
                 break;
             }
         }

@@ -1,0 +1,114 @@
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::{Instant, timeout};
+use tower_service::Service;
+
+use super::prequal::Probes;
+use crate::policy::prequal::Report;
+
+/// What a server says of itself when it is probed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ProbeAnswer {
+    /// Its requests in flight.
+    pub in_flight: u32,
+    /// How long one takes at that: the median of those that have begun with about as many in flight.
+    pub latency: Duration,
+    /// The share of its latest requests that has failed, from 0 to 1.
+    pub failing: f64,
+}
+
+impl Probes {
+    /// Sends the probes, until the picker is dropped: one task for all endpoints.
+    ///
+    /// `probe` is called with the name of an endpoint, and answers what it says of itself; by whatever protocol. At most 64
+    /// probes are under way; one that fails, or takes longer than `patience` (the paper has 3 ms), is no answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the probes that are under way. It may be run again.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::convert::Infallible;
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use tower_balance::p2c::Balance;
+    /// use tower_balance::picker::{PrequalPicker, ProbeAnswer};
+    /// use tower_discover::ServiceList;
+    /// use tower_load::Constant;
+    /// use tower_service::Service;
+    /// use tower_util::{ServiceExt, service_fn};
+    ///
+    /// let (picker, probes) = PrequalPicker::new(Default::default()).unwrap();
+    /// // The third server is the fastest, and says so.
+    /// let probe = service_fn(|name: Arc<str>| async move {
+    ///     let latency = Duration::from_millis(if &*name == "2" { 1 } else { 20 });
+    ///     Ok::<_, Infallible>(ProbeAnswer { in_flight: 1, latency, failing: 0.0 })
+    /// });
+    /// tokio::spawn(probes.run(probe, Duration::from_millis(3)));
+    ///
+    /// let endpoints = (0..5).map(|n| {
+    ///     Constant::new(service_fn(move |()| std::future::ready(Ok::<_, Infallible>(n))), 0_u32)
+    /// });
+    /// let list = ServiceList::new::<()>(endpoints.collect::<Vec<_>>());
+    /// let mut balance = Balance::builder(list).pick(picker).build();
+    /// let mut third = 0;
+    /// for _ in 0..100 {
+    ///     third += u32::from(balance.ready().await.unwrap().call(()).await.unwrap() == 2);
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// assert!(third > 50);
+    /// # }
+    /// ```
+    pub async fn run<S>(self, mut probe: S, patience: Duration)
+    where
+        S: Service<Arc<str>, Response = ProbeAnswer>,
+    {
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            let due = poll_fn(|cx| {
+                while let Poll::Ready(Some(answered)) = under_way.poll_next_unpin(cx) {
+                    let (endpoint, answer): (usize, Option<ProbeAnswer>) = answered;
+                    if let Some(answer) = answer {
+                        let report = Report {
+                            endpoint,
+                            rif: answer.in_flight,
+                            latency: answer.latency,
+                            failing: answer.failing,
+                        };
+                        self.report(report, Instant::now());
+                    }
+                }
+                if under_way.len() >= MOST_UNDER_WAY {
+                    return Poll::Pending;
+                }
+                // Where nothing can be sent, nothing is taken. One that fails is asked anew for the next probe.
+                match probe.poll_ready(cx) {
+                    Poll::Ready(ready) => self
+                        .poll_due(cx)
+                        .map(|due| due.map(|due| (due, ready.is_ok()))),
+                    Poll::Pending => Poll::Pending,
+                }
+            });
+            let Some(((endpoint, name), ready)) = due.await else {
+                return;
+            };
+            if ready {
+                let answer = timeout(patience, probe.call(name));
+                under_way.push(async move {
+                    let answer = answer.await;
+                    (endpoint, answer.ok().and_then(Result::ok))
+                });
+            }
+        }
+    }
+}
+
+const MOST_UNDER_WAY: usize = 64;
