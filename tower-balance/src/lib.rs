@@ -28,6 +28,7 @@
 //! # }
 //! ```
 
+pub mod health;
 pub mod p2c;
 pub mod picker;
 pub mod policy;
