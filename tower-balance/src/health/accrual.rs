@@ -163,8 +163,6 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
         (Mutex::new(self.alive.clone()), Standing::Well)
     }
 
-    fn entered(&self, _: &Arc<Endpoint<Self>>) {}
-
     fn left(&self, endpoint: &Arc<Endpoint<Self>>) {
         let is_it = |dead: &Weak<_>| std::ptr::eq(dead.as_ptr(), Arc::as_ptr(endpoint));
         lock(&self.dead).retain(|(_, dead)| !is_it(dead));

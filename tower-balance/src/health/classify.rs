@@ -38,3 +38,10 @@ impl<Res, E> Classify<Res, E> for ErrorIsFailure {
         }
     }
 }
+
+/// It tells nothing.
+impl<Res, E> Classify<Res, E> for () {
+    fn classify(&self, _: Result<&Res, &E>) -> Outcome {
+        Outcome::Ignored
+    }
+}

@@ -57,9 +57,6 @@ where
     ) -> Poll<Option<Result<Change<R::Key, (D::Service, Arc<Live<R>>)>, D::Error>>> {
         // Before anything is looked at: what happens after that wakes the task.
         self.rule.task().register(cx);
-        while self.poll_timer(cx).is_ready() {
-            self.rule.run(Instant::now());
-        }
         if !self.ended {
             match Pin::new(&mut self.discover).poll_discover(cx)? {
                 Poll::Ready(Some(Change::Insert(key, service))) => {
@@ -71,10 +68,13 @@ where
                     return Poll::Ready(Some(Ok(Change::Remove(key))));
                 }
                 Poll::Ready(None) => self.ended = true,
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {}
             }
         }
-        match self.rule.task().is_idle() {
+        while self.poll_timer(cx).is_ready() {
+            self.rule.run(Instant::now());
+        }
+        match self.ended && self.rule.task().is_idle() {
             true => Poll::Ready(None),
             false => Poll::Pending,
         }

@@ -15,6 +15,8 @@ pub(super) struct Gate(Mutex<State>);
 struct State {
     standing: Standing,
     since: Instant,
+    /// When the endpoint came, or was well again for all wrappers.
+    well_since: Instant,
     /// Whether standing is ignored.
     panic: bool,
     /// Of those who asked since the last change, whatever the answer: also who was let in has to ask again then.
@@ -39,6 +41,7 @@ impl Gate {
         Self(Mutex::new(State {
             standing,
             since,
+            well_since: since,
             panic,
             wakers: Vec::new(),
             passes: 0,
@@ -48,6 +51,14 @@ impl Gate {
     pub(super) fn standing(&self) -> (Standing, Instant) {
         let state = self.lock();
         (state.standing, state.since)
+    }
+
+    pub(super) fn well_since(&self) -> Instant {
+        self.lock().well_since
+    }
+
+    pub(super) fn set_well_since(&self, now: Instant) {
+        self.lock().well_since = now;
     }
 
     pub(super) fn set_standing(&self, standing: Standing, now: Instant, wakes: &mut Wakes) {

@@ -8,6 +8,9 @@
 //! | [`EjectOutliers`] | who fails more than the others |
 //! | [`AccrueFailures`] | who fails too often, until a trial request succeeds |
 //!
+//! And [`SlowStartDiscover`] gives less to who is new, or well again, and [`Observe`] keeps a list of all of them for
+//! metrics and for people to look at.
+//!
 //! Who is out is not ready. So each picker passes it over, and the requests that it has go on. When it returns, it wakes
 //! the balancer. Wrappers that share a [`Health`] know how many endpoints are well at all; when too few are, they are all
 //! used.
@@ -23,9 +26,13 @@ mod outlier;
 mod rule;
 mod service;
 mod shared;
+mod slow_start;
+mod states;
 
 pub use self::accrual::{Accrual, AccrueFailures};
 pub use self::classify::{Classify, ErrorIsFailure, Outcome};
 pub use self::outlier::{EjectOutliers, Outliers};
 pub use self::service::{Guarded, GuardedFuture};
 pub use self::shared::{Health, Reason, Standing};
+pub use self::slow_start::{SlowStartDiscover, Warming, Weights};
+pub use self::states::{EndpointState, EndpointStates, Observations, Observe, Observed};

@@ -29,15 +29,17 @@ pub trait Rule: Sized {
     /// What is known of a new endpoint, and how it does.
     fn fresh(&self) -> (Self::State, Standing);
 
-    fn entered(&self, endpoint: &Arc<Endpoint<Self>>);
+    fn entered(&self, _: &Arc<Endpoint<Self>>) {}
 
-    fn left(&self, endpoint: &Arc<Endpoint<Self>>);
+    fn left(&self, _: &Arc<Endpoint<Self>>) {}
 
     /// When to run next. If that may be earlier than it was, the task is woken.
-    fn next_due(&self) -> Option<Instant>;
+    fn next_due(&self) -> Option<Instant> {
+        None
+    }
 
     /// Does what is due.
-    fn run(&self, now: Instant);
+    fn run(&self, _now: Instant) {}
 
     fn begin(&self, endpoint: &Arc<Endpoint<Self>>) -> Self::Attempt;
 

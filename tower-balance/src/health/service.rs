@@ -86,10 +86,16 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let running = self.live.0.begin();
-        GuardedFuture {
-            inner: self.inner.call(request),
+        GuardedFuture::new(self.inner.call(request), running, self.classify.clone())
+    }
+}
+
+impl<F, R: Rule, C> GuardedFuture<F, R, C> {
+    pub(super) const fn new(inner: F, running: Running<R>, classify: C) -> Self {
+        Self {
+            inner,
             running: Some(running),
-            classify: self.classify.clone(),
+            classify,
         }
     }
 }

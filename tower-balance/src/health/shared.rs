@@ -142,7 +142,8 @@ impl<K> Health<K> {
 }
 
 impl<K: Hash + Eq> Health<K> {
-    /// How the endpoint does, and since when: the worst that a wrapper says of it. `None` if it is not here.
+    /// How the endpoint does, and since when: the worst that a wrapper says of it, and of these the latest. `None` if it is
+    /// not here.
     pub fn standing(&self, key: &K) -> Option<(Standing, Instant)> {
         self.lock().members.get(key).and_then(Member::standing)
     }
@@ -210,6 +211,11 @@ impl<K: Hash + Eq> Seat<K> {
         drop(state);
     }
 
+    /// When the endpoint came, or was well again for all wrappers.
+    pub(super) fn well_since(&self) -> Instant {
+        self.gate.well_since()
+    }
+
     pub(super) fn pass(&self) -> Pass {
         self.gate.pass()
     }
@@ -246,6 +252,13 @@ impl<K: Hash + Eq> State<K> {
         let unwell = member.gates.iter().any(is_unwell);
         let was_unwell = std::mem::replace(&mut member.unwell, unwell);
         self.unwell = self.unwell + usize::from(unwell) - usize::from(was_unwell);
+        if was_unwell && !unwell {
+            let now = Instant::now();
+            member
+                .gates
+                .iter()
+                .for_each(|gate| gate.set_well_since(now));
+        }
         if member.gates.is_empty() {
             self.members.swap_remove(key);
         }
@@ -279,10 +292,10 @@ impl<K> State<K> {
 
 impl Member {
     fn standing(&self) -> Option<(Standing, Instant)> {
-        let badness = |(standing, _): &(Standing, Instant)| match standing {
-            Standing::Well => 0,
-            Standing::Trial => 1,
-            Standing::Out(_) => 2,
+        let badness = |(standing, since): &(Standing, Instant)| match standing {
+            Standing::Well => (0, *since),
+            Standing::Trial => (1, *since),
+            Standing::Out(_) => (2, *since),
         };
         let standings = self.gates.iter().map(|gate| gate.standing());
         standings.max_by_key(badness)

@@ -2,6 +2,8 @@
 
 mod accrual;
 mod outlier;
+mod slow_start;
+mod states;
 
 use std::task::Poll;
 use std::time::Duration;
