@@ -97,6 +97,10 @@ where
         }))
     }
 
+    pub(super) fn rule(&self) -> &R {
+        &self.rule
+    }
+
     /// The rule, as long as there has been no endpoint.
     pub(super) fn rule_mut(&mut self) -> Option<&mut R> {
         Arc::get_mut(&mut self.rule)

@@ -6,6 +6,7 @@
 //! | wrapper | who gets no requests |
 //! |---|---|
 //! | [`EjectOutliers`] | who fails more than the others |
+//! | [`CheckHealth`](check::CheckHealth) | whose checks fail |
 //! | [`AccrueFailures`] | who fails too often, until a trial request succeeds |
 //!
 //! And [`SlowStartDiscover`] gives less to who is new, or well again, and [`Observe`] keeps a list of all of them for
@@ -19,6 +20,7 @@
 //! comes. They need a tokio runtime with its timers, and no tasks.
 
 mod accrual;
+pub mod check;
 mod classify;
 mod driver;
 mod gate;

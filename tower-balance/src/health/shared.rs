@@ -13,8 +13,9 @@ use crate::policy::priority::{self, Overflow};
 /// whether so few are well that it is better ignored.
 ///
 /// An endpoint is well if it is so for each wrapper. When less than the panic threshold are, by default 50 %, those which
-/// are out are used as well: so few would be crushed, and it is more likely the health that is wrong. With one endpoint,
-/// or all out, that is so too; with a threshold of 0 it never is, and the balancer waits for an endpoint to return.
+/// are out are used as well: so few would be crushed, and it is more likely the health that is wrong. That is so too for a
+/// single endpoint that is out, and when all are; endpoints that wait for their first check do not count. With a threshold
+/// of 0 it never is, and the balancer waits for an endpoint to return.
 ///
 /// # Example
 ///
@@ -67,6 +68,8 @@ struct State<K> {
     members: IndexMap<K, Member>,
     /// How many members are not well.
     unwell: usize,
+    /// How many of these are only not known to be well.
+    unknown: usize,
     percent: u32,
     panic: bool,
     hook: Option<Arc<dyn Fn(&K, Standing) + Send + Sync>>,
@@ -77,6 +80,7 @@ struct Member {
     /// One for each wrapper.
     gates: Vec<Arc<Gate>>,
     unwell: bool,
+    unknown: bool,
 }
 
 /// One endpoint of one wrapper.
@@ -92,6 +96,7 @@ impl<K> Health<K> {
         Self(Arc::new(Mutex::new(State {
             members: IndexMap::new(),
             unwell: 0,
+            unknown: 0,
             percent: 50,
             panic: false,
             hook: None,
@@ -181,13 +186,7 @@ impl<K: Hash + Eq + fmt::Debug> Seat<K> {
             return changed;
         }
         let mut state = self.health.lock();
-        let is_here = |member: &Member| {
-            member
-                .gates
-                .iter()
-                .any(|gate| Arc::ptr_eq(gate, &self.gate))
-        };
-        if !state.members.get(&self.key).is_some_and(is_here) {
+        if !self.is_in(&state) {
             return changed;
         }
         self.gate.set_standing(standing, now, &mut changed.wakes);
@@ -209,6 +208,17 @@ impl<K: Hash + Eq> Seat<K> {
         state.recount(&self.key);
         state.settle(&mut wakes);
         drop(state);
+    }
+
+    /// Whether it has not left.
+    pub(super) fn is_here(&self) -> bool {
+        self.is_in(&self.health.lock())
+    }
+
+    fn is_in(&self, state: &State<K>) -> bool {
+        let is_it = |gate: &Arc<Gate>| Arc::ptr_eq(gate, &self.gate);
+        let member = state.members.get(&self.key);
+        member.is_some_and(|member| member.gates.iter().any(is_it))
     }
 
     /// When the endpoint came, or was well again for all wrappers.
@@ -248,10 +258,15 @@ impl<K: Hash + Eq> State<K> {
         let Some(member) = self.members.get_mut(key) else {
             return;
         };
-        let is_unwell = |gate: &Arc<Gate>| gate.standing().0 != Standing::Well;
-        let unwell = member.gates.iter().any(is_unwell);
+        let standing = member
+            .standing()
+            .map_or(Standing::Well, |(standing, _)| standing);
+        let unwell = standing != Standing::Well;
+        let unknown = standing == Standing::Out(Reason::Unchecked);
         let was_unwell = std::mem::replace(&mut member.unwell, unwell);
+        let was_unknown = std::mem::replace(&mut member.unknown, unknown);
         self.unwell = self.unwell + usize::from(unwell) - usize::from(was_unwell);
+        self.unknown = self.unknown + usize::from(unknown) - usize::from(was_unknown);
         if was_unwell && !unwell {
             let now = Instant::now();
             member
@@ -268,8 +283,8 @@ impl<K: Hash + Eq> State<K> {
 impl<K> State<K> {
     /// Begins panic or ends it.
     fn settle(&mut self, wakes: &mut Wakes) {
-        let hosts = self.members.len();
-        let healthy = hosts - self.unwell;
+        let hosts = self.members.len() - self.unknown;
+        let healthy = self.members.len() - self.unwell;
         let overflow = Overflow::default()
             .overprovisioning(100)
             .panic_threshold(self.percent);
@@ -295,7 +310,8 @@ impl Member {
         let badness = |(standing, since): &(Standing, Instant)| match standing {
             Standing::Well => (0, *since),
             Standing::Trial => (1, *since),
-            Standing::Out(_) => (2, *since),
+            Standing::Out(Reason::Unchecked) => (2, *since),
+            Standing::Out(_) => (3, *since),
         };
         let standings = self.gates.iter().map(|gate| gate.standing());
         standings.max_by_key(badness)

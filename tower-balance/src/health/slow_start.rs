@@ -31,7 +31,7 @@ use crate::policy::SlowStart;
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
 /// use std::time::Duration;
-/// use futures::StreamExt;
+/// use futures_util::StreamExt;
 /// use tower_balance::health::SlowStartDiscover;
 /// use tower_balance::policy::SlowStart;
 /// use tower_discover::{Change, ServiceList};

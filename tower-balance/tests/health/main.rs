@@ -1,6 +1,9 @@
 //! Endpoints that are not well, and the balancer.
 
 mod accrual;
+mod check;
+#[cfg(any(feature = "check-tcp", feature = "check-http", feature = "check-grpc"))]
+mod check_sockets;
 mod outlier;
 mod slow_start;
 mod states;
