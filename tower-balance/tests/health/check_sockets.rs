@@ -13,7 +13,6 @@ async fn nobody() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-#[cfg(feature = "check-tcp")]
 #[tokio::test]
 async fn who_accepts_is_healthy_by_tcp() {
     use tower_balance::health::check::TcpCheck;
@@ -26,7 +25,6 @@ async fn who_accepts_is_healthy_by_tcp() {
 }
 
 /// Answers one request with this, and returns what was asked.
-#[cfg(feature = "check-http")]
 async fn answer(listener: TcpListener, answer: &'static [u8]) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut asked = Vec::new();
@@ -37,7 +35,6 @@ async fn answer(listener: TcpListener, answer: &'static [u8]) -> String {
     String::from_utf8(asked).unwrap().to_ascii_lowercase()
 }
 
-#[cfg(feature = "check-http")]
 #[tokio::test]
 async fn the_status_decides_by_http() {
     use http::HeaderValue;
@@ -90,7 +87,6 @@ async fn the_status_decides_by_http() {
     assert!(check.clone().call(nobody().await).await.is_err());
 }
 
-#[cfg(feature = "check-grpc")]
 #[tokio::test]
 async fn what_tonic_says_by_grpc() {
     use std::convert::Infallible;
@@ -143,8 +139,7 @@ async fn what_tonic_says_by_grpc() {
             }
             std::future::ready(Ok::<_, BoxError>(response))
         });
-        let connect =
-            service_fn(move |_: u32| std::future::ready(Ok::<_, BoxError>(server.clone())));
+        let connect = service_fn(move |_: u32| std::future::ready(Ok::<_, BoxError>(server)));
         let found = GrpcCheck::new(connect, uri.clone(), "")
             .unwrap()
             .call(0)

@@ -2,7 +2,7 @@
 
 mod accrual;
 mod check;
-#[cfg(any(feature = "check-tcp", feature = "check-http", feature = "check-grpc"))]
+#[cfg(all(feature = "check-tcp", feature = "check-http", feature = "check-grpc"))]
 mod check_sockets;
 mod outlier;
 mod slow_start;

@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use futures_util::future::poll_fn;
 use tokio::time::{Instant, advance, timeout};
@@ -6,7 +7,7 @@ use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 use tower_balance::error::NoEndpoints;
 use tower_balance::health::{EjectOutliers, ErrorIsFailure, Health, Outcome, Reason, Standing};
 use tower_balance::p2c::Balance;
-use tower_balance::picker::LeastLoaded;
+use tower_balance::picker::{LeastLoaded, RingHash};
 use tower_balance::policy::outlier::{Cause, OutlierConfig};
 use tower_discover::{ServiceList, channel};
 use tower_service::Service;
@@ -243,4 +244,51 @@ async fn while_the_clock_stands_still_nothing_is_swept_and_nobody_returns() {
         assert!(!balance.is_woken());
         assert!(!gets_any(&mut balance, &mut handles[0]));
     }
+}
+
+/// A picker that goes by the request does not ask again whether the endpoint is ready.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_ejected_by_another_request_is_passed_over_by_hash_too() {
+    let health = Health::new();
+    let (endpoints, mut handles) = three();
+    let list = ServiceList::new::<u32>(endpoints);
+    let discover = EjectOutliers::new(list, config(), ErrorIsFailure).unwrap();
+    let discover = discover.with_health(health.clone());
+    let picker = RingHash::by(|_: &u32| Some(7));
+    let mut balance = Spawn::new(Balance::with_picker(discover, picker));
+    let mut running = Vec::new();
+    for n in 0..4 {
+        assert_ready_ok!(balance.poll_ready());
+        running.push(balance.call(n));
+    }
+    let owner = handles
+        .iter_mut()
+        .position(|handle| match handle.poll_request() {
+            Poll::Ready(Some((_, answer))) => {
+                answer.send_error("failed");
+                true
+            }
+            _ => false,
+        });
+    let handle = &mut handles[owner.expect("one has the key")];
+    while let Poll::Ready(Some((_, answer))) = handle.poll_request() {
+        answer.send_error("failed");
+    }
+    assert_ready_ok!(balance.poll_ready());
+    for response in running {
+        response.await.unwrap_err();
+    }
+    assert!(
+        balance.is_woken(),
+        "that it may not go on with who was ready"
+    );
+    assert!(!gets_any(&mut balance, handle));
+    assert!(!health.is_panic());
+}
+
+#[test]
+fn a_wrapped_balancer_can_be_sent_to_a_task() {
+    fn is_send<T: Send>(_: &T) {}
+    let balance = balance(Vec::new(), &Health::new());
+    is_send(&balance.into_inner());
 }

@@ -30,7 +30,7 @@ pub struct HttpCheck {
     uri: Uri,
     host: Option<HeaderValue>,
     expected: RangeInclusive<u16>,
-    failing: RangeInclusive<u16>,
+    failing: Option<RangeInclusive<u16>>,
 }
 
 impl HttpCheck {
@@ -43,7 +43,7 @@ impl HttpCheck {
             uri,
             host: None,
             expected: 200..=200,
-            failing: 1..=0,
+            failing: None,
         }
     }
 
@@ -63,15 +63,19 @@ impl HttpCheck {
     /// The statuses that count for the threshold, as if there were no answer. By default none.
     #[must_use]
     pub fn failing_status(self, failing: RangeInclusive<u16>) -> Self {
+        let failing = Some(failing);
         Self { failing, ..self }
     }
 
     fn judge(&self, status: StatusCode) -> Verdict {
         let status = status.as_u16();
-        match () {
-            () if self.expected.contains(&status) => Verdict::Healthy,
-            () if self.failing.contains(&status) => Verdict::Failing,
-            () => Verdict::Unhealthy,
+        let is_in = |range: &RangeInclusive<u16>| range.contains(&status);
+        if is_in(&self.expected) {
+            Verdict::Healthy
+        } else if self.failing.as_ref().is_some_and(is_in) {
+            Verdict::Failing
+        } else {
+            Verdict::Unhealthy
         }
     }
 }
