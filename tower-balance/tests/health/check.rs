@@ -209,6 +209,21 @@ async fn without_requests_the_interval_may_be_longer_and_the_balancer_sleeps_mea
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_out_does_not_wait_longer_for_want_of_requests() {
+    let world = World::default();
+    world.set("a", Verdict::Failing);
+    let config = config().no_traffic_interval(Some(60 * SECOND));
+    let (sender, _health, mut balance) = balance!(config, world);
+    let (a, _handle) = endpoint(0);
+    sender.insert("a", a).await.unwrap();
+    for checks in 1..4 {
+        assert_pending!(balance.poll_ready());
+        assert_eq!(world.checks(), checks);
+        advance(10 * SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn jitter_keeps_the_checks_of_endpoints_apart() {
     let world = World::default();
     let (sender, _health, balance) = balance!(CheckConfig::default().jitter_percent(50), world);

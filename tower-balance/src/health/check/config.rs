@@ -33,7 +33,7 @@ impl CheckConfig {
         Self { interval, ..self }
     }
 
-    /// The interval for an endpoint that had no request since its last check. By default the same.
+    /// The interval for an endpoint that is healthy and had no request since its last check. By default the same.
     pub fn no_traffic_interval(self, interval: Option<Duration>) -> Self {
         Self {
             no_traffic_interval: interval,

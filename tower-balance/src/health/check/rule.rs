@@ -73,12 +73,14 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Checks<K> {
     pub(super) fn checked(&self, endpoint: &Arc<Endpoint<Self>>, verdict: Verdict) {
         let now = Instant::now();
         let mut checked = lock(&endpoint.state);
-        let standing = match checked.state.record(verdict, &self.config) {
+        let healthy = checked.state.record(verdict, &self.config);
+        // Who is out has no requests: that is no reason to let it wait.
+        let traffic = std::mem::take(&mut checked.traffic) || !healthy;
+        drop(checked);
+        let standing = match healthy {
             true => Standing::Well,
             false => Standing::Out(Reason::Checks),
         };
-        let traffic = std::mem::take(&mut checked.traffic);
-        drop(checked);
         // Only one check of an endpoint runs at a time: no other has a later word.
         drop(endpoint.seat.set(standing, now));
         let wait = self.config.wait(traffic, &mut **lock(&self.rng));
