@@ -132,7 +132,11 @@ async fn when_all_are_dead_all_are_used() {
     let health = Health::new();
     let (only, mut handle) = endpoint(0);
     let mut balance = Spawn::new(Balance::new(discover(vec![only], &health)));
-    for _ in 0..9 {
+    for _ in 0..3 {
+        send(&mut balance, &mut handle, false).await;
+    }
+    assert!(balance.is_woken(), "that it may set the timer");
+    for _ in 0..6 {
         send(&mut balance, &mut handle, false).await;
     }
     assert!(health.is_panic());
