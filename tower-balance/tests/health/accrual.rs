@@ -132,16 +132,17 @@ async fn when_all_are_dead_all_are_used() {
     let health = Health::new();
     let (only, mut handle) = endpoint(0);
     let mut balance = Spawn::new(Balance::new(discover(vec![only], &health)));
-    for _ in 0..3 {
-        send(&mut balance, &mut handle, false).await;
-    }
-    assert!(balance.is_woken(), "that it may set the timer");
-    for _ in 0..6 {
+    for _ in 0..9 {
         send(&mut balance, &mut handle, false).await;
     }
     assert!(health.is_panic());
-    // A trial is as good as the only request.
+    // A trial is as good as the only request; when it fails, the timer has to be set again.
     advance(10 * SECOND).await;
+    send(&mut balance, &mut handle, false).await;
+    assert!(balance.is_woken());
+    assert_ready_ok!(balance.poll_ready());
+    advance(20 * SECOND).await;
+    assert!(balance.is_woken());
     send(&mut balance, &mut handle, true).await;
     assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
     assert!(!health.is_panic());
