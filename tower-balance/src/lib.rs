@@ -28,6 +28,7 @@
 //! # }
 //! ```
 
+pub mod health;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod p2c;

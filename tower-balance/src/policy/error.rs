@@ -14,7 +14,7 @@ impl fmt::Display for InvalidPolicy {
 impl Error for InvalidPolicy {}
 
 /// `Ok` if the condition holds.
-pub(super) fn ensure(condition: bool, otherwise: &'static str) -> Result<(), InvalidPolicy> {
+pub(crate) fn ensure(condition: bool, otherwise: &'static str) -> Result<(), InvalidPolicy> {
     if condition {
         Ok(())
     } else {

@@ -27,7 +27,7 @@ pub mod accrual;
 mod alias;
 mod aperture;
 mod bounded_load;
-mod error;
+pub(crate) mod error;
 pub mod hash;
 pub mod least_request;
 mod load_band;

@@ -1,0 +1,206 @@
+use std::fmt;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use tokio::time::Instant;
+use tower_discover::{Change, Discover};
+
+use super::driver::{Driver, Task};
+use super::rule::{Endpoint, Rule, Same};
+use super::{Guarded, Health, Outcome, Reason, Standing};
+use crate::policy::InvalidPolicy;
+use crate::policy::outlier::{self, OutlierConfig, OutlierDetector};
+
+/// A discovery whose endpoints are left out for a while when they fail more than the others; see [`outlier`].
+///
+/// A new service for an endpoint that is there shares its past; an endpoint that is removed and comes again has none.
+///
+/// # Example
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use tower_balance::health::{EjectOutliers, ErrorIsFailure};
+/// use tower_balance::p2c::Balance;
+/// use tower_balance::policy::outlier::OutlierConfig;
+/// use tower_discover::ServiceList;
+/// use tower_load::{CompleteOnResponse, PendingRequests};
+/// use tower_service::Service;
+/// use tower_util::{BoxError, ServiceExt, service_fn};
+///
+/// let endpoints = [true, true, false].map(|works| {
+///     let endpoint = service_fn(move |()| async move { if works { Ok(()) } else { Err(BoxError::from("broken")) } });
+///     PendingRequests::new(endpoint, CompleteOnResponse::default())
+/// });
+/// let config = OutlierConfig::default().consecutive(Some(3));
+/// let discover = EjectOutliers::new(ServiceList::new::<()>(endpoints), config, ErrorIsFailure).unwrap();
+/// let mut balance = Balance::new(discover);
+///
+/// let mut failed = 0;
+/// for _ in 0..100 {
+///     failed += u32::from(balance.ready().await.unwrap().call(()).await.is_err());
+/// }
+/// assert_eq!(failed, 3);
+/// # }
+/// ```
+///
+/// # Implementation notes
+///
+/// The detector runs when the balancer polls its discovery, by a timer of the wrapper's own: there is no task. After the
+/// inner discovery has ended this one is pending, and ends when the last endpoint is gone.
+pub struct EjectOutliers<D, C>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug>,
+{
+    driver: Driver<D, Outliers<D::Key>>,
+    classify: C,
+}
+
+/// The rule of [`EjectOutliers`].
+pub struct Outliers<K: Hash + Eq + Clone + fmt::Debug> {
+    detector: Mutex<OutlierDetector<Same<Self>>>,
+    health: Health<K>,
+    task: Task,
+}
+
+impl<D, C> EjectOutliers<D, C>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
+{
+    /// Ejects outliers among the endpoints of `discover`, whose requests fail if `classify` says so.
+    ///
+    /// # Errors
+    ///
+    /// As for [`OutlierDetector::new`].
+    pub fn new(discover: D, config: OutlierConfig, classify: C) -> Result<Self, InvalidPolicy> {
+        let detector = OutlierDetector::new(config, Instant::now())?;
+        let rule = Outliers {
+            detector: Mutex::new(detector),
+            health: Health::new(),
+            task: Task::default(),
+        };
+        let driver = Driver::new(discover, rule);
+        Ok(Self { driver, classify })
+    }
+
+    /// Shares the health with other wrappers of the same endpoints. By default it has its own.
+    ///
+    /// To be called before the first endpoint is known; later it has no effect.
+    #[must_use]
+    pub fn with_health(mut self, health: Health<D::Key>) -> Self {
+        if let Some(rule) = self.driver.rule_mut() {
+            rule.health = health;
+        }
+        self
+    }
+}
+
+impl<D, C> Stream for EjectOutliers<D, C>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
+    C: Clone,
+{
+    type Item = Result<Change<D::Key, Guarded<D::Service, Outliers<D::Key>, C>>, D::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { driver, classify } = &mut *self;
+        driver.poll_guarded(cx, classify)
+    }
+}
+
+impl<D, C> Unpin for EjectOutliers<D, C> where D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin {}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
+    fn lock(&self) -> MutexGuard<'_, OutlierDetector<Same<Self>>> {
+        self.detector.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
+    type Key = K;
+    type State = ();
+    type Attempt = ();
+
+    fn health(&self) -> &Health<K> {
+        &self.health
+    }
+
+    fn task(&self) -> &Task {
+        &self.task
+    }
+
+    fn fresh(&self) -> ((), Standing) {
+        ((), Standing::Well)
+    }
+
+    fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
+        self.lock().insert(Same(Arc::clone(endpoint)));
+    }
+
+    fn left(&self, endpoint: &Arc<Endpoint<Self>>) {
+        self.lock().remove(&Same(Arc::clone(endpoint)));
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let detector = self.lock();
+        (!detector.is_empty()).then(|| detector.next_sweep())
+    }
+
+    fn run(&self, now: Instant) {
+        let mut detector = self.lock();
+        let changes = detector.sweep(now);
+        let _changed: Vec<_> = changes.iter().map(|change| apply(change, now)).collect();
+        drop(detector);
+    }
+
+    fn begin(&self, _: &Arc<Endpoint<Self>>) {}
+
+    fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), outcome: Outcome) {
+        let outcome = match outcome {
+            Outcome::Success => outlier::Outcome::Success,
+            Outcome::Failure => outlier::Outcome::Failure,
+            Outcome::Ignored => return,
+        };
+        let now = Instant::now();
+        let mut detector = self.lock();
+        let change = detector.record(&Same(Arc::clone(endpoint)), outcome, now);
+        let _changed = change.as_ref().map(|change| apply(change, now));
+        drop(detector);
+    }
+}
+
+impl<D, C> fmt::Debug for EjectOutliers<D, C>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug> + fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("EjectOutliers").field(&self.driver).finish()
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Outliers<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detector = self.lock();
+        f.debug_struct("Outliers")
+            .field("endpoints", &detector.len())
+            .field("ejected", &detector.ejected())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Under the detector's lock, that the last change of an endpoint has the last word.
+fn apply<K: Hash + Eq + Clone + fmt::Debug>(
+    change: &outlier::Change<Same<Outliers<K>>>,
+    now: Instant,
+) -> super::shared::Changed<'_, K> {
+    match change {
+        outlier::Change::Ejected(Same(endpoint), cause) => {
+            let standing = Standing::Out(Reason::Outlier(*cause));
+            endpoint.seat.set(standing, now)
+        }
+        outlier::Change::Returned(Same(endpoint)) => endpoint.seat.set(Standing::Well, now),
+    }
+}

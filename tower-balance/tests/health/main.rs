@@ -1,0 +1,63 @@
+//! Endpoints that are not well, and the balancer.
+
+mod accrual;
+mod check;
+#[cfg(all(feature = "check-tcp", feature = "check-http", feature = "check-grpc"))]
+mod check_sockets;
+mod outlier;
+mod slow_start;
+mod states;
+
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio_test::assert_ready;
+use tower_load::Constant;
+use tower_service::Service;
+use tower_test::mock::{self, Handle, Mock, Spawn};
+use tower_util::BoxError;
+
+pub(crate) type Inner = Constant<Mock<u32, u32>, u32>;
+pub(crate) type Requests = Handle<u32, u32>;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// An endpoint that is always ready.
+pub(crate) fn endpoint(load: u32) -> (Inner, Requests) {
+    let (service, mut handle) = mock::pair();
+    handle.allow(1000);
+    (Constant::new(service, load), handle)
+}
+
+/// Sends a request, which the mock answers or fails.
+pub(crate) async fn send<S>(balance: &mut Spawn<S>, handle: &mut Requests, works: bool)
+where
+    S: Service<u32, Response = u32, Error = BoxError>,
+{
+    assert_ready!(balance.poll_ready()).unwrap();
+    let response = balance.call(1);
+    let (_, answer) = assert_ready!(handle.poll_request()).expect("it was sent there");
+    match works {
+        true => answer.send_response(1),
+        false => answer.send_error("failed"),
+    }
+    assert_eq!(response.await.is_ok(), works);
+}
+
+/// Whether a balancer with an endpoint sends it anything within some requests, which are cancelled.
+pub(crate) fn gets_any<S>(balance: &mut Spawn<S>, handle: &mut Requests) -> bool
+where
+    S: Service<u32, Response = u32, Error = BoxError>,
+{
+    while let Poll::Ready(Some(_)) = handle.poll_request() {}
+    for n in 0..10 {
+        if balance.poll_ready().is_ready() {
+            drop(balance.call(n));
+        }
+    }
+    let mut any = false;
+    while let Poll::Ready(Some(_)) = handle.poll_request() {
+        any = true;
+    }
+    any
+}
