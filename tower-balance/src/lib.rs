@@ -1,8 +1,18 @@
 //! Load balancing over a changing set of services.
 //!
 //! [`p2c::Balance`] takes its endpoints from a [`Discover`](tower_discover::Discover), drives all of them to readiness,
-//! and gives each request to the less loaded of two ready ones, drawn at random. Below it is a
-//! [`ready_cache::ReadyCache`], which may be used on its own to balance otherwise.
+//! and gives each request to one that is ready: the less loaded of two drawn at random, or what a picker of your choice says.
+//!
+//! | to | use |
+//! |---|---|
+//! | put a balancer together | [`p2c::Balance::builder`] |
+//! | choose by weight, in turn, by a key of the request, by probes | a [`picker`] |
+//! | leave out endpoints that fail, ease in new ones, look at all of them | [`health`] |
+//! | use a part of very many endpoints | a [`subset`] |
+//! | send a retry elsewhere | [`p2c::Balance::avoid_tried`] |
+//! | build something else of the same parts | [`policy`], [`ready_cache`] |
+//!
+//! Which picker for what: the simulator in `benches/simulator` has tables of them all, in good times and bad.
 //!
 //! A balancer is one service, and not `Clone`: share it by a buffer. Do not balance where a name already leads to a
 //! balancer, or over connections to one and the same process.

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::hash::Hash;
 
 use tower_discover::Discover;
@@ -7,12 +8,57 @@ use tower_util::rng::SplitMix;
 use super::Balance;
 use super::service::Random;
 use crate::BoxError;
+use crate::health::check::{CheckConfig, CheckHealth, Verdict};
+use crate::health::{
+    AccrueFailures, EjectOutliers, EndpointStates, Health, Observe, SlowStartDiscover,
+};
 use crate::picker::{P2c, Picker};
+use crate::policy::accrual::AccrualConfig;
+use crate::policy::outlier::OutlierConfig;
+use crate::policy::{InvalidPolicy, SlowStart};
 use crate::ready_cache::ReadyCache;
 
-/// A [`Balance`] to be filled in.
+/// A [`Balance`] to be filled in, from the endpoints to the choice: each method wraps the endpoints that there are so far.
 ///
 /// # Example
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), tower_util::BoxError> {
+/// use std::time::Duration;
+/// use tower_balance::health::{EndpointStates, ErrorIsFailure, Health};
+/// use tower_balance::p2c::Balance;
+/// use tower_balance::picker::LeastLoaded;
+/// use tower_balance::policy::SlowStart;
+/// use tower_balance::policy::outlier::OutlierConfig;
+/// use tower_discover::ServiceList;
+/// use tower_load::{CompleteOnResponse, PendingRequests};
+/// use tower_service::Service;
+/// use tower_util::{BoxError, ServiceExt, service_fn};
+///
+/// let endpoints = [true, true, false].map(|works| {
+///     let endpoint = service_fn(move |()| async move { if works { Ok(()) } else { Err(BoxError::from("broken")) } });
+///     PendingRequests::new(endpoint, CompleteOnResponse::default())
+/// });
+/// let states = EndpointStates::new(Health::new());
+/// let mut balance = Balance::builder(ServiceList::new::<()>(endpoints))
+///     .health(states.health().clone())
+///     .eject_outliers(OutlierConfig::default().consecutive(Some(3)), ErrorIsFailure)?
+///     .slow_start(SlowStart::new(Duration::from_secs(60)))
+///     .observe(states.clone())
+///     .pick(LeastLoaded::new())
+///     .build();
+/// for _ in 0..100 {
+///     let _ = balance.ready().await?.call(()).await;
+/// }
+/// let list = states.list();
+/// assert_eq!(list.iter().filter(|endpoint| endpoint.ready).count(), 2);
+/// assert_eq!(list[2].picked, 3);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// And by a key of the request:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -39,31 +85,56 @@ use crate::ready_cache::ReadyCache;
 /// }
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
-pub struct Builder<D, P = P2c> {
+pub struct Builder<D, P = P2c>
+where
+    D: Discover,
+{
     discover: D,
     picker: P,
     seed: Option<u64>,
+    /// What all the wrappers share.
+    health: Health<D::Key>,
 }
 
-impl<D> Builder<D> {
-    pub(super) const fn new(discover: D) -> Self {
+impl<D: Discover> Builder<D> {
+    pub(super) fn new(discover: D) -> Self {
         Self {
             discover,
             picker: P2c::new(),
             seed: None,
+            health: Health::new(),
         }
     }
 }
 
-impl<D, P> Builder<D, P> {
+impl<D: Discover, P> Builder<D, P> {
     /// Chooses with `picker`: see [`picker`](crate::picker) for those that there are. By default [`P2c`].
     pub fn pick<P2>(self, picker: P2) -> Builder<D, P2> {
         Builder {
             discover: self.discover,
             picker,
             seed: self.seed,
+            health: self.health,
+        }
+    }
+
+    /// The health that the wrappers named after this one share: to look at it, or to set its panic threshold. By default one of
+    /// its own, with a threshold of 50 %.
+    pub fn health(mut self, health: Health<D::Key>) -> Self {
+        self.health = health;
+        self
+    }
+
+    fn wrap<D2>(self, wrap: impl FnOnce(D, Health<D::Key>) -> D2) -> Builder<D2, P>
+    where
+        D2: Discover<Key = D::Key>,
+    {
+        Builder {
+            discover: wrap(self.discover, self.health.clone()),
+            picker: self.picker,
+            seed: self.seed,
+            health: self.health,
         }
     }
 
@@ -76,7 +147,6 @@ impl<D, P> Builder<D, P> {
     /// The balancer.
     pub fn build<Req>(self) -> Balance<D, Req, P>
     where
-        D: Discover,
         D::Key: Hash + Clone,
         D::Service: Service<Req>,
         <D::Service as Service<Req>>::Error: Into<BoxError>,
@@ -84,5 +154,115 @@ impl<D, P> Builder<D, P> {
     {
         let rng = self.seed.map_or_else(SplitMix::new, SplitMix::with_seed);
         Balance::with_tracking(self.discover, self.picker, Random::Own(rng))
+    }
+}
+
+impl<D, P> Builder<D, P>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
+{
+    /// Leaves out endpoints that fail more than the others: see [`EjectOutliers`].
+    ///
+    /// # Errors
+    ///
+    /// If a number of `config` is out of its range.
+    pub fn eject_outliers<C: Clone>(
+        self,
+        config: OutlierConfig,
+        classify: C,
+    ) -> Result<Builder<EjectOutliers<D, C>, P>, InvalidPolicy> {
+        let Self {
+            discover,
+            picker,
+            seed,
+            health,
+        } = self;
+        let discover = EjectOutliers::new(discover, config, classify)?.with_health(health.clone());
+        Ok(Builder {
+            discover,
+            picker,
+            seed,
+            health,
+        })
+    }
+
+    /// Leaves out endpoints that fail too often, until a trial request succeeds: see [`AccrueFailures`].
+    ///
+    /// # Errors
+    ///
+    /// If a number of `config` is out of its range.
+    pub fn accrue_failures<C: Clone>(
+        self,
+        config: AccrualConfig,
+        classify: C,
+    ) -> Result<Builder<AccrueFailures<D, C>, P>, InvalidPolicy> {
+        let Self {
+            discover,
+            picker,
+            seed,
+            health,
+        } = self;
+        let discover = AccrueFailures::new(discover, config, classify)?.with_health(health.clone());
+        Ok(Builder {
+            discover,
+            picker,
+            seed,
+            health,
+        })
+    }
+
+    /// Leaves out endpoints whose checks fail: see [`CheckHealth`].
+    ///
+    /// # Errors
+    ///
+    /// If a number of `config` is out of its range.
+    pub fn check_health<M>(
+        self,
+        config: CheckConfig,
+        check: M,
+    ) -> Result<Builder<CheckHealth<D, M>, P>, InvalidPolicy>
+    where
+        M: Service<D::Key, Response = Verdict, Error: Into<BoxError>>,
+        CheckHealth<D, M>: Discover<Key = D::Key>,
+    {
+        let Self {
+            discover,
+            picker,
+            seed,
+            health,
+        } = self;
+        let discover = CheckHealth::new(discover, config, check)?.with_health(health.clone());
+        Ok(Builder {
+            discover,
+            picker,
+            seed,
+            health,
+        })
+    }
+
+    /// Gives less to endpoints that are new, or well again: see [`SlowStartDiscover`]. For pickers that go by weight.
+    pub fn slow_start(self, slow_start: SlowStart) -> Builder<SlowStartDiscover<D>, P> {
+        self.wrap(|discover, health| {
+            SlowStartDiscover::new(discover, slow_start).with_health(health)
+        })
+    }
+
+    /// Shows the endpoints in `states`, which should be made of the same [`health`](Self::health).
+    pub fn observe(self, states: EndpointStates<D::Key>) -> Builder<Observe<D>, P> {
+        self.wrap(|discover, _| Observe::new(discover, states))
+    }
+}
+
+impl<D, P> fmt::Debug for Builder<D, P>
+where
+    D: Discover + fmt::Debug,
+    P: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("discover", &self.discover)
+            .field("picker", &self.picker)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }

@@ -62,7 +62,7 @@ where
     D::Key: Hash,
 {
     /// A balancer to be filled in, over the endpoints that `discover` yields.
-    pub const fn builder(discover: D) -> Builder<D> {
+    pub fn builder(discover: D) -> Builder<D> {
         Builder::new(discover)
     }
 }
