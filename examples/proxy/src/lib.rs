@@ -9,6 +9,7 @@ pub mod error;
 pub mod headers;
 pub mod hedge;
 pub mod metrics;
+pub mod outliers;
 pub mod proxy;
 pub mod retry;
 pub mod router;

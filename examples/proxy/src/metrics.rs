@@ -61,6 +61,7 @@ pub struct EndpointStats {
     pub endpoint: String,
     ready: AtomicBool,
     gauge: Gauge,
+    ejected: Gauge,
     /// Attempts sent to it.
     pub requests: Counter,
     /// Attempts that it failed to answer.
@@ -71,6 +72,16 @@ impl EndpointStats {
     /// Whether it takes requests.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is left out because it fails.
+    pub fn is_ejected(&self) -> bool {
+        self.ejected.get() > 0
+    }
+
+    /// Notes whether it is left out because it fails.
+    pub fn set_ejected(&self, ejected: bool) {
+        self.ejected.set(i64::from(ejected));
     }
 
     /// Notes whether it takes requests.
@@ -162,6 +173,7 @@ impl Metrics {
             Histogram::new(LATENCY_BUCKETS)
         });
         let ready = Family::<EndpointLabels, Gauge>::default();
+        let ejected = Family::<EndpointLabels, Gauge>::default();
         let attempts = Family::<EndpointLabels, Counter>::default();
         let failures = Family::<EndpointLabels, Counter>::default();
         registry.register(
@@ -203,6 +215,11 @@ impl Metrics {
             "endpoint_ready",
             "1 if the endpoint takes requests, else 0",
             ready.clone(),
+        );
+        registry.register(
+            "endpoint_ejected",
+            "1 if the endpoint is left out because it fails, else 0",
+            ejected.clone(),
         );
         registry.register(
             "endpoint_requests",
@@ -250,6 +267,7 @@ impl Metrics {
                     endpoint,
                     ready: AtomicBool::new(false),
                     gauge: ready.get_or_create_owned(&labels),
+                    ejected: ejected.get_or_create_owned(&labels),
                     requests: attempts.get_or_create_owned(&labels),
                     failures: failures.get_or_create_owned(&labels),
                 })
@@ -294,9 +312,10 @@ impl Metrics {
         let clusters = self.clusters.iter().map(|cluster| {
             let endpoints = cluster.endpoints.iter().map(|stats| {
                 format!(
-                    r#"{{"endpoint":{},"ready":{},"requests":{},"failures":{}}}"#,
+                    r#"{{"endpoint":{},"ready":{},"ejected":{},"requests":{},"failures":{}}}"#,
                     json_string(&stats.endpoint),
                     stats.is_ready(),
+                    stats.is_ejected(),
                     stats.requests.get(),
                     stats.failures.get(),
                 )

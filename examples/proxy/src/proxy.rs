@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use tower::hedge::InvalidHedge;
 use tower::{BoxError, Service, ServiceExt};
 
 use crate::body::{BoundedBody, ResponseBody};
@@ -53,7 +52,7 @@ pub fn build(
         + 'static
         + use<>,
     >,
-    InvalidHedge,
+    BoxError,
 > {
     let routes = config
         .routes
@@ -67,17 +66,12 @@ pub fn build(
     });
     let metrics = Arc::new(Metrics::new(routes.collect(), clusters.collect()));
 
-    let clusters: std::collections::BTreeMap<_, _> = config
-        .clusters
-        .iter()
-        .zip(&metrics.clusters)
-        .map(|((name, cluster), stats)| {
-            (
-                name.as_str(),
-                (stack::cluster(cluster, stats), cluster.protocol),
-            )
-        })
-        .collect();
+    let clusters = config.clusters.iter().zip(&metrics.clusters);
+    let clusters = clusters.map(|((name, cluster), stats)| {
+        let queue = stack::cluster(cluster, stats)?;
+        Ok::<_, BoxError>((name.as_str(), (queue, cluster.protocol)))
+    });
+    let clusters = clusters.collect::<Result<std::collections::BTreeMap<_, _>, _>>()?;
     let routes = config
         .routes
         .iter()
@@ -93,7 +87,7 @@ pub fn build(
             });
             Some(handler.map(|handler| (route.clone(), handler)))
         });
-    let router = Router::new(routes.collect::<Result<_, _>>()?);
+    let router = Router::new(routes.collect::<Result<_, BoxError>>()?);
     Ok(Proxy { router, metrics })
 }
 

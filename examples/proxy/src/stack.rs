@@ -7,15 +7,16 @@ use std::time::Duration;
 use futures_util::stream;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tower::balance::health::{EjectOutliers, Guarded, Outliers};
 use tower::balance::http as http_key;
 use tower::balance::p2c::Balance;
 use tower::balance::picker::{
     LeastLoaded, MaglevHash, P2c, Picker, Random, RingHash, WeightedRoundRobin,
 };
+use tower::balance::policy::InvalidPolicy;
 use tower::buffer::Buffer;
 use tower::buffer::fail_fast::{FailFast, FailFastLayer};
 use tower::discover::Change;
-use tower::hedge::InvalidHedge;
 use tower::load::{PendingRequests, Weighted};
 use tower::ready_cache::ReadyCache;
 use tower::reconnect::Reconnect;
@@ -30,8 +31,8 @@ use crate::body::{BoundedBody, RequestBody};
 use crate::config::{self, Balancer, HashKey};
 use crate::hedge;
 use crate::metrics::{ClusterStats, EndpointStats, RouteStats};
-use crate::retry;
 use crate::upstream::{Connect, Observe, TrackBody};
+use crate::{outliers, retry};
 
 /// A cluster's queue, shared by the routes that lead to it.
 pub type Cluster = Buffer<Request<RequestBody>, Answer>;
@@ -53,7 +54,7 @@ pub fn route(
     + Sync
     + 'static
     + use<>,
-    InvalidHedge,
+    BoxError,
 > {
     let mut deadline = AcceptDeadlineLayer::new().header(config.timeout_header.clone());
     if let Some(timeout) = config.timeout {
@@ -95,7 +96,11 @@ fn bodies(config: &config::Route) -> BodyTimeoutLayer {
 /// endpoints that are; connect each of them again by itself when it is lost.
 ///
 /// Spawns the queue's worker, which also drives connecting while there is no traffic.
-pub fn cluster(config: &config::Cluster, stats: &ClusterStats) -> Cluster {
+///
+/// # Errors
+///
+/// If a number of the outlier detection is out of its range.
+pub fn cluster(config: &config::Cluster, stats: &ClusterStats) -> Result<Cluster, InvalidPolicy> {
     match config.balancer {
         Balancer::P2c => queue(config, stats, P2c::new()),
         Balancer::LeastRequests => queue(config, stats, LeastLoaded::new()),
@@ -106,9 +111,13 @@ pub fn cluster(config: &config::Cluster, stats: &ClusterStats) -> Cluster {
     }
 }
 
-fn queue<P>(config: &config::Cluster, stats: &ClusterStats, picker: P) -> Cluster
+fn queue<P>(
+    config: &config::Cluster,
+    stats: &ClusterStats,
+    picker: P,
+) -> Result<Cluster, InvalidPolicy>
 where
-    P: Picker<ReadyCache<String, Endpoint, Request<RequestBody>>, Request<RequestBody>>
+    P: Picker<ReadyCache<String, Watched, Request<RequestBody>>, Request<RequestBody>>
         + Send
         + 'static,
 {
@@ -120,15 +129,19 @@ where
         Ok::<_, Infallible>(Change::Insert(address.to_string(), endpoint))
     });
     let discover = stream::iter(endpoints.collect::<Vec<_>>());
-    ServiceBuilder::new()
+    let balance = Balance::builder(discover)
+        .health(outliers::health(stats))
+        .eject_outliers(
+            outliers::detector(config.outliers.as_ref()),
+            outliers::classify as outliers::Classify,
+        )?
+        .pick(picker)
+        .build()
+        .avoid_tried(|request: &Request<RequestBody>| request.extensions().get());
+    Ok(ServiceBuilder::new()
         .buffer(config.buffer)
         .layer(FailFastLayer::new(config.unavailable_timeout))
-        .service(
-            Balance::builder(discover)
-                .pick(picker)
-                .build()
-                .avoid_tried(|request: &Request<RequestBody>| request.extensions().get()),
-        )
+        .service(balance))
 }
 
 /// What a request is hashed by.
@@ -169,9 +182,9 @@ fn backoff() -> ExponentialBackoffMaker {
 
 type Measured = PendingRequests<Observe<Reconnect<Connect, config::Endpoint>>, TrackBody>;
 type Endpoint = Weighted<Measured>;
-/// What a request to an endpoint becomes: the same with each picker.
-type Answer =
-    <FailFast<Balance<stream::Iter<std::vec::IntoIter<Found>>, Request<RequestBody>>> as Service<
-        Request<RequestBody>,
-    >>::Future;
-type Found = Result<Change<String, Endpoint>, Infallible>;
+type Found = stream::Iter<std::vec::IntoIter<Result<Change<String, Endpoint>, Infallible>>>;
+type Watched = Guarded<Endpoint, Outliers<String>, outliers::Classify>;
+/// What a request becomes: the same with each picker.
+type Answer = <FailFast<
+    Balance<EjectOutliers<Found, outliers::Classify>, Request<RequestBody>>,
+> as Service<Request<RequestBody>>>::Future;

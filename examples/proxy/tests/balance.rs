@@ -78,3 +78,28 @@ async fn turns_and_draws_are_by_weight() {
         );
     }
 }
+
+#[tokio::test]
+async fn an_endpoint_that_fails_is_left_out_and_seen_to_be() {
+    let down = backend("down", Mood::Flaky { one_in: 1 }).await;
+    let steady = backend("steady", Mood::Steady).await;
+    let config = "[[routes]]\ncluster = \"c\"\nretry = { attempts = 1 }\n";
+    let outliers = "outliers = { consecutive = 3 }\n";
+    let cluster = cluster("c", "http1", &[down, steady]);
+    let proxy = proxy(&format!("{config}{cluster}{outliers}")).await;
+    ready_endpoints(&proxy, &[down, steady]).await;
+    let mut failed = 0;
+    for _ in 0..100 {
+        failed += u32::from(
+            ask(proxy.address, get("/"))
+                .await
+                .status()
+                .is_server_error(),
+        );
+    }
+    assert_eq!(failed, 3, "then it is left out");
+    let ejected = metric(&proxy, "tower_proxy_endpoint_ejected", &[&down.to_string()]).await;
+    assert_eq!(ejected, 1.0);
+    let state = ask(proxy.admin, get("/state")).await.into_body();
+    assert!(state.contains("\"ejected\":true"), "{state}");
+}

@@ -53,7 +53,7 @@ fn errors_name_the_file_the_line_the_key_what_was_found_and_what_is_accepted() {
         (
             r#"protocol = "http2""#,
             r#"protocol = "http3""#,
-            "proxy.toml:57:12: clusters.greeter.protocol: found `http3`; expected `http1` or `http2`",
+            "proxy.toml:64:12: clusters.greeter.protocol: found `http3`; expected `http1` or `http2`",
         ),
         (
             "buffer = 1024",
@@ -78,7 +78,7 @@ fn errors_name_the_file_the_line_the_key_what_was_found_and_what_is_accepted() {
         (
             r#"["127.0.0.1:50051"]"#,
             "[]",
-            "proxy.toml:58:13: clusters.greeter.endpoints: found none; expected at least one",
+            "proxy.toml:65:13: clusters.greeter.endpoints: found none; expected at least one",
         ),
     ] {
         assert_eq!(error(old, new), expected);
@@ -187,13 +187,13 @@ fn errors_of_other_kinds_name_their_place_too() {
         (
             r#""127.0.0.1:50051""#,
             r#""127.0.0.1""#,
-            "proxy.toml:58:",
+            "proxy.toml:65:",
             "a host and a port",
         ),
         (
             r#""127.0.0.1:50051""#,
             r#""127.0.0.1:0""#,
-            "proxy.toml:58:",
+            "proxy.toml:65:",
             "a host and a port",
         ),
         (
@@ -211,7 +211,7 @@ fn errors_of_other_kinds_name_their_place_too() {
         (
             "[clusters.greeter]",
             "[clusters.web]",
-            "proxy.toml:56:",
+            "proxy.toml:63:",
             "duplicate",
         ),
     ] {

@@ -207,6 +207,8 @@ pub struct Cluster {
     /// What the balancers `ring_hash` and `maglev` go by. By default the path.
     #[serde(default)]
     pub hash: HashKey,
+    /// Which of them are left out for a while because they fail. By default none.
+    pub outliers: Option<Outliers>,
     /// How long connecting to one may take. By default 1 second.
     #[serde(
         default = "default::connect_timeout",
@@ -222,6 +224,27 @@ pub struct Cluster {
     /// How many requests may wait for an endpoint. By default 1024.
     #[serde(default = "default::buffer", deserialize_with = "value::count")]
     pub buffer: usize,
+}
+
+/// When an endpoint is left out: a 5xx, a gRPC status that says the same, and no answer are failures.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outliers {
+    /// After so many failures in a row. By default 5.
+    #[serde(deserialize_with = "value::count")]
+    pub consecutive: usize,
+    /// For so long the first time, and longer each time. By default 30 seconds.
+    #[serde(deserialize_with = "value::duration")]
+    pub ejection_time: Duration,
+    /// But no longer. By default 5 minutes.
+    #[serde(deserialize_with = "value::duration")]
+    pub max_ejection_time: Duration,
+    /// So many of them at a time, in percent; one in any case. By default 10.
+    #[serde(deserialize_with = "value::percent")]
+    pub max_ejection_percent: u32,
+    /// How often it is looked whether one may return. By default 10 seconds.
+    #[serde(deserialize_with = "value::duration")]
+    pub interval: Duration,
 }
 
 /// Which endpoint gets a request.
@@ -312,6 +335,7 @@ impl Config {
             weights: Vec::new(),
             balancer: Balancer::default(),
             hash: HashKey::default(),
+            outliers: None,
             connect_timeout: default::connect_timeout(),
             unavailable_timeout: default::unavailable_timeout(),
             buffer: default::buffer(),
@@ -464,6 +488,18 @@ impl Default for Hedge {
             budget: 0.01,
             share_retry_budget: false,
             grpc: false,
+        }
+    }
+}
+
+impl Default for Outliers {
+    fn default() -> Self {
+        Self {
+            consecutive: 5,
+            ejection_time: Duration::from_secs(30),
+            max_ejection_time: Duration::from_secs(300),
+            max_ejection_percent: 10,
+            interval: Duration::from_secs(10),
         }
     }
 }

@@ -156,6 +156,14 @@ pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize,
     })
 }
 
+pub(super) fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    number(
+        deserializer,
+        "a number of percent from 1 to 100",
+        |number| (1..=100).contains(&number).then_some(number as u32),
+    )
+}
+
 pub(super) fn count_or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     number(deserializer, "a number from 0 to 1000000", |number| {
         (0..=1_000_000).contains(&number).then_some(number as u32)
