@@ -48,6 +48,9 @@ pub mod ready_cache;
 pub mod subset;
 mod sync;
 
+#[doc(inline)]
+pub use self::p2c::Balance;
+
 /// Errors.
 pub mod error {
     use std::error::Error;

@@ -10,6 +10,7 @@
 //! | [`RoundRobin`], [`WeightedRoundRobin`] | in turn, by weight | requests all alike |
 //! | [`Random`] | by chance, by weight | to compare with |
 //! | [`RingHash`], [`MaglevHash`] | by a key of the request, always the same endpoint | endpoints with caches |
+//! | [`Levels`] | a priority and a zone first, and then as another picker does | spare endpoints, or several zones |
 //! | [`PrequalPicker`] | by what the servers say of themselves when probed | many clients, servers that share machines |
 //!
 //! What the load is, the endpoints say by their [`Load`](tower_load::Load), and how strong they are by its
@@ -17,6 +18,7 @@
 
 mod hashing;
 mod least_loaded;
+mod levels;
 mod p2c;
 mod prequal;
 mod probing;
@@ -28,6 +30,7 @@ use tower_util::rng::Rng;
 
 pub use self::hashing::{MaglevHash, RingHash};
 pub use self::least_loaded::LeastLoaded;
+pub use self::levels::{Group, Levels, Place};
 pub use self::p2c::P2c;
 pub use self::prequal::{PrequalPicker, Probes};
 pub use self::probing::ProbeAnswer;
@@ -44,6 +47,9 @@ pub trait Endpoints {
 
     /// How many are ready.
     fn ready_len(&self) -> usize;
+
+    /// A number that is another one whenever the set of the ready ones, or their indices, have changed.
+    fn generation(&self) -> u64;
 
     /// The load of the ready one with this index.
     fn load(&self, index: usize) -> Self::Load;
@@ -83,11 +89,15 @@ pub trait Picker<E: ?Sized, Req> {
     /// asked once more whether it is ready.
     const BY_REQUEST: bool = false;
 
+    /// Whether the choice is made anew when the balancer is polled again before there is a request. If not, it stays as long as
+    /// the endpoint is ready.
+    const REPICKS: bool = false;
+
     /// Whether the picker wants to hear of endpoints that come and go.
     const TRACKS: bool = false;
 
-    /// The index of the ready endpoint that gets the request; `None` if there is none. There is a request if
-    /// [`BY_REQUEST`](Self::BY_REQUEST) says so.
+    /// The index of the ready endpoint that gets the request; `None`, or an index that there is not, if there is none. There is a
+    /// request if [`BY_REQUEST`](Self::BY_REQUEST) says so; then none of several means any.
     fn pick<C: PickContext>(
         &mut self,
         endpoints: &E,

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`Subset::rendezvous`] | so many at random, nearly always the same ones | clients do not know of each other |
 //! | [`Subset::aperture`] | those that cover its part of the ring | clients are numbered: then all servers are loaded alike |
+//! | [`Subset::load_band`] | as many at random as its load asks for | clients do not know of each other, and their load changes |
 //!
 //! # Example
 //!
@@ -42,15 +43,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Display;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep};
 use tower_discover::{Change, Discover};
+use tower_load::pending_requests::Counter;
 use tower_load::{Weight, Weighted};
 
-use crate::policy::{Aperture, hash};
+use crate::policy::{Aperture, LoadBand, hash};
 
 pin_project! {
     /// Passes on a part of the targets that a [`Discover`] tells of; see the [module](self).
@@ -61,7 +66,9 @@ pin_project! {
     /// # Cost
     ///
     /// Of a change among n targets, of which m are passed on: O(log n + m) by rendezvous, and O(n) by aperture. All that
-    /// discovery has to tell at a time is one change.
+    /// discovery has to tell at a time is one change. By load, the clock is read at each poll.
+    ///
+    /// One that goes by load does not end when its discovery does.
     #[derive(Debug)]
     pub struct Subset<D>
     where
@@ -74,6 +81,8 @@ pin_project! {
         // By score, and then by name: so the order is the same for all clients.
         all: BTreeMap<Place, (D::Key, D::Service)>,
         chosen: BTreeMap<Place, Weight>,
+        // When the load is looked at again, if it matters.
+        timer: Option<Pin<Box<Sleep>>>,
         // Those whose targets are new.
         renewed: BTreeSet<Place>,
         changes: VecDeque<Change<D::Key, Weighted<D::Service>>>,
@@ -84,8 +93,19 @@ type Place = (u64, String);
 
 #[derive(Clone, Debug)]
 enum Rule {
-    Rendezvous { size: usize, seed: u64 },
+    Rendezvous {
+        size: usize,
+        seed: u64,
+    },
     Aperture(Aperture),
+    LoadBand {
+        band: LoadBand,
+        seed: u64,
+        in_flight: Counter,
+        /// So many were in flight the last time, and so many targets wanted.
+        seen: Option<usize>,
+        size: usize,
+    },
 }
 
 impl<D> Subset<D>
@@ -104,6 +124,23 @@ where
         Self::new(discover, Rule::Aperture(aperture))
     }
 
+    /// As many of the targets as there are requests in flight, about: Finagle's random aperture. `in_flight` counts those of the
+    /// whole balancer, by a [`PendingRequests::with_counter`](tower_load::PendingRequests::with_counter) around it; `seed` should
+    /// be another one for each client.
+    ///
+    /// The load is looked at whenever the balancer polls, and once a second, so that the subset also shrinks when there is no
+    /// traffic. That needs a tokio runtime with timers.
+    pub fn load_band(discover: D, band: LoadBand, in_flight: Counter, seed: u64) -> Self {
+        let rule = Rule::LoadBand {
+            band,
+            seed,
+            in_flight,
+            seen: None,
+            size: 0,
+        };
+        Self::new(discover, rule)
+    }
+
     const fn new(discover: D, rule: Rule) -> Self {
         Self {
             discover,
@@ -111,6 +148,7 @@ where
             rule,
             all: BTreeMap::new(),
             chosen: BTreeMap::new(),
+            timer: None,
             renewed: BTreeSet::new(),
             changes: VecDeque::new(),
         }
@@ -120,7 +158,9 @@ where
 impl Rule {
     fn place(&self, name: String) -> Place {
         match self {
-            Self::Rendezvous { seed, .. } => (hash::xxh64(name.as_bytes(), *seed), name),
+            Self::Rendezvous { seed, .. } | Self::LoadBand { seed, .. } => {
+                (hash::xxh64(name.as_bytes(), *seed), name)
+            }
             Self::Aperture(_) => (0, name),
         }
     }
@@ -128,7 +168,7 @@ impl Rule {
     /// Which of all are chosen, with their weights.
     fn choose<T>(&self, all: &BTreeMap<Place, T>) -> BTreeMap<Place, u32> {
         match self {
-            Self::Rendezvous { size, .. } => {
+            Self::Rendezvous { size, .. } | Self::LoadBand { size, .. } => {
                 let first = all.keys().take(*size);
                 first.map(|place| (place.clone(), WHOLE)).collect()
             }
@@ -149,6 +189,31 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Looks at the load if it has changed, or if it is `due`. Whether another number of targets is wanted.
+    fn resize(&mut self, targets: usize, due: bool) -> bool {
+        let Self::LoadBand {
+            band,
+            in_flight,
+            seen,
+            size,
+            ..
+        } = self
+        else {
+            return false;
+        };
+        let now_in_flight = in_flight.get();
+        // The first targets must not wait for the load to change.
+        let first = *size == 0 && targets > 0;
+        if *seen == Some(now_in_flight) && !due && !first {
+            return false;
+        }
+        *seen = Some(now_in_flight);
+        let wanted = band.update(now_in_flight, targets, Instant::now());
+        std::mem::replace(size, wanted) != wanted
+    }
+}
+
 impl<D> Stream for Subset<D>
 where
     D: Discover,
@@ -163,13 +228,24 @@ where
             if let Some(change) = this.changes.pop_front() {
                 return Poll::Ready(Some(Ok(change)));
             }
-            if *this.ended {
+            if *this.ended && !matches!(this.rule, Rule::LoadBand { .. }) {
                 return Poll::Ready(None);
             }
             // All that there is to hear, before anything is made of it.
-            let mut heard = false;
+            let due = match &mut this.timer {
+                Some(timer) => timer.as_mut().poll(cx).is_ready(),
+                None => false,
+            };
+            if due {
+                *this.timer = None;
+            }
+            let mut heard = this.rule.resize(this.all.len(), due) || !this.renewed.is_empty();
             for _ in 0..MOST_AT_A_TIME {
-                match this.discover.as_mut().poll_discover(cx) {
+                let change = match *this.ended {
+                    true => Poll::Pending,
+                    false => this.discover.as_mut().poll_discover(cx),
+                };
+                match change {
                     Poll::Ready(Some(Ok(Change::Insert(key, target)))) => {
                         let place = this.rule.place(key.to_string());
                         this.all.insert(place.clone(), (key, target));
@@ -187,12 +263,23 @@ where
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                     Poll::Ready(None) => {
                         *this.ended = true;
-                        break;
+                        heard = true;
                     }
                     Poll::Pending if heard => break,
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        // ## The load may change, while nothing else does.
+                        if matches!(this.rule, Rule::LoadBand { .. }) {
+                            let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(LOOK)));
+                            if timer.as_mut().poll(cx).is_ready() {
+                                cx.waker().wake_by_ref();
+                            }
+                        }
+                        return Poll::Pending;
+                    }
                 }
             }
+            // The first targets have come, or the last have gone.
+            this.rule.resize(this.all.len(), false);
             let chosen = this.rule.choose(this.all);
             this.chosen.retain(|place, _| {
                 let stays = chosen.contains_key(place);
@@ -222,3 +309,5 @@ where
 const WHOLE: u32 = 1000;
 /// So many changes are heard before something is made of them.
 const MOST_AT_A_TIME: usize = 100_000;
+/// How often the load is looked at, at least.
+const LOOK: Duration = Duration::from_secs(1);

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok};
 use tower_balance::p2c::Balance;
 use tower_balance::picker::{
-    Endpoints, LeastLoaded, MaglevHash, Named, P2c, PickContext, Picker, PrequalPicker,
-    ProbeAnswer, Random, RingHash, RoundRobin, WeightedRoundRobin,
+    Endpoints, LeastLoaded, Levels, MaglevHash, Named, P2c, PickContext, Picker, Place,
+    PrequalPicker, ProbeAnswer, Random, RingHash, RoundRobin, WeightedRoundRobin,
 };
 use tower_balance::policy::hash::xxh64;
 use tower_balance::policy::prequal::{PrequalConfig, Report};
@@ -82,6 +82,13 @@ impl Endpoints for Fake {
         self.ready.len()
     }
 
+    fn generation(&self) -> u64 {
+        // Of all that there is, in their order.
+        self.ready
+            .iter()
+            .fold(self.ready.len() as u64, |sum, &id| sum * 31 + id as u64)
+    }
+
     fn load(&self, index: usize) -> f64 {
         self.endpoints[&self.ready[index]].0
     }
@@ -129,7 +136,6 @@ impl PickContext for Seeded {
     }
 }
 
-/// As a `Result`, which is all of the keys that a test needs.
 fn ring() -> RingHash<fn(&u64) -> Option<u64>> {
     RingHash::by(|key: &u64| Some(*key))
 }
@@ -159,7 +165,8 @@ fn shares_are_by_weight_to_two_percent() {
     );
     check("random", endpoints.shares(Random::new(), 100_000), 0.01);
     check("maglev", endpoints.shares(maglev(), 100_000), 0.01);
-    check("ring", endpoints.shares(ring(), 100_000), 0.04);
+    let ring = ring().points_per_weight(1_600).unwrap();
+    check("ring", endpoints.shares(ring, 100_000), 0.02);
     check(
         "least loaded",
         endpoints.shares(LeastLoaded::new(), 100_000),
@@ -234,6 +241,40 @@ fn a_weight_that_changes_counts_from_then_on() {
     );
 }
 
+/// However great the weight that was there before, and however many have none.
+#[test]
+fn what_a_great_weight_leaves_behind_is_shared_by_weight() {
+    let mut endpoints = Fake::weights(&[1_000_000, 1, 3, 0]);
+    let mut turns = endpoints.picker(WeightedRoundRobin::new());
+    let mut random = endpoints.picker(Random::new());
+    let mut cx = Seeded::new(1);
+    let mut share = |endpoints: &Fake, id, picks: usize| {
+        let mut counts = [0; 2];
+        for key in 0..picks as u64 {
+            counts[0] += usize::from(endpoints.pick(&mut turns, key, &mut cx) == Some(id));
+            counts[1] += usize::from(endpoints.pick(&mut random, key, &mut cx) == Some(id));
+        }
+        counts.map(|count| count as f64 / picks as f64)
+    };
+    assert!(
+        share(&endpoints, 0, 1_000)
+            .iter()
+            .all(|share| *share > 0.99)
+    );
+    endpoints.endpoints.insert(0, (0.0, 1));
+    for (id, expected) in [(0, 0.2), (1, 0.2), (2, 0.6), (3, 0.0)] {
+        for share in share(&endpoints, id, 20_000) {
+            assert!((share - expected).abs() < 0.02, "{id}: {share}");
+        }
+    }
+    endpoints.ready = vec![1, 3];
+    assert_eq!(share(&endpoints, 1, 1_000), [1.0, 1.0]);
+
+    let mut weights = vec![0; 1_000];
+    weights[7] = 1;
+    assert_eq!(Fake::weights(&weights).shares(Random::new(), 1_000)[7], 1.0);
+}
+
 #[test]
 fn the_less_loaded_for_its_weight_gets_it() {
     let endpoints = Fake::new([(4.0, 1), (6.0, 3), (5.0, 2)]);
@@ -248,6 +289,76 @@ fn the_less_loaded_for_its_weight_gets_it() {
         0.0,
         "without weights it is the most loaded"
     );
+}
+
+/// Of ten endpoints the first four are preferred, and the last two the last resort.
+fn level(name: &str) -> Place {
+    let n: usize = name
+        .strip_prefix("10.0.0.")
+        .unwrap()
+        .strip_suffix(":80")
+        .unwrap()
+        .parse()
+        .unwrap();
+    Place {
+        priority: match n {
+            0..4 => 0,
+            4..8 => 1,
+            _ => 2,
+        },
+        zone: n % 2,
+    }
+}
+
+#[test]
+fn the_next_level_gets_what_the_first_cannot_bear() {
+    let mut endpoints = Fake::weights(&[1; 10]);
+    let mut cx = Seeded::new(1);
+    let mut picker = endpoints.picker(Levels::new(P2c::new(), level));
+    let mut shares = |endpoints: &Fake| {
+        let mut counts = [0_u32; 3];
+        for _ in 0..10_000 {
+            let id = endpoints.pick(&mut picker, 0, &mut cx).unwrap();
+            counts[level(&format!("10.0.0.{id}:80")).priority] += 1;
+        }
+        counts.map(|count| (f64::from(count) / 100.0).round() as u32)
+    };
+    assert_eq!(shares(&endpoints), [100, 0, 0]);
+    // Three of four bear all requests, with 40 % of reserve; two bear 70 %.
+    endpoints.ready.retain(|&id| id != 0);
+    assert_eq!(shares(&endpoints), [100, 0, 0]);
+    endpoints.ready.retain(|&id| id != 1);
+    let [first, second, third] = shares(&endpoints);
+    assert!(first.abs_diff(70) <= 2 && second.abs_diff(30) <= 2 && third == 0);
+    endpoints.ready = vec![8, 9];
+    assert_eq!(shares(&endpoints), [0, 0, 100]);
+    endpoints.ready = vec![9];
+    assert_eq!(shares(&endpoints), [0, 0, 100]);
+}
+
+#[test]
+fn requests_stay_in_the_zone_as_far_as_it_can_bear_them() {
+    let endpoints = Fake::weights(&[1; 8]);
+    let all = |_: &str| Place::default();
+    let zoned = |name: &str| Place {
+        priority: 0,
+        ..level(name)
+    };
+    let local = |picker: Levels<LeastLoaded, fn(&str) -> Place>| {
+        let shares = endpoints.shares(picker, 20_000);
+        shares.iter().step_by(2).sum::<f64>()
+    };
+    // As many clients as endpoints in each zone: all stay. Two thirds of the clients: three quarters do.
+    assert_eq!(
+        local(Levels::new(LeastLoaded::new(), zoned as fn(&str) -> Place).zones(0, [5, 5])),
+        1.0
+    );
+    let some =
+        local(Levels::new(LeastLoaded::new(), zoned as fn(&str) -> Place).zones(0, [20, 10]));
+    assert!((some - 0.75).abs() < 0.02, "{some}");
+    let without =
+        local(Levels::new(LeastLoaded::new(), all as fn(&str) -> Place).zones(0, [20, 10]));
+    assert!((without - 0.5).abs() < 0.02, "{without}");
 }
 
 /// Moves when one of `count` is not there: all, and those of keys whose endpoint is.
@@ -336,6 +447,124 @@ fn a_key_in_great_demand_overloads_nobody() {
     }
     assert!(ring().bounded(99).is_err() && maglev().bounded(0).is_err());
     assert!(maglev().table_size(65_536).is_err(), "no prime");
+}
+
+/// Two clients that have found the endpoints one after the other, and the other way round.
+#[test]
+fn a_key_is_at_home_where_every_client_says() {
+    fn homes<P: Picker<Fake, u64>>(mut picker: P, backwards: bool) -> Vec<usize> {
+        let endpoints = Fake::weights(&[3, 7, 11, 13]);
+        let mut order: Vec<_> = endpoints.endpoints.keys().copied().collect();
+        if backwards {
+            order.reverse();
+        }
+        for id in order {
+            picker.inserted(&endpoints, id);
+        }
+        let mut cx = Seeded::new(1);
+        let mut home =
+            |key: u64| endpoints.pick(&mut picker, xxh64(&key.to_le_bytes(), 0), &mut cx);
+        (0..20_000).map(|key| home(key).unwrap()).collect()
+    }
+    assert_eq!(homes(ring(), false), homes(ring(), true));
+    assert_eq!(homes(maglev(), false), homes(maglev(), true));
+    let ring = || ring().compatible(100, 100).unwrap();
+    assert_eq!(homes(ring(), false), homes(ring(), true));
+}
+
+#[test]
+fn the_bound_follows_who_is_there() {
+    let mut endpoints = Fake::weights(&[1; 1_000]);
+    endpoints.endpoints.insert(5, (f64::INFINITY, 1));
+    let mut picker = endpoints.picker(ring().bounded(125).unwrap());
+    let mut cx = Seeded::new(1);
+    endpoints.pick(&mut picker, 7, &mut cx).unwrap();
+    for id in 4..1_000 {
+        endpoints.endpoints.remove(&id);
+        picker_removed(&mut picker, id);
+    }
+    endpoints.ready.truncate(4);
+    for _ in 0..600 {
+        let id = endpoints.pick(&mut picker, 7, &mut cx).unwrap();
+        endpoints.endpoints.get_mut(&id).unwrap().0 += 1.0;
+    }
+    for (load, _) in endpoints.endpoints.values() {
+        assert!(
+            *load <= 600.0 / 4.0 * 1.25 + 2.0,
+            "{load} of 600 on one of four"
+        );
+    }
+}
+
+#[test]
+fn those_who_remain_are_probed_as_often_as_before() {
+    let mut endpoints = Fake::weights(&[1; 1_000]);
+    let (picker, probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
+    let mut picker = endpoints.picker(picker);
+    for id in 0..990 {
+        endpoints.endpoints.remove(&id);
+        picker_removed(&mut picker, id);
+    }
+    endpoints.ready.retain(|id| *id >= 990);
+    let mut cx = Seeded::new(1);
+    let mut due = 0;
+    for _ in 0..1_000 {
+        endpoints.pick(&mut picker, 0, &mut cx);
+        due += std::iter::from_fn(|| probes.next_due()).count();
+    }
+    assert!(due > 2_000, "three for a request, not {due} for a thousand");
+}
+
+#[test]
+fn an_answer_is_nobody_elses_and_who_is_not_ready_takes_no_picks_away() {
+    let mut endpoints = Fake::weights(&[1; 4]);
+    let (picker, probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
+    let mut picker = endpoints.picker(picker);
+    let mut cx = Seeded::new(1);
+    let now = cx.now();
+    let report = |endpoint, millis| Report {
+        endpoint,
+        rif: 0,
+        latency: std::time::Duration::from_millis(millis),
+        failing: 0.0,
+    };
+    // The fastest is not ready, but answers its probes. The next best has no answer in each fourth round, and is not picked in it.
+    endpoints.ready = vec![1, 2, 3];
+    let mut second = 0;
+    let mut tickets = HashMap::new();
+    for _ in 0..3_000 {
+        second += usize::from(endpoints.pick(&mut picker, 0, &mut cx) == Some(1));
+        while let Some((ticket, name)) = probes.next_due() {
+            let id = (0..4)
+                .find(|id| *name == *format!("10.0.0.{id}:80"))
+                .unwrap();
+            tickets.insert(id, ticket);
+            probes.report(report(ticket, [1, 2, 500, 500][id]), now);
+        }
+    }
+    assert!(
+        second > 2_000,
+        "{second} for the best of those that are ready"
+    );
+
+    // Number 1 has another endpoint now: nobody knows anything of it.
+    picker_removed(&mut picker, 1);
+    picker_inserted(&mut picker, &endpoints, 1);
+    let mut first_of_all = 0;
+    for _ in 0..1_000 {
+        first_of_all += usize::from(endpoints.pick(&mut picker, 0, &mut cx) == Some(1));
+        for id in [1, 2, 3] {
+            probes.report(report(tickets[&id], [0, 1, 50, 60][id]), now);
+        }
+    }
+    assert!(
+        first_of_all < 100,
+        "{first_of_all} for what was its predecessor's"
+    );
+}
+
+fn picker_inserted<P: Picker<Fake, u64>>(picker: &mut P, endpoints: &Fake, id: usize) {
+    picker.inserted(endpoints, id);
 }
 
 #[test]
@@ -455,12 +684,15 @@ proptest! {
         let mut bounded = self::ring().bounded(100).unwrap();
         let mut envoys = self::ring().compatible(16, 64).unwrap();
         let (mut prequal, _probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
+        let mut levels = Levels::new(LeastLoaded::new(), level as fn(&str) -> Place).zones(1, [3, 2]);
+        let mut hashed_levels = Levels::new(self::ring(), level as fn(&str) -> Place);
         macro_rules! each {
             ($picker:ident => $do:expr) => {{
                 { let $picker = &mut p2c; $do } { let $picker = &mut least; $do } { let $picker = &mut all; $do }
                 { let $picker = &mut turns; $do } { let $picker = &mut weighted; $do } { let $picker = &mut random; $do }
                 { let $picker = &mut ring; $do } { let $picker = &mut table; $do } { let $picker = &mut bounded; $do }
                 { let $picker = &mut envoys; $do } { let $picker = &mut prequal; $do }
+                { let $picker = &mut levels; $do } { let $picker = &mut hashed_levels; $do }
             }};
         }
         for (id, what, weight) in steps {

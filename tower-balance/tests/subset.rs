@@ -120,6 +120,50 @@ fn all_clients_together_load_all_servers_alike() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_subset_by_load_widens_and_narrows_also_without_traffic() {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep};
+    use tower_balance::policy::LoadBand;
+    use tower_load::pending_requests::Counter;
+    use tower_load::{CompleteOnResponse, PendingRequests};
+    use tower_service::Service;
+    use tower_util::service_fn;
+
+    let in_flight = Counter::default();
+    let pending = service_fn(|()| std::future::pending::<Result<(), Infallible>>());
+    let mut balancer =
+        PendingRequests::with_counter(pending, CompleteOnResponse::default(), &in_flight);
+    let all = stream::iter((0..100).map(insert)).chain(stream::pending());
+    let band = LoadBand::new(Instant::now()).min_aperture(2);
+    let mut subset = std::pin::pin!(Subset::load_band(all, band, in_flight.clone(), 7));
+    let mut members = BTreeSet::new();
+    // Nobody polls but for what the subset itself asks for.
+    let mut follow = async |time: Duration, members: &mut BTreeSet<String>| {
+        let mut end = std::pin::pin!(sleep(time));
+        loop {
+            tokio::select! {
+                () = &mut end => return,
+                change = subset.next() => match change.unwrap().unwrap() {
+                    Change::Insert(key, _) => assert!(members.insert(key)),
+                    Change::Remove(key) => assert!(members.remove(&key)),
+                },
+            }
+        }
+    };
+    follow(Duration::from_secs(10), &mut members).await;
+    assert_eq!(members.len(), 2);
+    let few = members.clone();
+    let requests: Vec<_> = (0..20).map(|_| balancer.call(())).collect();
+    follow(Duration::from_secs(300), &mut members).await;
+    assert!((17..=23).contains(&members.len()), "{}", members.len());
+    assert!(members.is_superset(&few), "those that were there stay");
+    drop(requests);
+    follow(Duration::from_secs(300), &mut members).await;
+    assert_eq!(members, few);
+}
+
 proptest! {
     #[test]
     fn a_subset_follows_its_endpoints(

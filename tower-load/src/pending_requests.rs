@@ -31,6 +31,21 @@ pub struct PendingRequests<S, C = CompleteOnResponse> {
 #[derive(Clone, Copy, Debug, Default, PartialOrd, PartialEq, Ord, Eq)]
 pub struct Count(usize);
 
+/// Counts the requests in flight of one or several [`PendingRequests`], for all to see.
+///
+/// # Clone
+///
+/// A clone is the same counter.
+#[derive(Clone, Debug, Default)]
+pub struct Counter(Arc<AtomicUsize>);
+
+impl Counter {
+    /// How many there are.
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// One request in flight; drop it when the request is over.
 #[derive(Debug)]
 pub struct Handle(Arc<AtomicUsize>);
@@ -41,6 +56,15 @@ impl<S, C> PendingRequests<S, C> {
         Self {
             service,
             pending: Arc::default(),
+            completion,
+        }
+    }
+
+    /// Counts in `counter`, which others may look at, and others may count in.
+    pub fn with_counter(service: S, completion: C, counter: &Counter) -> Self {
+        Self {
+            service,
+            pending: Arc::clone(&counter.0),
             completion,
         }
     }

@@ -8,7 +8,8 @@ use crate::metric::Load;
 
 /// Gives a weight to a service that knows its load.
 ///
-/// The weight can be changed while it runs, by a [`Weight`]. With 0 the service gets no requests of a balancer that goes by
+/// Put it around what measures the load, and not inside of it: a measurement has the weight 1. The weight can be changed while
+/// it runs, by a [`Weight`]. With 0 the service gets no requests of a balancer that goes by
 /// weight, unless all have 0.
 ///
 /// # Example

@@ -11,6 +11,9 @@ use crate::contestant::{AnyPicker, Contestant};
 use crate::event::Nanos;
 use crate::load::{Load, Measure};
 
+/// What the names of the servers begin with.
+const SERVER: &str = "server-";
+
 /// A balancer over some of the servers.
 pub(crate) struct Group {
     picker: AnyPicker,
@@ -26,6 +29,8 @@ pub(crate) struct Members {
     endpoints: Vec<Endpoint>,
     /// The numbers of those that are ready.
     ready: Vec<usize>,
+    /// Counts the changes of `ready`.
+    generation: u64,
 }
 
 struct Endpoint {
@@ -76,6 +81,7 @@ impl Group {
                 measure,
                 endpoints: servers.iter().map(endpoint).collect(),
                 ready: Vec::new(),
+                generation: 0,
             },
         };
         for (server, _) in servers {
@@ -96,6 +102,13 @@ impl Group {
         let Endpoint { server, epoch, .. } = members.endpoints[id];
         self.members.endpoints[id].load.begin(now);
         Some(Target { server, id, epoch })
+    }
+
+    /// A server that is to be probed, and the ticket of its answer.
+    pub(crate) fn next_probe(&self) -> Option<(usize, usize)> {
+        let (ticket, name) = self.probes.as_ref()?.next_due()?;
+        let server = name.strip_prefix(SERVER)?.parse().ok()?;
+        Some((ticket, server))
     }
 
     /// A request that was sent there is over.
@@ -122,6 +135,7 @@ impl Group {
         endpoint.epoch += 1;
         endpoint.load = Load::new(measure, now, instant);
         self.members.ready.push(id);
+        self.members.generation += 1;
         let members = &self.members;
         self.picker.inserted(&View { members, now }, id);
         true
@@ -136,6 +150,7 @@ impl Group {
             return;
         };
         self.members.ready.swap_remove(index);
+        self.members.generation += 1;
         if let Some(&moved) = self.members.ready.get(index) {
             self.members.endpoints[moved].ready = Some(index);
         }
@@ -158,10 +173,6 @@ impl Members {
         self.endpoints.iter().map(|endpoint| endpoint.server)
     }
 
-    pub(crate) fn server(&self, id: usize) -> usize {
-        self.endpoints[id].server
-    }
-
     pub(crate) fn instant(&self, now: Nanos) -> Instant {
         self.base + Duration::from_nanos(now)
     }
@@ -177,6 +188,10 @@ impl Endpoints for View<'_> {
 
     fn ready_len(&self) -> usize {
         self.members.ready.len()
+    }
+
+    fn generation(&self) -> u64 {
+        self.members.generation
     }
 
     fn load(&self, index: usize) -> f64 {
@@ -205,7 +220,7 @@ impl Endpoints for View<'_> {
 impl Named for View<'_> {
     fn name(&self, id: usize) -> Option<(String, u32)> {
         let Endpoint { server, weight, .. } = self.members.endpoints.get(id)?;
-        Some((format!("server-{server}"), *weight))
+        Some((format!("{SERVER}{server}"), *weight))
     }
 }
 

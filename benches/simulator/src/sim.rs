@@ -73,7 +73,8 @@ enum Event {
     Probe {
         client: usize,
         group: usize,
-        id: usize,
+        ticket: usize,
+        server: usize,
     },
     /// The servers report their usage.
     Usage,
@@ -139,7 +140,12 @@ impl<'a> Sim<'a> {
                 }
             }
             Event::Change(number) => self.change(self.scenario.changes[number].1, now),
-            Event::Probe { client, group, id } => self.probe(client, group, id, now),
+            Event::Probe {
+                client,
+                group,
+                ticket,
+                server,
+            } => self.probe((client, group), ticket, server, now),
             Event::Usage => self.report_usage(now),
         }
     }
@@ -173,11 +179,14 @@ impl<'a> Sim<'a> {
             self.score.failed += u64::from(counts);
             return;
         };
-        if let Some(probes) = &groups[group].probes {
-            while let Some((id, _)) = probes.next_due() {
-                self.agenda
-                    .plan(now + PROBE, Event::Probe { client, group, id });
-            }
+        while let Some((ticket, server)) = groups[group].next_probe() {
+            let probe = Event::Probe {
+                client,
+                group,
+                ticket,
+                server,
+            };
+            self.agenda.plan(now + PROBE, probe);
         }
         let at_home = self.scenario.servers[target.server].zone == *zone;
         self.score.local += u64::from(counts && at_home);
@@ -289,14 +298,14 @@ impl<'a> Sim<'a> {
         }
     }
 
-    fn probe(&mut self, client: usize, group: usize, id: usize, now: Nanos) {
+    fn probe(&mut self, (client, group): (usize, usize), ticket: usize, server: usize, now: Nanos) {
         let Group {
             probes, members, ..
         } = &self.clients[client].groups[group];
-        let server = &self.servers[members.server(id)];
+        let server = &self.servers[server];
         let (latency, failing) = server.latency(now);
         let report = Report {
-            endpoint: id,
+            endpoint: ticket,
             rif: server.in_flight(),
             latency: std::time::Duration::from_nanos(latency),
             failing,

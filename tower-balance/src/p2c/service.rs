@@ -32,8 +32,10 @@ where
     /// Discovery has said all it had to say.
     ended: bool,
     endpoints: ReadyCache<D::Key, D::Service, Req>,
-    /// The index of the endpoint that gets the request, from `poll_ready` to `call`.
+    /// The index of the endpoint that gets the request, from `poll_ready` to `call`; any, if it is chosen then.
     picked: Option<usize>,
+    /// As of this change of the ready endpoints.
+    picked_at: u64,
     picker: P,
     random: Random,
 }
@@ -103,6 +105,7 @@ where
             ended: false,
             endpoints: ReadyCache::default(),
             picked: None,
+            picked_at: 0,
             picker,
             random,
         }
@@ -148,6 +151,7 @@ where
             ended: self.ended,
             endpoints: self.endpoints,
             picked: None,
+            picked_at: 0,
             picker: AvoidTried::new(self.picker, find, random.next_u64()),
             random,
         }
@@ -229,7 +233,26 @@ where
             random,
             ..
         } = self;
-        at_recent_time(|| picker.pick(endpoints, request, random))
+        let index = at_recent_time(|| picker.pick(endpoints, request, random));
+        index.filter(|&index| index < endpoints.ready_len())
+    }
+
+    /// The endpoint of a request that is here. It was ready when it was polled last; if there are others, it is asked again.
+    fn pick_for(&mut self, request: &Req) -> Option<usize> {
+        while self.endpoints.ready_len() > 1 {
+            let index = self.pick(Some(request)).unwrap_or(0);
+            match self.endpoints.check_ready_again(index) {
+                Ok(true) => return Some(index),
+                Ok(false) => {}
+                Err(failed) => dropped(failed),
+            }
+        }
+        // The last one: to ask it once more, and hear no, would leave nobody.
+        (self.endpoints.ready_len() == 1).then(|| {
+            // The picker is to know of it.
+            let _the_only_one = self.pick(Some(request));
+            0
+        })
     }
 }
 
@@ -252,21 +275,27 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        // An index outlives no change of the set.
-        self.picked = None;
+        let picked = self.picked.take();
         self.poll_discover(cx)?;
         self.poll_endpoints(cx);
         self.tell_changes();
         if P::BY_REQUEST {
             // Whoever is ready now was asked after its last request, and may get the next one.
             if self.endpoints.ready_len() > 0 {
+                self.picked = Some(0);
                 return Poll::Ready(Ok(()));
             }
         } else {
-            while let Some(index) = self.pick(None) {
+            // An index outlives no change of the set.
+            let mut kept =
+                picked.filter(|_| !P::REPICKS && self.picked_at == self.endpoints.generation());
+            while let Some(index) = kept.take().or_else(|| self.pick(None)) {
                 match self.endpoints.check_ready_again(index) {
                     Ok(true) => {
                         self.picked = Some(index);
+                        if !P::REPICKS {
+                            self.picked_at = self.endpoints.generation();
+                        }
                         return Poll::Ready(Ok(()));
                     }
                     Ok(false) => {}
@@ -285,10 +314,10 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        let picked = match P::BY_REQUEST {
-            true => self.pick(Some(&request)),
-            false => self.picked.take(),
-        };
+        let mut picked = self.picked.take();
+        if P::BY_REQUEST && picked.is_some() {
+            picked = self.pick_for(&request);
+        }
         let index = picked.expect("service not ready; poll_ready must be called first");
         self.endpoints
             .call_in_place(index, request)
@@ -306,6 +335,10 @@ where
     #[inline]
     fn ready_len(&self) -> usize {
         Self::ready_len(self)
+    }
+
+    fn generation(&self) -> u64 {
+        Self::generation(self)
     }
 
     #[inline]

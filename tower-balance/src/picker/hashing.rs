@@ -8,7 +8,7 @@ use crate::policy::{BoundedLoad, InvalidPolicy, Maglev, Ring, StableRing};
 ///
 /// The key is what a closure makes of the request, such as [`xxh64`](crate::policy::hash::xxh64) of a header; `None` means
 /// that any endpoint will do. `tower_balance::http` has closures for headers, cookies and paths. An endpoint that is not ready
-/// is passed over, never waited for.
+/// is passed over, never waited for. The weight of an endpoint is the one that it had when it came.
 ///
 /// By default the ring is a [`StableRing`], on which no key moves needlessly when endpoints change;
 /// [`compatible`](Self::compatible) takes that of Envoy and gRPC.
@@ -41,6 +41,17 @@ impl<H> RingHash<H> {
             ring: AnyRing::Stable(StableRing::default()),
             bound: None,
         }
+    }
+
+    /// So many points for each unit of weight. By default 160; take fewer for weights over some tens, as the ring has 8,388,608
+    /// points at most, and endpoints that find no room get requests only when nobody else is ready.
+    ///
+    /// # Errors
+    ///
+    /// Unless it is from 1 to 8,388,608.
+    pub fn points_per_weight(mut self, points: usize) -> Result<Self, InvalidPolicy> {
+        self.ring = AnyRing::Stable(StableRing::new(points)?);
+        Ok(self)
     }
 
     /// Maps keys as Envoy's and gRPC's ring with `min` to `max` points does; their defaults are 1024 and 4096. It is made anew
@@ -110,6 +121,7 @@ where
     }
 
     fn inserted(&mut self, endpoints: &E, id: usize) {
+        self.bound.iter_mut().for_each(Bound::forget);
         match &mut self.ring {
             AnyRing::Compatible { all, .. } => all.insert(id),
             AnyRing::Stable(ring) => {
@@ -124,6 +136,7 @@ where
     }
 
     fn removed(&mut self, id: usize) {
+        self.bound.iter_mut().for_each(Bound::forget);
         match &mut self.ring {
             AnyRing::Compatible { all, .. } => all.remove(id),
             AnyRing::Stable(ring) => drop(ring.remove(id)),
@@ -213,10 +226,12 @@ where
     }
 
     fn inserted(&mut self, _endpoints: &E, id: usize) {
+        self.bound.iter_mut().for_each(Bound::forget);
         self.all.insert(id);
     }
 
     fn removed(&mut self, id: usize) {
+        self.bound.iter_mut().for_each(Bound::forget);
         self.all.remove(id);
     }
 }
@@ -274,14 +289,21 @@ impl Bound {
             return;
         }
         let all = || 0..endpoints.ready_len();
-        self.active = all().map(|index| active(endpoints, index)).sum();
+        self.active = all()
+            .map(|index| active(endpoints, index))
+            .fold(0, u64::saturating_add);
         self.weights = all().map(|index| u64::from(endpoints.weight(index))).sum();
         self.renew_in = endpoints.ready_len() / 16;
     }
 
+    /// The endpoints are others now.
+    fn forget(&mut self) {
+        self.renew_in = 0;
+    }
+
     fn has_room<E: Endpoints<Load: Into<f64>>>(&self, endpoints: &E, index: usize) -> bool {
         // With the request that comes.
-        let active = active(endpoints, index) + 1;
+        let active = active(endpoints, index).saturating_add(1);
         !self
             .limit
             .is_over(active, endpoints.weight(index), self.active, self.weights)
@@ -320,11 +342,12 @@ impl Members {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
-        let named = self
-            .ids
-            .iter()
-            .filter_map(|&id| Some((id, endpoints.name(id)?)));
-        let (ids, names) = named.unzip();
+        let named = self.ids.iter();
+        let named = named.filter_map(|&id| Some((endpoints.name(id)?, id)));
+        let mut named: Vec<_> = named.collect();
+        // In the same order for all balancers, whatever came first.
+        named.sort_unstable();
+        let (names, ids) = named.into_iter().unzip();
         Some(Changed { ids, names })
     }
 }

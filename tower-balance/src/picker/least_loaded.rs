@@ -48,8 +48,6 @@ impl<E, Req> Picker<E, Req> for LeastLoaded
 where
     E: Endpoints<Load: Into<f64>>,
 {
-    const TRACKS: bool = true;
-
     fn pick<C: PickContext>(
         &mut self,
         endpoints: &E,
@@ -90,10 +88,6 @@ where
             (0..self.choices).map(|_| draw()).reduce(lesser)
         };
         best.map(|(index, _)| index)
-    }
-
-    fn removed(&mut self, _id: usize) {
-        self.draw.forget();
     }
 }
 

@@ -15,6 +15,8 @@ impl P2c {
 }
 
 impl<E: Endpoints, Req> Picker<E, Req> for P2c {
+    const REPICKS: bool = true;
+
     #[inline]
     fn pick<C: PickContext>(
         &mut self,

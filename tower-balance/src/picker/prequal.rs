@@ -1,10 +1,11 @@
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use tokio::time::Instant;
 use tower_util::rng::{Rng, SplitMix};
 
-use super::{Named, PickContext, Picker};
+use super::{Endpoints, Named, PickContext, Picker};
 use crate::policy::InvalidPolicy;
 use crate::policy::prequal::{Prequal, PrequalConfig, Report};
 
@@ -17,21 +18,34 @@ pub struct PrequalPicker {
 }
 
 /// Which endpoints are to be probed, and what they have answered.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Probes {
     shared: Arc<Mutex<Shared>>,
 }
 
 #[derive(Debug)]
 struct Shared {
+    /// Knows the endpoints by their place in `members`.
     prequal: Prequal,
     rng: SplitMix,
-    /// The endpoints by number.
-    names: Vec<Option<Arc<str>>>,
+    members: Vec<Member>,
+    /// The places of the balancer's numbers, and of the tickets.
+    by_id: HashMap<usize, usize>,
+    by_ticket: HashMap<usize, usize>,
+    next_ticket: usize,
+    /// Tickets.
     due: VecDeque<usize>,
     waker: Option<Waker>,
     /// The picker is gone.
     closed: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    id: usize,
+    name: Arc<str>,
+    /// Never used again: an answer that comes too late is nobody else's.
+    ticket: usize,
 }
 
 impl PrequalPicker {
@@ -53,7 +67,10 @@ impl PrequalPicker {
         let shared = Arc::new(Mutex::new(Shared {
             prequal: Prequal::new(config, 0)?,
             rng,
-            names: Vec::new(),
+            members: Vec::new(),
+            by_id: HashMap::new(),
+            by_ticket: HashMap::new(),
+            next_ticket: 0,
             due: VecDeque::new(),
             waker: None,
             closed: false,
@@ -81,34 +98,22 @@ impl<E: Named, Req> Picker<E, Req> for PrequalPicker {
         let now = cx.now();
         let mut shared = lock(&self.shared);
         let waker = shared.add_due(cx);
-        let picked = shared.prequal.pick(now, cx);
+        let index = shared.pick(endpoints, now, cx);
         drop(shared);
         if let Some(waker) = waker {
             waker.wake();
         }
-        let index = picked.and_then(|id| endpoints.index_of(id));
         index.or_else(|| Some(cx.next_range(0..ready) as usize))
     }
 
     fn inserted(&mut self, endpoints: &E, id: usize) {
-        let Some((name, _)) = endpoints.name(id) else {
-            return;
-        };
-        let mut shared = lock(&self.shared);
-        if shared.names.len() <= id {
-            shared.names.resize(id + 1, None);
+        if let Some((name, _)) = endpoints.name(id) {
+            lock(&self.shared).insert(id, name.into());
         }
-        shared.names[id] = Some(name.into());
-        let count = shared.names.len();
-        shared.prequal.set_endpoints(count);
     }
 
     fn removed(&mut self, id: usize) {
-        let mut shared = lock(&self.shared);
-        shared.prequal.forget(id);
-        if let Some(name) = shared.names.get_mut(id) {
-            *name = None;
-        }
+        lock(&self.shared).remove(id);
     }
 }
 
@@ -125,16 +130,57 @@ impl Drop for PrequalPicker {
 }
 
 impl Shared {
+    /// The index of the best that is ready. What those that are not have answered is forgotten.
+    fn pick<E: Endpoints>(
+        &mut self,
+        endpoints: &E,
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> Option<usize> {
+        for _ in 0..MOST_TRIES {
+            let place = self.prequal.pick(now, rng)?;
+            match endpoints.index_of(self.members[place].id) {
+                Some(index) => return Some(index),
+                None => self.prequal.forget(place),
+            }
+        }
+        None
+    }
+
+    /// Another one has this number from now on.
+    fn insert(&mut self, id: usize, name: Arc<str>) {
+        self.remove(id);
+        let (ticket, place) = (self.next_ticket, self.members.len());
+        self.next_ticket += 1;
+        self.members.push(Member { id, name, ticket });
+        self.by_id.insert(id, place);
+        self.by_ticket.insert(ticket, place);
+        self.prequal.set_endpoints(self.members.len());
+    }
+
+    fn remove(&mut self, id: usize) {
+        let Some(place) = self.by_id.remove(&id) else {
+            return;
+        };
+        let removed = self.members.swap_remove(place);
+        self.by_ticket.remove(&removed.ticket);
+        self.prequal.forget(place);
+        // The last one takes its place. What it has answered goes with its old one.
+        if let Some(moved) = self.members.get(place) {
+            self.by_id.insert(moved.id, place);
+            self.by_ticket.insert(moved.ticket, place);
+        }
+        self.prequal.set_endpoints(self.members.len());
+    }
+
     /// Another request has come: some probes are due. Who waits for them is to be woken.
     fn add_due(&mut self, rng: &mut impl Rng) -> Option<Waker> {
-        for &id in self.prequal.probes(rng) {
-            // Numbers that nobody has are not probed. Of those that nobody sends, the newest remain.
-            if self.names.get(id).is_some_and(Option::is_some) {
-                if self.due.len() == MOST_DUE {
-                    self.due.pop_front();
-                }
-                self.due.push_back(id);
+        for &place in self.prequal.probes(rng) {
+            // Of those that nobody sends, the newest remain.
+            if self.due.len() == MOST_DUE {
+                self.due.pop_front();
             }
+            self.due.push_back(self.members[place].ticket);
         }
         if self.due.is_empty() {
             None
@@ -145,12 +191,12 @@ impl Shared {
 }
 
 impl Probes {
-    /// The number and the name of an endpoint that is to be probed now, if there is one.
+    /// An endpoint that is to be probed now, if there is one: a number for its [`report`](Self::report), and its name.
     pub fn next_due(&self) -> Option<(usize, Arc<str>)> {
         let mut shared = lock(&self.shared);
-        while let Some(id) = shared.due.pop_front() {
-            if let Some(name) = shared.names.get(id).cloned().flatten() {
-                return Some((id, name));
+        while let Some(ticket) = shared.due.pop_front() {
+            if let Some(&place) = shared.by_ticket.get(&ticket) {
+                return Some((ticket, Arc::clone(&shared.members[place].name)));
             }
         }
         None
@@ -158,25 +204,39 @@ impl Probes {
 
     /// Waits for [`next_due`](Self::next_due); `None` when the picker is gone.
     pub fn poll_due(&self, cx: &mut Context<'_>) -> Poll<Option<(usize, Arc<str>)>> {
-        if let Some(due) = self.next_due() {
-            return Poll::Ready(Some(due));
+        // Before the look, so that what comes after it wakes the task.
+        let closed = self.poll_closed(cx).is_ready();
+        match self.next_due() {
+            Some(due) => Poll::Ready(Some(due)),
+            None if closed => Poll::Ready(None),
+            None => Poll::Pending,
         }
+    }
+
+    /// Waits until the picker is gone; also woken when a probe is due.
+    pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut shared = lock(&self.shared);
         if shared.closed {
-            return Poll::Ready(None);
+            return Poll::Ready(());
         }
-        if !shared.due.is_empty() {
-            cx.waker().wake_by_ref();
-        }
-        shared.waker = Some(cx.waker().clone());
+        let outdated = shared.waker.replace(cx.waker().clone());
+        drop(shared);
+        drop(outdated);
         Poll::Pending
     }
 
-    /// What an endpoint has answered.
-    pub fn report(&self, report: Report, now: tokio::time::Instant) {
+    /// What an endpoint has answered; its number is the one of [`next_due`](Self::next_due).
+    pub fn report(&self, report: Report, now: Instant) {
         let mut shared = lock(&self.shared);
-        let Shared { prequal, rng, .. } = &mut *shared;
-        prequal.report(report, now, rng);
+        let Shared {
+            prequal,
+            rng,
+            by_ticket,
+            ..
+        } = &mut *shared;
+        if let Some(&endpoint) = by_ticket.get(&report.endpoint) {
+            prequal.report(Report { endpoint, ..report }, now, rng);
+        }
     }
 }
 
@@ -186,3 +246,5 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 
 /// So many probes wait to be sent; they are of use for a second at most.
 const MOST_DUE: usize = 64;
+/// As many as there are answers.
+const MOST_TRIES: usize = 16;

@@ -87,14 +87,14 @@ impl Probes {
                     }
                 }
                 if under_way.len() >= MOST_UNDER_WAY {
-                    return Poll::Pending;
+                    return self.poll_closed(cx).map(|()| None);
                 }
                 // Where nothing can be sent, nothing is taken. One that fails is asked anew for the next probe.
                 match probe.poll_ready(cx) {
                     Poll::Ready(ready) => self
                         .poll_due(cx)
                         .map(|due| due.map(|due| (due, ready.is_ok()))),
-                    Poll::Pending => Poll::Pending,
+                    Poll::Pending => self.poll_closed(cx).map(|()| None),
                 }
             });
             let Some(((endpoint, name), ready)) = due.await else {

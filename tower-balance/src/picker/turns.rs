@@ -42,7 +42,7 @@ impl<E: Endpoints, Req> Picker<E, Req> for RoundRobin {
 ///
 /// # Cost
 ///
-/// A pick takes as many steps as the greatest weight is times the mean one, on the average. An endpoint that comes, goes or
+/// A pick takes as many steps as the greatest weight is times the mean one, on the average; after 128 it is by chance. An endpoint that comes, goes or
 /// changes its weight among n takes O(log n).
 #[derive(Clone, Debug, Default)]
 pub struct WeightedRoundRobin {
@@ -54,6 +54,8 @@ pub struct WeightedRoundRobin {
     weights: BTreeMap<u32, usize>,
     /// The turns so far.
     turns: Option<u64>,
+    /// For when nobody's turn comes soon.
+    draw: Draw,
 }
 
 impl WeightedRoundRobin {
@@ -90,9 +92,8 @@ impl<E: Endpoints, Req> Picker<E, Req> for WeightedRoundRobin {
         let ready = endpoints.ready_len();
         let count = self.order.len() as u64;
         let mut turns = *self.turns.get_or_insert_with(|| cx.next_u64() >> 32);
-        // Each of the heaviest takes every turn that it has. But it may not be ready, and then it is soon anybody's.
-        let most = (count * 2).max(MOST_TURNS);
-        for _ in 0..if ready == 0 { 0 } else { most } {
+        // Each of the heaviest takes every turn that it has. But it may not be ready, or one of very many.
+        for _ in 0..if ready == 0 { 0 } else { MOST_TURNS } {
             let (round, place) = (turns / count.max(1), turns % count.max(1));
             turns += 1;
             let Some(&(id, weight)) = self.order.get(place as usize) else {
@@ -119,7 +120,7 @@ impl<E: Endpoints, Req> Picker<E, Req> for WeightedRoundRobin {
             }
         }
         self.turns = Some(turns);
-        (ready > 0).then(|| cx.next_range(0..ready as u64) as usize)
+        self.draw.draw(endpoints, cx)
     }
 
     fn inserted(&mut self, endpoints: &E, id: usize) {
@@ -162,8 +163,6 @@ impl Random {
 }
 
 impl<E: Endpoints, Req> Picker<E, Req> for Random {
-    const TRACKS: bool = true;
-
     fn pick<C: PickContext>(
         &mut self,
         endpoints: &E,
@@ -172,19 +171,15 @@ impl<E: Endpoints, Req> Picker<E, Req> for Random {
     ) -> Option<usize> {
         self.draw.draw(endpoints, cx)
     }
-
-    fn removed(&mut self, _id: usize) {
-        self.draw.forget();
-    }
 }
 
 /// Draws by weight: any endpoint, which is then taken as often as its weight is a part of the greatest one.
 ///
-/// There is no table that would have to be made anew, and weights may change at any time. After so many that were not taken
-/// the last one is: where the greatest weight is more than some 30 times the mean one, the shares are not exact.
+/// There is no table that would have to be made anew, and weights may change at any time. After so many that were not taken, as
+/// there are where the greatest weight is more than some 30 times the mean one, it looks at all of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draw {
-    /// The greatest weight that was met.
+    /// The greatest weight that was met, and 0 as long as it is not known.
     greatest: u32,
 }
 
@@ -202,27 +197,36 @@ impl Draw {
         if ready == 0 {
             return None;
         }
-        let mut index = 0;
-        for _ in 0..MOST_DRAWS {
-            index = cx.next_range(0..ready) as usize;
+        for _ in 0..if self.greatest == 0 { 0 } else { MOST_DRAWS } {
+            let index = cx.next_range(0..ready) as usize;
             let weight = endpoints.weight(index);
             self.greatest = self.greatest.max(weight);
-            // Who has none is only taken when nobody else was met.
-            let taken = weight == self.greatest
-                || cx.next_range(0..self.greatest.into()) < u64::from(weight);
-            if weight > 0 && taken {
-                break;
+            if weight == self.greatest || cx.next_range(0..self.greatest.into()) < weight.into() {
+                return Some(index);
             }
         }
-        Some(index)
+        Some(self.draw_of_all(endpoints, cx))
     }
 
-    /// The endpoint with the greatest weight may have gone.
-    pub(super) fn forget(&mut self) {
-        self.greatest = 0;
+    #[cold]
+    fn draw_of_all<E: Endpoints>(&mut self, endpoints: &E, cx: &mut impl PickContext) -> usize {
+        let weights = || (0..endpoints.ready_len()).map(|index| endpoints.weight(index));
+        // Those that were greater may have gone, or changed.
+        self.greatest = weights().max().unwrap_or(0);
+        let sum: u64 = weights().map(u64::from).sum();
+        if sum == 0 {
+            return cx.next_range(0..endpoints.ready_len() as u64) as usize;
+        }
+        let mut left = cx.next_range(0..sum);
+        let drawn = weights().position(|weight| {
+            let hit = left < u64::from(weight);
+            left = left.saturating_sub(weight.into());
+            hit
+        });
+        drawn.unwrap_or(0)
     }
 }
 
 const MOST_DRAWS: usize = 64;
 /// Enough for the heaviest to have a turn, if there are few.
-const MOST_TURNS: u64 = 64;
+const MOST_TURNS: u64 = 128;

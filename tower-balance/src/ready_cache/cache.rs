@@ -24,6 +24,8 @@ where
     vacant: Vec<usize>,
     /// The slots of those that are ready.
     ready: Vec<usize>,
+    /// Counts the changes of `ready`.
+    generation: u64,
     wakes: Arc<Wakes>,
     /// Those that were woken and have not been polled yet, the next one last.
     woken: Vec<Arc<Signal>>,
@@ -220,6 +222,11 @@ where
         ))
     }
 
+    /// How often the set of ready services has changed.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// From now on, changes are kept for [`take_id_changes`](Self::take_id_changes).
     pub(crate) fn track_ids(&mut self) {
         self.ids.changes = Some(Vec::new());
@@ -261,6 +268,7 @@ where
 
     fn set_pending(&mut self, slot: usize) {
         if let Some(index) = self.entry_mut(slot).index.take() {
+            self.generation += 1;
             self.ready.swap_remove(index as usize);
             if let Some(&moved) = self.ready.get(index as usize) {
                 self.entry_mut(moved).index = Some(index);
@@ -277,6 +285,7 @@ where
         if entry.index.is_none() {
             entry.index = Some(u32::try_from(index).expect("there are fewer than 2³²"));
             self.ready.push(slot);
+            self.generation += 1;
         }
         let entry = self.entry_mut(slot);
         if !std::mem::replace(&mut entry.proven, true) && entry.succeeds {
@@ -535,6 +544,7 @@ where
             slots: Vec::new(),
             vacant: Vec::new(),
             ready: Vec::new(),
+            generation: 0,
             wakes: Arc::default(),
             woken: Vec::new(),
             called: None,

@@ -98,4 +98,8 @@ impl<S: tower_load::Load> tower_load::Load for ConcurrencyLimit<S> {
     fn load(&self) -> S::Metric {
         self.inner.load()
     }
+
+    fn weight(&self) -> u32 {
+        self.inner.weight()
+    }
 }

@@ -122,6 +122,10 @@ impl<S: tower_load::Load> tower_load::Load for RateLimit<S> {
     fn load(&self) -> S::Metric {
         self.inner.load()
     }
+
+    fn weight(&self) -> u32 {
+        self.inner.weight()
+    }
 }
 
 impl Share {

@@ -1,0 +1,210 @@
+//! What a balancer keeps although its endpoints, pickers and callers do not behave.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use tokio_test::assert_ready_ok;
+use tower_balance::Balance;
+use tower_balance::picker::{
+    Endpoints, P2c, PickContext, Picker, PrequalPicker, ProbeAnswer, RingHash, RoundRobin,
+    WeightedRoundRobin,
+};
+use tower_balance::policy::hash::xxh64;
+use tower_balance::policy::prequal::PrequalConfig;
+use tower_balance::ready_cache::ReadyCache;
+use tower_balance::subset::Subset;
+use tower_discover::{Change, ServiceList};
+use tower_load::{Constant, Load, Weighted};
+use tower_service::Service;
+use tower_test::mock::Spawn;
+use tower_util::{ServiceExt, Tried, service_fn};
+
+/// Ready, until it fails or stalls; who calls it then does wrong.
+#[derive(Clone, Debug, Default)]
+struct Fickle {
+    name: usize,
+    failed: Arc<AtomicBool>,
+    stalled: Arc<AtomicBool>,
+}
+
+impl Service<u64> for Fickle {
+    type Response = usize;
+    type Error = &'static str;
+    type Future = Ready<Result<usize, &'static str>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        match (self.failed.load(Relaxed), self.stalled.load(Relaxed)) {
+            (true, _) => Poll::Ready(Err("failed")),
+            (_, true) => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, _: u64) -> Self::Future {
+        ready(
+            match self.poll_ready(&mut Context::from_waker(std::task::Waker::noop())) {
+                Poll::Ready(Ok(())) => Ok(self.name),
+                _ => Err("called though not ready"),
+            },
+        )
+    }
+}
+
+impl Load for Fickle {
+    type Metric = u32;
+
+    fn load(&self) -> u32 {
+        0
+    }
+}
+
+fn fickle(count: usize) -> Vec<Fickle> {
+    let numbered = |name| Fickle {
+        name,
+        ..Fickle::default()
+    };
+    (0..count).map(numbered).collect()
+}
+
+fn ring() -> RingHash<fn(&u64) -> Option<u64>> {
+    RingHash::by(|key: &u64| Some(*key))
+}
+
+type List = ServiceList<Vec<Fickle>>;
+
+/// All of 40 requests are answered, although one of two endpoints is lost while idle, as a connection that its server closed.
+async fn loses_nothing<P>(balancer: impl Fn(List) -> Balance<List, u64, P>)
+where
+    P: Picker<ReadyCache<usize, Fickle, u64>, u64>,
+{
+    for stalls in [false, true] {
+        let services = fickle(2);
+        let lost = services[0].clone();
+        let mut balance = balancer(ServiceList::new::<u64>(services));
+        for _ in 0..4 {
+            balance.ready().await.unwrap().call(3).await.unwrap();
+        }
+        match stalls {
+            true => lost.stalled.store(true, Relaxed),
+            false => lost.failed.store(true, Relaxed),
+        }
+        for key in 0..40_u64 {
+            let key = xxh64(&key.to_le_bytes(), 0);
+            assert_eq!(balance.ready().await.unwrap().call(key).await.unwrap(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_lost_while_idle_gets_no_request() {
+    loses_nothing(|list| Balance::with_picker(list, P2c::new())).await;
+    loses_nothing(|list| Balance::with_picker(list, ring())).await;
+    loses_nothing(|list| Balance::new(list).avoid_tried(|_| None)).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "poll_ready must be called first")]
+async fn a_call_without_poll_ready_is_the_callers_fault_by_request_too() {
+    let mut balance = Balance::with_picker(ServiceList::new::<u64>(fickle(1)), ring());
+    let _answer = balance.ready().await.unwrap().call(1);
+    let _fault = balance.call(1);
+}
+
+/// A picker of a user: beyond the end, or nobody at all.
+struct Wrong<const BY_REQUEST: bool>(Option<usize>);
+
+impl<E: Endpoints, Req, const BY_REQUEST: bool> Picker<E, Req> for Wrong<BY_REQUEST> {
+    const BY_REQUEST: bool = BY_REQUEST;
+
+    fn pick<C: PickContext>(&mut self, _: &E, _: Option<&Req>, _: &mut C) -> Option<usize> {
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn a_picker_that_is_wrong_neither_spins_nor_panics() {
+    for index in [None, Some(2), Some(usize::MAX)] {
+        let list = || ServiceList::new::<u64>(fickle(2));
+        let mut balance = Spawn::new(Balance::with_picker(list(), Wrong::<false>(index)));
+        assert!(balance.poll_ready().is_pending(), "nobody is picked");
+        let mut balance = Balance::with_picker(list(), Wrong::<true>(index));
+        let answer = balance.ready().await.unwrap().call(1).await;
+        assert!(answer.is_ok(), "somebody that is ready answers");
+    }
+}
+
+#[tokio::test]
+async fn polled_twice_it_still_goes_round() {
+    let list = ServiceList::new::<u64>(fickle(2));
+    let mut balance = Spawn::new(Balance::with_picker(list, RoundRobin::new()));
+    let mut answered = [0; 2];
+    for _ in 0..100 {
+        assert_ready_ok!(balance.poll_ready());
+        assert_ready_ok!(balance.poll_ready());
+        answered[balance.call(1).await.unwrap()] += 1;
+    }
+    assert!(answered.iter().all(|count| *count > 0), "{answered:?}");
+}
+
+#[tokio::test]
+async fn a_retry_goes_to_nobody_that_is_drained() {
+    let endpoints = [("live", 1), ("drained", 0)].map(|(name, weight)| {
+        let service = service_fn(move |_: Tried| ready(Ok::<_, Infallible>(name)));
+        Weighted::new(Constant::new(service, 0_u32), weight)
+    });
+    let mut balance = Balance::builder(ServiceList::new::<Tried>(endpoints))
+        .pick(WeightedRoundRobin::new())
+        .build()
+        .avoid_tried(|request: &Tried| Some(request));
+    let request = Tried::new();
+    for _ in 0..2 {
+        let answer = balance.ready().await.unwrap().call(request.clone()).await;
+        assert_eq!(answer.unwrap(), "live");
+    }
+}
+
+/// Also while the service that sends the probes is never ready for one.
+#[tokio::test(start_paused = true)]
+async fn probing_ends_with_its_picker() {
+    struct Never;
+
+    impl Service<Arc<str>> for Never {
+        type Response = ProbeAnswer;
+        type Error = Infallible;
+        type Future = Ready<Result<ProbeAnswer, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Pending
+        }
+
+        fn call(&mut self, _: Arc<str>) -> Self::Future {
+            panic!("it is not ready");
+        }
+    }
+
+    let (picker, probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
+    let task = tokio::spawn(probes.run(Never, Duration::from_millis(3)));
+    tokio::task::yield_now().await;
+    drop(picker);
+    let ended = tokio::time::timeout(Duration::from_secs(100), task).await;
+    ended.expect("it has ended").unwrap();
+}
+
+#[test]
+fn an_error_of_discovery_holds_no_endpoint_back() {
+    type Found = Result<Change<&'static str, u32>, &'static str>;
+    let found = stream::iter([Found::Ok(Change::Insert("a", 1)), Err("once")]);
+    let mut subset = Subset::rendezvous(found.chain(stream::pending()), 5, 1);
+    let mut task = tokio_test::task::spawn(());
+    let mut inserted = false;
+    for _ in 0..4 {
+        let next = task.enter(|cx, _| subset.poll_next_unpin(cx));
+        inserted |= matches!(next, Poll::Ready(Some(Ok(Change::Insert(..)))));
+    }
+    assert!(inserted);
+}
