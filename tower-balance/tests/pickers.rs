@@ -12,6 +12,8 @@ use tower_balance::picker::{
     Endpoints, LeastLoaded, Levels, MaglevHash, Named, P2c, PickContext, Picker, Place,
     PrequalPicker, ProbeAnswer, Random, RingHash, RoundRobin, WeightedRoundRobin,
 };
+#[cfg(feature = "ketama")]
+use tower_balance::policy::Ketama;
 use tower_balance::policy::hash::xxh64;
 use tower_balance::policy::prequal::{PrequalConfig, Report};
 use tower_discover::{Change, ServiceList, channel};
@@ -468,8 +470,16 @@ fn a_key_is_at_home_where_every_client_says() {
     }
     assert_eq!(homes(ring(), false), homes(ring(), true));
     assert_eq!(homes(maglev(), false), homes(maglev(), true));
-    let ring = || ring().compatible(100, 100).unwrap();
-    assert_eq!(homes(ring(), false), homes(ring(), true));
+    let envoy = || ring().compatible(100, 100).unwrap();
+    assert_eq!(homes(envoy(), false), homes(envoy(), true));
+    #[cfg(feature = "ketama")]
+    {
+        let nginx = || RingHash::by(|key: &u64| Some(Ketama::hash(&key.to_le_bytes()))).ketama();
+        let nginx_homes = homes(nginx(), false);
+        assert_eq!(nginx_homes, homes(nginx(), true));
+        let of_most = nginx_homes.iter().filter(|id| **id == 3).count();
+        assert!((7_000..8_500).contains(&of_most), "{of_most} for 13 of 34");
+    }
 }
 
 #[test]

@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Endpoints, Named, PickContext, Picker};
-use crate::policy::{BoundedLoad, InvalidPolicy, Maglev, Ring, StableRing};
+#[cfg(feature = "ketama")]
+use crate::policy::Ketama;
+use crate::policy::{BoundedLoad, InvalidPolicy, Maglev, Ring, StableRing, Walk};
 
 /// The endpoint that follows the request's key on a ring: the same for the same key, as long as it is there.
 ///
@@ -20,14 +22,56 @@ pub struct RingHash<H> {
 
 enum AnyRing {
     Stable(StableRing),
+    /// Made anew with each change.
     Compatible {
-        ring: Ring,
+        ring: RingOf,
         /// Its endpoints.
         ids: Vec<usize>,
         all: Members,
+    },
+}
+
+impl AnyRing {
+    fn compatible(ring: RingOf) -> Self {
+        Self::Compatible {
+            ring,
+            ids: Vec::new(),
+            all: Members::default(),
+        }
+    }
+}
+
+enum RingOf {
+    Envoy {
+        ring: Ring,
         min: usize,
         max: usize,
     },
+    #[cfg(feature = "ketama")]
+    Nginx(Ketama),
+}
+
+impl RingOf {
+    fn renew(&mut self, endpoints: &[(String, u32)]) {
+        match self {
+            Self::Envoy { ring, min, max } => {
+                // The sizes were checked when they were set.
+                if let Ok(new) = Ring::with_size(endpoints, *min, *max) {
+                    *ring = new;
+                }
+            }
+            #[cfg(feature = "ketama")]
+            Self::Nginx(ring) => *ring = Ketama::new(endpoints),
+        }
+    }
+
+    fn walk(&self, hash: u64) -> Walk<'_> {
+        match self {
+            Self::Envoy { ring, .. } => ring.walk(hash),
+            #[cfg(feature = "ketama")]
+            Self::Nginx(ring) => ring.walk(hash),
+        }
+    }
 }
 
 impl<H> RingHash<H> {
@@ -61,14 +105,17 @@ impl<H> RingHash<H> {
     ///
     /// If `min` exceeds `max`, or `max` 8,388,608.
     pub fn compatible(mut self, min: usize, max: usize) -> Result<Self, InvalidPolicy> {
-        self.ring = AnyRing::Compatible {
-            ring: Ring::with_size::<&str>(&[], min, max)?,
-            ids: Vec::new(),
-            all: Members::default(),
-            min,
-            max,
-        };
+        let ring = Ring::with_size::<&str>(&[], min, max)?;
+        self.ring = AnyRing::compatible(RingOf::Envoy { ring, min, max });
         Ok(self)
+    }
+
+    /// Maps keys as nginx and Pingora do: see [`Ketama`]. The hash of a key must be [`Ketama::hash`] of it. It is made anew with
+    /// each change.
+    #[cfg(feature = "ketama")]
+    pub fn ketama(mut self) -> Self {
+        self.ring = AnyRing::compatible(RingOf::Nginx(Ketama::new::<&str>(&[])));
+        self
     }
 
     /// No endpoint has more than `percent` of the requests in flight that were its share; what is more goes to the next one on
@@ -101,18 +148,10 @@ where
         let bound = &mut self.bound;
         match &mut self.ring {
             AnyRing::Stable(ring) => first(endpoints, bound, || ring.walk(hash), cx),
-            AnyRing::Compatible {
-                ring,
-                ids,
-                all,
-                min,
-                max,
-            } => {
+            AnyRing::Compatible { ring, ids, all } => {
                 if let Some(members) = all.take_changed(endpoints) {
-                    // The sizes were checked when they were set.
-                    if let Ok(new) = Ring::with_size(&members.names, *min, *max) {
-                        (*ring, *ids) = (new, members.ids);
-                    }
+                    ring.renew(&members.names);
+                    *ids = members.ids;
                 }
                 let id = |member: usize| ids[member];
                 first(endpoints, bound, || ring.walk(hash).map(id), cx)

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | the same key to the same endpoint, as Envoy and gRPC map it | [`Ring`] |
 //! | the same, and no key moved needlessly when endpoints change | [`StableRing`] |
+//! | the same, as nginx maps it | `Ketama`, behind the feature `ketama` |
 //! | the same, found in one step | [`Maglev`] |
 //! | the same with exact shares, few endpoints | [`rendezvous`] |
 //! | none of them overloaded by a key in great demand | [`BoundedLoad`] |
@@ -29,6 +30,8 @@ mod aperture;
 mod bounded_load;
 pub(crate) mod error;
 pub mod hash;
+#[cfg(feature = "ketama")]
+mod ketama;
 pub mod least_request;
 mod load_band;
 mod maglev;
@@ -47,6 +50,8 @@ pub use self::alias::Alias;
 pub use self::aperture::Aperture;
 pub use self::bounded_load::BoundedLoad;
 pub use self::error::InvalidPolicy;
+#[cfg(feature = "ketama")]
+pub use self::ketama::Ketama;
 pub use self::load_band::LoadBand;
 pub use self::maglev::Maglev;
 pub use self::ring::{Ring, Walk};

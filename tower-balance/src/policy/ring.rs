@@ -87,7 +87,7 @@ impl Ring {
             target += scale * f64::from(*weight) / sum;
             let more = (target.ceil() as usize).saturating_sub(count);
             count += more;
-            points.add(endpoint, key.as_ref(), more);
+            points.add(endpoint, hashes(key.as_ref(), more));
         }
         points.sort();
         Self { points }
@@ -149,10 +149,10 @@ pub(super) struct Points {
 
 impl Points {
     /// To be followed by [`sort`](Self::sort), and not for an endpoint that is in it.
-    pub(super) fn add(&mut self, endpoint: usize, key: &str, count: usize) {
-        self.sorted
-            .extend(hashes(key, count).map(|hash| (hash, endpoint)));
-        self.endpoints += usize::from(count > 0);
+    pub(super) fn add(&mut self, endpoint: usize, hashes: impl Iterator<Item = u64>) {
+        let before = self.sorted.len();
+        self.sorted.extend(hashes.map(|hash| (hash, endpoint)));
+        self.endpoints += usize::from(self.sorted.len() > before);
     }
 
     pub(super) fn sort(&mut self) {

@@ -1,0 +1,172 @@
+use super::ring::{MAX_POINTS, Points, Walk};
+
+/// The ring of nginx (`hash … consistent`) and of Pingora, for clients that must agree with them.
+///
+/// An endpoint has 160 points for each unit of its weight, so that no key moves needlessly when endpoints change. Among
+/// clients of this crate alone, [`StableRing`](super::StableRing) has that too: it follows changes without being made anew, and
+/// its hashes have 64 bits, of which no two are the same.
+///
+/// - Keys are as nginx has them: `host:port`, with an IPv6 host in brackets. Without a port the whole is the host.
+/// - An endpoint of weight 0 has no points. If the weights together ask for more than 8,388,608 points, all have so much
+///   fewer, and those of some weight one at least; the peers have no such limit.
+/// - Of points with the same hash that of the first endpoint counts. Nginx and Pingora sort the endpoints as they are
+///   configured, and by address.
+///
+/// # Example
+///
+/// ```
+/// use tower_balance::policy::Ketama;
+///
+/// let ring = Ketama::new(&[("127.0.0.1:7777", 1), ("127.0.0.1:7778", 1)]);
+/// assert_eq!(ring.walk(Ketama::hash(b"/some/path")).next(), Some(1));
+/// ```
+///
+/// # Cost
+///
+/// Building sorts the points; finding the first endpoint is a binary search and allocates nothing.
+#[derive(Debug, Clone)]
+pub struct Ketama {
+    points: Points,
+}
+
+impl Ketama {
+    /// Of endpoints with their weights.
+    pub fn new<K: AsRef<str>>(endpoints: &[(K, u32)]) -> Self {
+        Self::build(endpoints, MAX_POINTS)
+    }
+
+    fn build<K: AsRef<str>>(endpoints: &[(K, u32)], max: usize) -> Self {
+        let weights = endpoints.iter().map(|(_, weight)| u64::from(*weight));
+        let all = weights.sum::<u64>().saturating_mul(POINTS);
+        let too_many = all.div_ceil(max as u64).max(1);
+
+        let mut points = Points::default();
+        for (endpoint, (key, weight)) in endpoints.iter().enumerate() {
+            if *weight > 0 {
+                let count = (u64::from(*weight) * POINTS / too_many).max(1);
+                points.add(endpoint, hashes(key.as_ref()).take(count as usize));
+            }
+        }
+        points.sort();
+        Self { points }
+    }
+
+    /// The hash of a request's key: its CRC-32.
+    pub fn hash(key: &[u8]) -> u64 {
+        crc32fast::hash(key).into()
+    }
+
+    /// The different endpoints in the order in which they follow the [`hash`](Self::hash).
+    pub fn walk(&self, hash: u64) -> Walk<'_> {
+        self.points.walk(hash)
+    }
+
+    /// The number of points.
+    pub fn len(&self) -> usize {
+        self.points.sorted.len()
+    }
+
+    /// Whether there is no point, so that a walk leads nowhere.
+    pub fn is_empty(&self) -> bool {
+        self.points.sorted.is_empty()
+    }
+}
+
+/// The points of an endpoint, each made of the one before.
+fn hashes(key: &str) -> impl Iterator<Item = u64> {
+    let (host, port) = match key.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
+        _ => (key, ""),
+    };
+    let mut base = crc32fast::Hasher::new();
+    base.update(host.as_bytes());
+    base.update(b"\0");
+    base.update(port.as_bytes());
+    let mut previous = 0_u32;
+    std::iter::repeat_with(move || {
+        let mut hasher = base.clone();
+        hasher.update(&previous.to_le_bytes());
+        previous = hasher.finalize();
+        previous.into()
+    })
+}
+
+/// For each unit of weight.
+const POINTS: u64 = 160;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(ports: impl IntoIterator<Item = u16>) -> Vec<(String, u32)> {
+        let weighed = |port| (format!("127.0.0.1:{port}"), 1);
+        ports.into_iter().map(weighed).collect()
+    }
+
+    fn first(ring: &Ketama, key: &str) -> Option<usize> {
+        ring.walk(Ketama::hash(key.as_bytes())).next()
+    }
+
+    /// Those of `pingora-ketama`, which checks them against nginx.
+    #[test]
+    fn keys_are_where_nginx_has_them() {
+        let hosts = |last| -> Vec<_> {
+            let weighed = |host| (format!("127.0.0.{host}:6443"), 1);
+            (1..=last).map(weighed).collect()
+        };
+        for last in [10, 11] {
+            let ring = Ketama::new(&hosts(last));
+            assert_eq!(first(&ring, "a"), Some(9), "127.0.0.10");
+            assert_eq!(first(&ring, "b"), Some(4), "127.0.0.5");
+        }
+        let ring = Ketama::new(&local([7777, 7778]));
+        for (key, port) in [
+            ("/some/path", 7778),
+            ("/some/longer/path", 7777),
+            ("/sad/zaidoon", 7778),
+            ("/g", 7777),
+        ] {
+            assert_eq!(first(&ring, key), Some(port - 7777), "{key}");
+        }
+        let ring = Ketama::new(&local([7777, 7778, 7779]));
+        let from = Ketama::hash(b"doghash");
+        let follow = ring.points.sorted.iter().filter(|(hash, _)| *hash >= from);
+        let follow: Vec<_> = follow
+            .map(|(_, endpoint)| endpoint + 7777)
+            .take(8)
+            .collect();
+        assert_eq!(follow, [7778, 7779, 7779, 7777, 7777, 7778, 7778, 7779]);
+    }
+
+    #[test]
+    fn no_key_moves_needlessly() {
+        let (ten, nine) = (local(1..11), local(1..10));
+        let (before, after) = (Ketama::new(&ten), Ketama::new(&nine));
+        let mut moved = 0;
+        for key in (0..20_000).map(|n: u32| n.to_string()) {
+            let home = first(&before, &key).unwrap();
+            match home {
+                9 => moved += 1,
+                _ => assert_eq!(first(&after, &key), Some(home), "{key}"),
+            }
+        }
+        assert!(moved < 2 * 20_000 / 10, "{moved}");
+    }
+
+    #[test]
+    fn weights_that_are_nothing_and_that_are_enormous() {
+        assert_eq!(first(&Ketama::new::<&str>(&[]), "a"), None);
+        let ring = Ketama::new(&[("a", 0), ("b", 1)]);
+        assert_eq!((ring.len(), first(&ring, "a")), (160, Some(1)));
+        let ring = Ketama::build(&[("a", u32::MAX), ("b", 1), ("c", u32::MAX)], 10_000);
+        assert!(ring.len() <= 10_000, "{}", ring.len());
+        let of = |wanted| {
+            ring.points
+                .sorted
+                .iter()
+                .filter(move |(_, endpoint)| *endpoint == wanted)
+        };
+        assert_eq!(of(1).count(), 1);
+        assert_eq!(of(0).count(), of(2).count());
+    }
+}
