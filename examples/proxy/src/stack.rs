@@ -102,11 +102,20 @@ fn bodies(config: &config::Route) -> BodyTimeoutLayer {
 /// If a number of the outlier detection is out of its range.
 pub fn cluster(config: &config::Cluster, stats: &ClusterStats) -> Result<Cluster, InvalidPolicy> {
     match config.balancer {
-        Balancer::P2c => queue(config, stats, P2c::new()),
-        Balancer::LeastRequests => queue(config, stats, LeastLoaded::new()),
+        // Where all weights are alike, it is not looked at them.
+        Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => {
+            queue(config, stats, P2c::new())
+        }
+        Balancer::P2c => queue(config, stats, LeastLoaded::new()),
         Balancer::RoundRobin => queue(config, stats, WeightedRoundRobin::new()),
         Balancer::Random => queue(config, stats, Random::new()),
-        Balancer::RingHash => queue(config, stats, RingHash::by(key(&config.hash))),
+        Balancer::RingHash => {
+            // Enough points for shares that are right to some percent, without a ring that is all memory.
+            let greatest = config.weights.iter().copied().max().unwrap_or(1).max(1);
+            let points = (1600 / greatest as usize).clamp(1, 160);
+            let ring = RingHash::by(key(&config.hash)).points_per_weight(points)?;
+            queue(config, stats, ring)
+        }
         Balancer::Maglev => queue(config, stats, MaglevHash::by(key(&config.hash))),
     }
 }

@@ -62,8 +62,8 @@ async fn a_key_keeps_to_its_endpoint() {
 }
 
 #[tokio::test]
-async fn turns_and_draws_are_by_weight() {
-    for (balancer, tolerance) in [("round_robin", 1), ("random", 25), ("least_requests", 25)] {
+async fn turns_draws_and_choices_are_by_weight() {
+    for (balancer, tolerance) in [("round_robin", 1), ("random", 25), ("p2c", 25)] {
         let proxy = three(&format!("balancer = \"{balancer}\"\nweights = [1, 0, 3]")).await;
         let mut counts = BTreeMap::new();
         for _ in 0..200_u32 {

@@ -251,11 +251,9 @@ pub struct Outliers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Balancer {
-    /// Of two that are drawn at random, the one with fewer requests in flight.
+    /// Of two that are drawn at random, the one with fewer requests in flight for its weight.
     #[default]
     P2c,
-    /// The same by weight.
-    LeastRequests,
     /// One after the other, by weight.
     RoundRobin,
     /// By chance, by weight.
