@@ -43,6 +43,21 @@
 //! An endpoint whose readiness fails is dropped, with a `tracing` event of level `WARN`, until discovery inserts it
 //! again: put a `Reconnect` with a backoff below, whose readiness does not fail.
 //!
+//! # When something is odd
+//!
+//! | what | then |
+//! |---|---|
+//! | there is no endpoint, or none is ready | it is not ready, and is woken when one is; `FailFast` above a buffer bounds the wait |
+//! | all are ejected | all are used, unless the panic threshold of their [`Health`](crate::health::Health) is 0 |
+//! | a key is inserted twice | the old endpoint goes on until the new one is ready |
+//! | an endpoint is removed after it was picked | another one is; requests that it has go on, and its idle connections close |
+//! | discovery fails | an error of `poll_ready`, once; the endpoints stay, and the next poll goes on |
+//! | discovery has ended | the endpoints stay; without any it is an error |
+//! | all weights are 0 | they are alike; who alone has 0 gets nothing |
+//! | weights up to `u32::MAX` | are as good as others; a ring leaves out who finds no room on it, with a warning |
+//! | loads cannot be compared, such as a NaN | the one that was drawn first |
+//! | the clock stands still, or jumps | estimates do not age meanwhile, or do at once; nobody is ejected, and nobody returns, before its time |
+//!
 //! # Cost
 //!
 //! Per request: two random numbers, two loads, and a poll of the chosen endpoint; the same for three endpoints and for

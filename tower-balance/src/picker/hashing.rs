@@ -13,7 +13,7 @@ use crate::policy::{BoundedLoad, InvalidPolicy, Maglev, Ring, StableRing, Walk};
 /// is passed over, never waited for. The weight of an endpoint is the one that it had when it came.
 ///
 /// By default the ring is a [`StableRing`], on which no key moves needlessly when endpoints change;
-/// [`compatible`](Self::compatible) takes that of Envoy and gRPC.
+/// [`compatible`](Self::compatible) takes that of Envoy and gRPC, `ketama`, behind the feature of this name, that of nginx.
 pub struct RingHash<H> {
     key: H,
     ring: AnyRing,
