@@ -105,6 +105,10 @@ pub trait Picker<E: ?Sized, Req> {
         cx: &mut C,
     ) -> Option<usize>;
 
+    /// This request goes to the ready endpoint with this index now, if the choice is made [by request](Self::BY_REQUEST). What
+    /// was picked may have turned out not to be ready.
+    fn sent(&mut self, _endpoints: &E, _index: usize, _request: &Req) {}
+
     /// The endpoint of this number has come, or is another one now.
     fn inserted(&mut self, _endpoints: &E, _id: usize) {}
 

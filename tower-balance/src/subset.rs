@@ -85,6 +85,8 @@ pin_project! {
         timer: Option<Pin<Box<Sleep>>>,
         // Those whose targets are new.
         renewed: BTreeSet<Place>,
+        // Of something that was heard, nothing was made yet.
+        heard: bool,
         changes: VecDeque<Change<D::Key, Weighted<D::Service>>>,
     }
 }
@@ -150,6 +152,7 @@ where
             chosen: BTreeMap::new(),
             timer: None,
             renewed: BTreeSet::new(),
+            heard: false,
             changes: VecDeque::new(),
         }
     }
@@ -239,7 +242,8 @@ where
             if due {
                 *this.timer = None;
             }
-            let mut heard = this.rule.resize(this.all.len(), due) || !this.renewed.is_empty();
+            *this.heard |= this.rule.resize(this.all.len(), due);
+            let mut is_all = false;
             for _ in 0..MOST_AT_A_TIME {
                 let change = match *this.ended {
                     true => Poll::Pending,
@@ -248,9 +252,16 @@ where
                 match change {
                     Poll::Ready(Some(Ok(Change::Insert(key, target)))) => {
                         let place = this.rule.place(key.to_string());
+                        // Another key with the same name takes its place.
+                        if let Some((old, _)) = this.all.get(&place)
+                            && *old != key
+                            && this.chosen.remove(&place).is_some()
+                        {
+                            this.changes.push_back(Change::Remove(old.clone()));
+                        }
                         this.all.insert(place.clone(), (key, target));
                         this.renewed.insert(place);
-                        heard = true;
+                        *this.heard = true;
                     }
                     Poll::Ready(Some(Ok(Change::Remove(key)))) => {
                         let place = this.rule.place(key.to_string());
@@ -258,16 +269,19 @@ where
                         if this.chosen.remove(&place).is_some() {
                             this.changes.push_back(Change::Remove(key));
                         }
-                        heard = true;
+                        *this.heard = true;
                     }
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                     Poll::Ready(None) => {
                         *this.ended = true;
-                        heard = true;
+                        *this.heard = true;
                     }
-                    Poll::Pending if heard => break,
+                    Poll::Pending if *this.heard => {
+                        is_all = true;
+                        break;
+                    }
                     Poll::Pending => {
-                        // ## The load may change, while nothing else does.
+                        // The load may change, while nothing else does.
                         if matches!(this.rule, Rule::LoadBand { .. }) {
                             let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(LOOK)));
                             if timer.as_mut().poll(cx).is_ready() {
@@ -301,6 +315,12 @@ where
                 }
             }
             this.renewed.clear();
+            *this.heard = false;
+            if this.changes.is_empty() && !is_all && !*this.ended {
+                // Nothing of it matters, and there is more: others get their turn.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
     }
 }

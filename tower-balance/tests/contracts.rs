@@ -32,26 +32,28 @@ struct Fickle {
     stalled: Arc<AtomicBool>,
 }
 
-impl Service<u64> for Fickle {
+impl<R> Service<R> for Fickle {
     type Response = usize;
     type Error = &'static str;
     type Future = Ready<Result<usize, &'static str>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
         match (self.failed.load(Relaxed), self.stalled.load(Relaxed)) {
             (true, _) => Poll::Ready(Err("failed")),
-            (_, true) => Poll::Pending,
+            (_, true) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             _ => Poll::Ready(Ok(())),
         }
     }
 
-    fn call(&mut self, _: u64) -> Self::Future {
-        ready(
-            match self.poll_ready(&mut Context::from_waker(std::task::Waker::noop())) {
-                Poll::Ready(Ok(())) => Ok(self.name),
-                _ => Err("called though not ready"),
-            },
-        )
+    fn call(&mut self, _: R) -> Self::Future {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        ready(match Service::<R>::poll_ready(self, &mut cx) {
+            Poll::Ready(Ok(())) => Ok(self.name),
+            _ => Err("called though not ready"),
+        })
     }
 }
 
@@ -131,7 +133,7 @@ async fn a_picker_that_is_wrong_neither_spins_nor_panics() {
     for index in [None, Some(2), Some(usize::MAX)] {
         let list = || ServiceList::new::<u64>(fickle(2));
         let mut balance = Spawn::new(Balance::with_picker(list(), Wrong::<false>(index)));
-        assert!(balance.poll_ready().is_pending(), "nobody is picked");
+        assert!(balance.poll_ready::<u64>().is_pending(), "nobody is picked");
         let mut balance = Balance::with_picker(list(), Wrong::<true>(index));
         let answer = balance.ready().await.unwrap().call(1).await;
         assert!(answer.is_ok(), "somebody that is ready answers");
@@ -144,8 +146,8 @@ async fn polled_twice_it_still_goes_round() {
     let mut balance = Spawn::new(Balance::with_picker(list, RoundRobin::new()));
     let mut answered = [0; 2];
     for _ in 0..100 {
-        assert_ready_ok!(balance.poll_ready());
-        assert_ready_ok!(balance.poll_ready());
+        assert_ready_ok!(balance.poll_ready::<u64>());
+        assert_ready_ok!(balance.poll_ready::<u64>());
         answered[balance.call(1).await.unwrap()] += 1;
     }
     assert!(answered.iter().all(|count| *count > 0), "{answered:?}");
@@ -165,6 +167,28 @@ async fn a_retry_goes_to_nobody_that_is_drained() {
     for _ in 0..2 {
         let answer = balance.ready().await.unwrap().call(request.clone()).await;
         assert_eq!(answer.unwrap(), "live");
+    }
+}
+
+/// An endpoint that was picked, but turned out not to be ready, was not tried.
+#[tokio::test]
+async fn only_who_was_sent_the_request_was_tried() {
+    for _ in 0..50 {
+        let services = fickle(2);
+        let stalled = services[0].stalled.clone();
+        let list = ServiceList::new::<Tried>(services);
+        let mut balance = Balance::new(list).avoid_tried(|request: &Tried| Some(request));
+        let request = Tried::new();
+        balance.ready().await.unwrap();
+        stalled.store(true, Relaxed);
+        assert_eq!(balance.call(request.clone()).await.unwrap(), 1);
+        stalled.store(false, Relaxed);
+        tokio::task::yield_now().await;
+        balance.ready().await.unwrap();
+        assert_eq!(
+            balance.ready().await.unwrap().call(request).await.unwrap(),
+            0
+        );
     }
 }
 
@@ -207,4 +231,46 @@ fn an_error_of_discovery_holds_no_endpoint_back() {
         inserted |= matches!(next, Poll::Ready(Some(Ok(Change::Insert(..)))));
     }
     assert!(inserted);
+}
+
+/// What was heard before the error counts: the other target takes the place of the one that has gone.
+#[test]
+fn a_removal_before_an_error_of_discovery_is_made_good() {
+    type Found = Result<Change<&'static str, u32>, &'static str>;
+    let target = |key| Found::Ok(Change::Insert(key, 1));
+    let first = |found: Vec<Found>| {
+        let mut subset = Subset::rendezvous(stream::iter(found).chain(stream::pending()), 1, 1);
+        let mut task = tokio_test::task::spawn(());
+        let mut inserted = Vec::new();
+        for _ in 0..8 {
+            if let Poll::Ready(Some(Ok(Change::Insert(key, _)))) =
+                task.enter(|cx, _| subset.poll_next_unpin(cx))
+            {
+                inserted.push(key);
+            }
+        }
+        inserted
+    };
+    let chosen = first(vec![target("a"), target("b")])[0];
+    let other = if chosen == "a" { "b" } else { "a" };
+    // Both are known, and one is in, when it goes.
+    let (changes, found) = futures::channel::mpsc::unbounded::<Found>();
+    let mut subset = Subset::rendezvous(found, 1, 1);
+    let mut task = tokio_test::task::spawn(());
+    let mut next = || task.enter(|cx, _| subset.poll_next_unpin(cx));
+    for key in ["a", "b"] {
+        changes.unbounded_send(target(key)).unwrap();
+    }
+    assert!(matches!(next(), Poll::Ready(Some(Ok(Change::Insert(key, _)))) if key == chosen));
+    changes.unbounded_send(Ok(Change::Remove(chosen))).unwrap();
+    changes.unbounded_send(Err("once")).unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        match next() {
+            Poll::Ready(Some(Ok(Change::Insert(key, _)))) => seen.push(key),
+            Poll::Ready(None) => panic!("it goes on"),
+            _ => {}
+        }
+    }
+    assert_eq!(seen, [other]);
 }

@@ -363,6 +363,56 @@ fn requests_stay_in_the_zone_as_far_as_it_can_bear_them() {
     assert!((without - 0.5).abs() < 0.02, "{without}");
 }
 
+/// Each group has turns of its own; and levels within levels are groups like others.
+#[test]
+fn levels_do_not_disturb_each_others_turns() {
+    let mut endpoints = Fake::weights(&[1; 25]);
+    // Of the first 20 there are too few: the last five bear the rest.
+    endpoints.ready = (0..6).chain(20..25).collect();
+    let first = |name: &str| Place {
+        priority: usize::from(name.len() == "10.0.0.20:80".len() && name >= "10.0.0.20:80"),
+        ..Place::default()
+    };
+    let check = |shares: Vec<f64>, tolerance: f64| {
+        // 140 % of 6 of 20.
+        for id in 0..6 {
+            assert!((shares[id] - 0.42 / 6.0).abs() < tolerance, "{shares:?}");
+        }
+        for id in 20..25 {
+            assert!((shares[id] - 0.58 / 5.0).abs() < tolerance, "{shares:?}");
+        }
+    };
+    check(
+        endpoints.shares(Levels::new(RoundRobin::new(), first), 50_000),
+        0.01,
+    );
+    check(
+        endpoints.shares(Levels::new(WeightedRoundRobin::new(), first), 50_000),
+        0.01,
+    );
+    check(
+        endpoints.shares(Levels::new(Random::new(), first), 50_000),
+        0.01,
+    );
+    let all = |_: &str| Place::default();
+    let nested = Levels::new(Levels::new(P2c::new(), all), first);
+    check(endpoints.shares(nested, 50_000), 0.01);
+}
+
+/// In panic a level that is out has a part as well, which is not for the first that is left alone.
+#[test]
+fn the_part_of_who_is_out_is_for_all_who_are_left() {
+    let mut endpoints = Fake::weights(&[1; 50]);
+    endpoints.ready = vec![0, 46, 47, 48, 49];
+    let place = |name: &str| {
+        let id: usize = name["10.0.0.".len()..name.len() - 3].parse().unwrap();
+        let priority = usize::from(id >= 5) + usize::from(id >= 40);
+        Place { priority, zone: 0 }
+    };
+    let shares = endpoints.shares(Levels::new(P2c::new(), place), 20_000);
+    assert!(shares[0] < 0.3, "{shares:?}");
+}
+
 /// Moves when one of `count` is not there: all, and those of keys whose endpoint is.
 fn moved<P: Picker<Fake, u64>>(new: fn() -> P, count: usize) -> (f64, f64) {
     const KEYS: u64 = 20_000;

@@ -244,7 +244,10 @@ where
             match self.endpoints.check_ready_again(index) {
                 Ok(true) => return Some(index),
                 Ok(false) => {}
-                Err(failed) => dropped(failed),
+                Err(failed) => {
+                    dropped(failed);
+                    self.tell_changes();
+                }
             }
         }
         // The last one: to ask it once more, and hear no, would leave nobody.
@@ -276,9 +279,10 @@ where
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         let picked = self.picked.take();
-        self.poll_discover(cx)?;
+        let heard = self.poll_discover(cx);
         self.poll_endpoints(cx);
         self.tell_changes();
+        heard?;
         if P::BY_REQUEST {
             // Whoever is ready now was asked after its last request, and may get the next one.
             if self.endpoints.ready_len() > 0 {
@@ -317,6 +321,9 @@ where
         let mut picked = self.picked.take();
         if P::BY_REQUEST && picked.is_some() {
             picked = self.pick_for(&request);
+            if let Some(index) = picked {
+                self.picker.sent(&self.endpoints, index, &request);
+            }
         }
         let index = picked.expect("service not ready; poll_ready must be called first");
         self.endpoints

@@ -14,12 +14,14 @@ use crate::policy::{BoundedLoad, InvalidPolicy, Maglev, Ring, StableRing, Walk};
 ///
 /// By default the ring is a [`StableRing`], on which no key moves needlessly when endpoints change;
 /// [`compatible`](Self::compatible) takes that of Envoy and gRPC, `ketama`, behind the feature of this name, that of nginx.
+#[derive(Clone)]
 pub struct RingHash<H> {
     key: H,
     ring: AnyRing,
     bound: Option<Bound>,
 }
 
+#[derive(Clone)]
 enum AnyRing {
     Stable(StableRing),
     /// Made anew with each change.
@@ -41,6 +43,7 @@ impl AnyRing {
     }
 }
 
+#[derive(Clone)]
 enum RingOf {
     Envoy {
         ring: Ring,
@@ -103,7 +106,7 @@ impl<H> RingHash<H> {
     ///
     /// # Errors
     ///
-    /// If `min` exceeds `max`, or `max` 8,388,608.
+    /// Unless `1 <= min <= max <= 8,388,608`.
     pub fn compatible(mut self, min: usize, max: usize) -> Result<Self, InvalidPolicy> {
         let ring = Ring::with_size::<&str>(&[], min, max)?;
         self.ring = AnyRing::compatible(RingOf::Envoy { ring, min, max });
@@ -186,6 +189,7 @@ where
 /// The endpoint of the request's key in a table, found in one step: see [`Maglev`].
 ///
 /// As [`RingHash`] in all else. With each change the table is made anew, and a few keys more than those of the endpoint move.
+#[derive(Clone)]
 pub struct MaglevHash<H> {
     key: H,
     table: Maglev,
@@ -302,11 +306,14 @@ where
 }
 
 /// How many requests an endpoint may have, of all that are in flight.
+#[derive(Clone)]
 struct Bound {
     limit: BoundedLoad,
     /// Of all, as of some picks ago.
     active: u64,
     weights: u64,
+    /// How many were ready then.
+    ready: usize,
     /// So many picks until they are counted anew.
     renew_in: usize,
 }
@@ -317,22 +324,26 @@ impl Bound {
             limit: BoundedLoad::new(percent)?,
             active: 0,
             weights: 0,
+            ready: 0,
             renew_in: 0,
         })
     }
 
     /// To count all costs a step for each; so it is done once for a sixteenth as many picks, which is a step or two for each.
     fn renew<E: Endpoints<Load: Into<f64>>>(&mut self, endpoints: &E) {
-        if self.renew_in > 0 {
+        let ready = endpoints.ready_len();
+        let about_as_many = self.ready / 2 <= ready && ready / 2 <= self.ready;
+        if self.renew_in > 0 && about_as_many {
             self.renew_in -= 1;
             return;
         }
-        let all = || 0..endpoints.ready_len();
+        let all = || 0..ready;
         self.active = all()
             .map(|index| active(endpoints, index))
             .fold(0, u64::saturating_add);
         self.weights = all().map(|index| u64::from(endpoints.weight(index))).sum();
-        self.renew_in = endpoints.ready_len() / 16;
+        self.ready = ready;
+        self.renew_in = ready / 16;
     }
 
     /// The endpoints are others now.
@@ -355,7 +366,7 @@ fn active<E: Endpoints<Load: Into<f64>>>(endpoints: &E, index: usize) -> u64 {
 }
 
 /// Endpoints of which a table is made.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Members {
     ids: BTreeSet<usize>,
     changed: bool,

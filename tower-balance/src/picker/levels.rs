@@ -41,9 +41,13 @@ use crate::policy::priority::{Health, LevelLoad, Overflow};
 /// # }
 /// ```
 ///
+/// Each level, and each zone of it, has a copy of `P`, which is told of its own endpoints alone: turns and tables are those of a
+/// group. A [`PrequalPicker`](super::PrequalPicker) cannot be copied, and so not be used here.
+///
 /// # Cost
 ///
 /// That of `P`, two random numbers, and a step for each endpoint whenever the set of those that are ready has changed.
+#[derive(Clone)]
 pub struct Levels<P, F> {
     inner: P,
     place: F,
@@ -53,7 +57,7 @@ pub struct Levels<P, F> {
     members: HashMap<usize, Place>,
     /// As of this generation of the endpoints, or of none.
     generation: Option<u64>,
-    levels: Vec<Level>,
+    levels: Vec<Level<P>>,
 }
 
 /// Where an endpoint is.
@@ -65,13 +69,31 @@ pub struct Place {
     pub zone: usize,
 }
 
-#[derive(Default)]
-struct Level {
+#[derive(Clone)]
+struct Level<P> {
     load: LevelLoad,
-    /// Of those that are ready, the indices.
-    ready: Vec<usize>,
-    by_zone: Vec<Vec<usize>>,
+    /// How many endpoints it has, ready or not.
+    hosts: usize,
+    all: Part<P>,
+    by_zone: Vec<Part<P>>,
     zones: Option<Zones>,
+}
+
+/// A level, or a zone of it.
+#[derive(Clone)]
+struct Part<P> {
+    /// The indices of those that are ready, in ascending order.
+    ready: Vec<usize>,
+    picker: P,
+}
+
+impl<P> Part<P> {
+    const fn new(picker: P) -> Self {
+        Self {
+            ready: Vec::new(),
+            picker,
+        }
+    }
 }
 
 impl<P, F> Levels<P, F>
@@ -98,10 +120,10 @@ where
         self
     }
 
-    /// The client is in zone `own`, and there are so many clients in each zone. By default zones do not matter.
+    /// The client is in zone `own`, and there are so many clients in each zone, of which 128 count. By default zones do not matter.
     #[must_use]
     pub fn zones(mut self, own: usize, clients: impl IntoIterator<Item = u32>) -> Self {
-        self.zones = Some((own, clients.into_iter().collect()));
+        self.zones = Some((own.min(MOST), clients.into_iter().take(MOST + 1).collect()));
         self
     }
 
@@ -111,43 +133,56 @@ where
             return;
         }
         self.generation = Some(generation);
-        let highest = self.members.values().map(|place| place.priority).max();
-        let mut hosts = vec![0; highest.map_or(1, |highest| highest + 1)];
-        self.members
-            .values()
-            .for_each(|place| hosts[place.priority] += 1);
-        self.levels.clear();
-        self.levels.resize_with(hosts.len(), Level::default);
-        for index in 0..endpoints.ready_len() {
-            // One that nobody has told of is like all others.
-            let place = self
-                .members
-                .get(&endpoints.id(index))
-                .copied()
-                .unwrap_or_default();
-            let level = &mut self.levels[place.priority.min(hosts.len() - 1)];
-            level.ready.push(index);
-            if level.by_zone.len() <= place.zone {
-                level.by_zone.resize_with(place.zone + 1, Vec::new);
-            }
-            level.by_zone[place.zone].push(index);
+        for level in &mut self.levels {
+            level.all.ready.clear();
+            level.by_zone.iter_mut().for_each(|zone| zone.ready.clear());
         }
-        let health = self
-            .levels
-            .iter()
-            .zip(&hosts)
-            .map(|(level, &hosts)| Health {
-                healthy: level.ready.len(),
-                hosts,
-            });
+        for index in 0..endpoints.ready_len() {
+            if let Some(place) = self.members.get(&endpoints.id(index)) {
+                let level = &mut self.levels[place.priority];
+                level.all.ready.push(index);
+                level.by_zone[place.zone].ready.push(index);
+            }
+        }
+        let health = self.levels.iter().map(|level| Health {
+            healthy: level.all.ready.len(),
+            hosts: level.hosts,
+        });
         let loads = self.overflow.loads(&health.collect::<Vec<_>>());
         for (level, load) in self.levels.iter_mut().zip(loads) {
             level.load = load;
+            level.zones = None;
             if let Some((own, clients)) = self.zones.as_ref().filter(|_| !load.panic) {
-                let hosts: Vec<_> = level.by_zone.iter().map(|zone| zone.len() as u32).collect();
-                level.zones = Zones::new(clients, &hosts, *own);
+                let hosts = level.by_zone.iter().map(|zone| zone.ready.len() as u32);
+                level.zones = Zones::new(clients, &hosts.collect::<Vec<_>>(), *own);
             }
         }
+    }
+
+    /// A level of which one is ready, at random by what each is to get.
+    fn draw(&mut self, cx: &mut impl PickContext) -> Option<&mut Level<P>> {
+        let mut percent = cx.next_range(0..100) as u32;
+        let drawn = self.levels.iter().position(|level| {
+            let hit = percent < level.load.percent;
+            percent = percent.saturating_sub(level.load.percent);
+            hit
+        });
+        if let Some(drawn) = drawn.filter(|drawn| !self.levels[*drawn].all.ready.is_empty()) {
+            return self.levels.get_mut(drawn);
+        }
+        // In panic those that are out are counted as well. Others get their part, each as much.
+        let ready = self.levels.iter().map(|level| level.all.ready.len() as u64);
+        let ready = ready.sum::<u64>();
+        if ready == 0 {
+            return None;
+        }
+        let mut left = cx.next_range(0..ready) as usize;
+        self.levels.iter_mut().find(|level| {
+            let count = level.all.ready.len();
+            let hit = left < count;
+            left = left.saturating_sub(count);
+            hit
+        })
     }
 }
 
@@ -155,7 +190,7 @@ impl<P, F, E, Req> Picker<E, Req> for Levels<P, F>
 where
     F: Fn(&str) -> Place,
     E: Named,
-    P: for<'a> Picker<Group<'a, E>, Req>,
+    P: for<'a> Picker<Group<'a, E>, Req> + Clone,
 {
     const BY_REQUEST: bool = P::BY_REQUEST;
     const TRACKS: bool = true;
@@ -167,45 +202,62 @@ where
         cx: &mut C,
     ) -> Option<usize> {
         self.renew(endpoints);
-        let mut percent = cx.next_range(0..100) as u32;
-        let drawn = self.levels.iter().find(|level| {
-            let hit = percent < level.load.percent;
-            percent = percent.saturating_sub(level.load.percent);
-            hit
-        });
-        // A level that is all out has no part; but in panic it may have one.
-        let level = drawn.filter(|level| !level.ready.is_empty());
-        let level = level.or_else(|| self.levels.iter().find(|level| !level.ready.is_empty()))?;
-        let zone = level
-            .zones
-            .as_ref()
-            .and_then(|zones| level.by_zone.get(zones.pick(cx)));
-        let group = zone.filter(|zone| !zone.is_empty()).unwrap_or(&level.ready);
-        let index = self.inner.pick(&Group { endpoints, group }, request, cx)?;
-        group.get(index).copied()
+        let level = self.draw(cx)?;
+        let zone = level.zones.as_ref().map(|zones| zones.pick(cx));
+        let zone = zone.and_then(|zone| level.by_zone.get_mut(zone));
+        let Part { ready, picker } = zone
+            .filter(|zone| !zone.ready.is_empty())
+            .unwrap_or(&mut level.all);
+        let group = Group {
+            endpoints,
+            group: ready,
+        };
+        let index = picker.pick(&group, request, cx)?;
+        ready.get(index).copied()
     }
 
     fn inserted(&mut self, endpoints: &E, id: usize) {
-        if let Some((name, _)) = endpoints.name(id) {
-            let Place { priority, zone } = (self.place)(&name);
-            let place = Place {
-                priority: priority.min(MOST),
-                zone: zone.min(MOST),
-            };
-            self.members.insert(id, place);
-            self.generation = None;
+        <Self as Picker<E, Req>>::removed(self, id);
+        let Some((name, _)) = endpoints.name(id) else {
+            return;
+        };
+        let Place { priority, zone } = (self.place)(&name);
+        let (priority, zone) = (priority.min(MOST), zone.min(MOST));
+        self.members.insert(id, Place { priority, zone });
+        let part = || Part::new(self.inner.clone());
+        while self.levels.len() <= priority {
+            self.levels.push(Level {
+                load: LevelLoad::default(),
+                hosts: 0,
+                all: part(),
+                by_zone: Vec::new(),
+                zones: None,
+            });
         }
+        let level = &mut self.levels[priority];
+        if level.by_zone.len() <= zone {
+            level.by_zone.resize_with(zone + 1, part);
+        }
+        level.hosts += 1;
         let group = Group {
             endpoints,
             group: &[],
         };
-        self.inner.inserted(&group, id);
+        level.all.picker.inserted(&group, id);
+        if self.zones.is_some() {
+            level.by_zone[zone].picker.inserted(&group, id);
+        }
     }
 
     fn removed(&mut self, id: usize) {
-        self.members.remove(&id);
         self.generation = None;
-        <P as Picker<Group<'_, E>, Req>>::removed(&mut self.inner, id);
+        if let Some(Place { priority, zone }) = self.members.remove(&id) {
+            let level = &mut self.levels[priority];
+            level.hosts -= 1;
+            for part in [&mut level.all, &mut level.by_zone[zone]] {
+                <P as Picker<Group<'_, E>, Req>>::removed(&mut part.picker, id);
+            }
+        }
     }
 }
 

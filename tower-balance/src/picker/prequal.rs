@@ -202,7 +202,7 @@ impl Probes {
         None
     }
 
-    /// Waits for [`next_due`](Self::next_due); `None` when the picker is gone.
+    /// Waits for [`next_due`](Self::next_due); `None` when the picker is gone. The task that asked last is woken.
     pub fn poll_due(&self, cx: &mut Context<'_>) -> Poll<Option<(usize, Arc<str>)>> {
         // Before the look, so that what comes after it wakes the task.
         let closed = self.poll_closed(cx).is_ready();

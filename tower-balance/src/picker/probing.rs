@@ -29,7 +29,7 @@ impl Probes {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the probes that are under way. It may be run again.
+    /// Dropping the future drops the probes that are under way; there are no others then, and the picker goes by chance.
     ///
     /// # Example
     ///

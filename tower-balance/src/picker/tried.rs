@@ -18,6 +18,10 @@ impl<P, Req> AvoidTried<P, Req> {
     pub(crate) const fn new(inner: P, find: fn(&Req) -> Option<&Tried>, salt: u64) -> Self {
         Self { inner, find, salt }
     }
+
+    fn number(&self, endpoints: &impl Endpoints, index: usize) -> u64 {
+        hash::mix(self.salt, endpoints.id(index) as u64)
+    }
 }
 
 impl<P, E, Req> Picker<E, Req> for AvoidTried<P, Req>
@@ -35,11 +39,13 @@ where
         cx: &mut C,
     ) -> Option<usize> {
         let picked = self.inner.pick(endpoints, request, cx)?;
+        if picked >= endpoints.ready_len() {
+            return None;
+        }
         let Some(tried) = request.and_then(self.find) else {
             return Some(picked);
         };
-        let number = |index| hash::mix(self.salt, endpoints.id(index) as u64);
-        let is_new = |index: &usize| !tried.contains(number(*index));
+        let is_new = |index: &usize| !tried.contains(self.number(endpoints, *index));
         let index = if is_new(&picked) {
             picked
         } else {
@@ -60,8 +66,14 @@ where
                 .reduce(lesser)
                 .unwrap_or(picked)
         };
-        tried.insert(number(index));
         Some(index)
+    }
+
+    fn sent(&mut self, endpoints: &E, index: usize, request: &Req) {
+        self.inner.sent(endpoints, index, request);
+        if let Some(tried) = (self.find)(request) {
+            tried.insert(self.number(endpoints, index));
+        }
     }
 
     fn inserted(&mut self, endpoints: &E, id: usize) {

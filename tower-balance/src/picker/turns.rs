@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{Endpoints, PickContext, Picker};
 use crate::policy::stride;
 
-/// One after the other, whatever their weights and loads. It begins with a random one, so that many balancers do not begin
+/// One after the other of those that are ready, whatever their weights and loads. It begins with a random one, so that many balancers do not begin
 /// with the same.
 #[derive(Clone, Debug, Default)]
 pub struct RoundRobin {
@@ -42,8 +42,8 @@ impl<E: Endpoints, Req> Picker<E, Req> for RoundRobin {
 ///
 /// # Cost
 ///
-/// A pick takes as many steps as the greatest weight is times the mean one, on the average; after 128 it is by chance. An endpoint that comes, goes or
-/// changes its weight among n takes O(log n).
+/// A pick takes as many steps as the greatest weight is times the mean one, on the average; after 128 it is by chance. An
+/// endpoint that comes, goes or changes its weight among n takes O(log n).
 #[derive(Clone, Debug, Default)]
 pub struct WeightedRoundRobin {
     /// The endpoints with the weights that they go by.
@@ -96,9 +96,14 @@ impl<E: Endpoints, Req> Picker<E, Req> for WeightedRoundRobin {
         for _ in 0..if ready == 0 { 0 } else { MOST_TURNS } {
             let (round, place) = (turns / count.max(1), turns % count.max(1));
             turns += 1;
-            let Some(&(id, weight)) = self.order.get(place as usize) else {
+            let Some(&(id, known)) = self.order.get(place as usize) else {
                 break;
             };
+            // It may have changed since.
+            let weight = endpoints.weight_of(id).unwrap_or(known);
+            if weight != known {
+                self.set_weight(place as usize, weight);
+            }
             let greatest = self
                 .weights
                 .last_key_value()
@@ -108,10 +113,6 @@ impl<E: Endpoints, Req> Picker<E, Req> for WeightedRoundRobin {
             } else {
                 stride::scale(weight, greatest)
             };
-            // A weight may have changed since; also one of 0, which has no turn.
-            if let Some(now) = endpoints.weight_of(id).filter(|now| *now != weight) {
-                self.set_weight(place as usize, now);
-            }
             if stride::takes_turn(scaled, round, place)
                 && let Some(index) = endpoints.index_of(id)
             {
@@ -200,7 +201,9 @@ impl Draw {
         for _ in 0..if self.greatest == 0 { 0 } else { MOST_DRAWS } {
             let index = cx.next_range(0..ready) as usize;
             let weight = endpoints.weight(index);
-            self.greatest = self.greatest.max(weight);
+            if weight > self.greatest {
+                break;
+            }
             if weight == self.greatest || cx.next_range(0..self.greatest.into()) < weight.into() {
                 return Some(index);
             }

@@ -6,7 +6,8 @@ use super::ring::{MAX_POINTS, Points, Walk};
 /// clients of this crate alone, [`StableRing`](super::StableRing) has that too: it follows changes without being made anew, and
 /// its hashes have 64 bits, of which no two are the same.
 ///
-/// - Keys are as nginx has them: `host:port`, with an IPv6 host in brackets. Without a port the whole is the host.
+/// - Keys are as nginx has them: `host:port`, with an IPv6 host in brackets, or `unix:path`. Without a port the whole is the
+///   host.
 /// - An endpoint of weight 0 has no points. If the weights together ask for more than 8,388,608 points, all have so much
 ///   fewer, and those of some weight one at least; the peers have no such limit.
 /// - Of points with the same hash that of the first endpoint counts. Nginx and Pingora sort the endpoints as they are
@@ -75,6 +76,7 @@ impl Ketama {
 /// The points of an endpoint, each made of the one before.
 fn hashes(key: &str) -> impl Iterator<Item = u64> {
     let (host, port) = match key.rsplit_once(':') {
+        _ if key.starts_with("unix:") => (&key[5..], ""),
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
         _ => (key, ""),
     };
