@@ -41,6 +41,7 @@
 pub mod health;
 #[cfg(feature = "http")]
 pub mod http;
+mod lock;
 pub mod p2c;
 pub mod picker;
 pub mod policy;

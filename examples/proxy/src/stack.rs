@@ -154,20 +154,11 @@ where
 }
 
 /// What a request is hashed by.
-fn key(by: &HashKey) -> impl Fn(&Request<RequestBody>) -> Option<u64> + Send + 'static {
-    let by_header = match by {
-        HashKey::Header(name) => Some(http_key::header(name.clone())),
-        HashKey::Cookie(_) | HashKey::Path => None,
-    };
-    let by_cookie = match by {
-        HashKey::Cookie(name) => Some(http_key::cookie(name.clone())),
-        HashKey::Header(_) | HashKey::Path => None,
-    };
-    let by_path = http_key::path();
-    move |request| match (&by_header, &by_cookie) {
-        (Some(key), _) => key(request),
-        (_, Some(key)) => key(request),
-        (None, None) => by_path(request),
+fn key(by: &HashKey) -> Box<dyn Fn(&Request<RequestBody>) -> Option<u64> + Send> {
+    match by {
+        HashKey::Header(name) => Box::new(http_key::header(name.clone())),
+        HashKey::Cookie(name) => Box::new(http_key::cookie(name.clone())),
+        HashKey::Path => Box::new(http_key::path()),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
@@ -13,6 +13,7 @@ use super::driver::{Driver, Task};
 use super::rule::{Endpoint, Rule};
 use super::shared::Changed;
 use super::{Guarded, Health, Outcome, Reason, Standing};
+use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::accrual::{AccrualConfig, Attempt, FailureAccrual, Status};
 
@@ -239,8 +240,4 @@ impl Rng for Shared<'_> {
     fn next_u64(&mut self) -> u64 {
         lock(self.0).next_u64()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 use indexmap::IndexMap;
@@ -13,6 +13,7 @@ use tower_discover::{Change, Discover};
 use super::Guarded;
 use super::gate::Pass;
 use super::rule::{Endpoint, Rule};
+use crate::lock::lock;
 
 /// Passes the changes on, each service with a [`Live`] to go with it, and lets the rule do what is due.
 pub(super) struct Driver<D, R>
@@ -170,7 +171,7 @@ impl Task {
     }
 
     fn lock(&self) -> MutexGuard<'_, (Option<Waker>, usize)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

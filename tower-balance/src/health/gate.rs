@@ -1,11 +1,12 @@
 //! What stands between the balancer and an endpoint.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
 use super::Standing;
+use crate::lock::lock;
 
 /// Lets requests to an endpoint, or not.
 #[derive(Debug)]
@@ -92,7 +93,7 @@ impl Gate {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
@@ -11,6 +11,7 @@ use tower_discover::{Change, Discover};
 use super::driver::{Driver, Task};
 use super::rule::{Endpoint, Rule, Same};
 use super::{Guarded, Health, Outcome, Reason, Standing};
+use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::outlier::{self, OutlierConfig, OutlierDetector};
 
@@ -115,7 +116,7 @@ impl<D, C> Unpin for EjectOutliers<D, C> where D: Discover<Key: Hash + Clone + f
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
     fn lock(&self) -> MutexGuard<'_, OutlierDetector<Same<Self>>> {
-        self.detector.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.detector)
     }
 }
 

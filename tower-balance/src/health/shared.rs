@@ -1,11 +1,12 @@
 use std::fmt;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use indexmap::IndexMap;
 use tokio::time::Instant;
 
 use super::gate::{Gate, Pass, Wakes};
+use crate::lock::lock;
 use crate::policy::outlier::Cause;
 use crate::policy::priority::{self, Overflow};
 
@@ -142,7 +143,7 @@ impl<K> Health<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
@@ -16,6 +16,7 @@ use super::driver::{Driver, Live, Task};
 use super::rule::{Endpoint, Rule, Same};
 use super::service::GuardedFuture;
 use super::{Health, Outcome, Standing};
+use crate::lock::lock;
 
 /// What is seen of the endpoints of a balancer, at any time and from anywhere: for metrics and for an admin page.
 ///
@@ -156,9 +157,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> EndpointStates<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, IndexSet<Same<Observations<K>>>> {
-        self.endpoints
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.endpoints)
     }
 }
 

@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::fmt;
 use std::hash::Hash;
 
@@ -130,12 +131,24 @@ impl<D: Discover, P> Builder<D, P> {
     where
         D2: Discover<Key = D::Key>,
     {
-        Builder {
-            discover: wrap(self.discover, self.health.clone()),
+        let Ok(wrapped) =
+            self.try_wrap(|discover, health| Ok::<_, Infallible>(wrap(discover, health)));
+        wrapped
+    }
+
+    fn try_wrap<D2, E>(
+        self,
+        wrap: impl FnOnce(D, Health<D::Key>) -> Result<D2, E>,
+    ) -> Result<Builder<D2, P>, E>
+    where
+        D2: Discover<Key = D::Key>,
+    {
+        Ok(Builder {
+            discover: wrap(self.discover, self.health.clone())?,
             picker: self.picker,
             seed: self.seed,
             health: self.health,
-        }
+        })
     }
 
     /// Makes the choices repeatable. By default no two balancers draw alike.
@@ -171,18 +184,8 @@ where
         config: OutlierConfig,
         classify: C,
     ) -> Result<Builder<EjectOutliers<D, C>, P>, InvalidPolicy> {
-        let Self {
-            discover,
-            picker,
-            seed,
-            health,
-        } = self;
-        let discover = EjectOutliers::new(discover, config, classify)?.with_health(health.clone());
-        Ok(Builder {
-            discover,
-            picker,
-            seed,
-            health,
+        self.try_wrap(|discover, health| {
+            Ok(EjectOutliers::new(discover, config, classify)?.with_health(health))
         })
     }
 
@@ -196,18 +199,8 @@ where
         config: AccrualConfig,
         classify: C,
     ) -> Result<Builder<AccrueFailures<D, C>, P>, InvalidPolicy> {
-        let Self {
-            discover,
-            picker,
-            seed,
-            health,
-        } = self;
-        let discover = AccrueFailures::new(discover, config, classify)?.with_health(health.clone());
-        Ok(Builder {
-            discover,
-            picker,
-            seed,
-            health,
+        self.try_wrap(|discover, health| {
+            Ok(AccrueFailures::new(discover, config, classify)?.with_health(health))
         })
     }
 
@@ -225,18 +218,8 @@ where
         M: Service<D::Key, Response = Verdict, Error: Into<BoxError>>,
         CheckHealth<D, M>: Discover<Key = D::Key>,
     {
-        let Self {
-            discover,
-            picker,
-            seed,
-            health,
-        } = self;
-        let discover = CheckHealth::new(discover, config, check)?.with_health(health.clone());
-        Ok(Builder {
-            discover,
-            picker,
-            seed,
-            health,
+        self.try_wrap(|discover, health| {
+            Ok(CheckHealth::new(discover, config, check)?.with_health(health))
         })
     }
 

@@ -24,23 +24,7 @@ pub struct RingHash<H> {
 #[derive(Clone)]
 enum AnyRing {
     Stable(StableRing),
-    /// Made anew with each change.
-    Compatible {
-        ring: RingOf,
-        /// Its endpoints.
-        ids: Vec<usize>,
-        all: Members,
-    },
-}
-
-impl AnyRing {
-    fn compatible(ring: RingOf) -> Self {
-        Self::Compatible {
-            ring,
-            ids: Vec::new(),
-            all: Members::default(),
-        }
-    }
+    Compatible(MadeAnew<RingOf>),
 }
 
 #[derive(Clone)]
@@ -109,7 +93,7 @@ impl<H> RingHash<H> {
     /// Unless `1 <= min <= max <= 8,388,608`.
     pub fn compatible(mut self, min: usize, max: usize) -> Result<Self, InvalidPolicy> {
         let ring = Ring::with_size::<&str>(&[], min, max)?;
-        self.ring = AnyRing::compatible(RingOf::Envoy { ring, min, max });
+        self.ring = AnyRing::Compatible(MadeAnew::new(RingOf::Envoy { ring, min, max }));
         Ok(self)
     }
 
@@ -117,7 +101,8 @@ impl<H> RingHash<H> {
     /// each change.
     #[cfg(feature = "ketama")]
     pub fn ketama(mut self) -> Self {
-        self.ring = AnyRing::compatible(RingOf::Nginx(Ketama::new::<&str>(&[])));
+        let ring = RingOf::Nginx(Ketama::new::<&str>(&[]));
+        self.ring = AnyRing::Compatible(MadeAnew::new(ring));
         self
     }
 
@@ -151,11 +136,8 @@ where
         let bound = &mut self.bound;
         match &mut self.ring {
             AnyRing::Stable(ring) => first(endpoints, bound, || ring.walk(hash), cx),
-            AnyRing::Compatible { ring, ids, all } => {
-                if let Some(members) = all.take_changed(endpoints) {
-                    ring.renew(&members.names);
-                    *ids = members.ids;
-                }
+            AnyRing::Compatible(made) => {
+                let (ring, ids) = made.renewed(endpoints, RingOf::renew);
                 let id = |member: usize| ids[member];
                 first(endpoints, bound, || ring.walk(hash).map(id), cx)
             }
@@ -165,7 +147,7 @@ where
     fn inserted(&mut self, endpoints: &E, id: usize) {
         self.bound.iter_mut().for_each(Bound::forget);
         match &mut self.ring {
-            AnyRing::Compatible { all, .. } => all.insert(id),
+            AnyRing::Compatible(made) => made.insert(id),
             AnyRing::Stable(ring) => {
                 let Some((name, weight)) = endpoints.name(id) else {
                     return;
@@ -180,7 +162,7 @@ where
     fn removed(&mut self, id: usize) {
         self.bound.iter_mut().for_each(Bound::forget);
         match &mut self.ring {
-            AnyRing::Compatible { all, .. } => all.remove(id),
+            AnyRing::Compatible(made) => made.remove(id),
             AnyRing::Stable(ring) => drop(ring.remove(id)),
         }
     }
@@ -192,10 +174,7 @@ where
 #[derive(Clone)]
 pub struct MaglevHash<H> {
     key: H,
-    table: Maglev,
-    /// Its endpoints.
-    ids: Vec<usize>,
-    all: Members,
+    table: MadeAnew<Maglev>,
     size: u32,
     bound: Option<Bound>,
 }
@@ -208,9 +187,7 @@ impl<H> MaglevHash<H> {
     {
         Self {
             key,
-            table: Maglev::new::<&str>(&[]),
-            ids: Vec::new(),
-            all: Members::default(),
+            table: MadeAnew::new(Maglev::new::<&str>(&[])),
             size: 65_537,
             bound: None,
         }
@@ -222,7 +199,7 @@ impl<H> MaglevHash<H> {
     ///
     /// If it is no prime, or over 5,000,011.
     pub fn table_size(mut self, slots: u32) -> Result<Self, InvalidPolicy> {
-        self.table = Maglev::with_size::<&str>(&[], slots)?;
+        self.table = MadeAnew::new(Maglev::with_size::<&str>(&[], slots)?);
         self.size = slots;
         Ok(self)
     }
@@ -252,30 +229,25 @@ where
         request: Option<&Req>,
         cx: &mut C,
     ) -> Option<usize> {
-        if let Some(members) = self.all.take_changed(endpoints) {
-            // The size was checked when it was set.
-            if let Ok(table) = Maglev::with_size(&members.names, self.size) {
-                (self.table, self.ids) = (table, members.ids);
-            }
-        }
         let hash = request.and_then(&self.key).unwrap_or_else(|| cx.next_u64());
-        let (table, ids) = (&self.table, &self.ids);
-        first(
-            endpoints,
-            &mut self.bound,
-            || table.walk(hash).map(|member| ids[member]),
-            cx,
-        )
+        let (table, ids) = self.table.renewed(endpoints, |table, endpoints| {
+            // The size was checked when it was set.
+            if let Ok(new) = Maglev::with_size(endpoints, self.size) {
+                *table = new;
+            }
+        });
+        let id = |member: usize| ids[member];
+        first(endpoints, &mut self.bound, || table.walk(hash).map(id), cx)
     }
 
     fn inserted(&mut self, _endpoints: &E, id: usize) {
         self.bound.iter_mut().for_each(Bound::forget);
-        self.all.insert(id);
+        self.table.insert(id);
     }
 
     fn removed(&mut self, id: usize) {
         self.bound.iter_mut().for_each(Bound::forget);
-        self.all.remove(id);
+        self.table.remove(id);
     }
 }
 
@@ -365,40 +337,52 @@ fn active<E: Endpoints<Load: Into<f64>>>(endpoints: &E, index: usize) -> u64 {
     endpoints.load(index).into() as u64
 }
 
-/// Endpoints of which a table is made.
-#[derive(Clone, Default)]
-struct Members {
-    ids: BTreeSet<usize>,
+/// A table or a ring that is made anew with each change of its endpoints.
+#[derive(Clone)]
+struct MadeAnew<T> {
+    table: T,
+    /// The numbers of the endpoints that it is made of, in its order.
+    ids: Vec<usize>,
+    all: BTreeSet<usize>,
     changed: bool,
 }
 
-struct Changed {
-    ids: Vec<usize>,
-    names: Vec<(String, u32)>,
-}
+impl<T> MadeAnew<T> {
+    const fn new(table: T) -> Self {
+        Self {
+            table,
+            ids: Vec::new(),
+            all: BTreeSet::new(),
+            changed: false,
+        }
+    }
 
-impl Members {
     fn insert(&mut self, id: usize) {
-        self.ids.insert(id);
+        self.all.insert(id);
         self.changed = true;
     }
 
     fn remove(&mut self, id: usize) {
-        self.changed |= self.ids.remove(&id);
+        self.changed |= self.all.remove(&id);
     }
 
-    /// All of them, if there was a change since the last time.
-    fn take_changed<E: Named>(&mut self, endpoints: &E) -> Option<Changed> {
-        if !std::mem::take(&mut self.changed) {
-            return None;
+    /// The table, made anew by `renew` if there was a change since the last time, and its endpoints.
+    fn renewed<E: Named>(
+        &mut self,
+        endpoints: &E,
+        renew: impl FnOnce(&mut T, &[(String, u32)]),
+    ) -> (&T, &[usize]) {
+        if std::mem::take(&mut self.changed) {
+            let named = self.all.iter();
+            let named = named.filter_map(|&id| Some((endpoints.name(id)?, id)));
+            let mut named: Vec<_> = named.collect();
+            // In the same order for all balancers, whatever came first.
+            named.sort_unstable();
+            let (names, ids): (Vec<_>, _) = named.into_iter().unzip();
+            renew(&mut self.table, &names);
+            self.ids = ids;
         }
-        let named = self.ids.iter();
-        let named = named.filter_map(|&id| Some((endpoints.name(id)?, id)));
-        let mut named: Vec<_> = named.collect();
-        // In the same order for all balancers, whatever came first.
-        named.sort_unstable();
-        let (names, ids) = named.into_iter().unzip();
-        Some(Changed { ids, names })
+        (&self.table, &self.ids)
     }
 }
 

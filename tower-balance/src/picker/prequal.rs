@@ -1,11 +1,12 @@
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 use tower_util::rng::{Rng, SplitMix};
 
 use super::{Endpoints, Named, PickContext, Picker};
+use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::prequal::{Prequal, PrequalConfig, Report};
 
@@ -238,10 +239,6 @@ impl Probes {
             prequal.report(Report { endpoint, ..report }, now, rng);
         }
     }
-}
-
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// So many probes wait to be sent; they are of use for a second at most.

@@ -46,27 +46,25 @@ where
             return Some(picked);
         };
         let is_new = |index: &usize| !tried.contains(self.number(endpoints, *index));
-        let index = if is_new(&picked) {
-            picked
-        } else {
-            let ready = endpoints.ready_len();
-            let start = cx.next_range(0..ready as u64) as usize;
-            // One without weight is none, unless the others have none either.
-            let has_weight =
-                |index: &usize| endpoints.weight(*index) > 0 || endpoints.weight(picked) == 0;
-            // Among so many, at least two were not tried, if there are two.
-            let some = (0..ready.min(tried.len() + 2)).map(|step| (start + step) % ready);
-            let lesser = |one, other| match endpoints.load(other) < endpoints.load(one) {
-                true => other,
-                false => one,
-            };
-            some.filter(is_new)
-                .filter(has_weight)
-                .take(2)
-                .reduce(lesser)
-                .unwrap_or(picked)
+        if is_new(&picked) {
+            return Some(picked);
+        }
+        let ready = endpoints.ready_len();
+        let start = cx.next_range(0..ready as u64) as usize;
+        // One without weight is none, unless the others have none either.
+        let has_weight =
+            |index: &usize| endpoints.weight(*index) > 0 || endpoints.weight(picked) == 0;
+        // Among so many, at least two were not tried, if there are two.
+        let some = (0..ready.min(tried.len() + 2)).map(|step| (start + step) % ready);
+        let lesser = |one, other| match endpoints.load(other) < endpoints.load(one) {
+            true => other,
+            false => one,
         };
-        Some(index)
+        some.filter(is_new)
+            .filter(has_weight)
+            .take(2)
+            .reduce(lesser)
+            .or(Some(picked))
     }
 
     fn sent(&mut self, endpoints: &E, index: usize, request: &Req) {

@@ -2,7 +2,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use tokio::time::Instant;
 use tower_util::rng::Rng;
@@ -11,6 +11,7 @@ use super::{CheckConfig, CheckState, Verdict};
 use crate::health::driver::Task;
 use crate::health::rule::{Endpoint, Rule};
 use crate::health::{Health, Outcome, Reason, Standing};
+use crate::lock::lock;
 
 /// The rule of [`CheckHealth`](super::CheckHealth).
 pub struct Checks<K: Hash + Eq + Clone + fmt::Debug> {
@@ -162,10 +163,6 @@ impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Checks<K> {
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A year.
