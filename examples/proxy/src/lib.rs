@@ -11,6 +11,7 @@ pub mod framing;
 pub mod headers;
 pub mod hedge;
 pub mod hop;
+pub mod interim;
 pub mod metrics;
 pub mod outliers;
 pub mod path;

@@ -14,6 +14,7 @@ use crate::config::{Config, Paths, Protocol};
 use crate::error::Failure;
 use crate::headers;
 use crate::hop::Hop;
+use crate::interim::Interim;
 use crate::metrics::{Metrics, RouteStats};
 use crate::router::Router;
 use crate::{authority, framing, path, stack};
@@ -152,6 +153,12 @@ where
         self.hop
             .forward(&mut request, path, handler.protocol, client.ip());
 
+        let exchange = request.extensions_mut().remove::<Interim>();
+        let exchange = exchange.map(|interim| interim.begin());
+        if let Some(exchange) = &exchange {
+            request.extensions_mut().insert(exchange.clone());
+        }
+
         let response = match handler.stack.clone().oneshot(request).await {
             Ok(response) => {
                 let mut response = response.map(ResponseBody::upstream);
@@ -169,6 +176,9 @@ where
                 failure.response(grpc)
             }
         };
+        if let Some(exchange) = exchange {
+            exchange.finish().await;
+        }
         in_flight.answered(response.status());
         response.map(|body| body.hold(in_flight))
     }

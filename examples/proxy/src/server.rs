@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -18,6 +18,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::BoxError;
+
+use crate::interim::{self, Interim};
 
 /// Binds `address`; the error names it.
 ///
@@ -65,13 +67,17 @@ pub async fn serve_heads<H, F, B>(
             () = shutdown.requested() => break,
         };
         let handler = handler.clone();
-        let service = service_fn(move |request| {
+        let interim = Interim::default();
+        let io = TokioIo::new(interim::Io::new(stream, interim.clone()));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            // Those before may not know them, and in those after hyper has no way for them.
+            if request.version() == Version::HTTP_11 {
+                request.extensions_mut().insert(interim.clone());
+            }
             let response = handler(request, client);
             async move { Ok::<_, Infallible>(response.await) }
         });
-        let connection = server
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
+        let connection = server.serve_connection(io, service).into_owned();
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -14,6 +14,7 @@ use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::{Endpoint, Protocol};
 use crate::framing;
+use crate::interim::Exchange;
 
 /// Makes connections to an endpoint: the maker that [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
 #[derive(Debug, Clone)]
@@ -104,6 +105,11 @@ impl Service<Request<RequestBody>> for Connection {
         match self {
             Self::Http1(pool) => {
                 framing::frame(&mut request, Protocol::Http1);
+                if let Some(exchange) = request.extensions_mut().remove::<Exchange>() {
+                    hyper::ext::on_informational(&mut request, move |answer| {
+                        exchange.send(answer.status(), answer.headers());
+                    });
+                }
                 Box::pin(checked(pool.send(request)))
             }
             Self::Http2(connection) => {
