@@ -197,3 +197,25 @@ async fn requests_are_streamed_to_a_borrowed_service() {
     assert_eq!(results, [Ok(1), Ok(2), Ok(3)]);
     assert_ready_ok!(Spawn::new(service).poll_ready());
 }
+
+type Refused = Ready<Result<Echo, &'static str>>;
+type Echo = tower_util::ServiceFn<fn(u32) -> Ready<Result<u32, &'static str>>>;
+
+#[test]
+fn a_future_that_has_failed_repeats_its_error_if_told_to() {
+    let refused: Refused = ready(Err("refused"));
+    let mut service = Spawn::new(future_service(refused).repeat_error());
+    for _ in 0..3 {
+        assert_eq!(assert_ready_err!(service.poll_ready()), "refused");
+    }
+}
+
+/// Most errors are not `Clone`. Better a panic, as in tower 0.5, than a wait that never ends.
+#[test]
+#[should_panic(expected = "polled again after its future has failed")]
+fn a_future_that_has_failed_is_not_waited_for() {
+    let refused: Refused = ready(Err("refused"));
+    let mut service = Spawn::new(future_service(refused));
+    assert_eq!(assert_ready_err!(service.poll_ready()), "refused");
+    let _ = service.poll_ready();
+}

@@ -215,7 +215,7 @@ where
         check: M,
     ) -> Result<Builder<CheckHealth<D, M>, P>, InvalidPolicy>
     where
-        M: Service<D::Key, Response = Verdict, Error: Into<BoxError>>,
+        M: Service<D::Key, Response = Verdict, Error: Into<BoxError>> + Clone,
         CheckHealth<D, M>: Discover<Key = D::Key>,
     {
         self.try_wrap(|discover, health| {

@@ -20,7 +20,7 @@ where
     state: State<M::Future, M::Response, <B::Backoff as Backoff>::Future>,
     /// Without a backoff: what the next request fails with.
     error: Option<M::Error>,
-    backoff: Option<Waits<B>>,
+    backoff: Option<Waits<M, B>>,
 }
 
 enum State<F, S, W> {
@@ -34,17 +34,25 @@ enum State<F, S, W> {
     },
 }
 
-/// Where the waits come from.
-struct Waits<B: MakeBackoff> {
-    make: B,
+/// Where the waits come from, and a new maker in place of one that has failed.
+struct Waits<M, B: MakeBackoff> {
+    backoff: B,
     /// Since the last connection that served a request.
     current: Option<B::Backoff>,
+    /// Never polled: one whose readiness failed must not be polled again.
+    pristine: M,
+    /// `M::clone`: without a backoff, a maker need not be `Clone`.
+    clone: fn(&M) -> M,
 }
 
-impl<B: MakeBackoff> Waits<B> {
+impl<M, B: MakeBackoff> Waits<M, B> {
+    fn maker(&self) -> M {
+        (self.clone)(&self.pristine)
+    }
+
     fn next(&mut self) -> <B::Backoff as Backoff>::Future {
         self.current
-            .get_or_insert_with(|| self.make.make_backoff())
+            .get_or_insert_with(|| self.backoff.make_backoff())
             .next_backoff()
     }
 }
@@ -88,10 +96,17 @@ where
 {
     /// Asks `make` for a service for `target` when it is first polled. After a failed attempt it waits, as `backoff`
     /// says, and tries again; it is not ready meanwhile. The waits begin anew after a service has been of use.
-    pub const fn with_backoff(make: M, target: Target, backoff: B) -> Self {
+    ///
+    /// When the readiness of `make` fails, a clone that was made of it at first takes its place.
+    pub fn with_backoff(make: M, target: Target, backoff: B) -> Self
+    where
+        M: Clone,
+    {
         let backoff = Some(Waits {
-            make: backoff,
+            backoff,
             current: None,
+            pristine: make.clone(),
+            clone: M::clone,
         });
         Self {
             make,
@@ -145,7 +160,12 @@ where
                 // ## Idle => Connecting | Waiting
                 State::Idle => match ready!(self.make.poll_ready(cx)) {
                     Ok(()) => self.state = State::Connecting(self.make.call(self.target.clone())),
-                    Err(error) => self.wait(error)?,
+                    Err(error) => {
+                        self.wait(error)?;
+                        if let Some(waits) = &self.backoff {
+                            self.make = waits.maker();
+                        }
+                    }
                 },
                 // ## Waiting => Idle
                 State::Waiting(wait) => {

@@ -56,6 +56,10 @@ where
             match &mut self.state {
                 State::Here(service) => {
                     if let Poll::Ready(result) = service.poll_ready(cx) {
+                        // ## Here => Lost
+                        if result.is_err() {
+                            self.state = State::Lost;
+                        }
                         return Poll::Ready(result.map_err(Into::into));
                     }
                     // ## Here => Away
@@ -98,7 +102,7 @@ impl<S> Drop for SpawnReady<S> {
     }
 }
 
-/// The service failed to become ready in the background, which was reported before, and is gone.
+/// The service failed to become ready, which was reported before, and is gone.
 #[derive(Debug)]
 pub struct Lost(());
 
