@@ -10,8 +10,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tower_test::mock::{self, Mock, Spawn};
 use tower_util::{
-    BoxCloneService, BoxCloneServiceLayer, BoxCloneSyncService, BoxCloneSyncServiceLayer, BoxError,
-    BoxLayer, BoxService, CallAll, Either, MapRequestLayer, ServiceExt, UnsyncBoxService, error,
+    BoxCloneService, BoxCloneServiceLayer, BoxCloneSyncService, BoxCloneSyncServiceLayer, BoxLayer,
+    BoxService, CallAll, Either, MapRequestLayer, ServiceExt, UnsyncBoxService, error,
     future_service, option_layer, service_fn,
 };
 
@@ -159,18 +159,6 @@ fn call_all_is_bounded() {
         drop(results);
         assert_eq!(calls.into_inner(), most);
     }
-}
-
-#[tokio::test]
-async fn a_service_made_by_a_future_reports_its_failure_once() {
-    let mut service = Spawn::new(future_service(ready(Err::<Mock<(), ()>, BoxError>(
-        "refused".into(),
-    ))));
-    assert_eq!(
-        assert_ready_err!(service.poll_ready()).to_string(),
-        "refused"
-    );
-    assert_pending!(service.poll_ready());
 }
 
 #[tokio::test]
