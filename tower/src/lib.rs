@@ -36,7 +36,7 @@ pub mod balance {
     //! ```
 
     #[doc(inline)]
-    pub use tower_balance::{Balance, error, health, p2c, picker, policy, subset};
+    pub use tower_balance::{Balance, Event, error, health, p2c, picker, policy, subset};
 
     #[cfg(feature = "http")]
     #[doc(inline)]
