@@ -19,7 +19,7 @@ pin_project! {
     ///
     /// Of several of these one inside another, the innermost waits, and the others go on: what is between them, such as
     /// the timers of health, does not stand still.
-    pub(crate) struct Source<D>
+    pub(crate) struct Source<D, E = <D as Discover>::Error>
     where
         D: Discover,
     {
@@ -27,7 +27,8 @@ pin_project! {
         discover: D,
         ended: bool,
         failed_at: Option<Instant>,
-        held: Option<Held<D::Error>>,
+        // As an `E`, so that a balancer is `Send` whatever the discovery's own error.
+        held: Option<Held<E>>,
     }
 }
 
@@ -36,11 +37,9 @@ struct Held<E> {
     timer: Pin<Box<Sleep>>,
 }
 
-pub(crate) type Polled<D> = Poll<
-    Option<Result<Change<<D as Discover>::Key, <D as Discover>::Service>, <D as Discover>::Error>>,
->;
+type Found<D> = Change<<D as Discover>::Key, <D as Discover>::Service>;
 
-impl<D> Source<D>
+impl<D, E> Source<D, E>
 where
     D: Discover,
 {
@@ -60,7 +59,13 @@ where
 
     /// The next change; `None` after the end.
     #[inline]
-    pub(crate) fn poll_change(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<D> {
+    pub(crate) fn poll_change(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Found<D>, E>>>
+    where
+        D::Error: Into<E>,
+    {
         let this = self.project();
         if *this.ended {
             return Poll::Ready(None);
@@ -73,6 +78,7 @@ where
         match ready!(this.discover.poll_discover(cx)) {
             Some(Ok(change)) => Poll::Ready(Some(Ok(change))),
             Some(Err(error)) => {
+                let error = error.into();
                 let now = Instant::now();
                 let due = this.failed_at.map_or(now, |failed_at| failed_at + PAUSE);
                 if due <= now || Handle::try_current().is_err() {
@@ -93,7 +99,7 @@ where
     }
 }
 
-impl<D> fmt::Debug for Source<D>
+impl<D, E> fmt::Debug for Source<D, E>
 where
     D: Discover + fmt::Debug,
 {

@@ -27,7 +27,7 @@ where
     D: Discover,
     D::Key: Hash,
 {
-    discover: Source<D>,
+    discover: Source<D, BoxError>,
     /// The last that discovery has said, if that was an error.
     discover_error: Option<error::Discover>,
     endpoints: ReadyCache<D::Key, D::Service, Req>,
@@ -251,7 +251,7 @@ where
                         }
                     }
                 }
-                Poll::Ready(Some(Err(error))) => self.discovery_failed(error.into()),
+                Poll::Ready(Some(Err(error))) => self.discovery_failed(error),
                 Poll::Ready(None) | Poll::Pending => return,
             }
         }
