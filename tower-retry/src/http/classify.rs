@@ -336,7 +336,8 @@ pub struct JudgeWith<F, E> {
     _marker: PhantomData<fn(E)>,
 }
 
-impl<F: Fn(&E) -> ErrorKind, E> JudgeError<E> for JudgeWith<F, E> {
+// As for `RetryIf`.
+impl<F: Fn(&E) -> ErrorKind, E, A> JudgeError<E> for JudgeWith<F, A> {
     fn judge(&self, error: &E) -> ErrorKind {
         (self.judge)(error)
     }

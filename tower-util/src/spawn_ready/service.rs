@@ -86,7 +86,7 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         match &mut self.state {
-            State::Here(service) => ResponseFuture::new(service.call(request).map_err(Into::into)),
+            State::Here(service) => ResponseFuture::new(service.call(request)),
             State::Away(_) | State::Lost => {
                 panic!("service not ready; poll_ready must be called first")
             }
