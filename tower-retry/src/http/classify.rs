@@ -110,7 +110,7 @@ impl<J> HttpClassify<J> {
         if !self.grpc_codes.contains(&code) {
             return Verdict::Failure;
         }
-        match Pushback::of(headers).or(told.map(Pushback::After)) {
+        match Pushback::of(headers).or_else(|| told.map(Pushback::After)) {
             None => Verdict::Retry,
             Some(Pushback::After(wait)) if wait <= self.retry_after_max => {
                 Verdict::RetryAfter(wait)
