@@ -3,6 +3,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use tower_readiness::Purpose;
 use tower_service::Service;
 
 /// Makes a [`Service`] of a future that yields one. It is ready once the future has finished and its service is ready.
@@ -113,14 +114,18 @@ where
         loop {
             match &mut self.state {
                 // ## Making => Made | Failed
-                State::Making(future) => match ready!(Pin::new(future).poll(cx)) {
-                    Ok(service) => self.state = State::Made(service),
-                    Err(error) => {
-                        self.state = State::Failed;
-                        self.error.keep(&error);
-                        return Poll::Ready(Err(error));
+                //
+                // It may use services of its own, and call them.
+                State::Making(future) => {
+                    match ready!(Purpose::Call.run(|| Pin::new(future).poll(cx))) {
+                        Ok(service) => self.state = State::Made(service),
+                        Err(error) => {
+                            self.state = State::Failed;
+                            self.error.keep(&error);
+                            return Poll::Ready(Err(error));
+                        }
                     }
-                },
+                }
                 State::Made(service) => return service.poll_ready(cx),
                 State::Failed => return Poll::Ready(Err(self.error.again())),
             }

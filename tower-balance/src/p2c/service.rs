@@ -371,12 +371,18 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        if Purpose::current() == Purpose::Release {
+        let purpose = Purpose::current();
+        if purpose == Purpose::Release {
             // Its endpoints stay ready, for whichever request is next.
             return Poll::Pending;
         }
         let picked = self.picked.take();
-        self.poll_discover(cx);
+        if purpose == Purpose::Drive {
+            // Discovery may use services of its own, such as health checks, and call them.
+            Purpose::Call.run(|| self.poll_discover(cx));
+        } else {
+            self.poll_discover(cx);
+        }
         self.poll_endpoints(cx);
         self.tell_changes();
         if P::BY_REQUEST {

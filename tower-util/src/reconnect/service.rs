@@ -3,6 +3,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use tower_readiness::Purpose;
 use tower_service::Service;
 
 use super::ResponseFuture;
@@ -158,7 +159,8 @@ where
                     return Poll::Pending;
                 }
                 // ## Idle => Connecting | Waiting
-                State::Idle => match ready!(self.make.poll_ready(cx)) {
+                // The maker is called when it is ready, also while there is no request.
+                State::Idle => match ready!(Purpose::Call.run(|| self.make.poll_ready(cx))) {
                     Ok(()) => self.state = State::Connecting(self.make.call(self.target.clone())),
                     Err(error) => {
                         self.wait(error)?;
@@ -172,23 +174,25 @@ where
                     ready!(wait.as_mut().poll(cx));
                     self.state = State::Idle;
                 }
-                State::Connecting(making) => match ready!(Pin::new(making).poll(cx)) {
-                    // ## Connecting => Connected
-                    Ok(service) => {
-                        made = true;
-                        self.error = None;
-                        self.state = State::Connected {
-                            service,
-                            proven: false,
-                        };
-                    }
-                    Err(error) => {
-                        if let Err(error) = self.wait(error) {
-                            self.error = Some(error);
-                            return Poll::Ready(Ok(()));
+                State::Connecting(making) => {
+                    match ready!(Purpose::Call.run(|| Pin::new(making).poll(cx))) {
+                        // ## Connecting => Connected
+                        Ok(service) => {
+                            made = true;
+                            self.error = None;
+                            self.state = State::Connected {
+                                service,
+                                proven: false,
+                            };
+                        }
+                        Err(error) => {
+                            if let Err(error) = self.wait(error) {
+                                self.error = Some(error);
+                                return Poll::Ready(Ok(()));
+                            }
                         }
                     }
-                },
+                }
                 State::Connected { service, proven } => match ready!(service.poll_ready(cx)) {
                     Ok(()) => return Poll::Ready(Ok(())),
                     Err(error) if *proven || self.backoff.is_none() => {

@@ -4,7 +4,6 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_util::TryFutureExt;
 use tokio::task::JoinHandle;
 use tower_readiness::{Purpose, drive};
 use tower_service::Service;
