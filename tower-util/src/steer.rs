@@ -24,6 +24,11 @@
 //! yet are polled, so that they get ready side by side. One that is never ready blocks all; put a
 //! load-shedding layer around those that may be overloaded.
 //!
+//! # Errors
+//!
+//! The services' errors. An error of the readiness of one is one of them all, and the `Steer` is at its end: use a clone, or
+//! put services below whose readiness does not fail.
+//!
 //! # Clone
 //!
 //! A clone has clones of the services, and asks each of them anew whether it is ready.

@@ -112,9 +112,14 @@ impl<K, S, Req> ReadyCache<K, S, Req>
 where
     K: Eq + Hash,
 {
-    /// How many services there are.
+    /// How many services there are; one that is to replace another counts as well as that.
     pub fn len(&self) -> usize {
         self.slots.len() - self.vacant.len()
+    }
+
+    /// How many keys there are: a service and the one that is to replace it have the same.
+    pub(crate) fn keys_len(&self) -> usize {
+        self.keys.len()
     }
 
     /// Whether there are none.

@@ -4,6 +4,7 @@ mod accrual;
 mod check;
 #[cfg(all(feature = "check-tcp", feature = "check-http", feature = "check-grpc"))]
 mod check_sockets;
+mod fail_closed;
 mod outlier;
 mod slow_start;
 mod states;

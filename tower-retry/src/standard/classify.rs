@@ -102,7 +102,9 @@ impl<F, Req, Res, E> RetryIf<F, Req, Res, E> {
     }
 }
 
-impl<F, V, Req, Res, E> Classify<Req, Res, E> for RetryIf<F, Req, Res, E>
+// Of those that the judge is for, and not of those in its type: they are there for the closure's sake, and of a `BoxError`
+// among them the compiler does not know enough inside of an `async` block.
+impl<F, V, Req, Res, E, A, B, C> Classify<Req, Res, E> for RetryIf<F, A, B, C>
 where
     F: Fn(&Req, Result<&Res, &E>) -> V,
     V: Into<Verdict>,

@@ -31,7 +31,8 @@
 //!
 //! # Errors
 //!
-//! A [`BoxError`](crate::BoxError): the predicate's, or the inner service's.
+//! A [`BoxError`](crate::BoxError): the predicate's, or the inner service's. For a request that waits again after its
+//! predicate, an error of readiness is the request's: it ends that clone, and not the filter.
 
 pub mod future;
 mod layer;

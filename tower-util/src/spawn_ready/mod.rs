@@ -27,7 +27,7 @@
 //!
 //! # Errors
 //!
-//! The inner service's, boxed. If its readiness failed or panicked in the background it is lost, and after that error
+//! The inner service's, boxed. If its readiness failed, or panicked in the background, it is dropped, and after that error
 //! `poll_ready` fails with [`Lost`].
 //!
 //! # Panics

@@ -4,7 +4,6 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_util::TryFutureExt;
 use tokio::task::JoinHandle;
 use tower_readiness::{Purpose, drive};
 use tower_service::Service;
@@ -58,6 +57,10 @@ where
                 State::Here(service) => {
                     let polled = service.poll_ready(cx).map_err(Into::into);
                     if polled.is_ready() || Purpose::current() == Purpose::Release {
+                        // ## Here => Lost
+                        if matches!(polled, Poll::Ready(Err(_))) {
+                            self.state = State::Lost;
+                        }
                         return polled;
                     }
                     // ## Here => Away
@@ -82,7 +85,7 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         match &mut self.state {
-            State::Here(service) => ResponseFuture::new(service.call(request).map_err(Into::into)),
+            State::Here(service) => ResponseFuture::new(service.call(request)),
             State::Away(_) | State::Lost => {
                 panic!("service not ready; poll_ready must be called first")
             }
@@ -109,7 +112,7 @@ impl<S> Drop for SpawnReady<S> {
     }
 }
 
-/// The service failed to become ready in the background, which was reported before, and is gone.
+/// The service failed to become ready, which was reported before, and is gone.
 #[derive(Debug)]
 pub struct Lost(());
 
