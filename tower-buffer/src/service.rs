@@ -76,12 +76,10 @@ where
     type Future = ResponseFuture<F>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        if Purpose::current() != Purpose::Call {
-            return self.poll_without_request(cx);
+        if self.shared.promise(&mut self.place) {
+            return Poll::Ready(Ok(()));
         }
-        self.shared
-            .poll_place(&mut self.place, cx)
-            .map_err(Into::into)
+        self.poll_place(cx)
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
@@ -104,17 +102,18 @@ where
 }
 
 impl<Req, F> Buffer<Req, F> {
-    /// Keeps no place. The service has a worker that drives it.
-    #[cold]
-    fn poll_without_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        if Purpose::current() != Purpose::Drive {
+    fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let purpose = Purpose::current();
+        if purpose == Purpose::Release {
             self.shared.leave_place(&mut self.place);
             return Poll::Pending;
         }
         ready!(self.shared.poll_place(&mut self.place, cx))?;
-        self.shared.leave_place(&mut self.place);
-        // For layers above that keep in mind that it was ready.
-        self.place = Place::Promised;
+        if purpose == Purpose::Drive {
+            self.shared.leave_place(&mut self.place);
+            // For layers above that keep in mind that it was ready.
+            self.place = Place::Promised;
+        }
         Poll::Ready(Ok(()))
     }
 }

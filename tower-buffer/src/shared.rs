@@ -86,6 +86,19 @@ impl<Req, F> Shared<Req, F> {
 
     // ## The handles' side
 
+    /// Promises a place to a handle that has none, if nothing is in the way. A promise is as good as its time: it is made
+    /// anew. It keeps nothing from others.
+    #[inline]
+    pub(crate) fn promise(&self, place: &mut Place) -> bool {
+        let promised = matches!(place, Place::None | Place::Promised)
+            && self.gate.is_open()
+            && self.home.get().is_some();
+        if promised {
+            *place = Place::Promised;
+        }
+        promised
+    }
+
     #[inline]
     pub(crate) fn poll_place(
         &self,
@@ -93,11 +106,6 @@ impl<Req, F> Shared<Req, F> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         match place {
-            // A promise is as good as its time: it is made anew.
-            Place::None | Place::Promised if self.gate.is_open() && self.home.get().is_some() => {
-                *place = Place::Promised;
-                return Poll::Ready(Ok(()));
-            }
             Place::Reserved if !self.gate.is_closed() => return Poll::Ready(Ok(())),
             Place::None | Place::Promised if self.gate.try_take() => {
                 *place = Place::Reserved;

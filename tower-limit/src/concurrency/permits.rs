@@ -46,7 +46,7 @@ impl Permits {
 pub(crate) struct Wait {
     pool: Counted<Pool>,
     /// While it waits.
-    id: Option<u64>,
+    id: Option<usize>,
 }
 
 impl Wait {
@@ -213,7 +213,7 @@ impl Counted<Pool> {
 #[cold]
 fn poll_line<T>(
     pool: &Counted<Pool>,
-    id: &mut Option<u64>,
+    id: &mut Option<usize>,
     cx: &Context<'_>,
     find: impl Fn(&Counted<Pool>) -> Option<T>,
 ) -> Poll<T> {
@@ -245,8 +245,8 @@ fn poll_line<T>(
 }
 
 /// The waiter waits no more. Returns whether it had been told of a permit.
-fn leave(pool: &Counted<Pool>, id: &mut Option<u64>, mut state: MutexGuard<'_, State>) -> bool {
-    let left = id.take().and_then(|id| state.queue.leave(id));
+fn leave(pool: &Counted<Pool>, id: &mut Option<usize>, mut state: MutexGuard<'_, State>) -> bool {
+    let left = id.take().map(|id| state.queue.leave(id));
     let scout = if state.queue.is_empty() {
         if pool.semaphore.is_none() && state.owed == 0 {
             pool.look_no_more();
