@@ -11,14 +11,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_discover::{Change, Discover};
 
 pin_project! {
-    /// A discovery that is not polled again after its end, and whose errors come at most once in a [`PAUSE`].
+    /// A discovery that is not polled again after its end, and whose errors are at least a [`PAUSE`] apart.
     ///
-    /// Errors are survived, so that a discovery which has nothing else to say would keep the task busy, and ask its name
-    /// server as fast as that can fail. An error that comes too early is held back, and the discovery is not polled
-    /// meanwhile. Outside of a tokio runtime, where there are no timers, errors come as they do.
+    /// The balancer goes on after an error. A discovery that yields nothing but errors would therefore keep the task busy, or
+    /// send lookups as fast as they fail. An error that comes too early is held back until its time, and the discovery is not
+    /// polled meanwhile. Outside of a tokio runtime there is no timer for that, and errors are passed on at once.
     ///
-    /// Of several of these one inside another, the innermost waits, and the others go on: what is between them, such as
-    /// the timers of health, does not stand still.
+    /// The wrappers around a discovery and the balancer have one each. As the innermost passes errors on in time, the outer
+    /// ones never hold one back: so the wrappers, with their timers and checks, are polled while the innermost waits.
     pub(crate) struct Source<D, E = <D as Discover>::Error>
     where
         D: Discover,
@@ -108,6 +108,5 @@ where
     }
 }
 
-/// Errors come no faster than that: soon enough to see that discovery works again, and slow enough for logs and name
-/// servers.
+/// Short enough to hear soon that discovery works again, and long enough for logs and name servers.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -156,9 +156,9 @@ impl<L> ServiceBuilder<L> {
 
     /// Lets at most `max` requests at a time through; see [`limit::concurrency`](crate::limit::concurrency).
     ///
-    /// The limit is one for each service that the stack is put around, and its clones. Who applies a layer again and again
-    /// has as many limits: axum does so with the layers of a `Router`, for each connection. One limit for all of them takes
-    /// [`global_concurrency_limit`](Self::global_concurrency_limit).
+    /// Each service that the stack is put around has a limit of its own, which its clones share. A framework that applies
+    /// layers anew for each connection, as axum does with those of a `Router`, gets a limit per connection. For one limit for
+    /// all connections use [`global_concurrency_limit`](Self::global_concurrency_limit).
     #[cfg(feature = "limit")]
     pub fn concurrency_limit(
         self,
@@ -170,7 +170,7 @@ impl<L> ServiceBuilder<L> {
     /// Lets at most `max` requests at a time through to all services together that the stack is put around; see
     /// [`GlobalConcurrencyLimitLayer`](crate::limit::GlobalConcurrencyLimitLayer).
     ///
-    /// This is the one for the routes of a server, whose layers are applied for each connection.
+    /// Use it for the routes of a server, whose layers may be applied for each connection.
     ///
     /// ```
     /// # #[cfg(all(feature = "load-shed", feature = "util"))]
@@ -203,9 +203,10 @@ impl<L> ServiceBuilder<L> {
 
     /// Lets `num` requests through in each period of `per`; see [`limit::rate`](crate::limit::rate).
     ///
-    /// The limit is one for each service that the stack is put around, and its clones. Who applies a layer again and again
-    /// has as many limits: axum does so with the layers of a `Router`, for each connection, so that a client with two
-    /// connections has twice the rate. One limit for all of them takes [`global_rate_limit`](Self::global_rate_limit).
+    /// Each service that the stack is put around has a limit of its own, which its clones share. A framework that applies
+    /// layers anew for each connection, as axum does with those of a `Router`, gets a limit per connection: a client with two
+    /// connections has twice the rate. For one limit for all connections use
+    /// [`global_rate_limit`](Self::global_rate_limit).
     ///
     /// # Panics
     ///
@@ -222,7 +223,7 @@ impl<L> ServiceBuilder<L> {
     /// Lets `num` requests through in each period of `per` to all services together that the stack is put around; see
     /// [`GlobalRateLimitLayer`](crate::limit::GlobalRateLimitLayer).
     ///
-    /// This is the one for the routes of a server, whose layers are applied for each connection.
+    /// Use it for the routes of a server, whose layers may be applied for each connection.
     ///
     /// ```
     /// # #[cfg(all(feature = "load-shed", feature = "util"))]

@@ -384,7 +384,7 @@ pub struct JudgeWith<F, E> {
     _marker: PhantomData<fn(E)>,
 }
 
-// As for `RetryIf`.
+// `A` is not the error that is judged, for the reason given at `RetryIf`.
 impl<F: Fn(&E) -> ErrorKind, E, A> JudgeError<E> for JudgeWith<F, A> {
     fn judge(&self, error: &E) -> ErrorKind {
         (self.judge)(error)

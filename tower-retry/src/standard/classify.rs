@@ -102,8 +102,8 @@ impl<F, Req, Res, E> RetryIf<F, Req, Res, E> {
     }
 }
 
-// Of those that the judge is for, and not of those in its type: they are there for the closure's sake, and of a `BoxError`
-// among them the compiler does not know enough inside of an `async` block.
+// For the types that the judge takes, and not for those in its own type, which are there to infer the closure's. A `BoxError`
+// among them would keep the compiler from proving that a spawned `async` block is `Send` (rust-lang/rust#64552).
 impl<F, V, Req, Res, E, A, B, C> Classify<Req, Res, E> for RetryIf<F, A, B, C>
 where
     F: Fn(&Req, Result<&Res, &E>) -> V,

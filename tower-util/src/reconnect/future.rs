@@ -43,8 +43,8 @@ impl<F, E> ResponseFuture<F, E> {
     }
 }
 
-// No bound on `E`: of one that has a lifetime, such as a `BoxError`, the compiler does not know enough inside of an `async`
-// block.
+// No bound on `ME`: if it is a `BoxError`, the compiler could not prove that a spawned `async` block with this future is `Send`
+// (rust-lang/rust#64552).
 impl<F, T, E, ME> Future for ResponseFuture<F, ME>
 where
     F: Future<Output = Result<T, E>>,
