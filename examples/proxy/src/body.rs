@@ -5,27 +5,31 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tower::BoxError;
 use tower::retry::http::{PeekBody, ReplayBody};
 use tower::timeout::http::TimeoutBody;
 
 use crate::metrics::InFlight;
+use crate::stall::{self, Limits};
+use crate::upload::ClientBody;
 use crate::upstream::UpstreamBody;
 
 /// The body of a request on its way up: what the client sends, within its time, and kept as far as it may be sent again.
-pub type RequestBody = ReplayBody<TimeoutBody<Incoming>>;
+pub type RequestBody = ReplayBody<TimeoutBody<ClientBody>>;
 
 /// The body of a response within its time. Of a gRPC call, its first frame may have been looked at.
 pub type BoundedBody = TimeoutBody<PeekBody<UpstreamBody>>;
 
 /// The body of a response on its way down: the upstream's stream, or a few bytes of our own.
 ///
-/// It ends the request's account in the metrics when it is dropped, read to its end or not.
+/// It ends the request's account in the metrics when it is dropped, read to its end or not. How long it may be kept waiting
+/// by a client that does not read, it [tells](stall::handed) the task that sends it.
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
     in_flight: Option<InFlight>,
+    /// Its task was told to come back.
+    awaited: bool,
 }
 
 #[derive(Debug)]
@@ -41,6 +45,7 @@ impl ResponseBody {
         Self {
             content: Content::Upstream(body),
             in_flight: None,
+            awaited: false,
         }
     }
 
@@ -49,6 +54,7 @@ impl ResponseBody {
         Self {
             content: Content::Own(text.into()),
             in_flight: None,
+            awaited: false,
         }
     }
 
@@ -67,8 +73,22 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if std::mem::take(&mut self.awaited) {
+            stall::waits();
+        }
         match &mut self.content {
-            Content::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Content::Upstream(body) => {
+                let polled = Pin::new(&mut *body).poll_frame(cx);
+                if matches!(polled, Poll::Ready(Some(Ok(_)))) && !body.is_end_stream() {
+                    let limits = Limits {
+                        idle: body.idle_timeout(),
+                        end: body.end(),
+                    };
+                    stall::handed(limits, None);
+                    self.awaited = true;
+                }
+                polled
+            }
             Content::Own(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Own(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
         }
@@ -85,6 +105,14 @@ impl Body for ResponseBody {
         match &self.content {
             Content::Upstream(body) => body.size_hint(),
             Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if self.awaited {
+            stall::waits();
         }
     }
 }

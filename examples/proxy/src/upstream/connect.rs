@@ -11,39 +11,63 @@ use tower::Service;
 use super::error::ConnectError;
 use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
-use crate::config::{Endpoint, Protocol};
+use crate::config::{Cluster, Connections, Endpoint, Protocol};
+use crate::descriptors;
+use crate::socket::{self, Socket};
 
 /// Makes connections to an endpoint: the maker that [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
 #[derive(Debug, Clone)]
 pub struct Connect {
     protocol: Protocol,
-    timeout: Duration,
+    pub(super) timeout: Duration,
+    pub(super) connections: Connections,
+    /// How many connections an endpoint may have.
+    pub(super) max: usize,
 }
 
 impl Connect {
-    /// Connects with `protocol`, within `timeout`.
-    pub fn new(protocol: Protocol, timeout: Duration) -> Self {
-        Self { protocol, timeout }
+    /// Connects as `cluster` says. If it does not say how many connections there may be, each of `endpoints`, which are all
+    /// that the proxy has, gets its share of the open files.
+    pub fn new(cluster: &Cluster, endpoints: usize) -> Self {
+        let most = match cluster.protocol {
+            Protocol::Http1 => MOST_HTTP1,
+            Protocol::Http2 => MOST_HTTP2,
+        };
+        let share = || descriptors::max_connections_of_each(endpoints, most);
+        Self {
+            protocol: cluster.protocol,
+            timeout: cluster.connect_timeout,
+            connections: cluster.connections.clone(),
+            max: cluster.connections.max.unwrap_or_else(share),
+        }
     }
 
-    /// Opens a TCP connection.
-    pub(super) async fn tcp(
+    /// Opens a TCP connection, and begins HTTP on it as `begin` does, within the time for both.
+    pub(super) async fn open<T, O, F, R>(
         &self,
         endpoint: &Endpoint,
-    ) -> Result<TokioIo<TcpStream>, UpstreamError> {
-        let failed = |source| UpstreamError::Connect {
-            endpoint: endpoint.clone(),
-            source,
+        observer: O,
+        begin: F,
+    ) -> Result<T, UpstreamError>
+    where
+        F: FnOnce(TokioIo<Socket<TcpStream, O>>) -> R,
+        R: Future<Output = Result<T, ConnectError>>,
+    {
+        let opening = async {
+            let address = (endpoint.host(), endpoint.port());
+            let stream = TcpStream::connect(address)
+                .await
+                .map_err(ConnectError::Tcp)?;
+            socket::prepare(&stream, self.connections.keep_alive).map_err(ConnectError::Tcp)?;
+            begin(TokioIo::new(Socket::new(stream, observer))).await
         };
-        let connecting = TcpStream::connect((endpoint.host(), endpoint.port()));
-        let stream = tokio::time::timeout(self.timeout, connecting)
+        tokio::time::timeout(self.timeout, opening)
             .await
-            .map_err(|_| failed(ConnectError::Elapsed(self.timeout)))?
-            .map_err(|error| failed(ConnectError::Tcp(error)))?;
-        stream
-            .set_nodelay(true)
-            .map_err(|error| failed(ConnectError::Tcp(error)))?;
-        Ok(TokioIo::new(stream))
+            .unwrap_or(Err(ConnectError::Elapsed(self.timeout)))
+            .map_err(|source| UpstreamError::Connect {
+                endpoint: endpoint.clone(),
+                source,
+            })
     }
 }
 
@@ -72,7 +96,7 @@ impl Service<Endpoint> for Connect {
 pub enum Connection {
     /// Connections of HTTP/1.1, each for one request at a time.
     Http1(Pool),
-    /// One connection of HTTP/2 for all.
+    /// Connections of HTTP/2, each for many.
     Http2(Multiplexed),
 }
 
@@ -84,15 +108,20 @@ impl Service<Request<RequestBody>> for Connection {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         match self {
-            Self::Http1(pool) => pool.poll_ready(),
-            Self::Http2(connection) => connection.poll_ready(cx),
+            Self::Http1(pool) => pool.poll_ready(cx),
+            Self::Http2(connections) => connections.poll_ready(cx),
         }
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         match self {
             Self::Http1(pool) => Box::pin(pool.send(request)),
-            Self::Http2(connection) => Box::pin(connection.send(request)),
+            Self::Http2(connections) => Box::pin(connections.send(request)),
         }
     }
 }
+
+/// How many connections of HTTP/1.1 an endpoint has at most by default.
+const MOST_HTTP1: usize = 1024;
+/// The same of HTTP/2, where each is for many requests.
+const MOST_HTTP2: usize = 32;

@@ -1,6 +1,7 @@
 use std::{error, fmt, io};
 
 use crate::config::Endpoint;
+use crate::upload::{BodyFailure, Upload};
 
 /// Why an endpoint did not answer.
 ///
@@ -19,8 +20,12 @@ pub enum UpstreamError {
     Unsent(hyper::Error),
     /// The connection failed after the request was written, in part at least.
     Broken(hyper::Error),
-    /// The client's body failed while it was sent: he went away, or took too long.
-    RequestBody(hyper::Error),
+    /// The client's body failed while it was sent.
+    RequestBody(BodyFailure),
+    /// The endpoint did not read the request's body.
+    Stalled,
+    /// The endpoint has as many connections and requests as it may.
+    Exhausted,
     /// The connection is closed and takes no more requests.
     Closed,
 }
@@ -39,33 +44,29 @@ pub enum ConnectError {
 
 impl UpstreamError {
     /// The failure of a request that was written, in part at least.
-    pub(super) fn sent(error: hyper::Error) -> Self {
-        match is_request_body(&error) {
-            true => Self::RequestBody(error),
-            false => Self::Broken(error),
+    pub(super) fn sent(error: hyper::Error, upload: Option<&Upload>) -> Self {
+        match upload {
+            Some(upload) if upload.is_stalled() => Self::Stalled,
+            Some(upload) => match upload.failure() {
+                Some(failure) => Self::RequestBody(failure),
+                None => Self::Broken(error),
+            },
+            None => Self::Broken(error),
         }
     }
 
     /// Whether the endpoint has provably not acted on the request, so that it may be sent again whatever it is.
     pub fn is_unsent(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Unsent(_) | Self::Closed => true,
+            Self::Connect { .. } | Self::Unsent(_) | Self::Closed | Self::Exhausted => true,
             Self::Broken(error) => is_refused(error),
-            Self::RequestBody(_) => false,
+            Self::RequestBody(_) | Self::Stalled => false,
         }
     }
 }
 
 fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
     error::Error::source(error)?.downcast_ref()
-}
-
-/// Whether the body was at fault, and neither the connection nor the peer. Over HTTP/2, hyper resets the stream then.
-fn is_request_body(error: &hyper::Error) -> bool {
-    let reset_by_hyper = |h2: &h2::Error| {
-        h2.is_reset() && !h2.is_remote() && h2.reason() == Some(h2::Reason::INTERNAL_ERROR)
-    };
-    error.is_user() || h2_error(error).is_some_and(reset_by_hyper)
 }
 
 /// Whether an HTTP/2 peer said that it did not process the stream: REFUSED_STREAM (RFC 9113, 8.7), or a graceful
@@ -77,6 +78,36 @@ fn is_refused(error: &hyper::Error) -> bool {
     })
 }
 
+impl ConnectError {
+    /// Whether it is this machine that lacks something, which says nothing of the endpoint.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(error) => {
+                matches!(
+                    error.kind(),
+                    io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory
+                ) || error.raw_os_error().is_some_and(is_exhausted)
+            }
+            Self::Handshake(_) | Self::Elapsed(_) => false,
+        }
+    }
+}
+
+/// No file descriptors for the process or the system, or no buffers.
+#[cfg(unix)]
+fn is_exhausted(code: i32) -> bool {
+    use rustix::io::Errno;
+
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS]
+        .iter()
+        .any(|errno| errno.raw_os_error() == code)
+}
+
+#[cfg(not(unix))]
+fn is_exhausted(_code: i32) -> bool {
+    false
+}
+
 impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -86,6 +117,8 @@ impl fmt::Display for UpstreamError {
             }
             Self::Broken(_) => f.write_str("the upstream connection broke"),
             Self::RequestBody(_) => f.write_str("the request's body failed"),
+            Self::Stalled => f.write_str("the upstream does not read the request's body"),
+            Self::Exhausted => f.write_str("the upstream has as many requests as it may"),
             Self::Closed => f.write_str("the upstream connection is closed"),
         }
     }
@@ -95,8 +128,9 @@ impl error::Error for UpstreamError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Connect { source, .. } => Some(source),
-            Self::Unsent(error) | Self::Broken(error) | Self::RequestBody(error) => Some(error),
-            Self::Closed => None,
+            Self::Unsent(error) | Self::Broken(error) => Some(error),
+            Self::RequestBody(failure) => Some(failure),
+            Self::Closed | Self::Stalled | Self::Exhausted => None,
         }
     }
 }
