@@ -30,7 +30,7 @@ use self::connection::{Connection, Watch};
 pub use self::lifetime::Times;
 use crate::config::Clients;
 use crate::descriptors::max_connections;
-use crate::socket::{self, Socket};
+use crate::socket::{self, Reset, Socket};
 use crate::stall::Patient;
 
 /// Binds `address`; the error names it.
@@ -140,7 +140,7 @@ impl Server {
         handler: H,
     ) -> Connection<impl GracefulConnection<Error = BoxError> + Send + use<T, H, F, B>>
     where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Reset + Unpin + Send + 'static,
         H: Fn(Request<Incoming>, SocketAddr) -> F + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,

@@ -32,32 +32,42 @@ pub fn prepare(stream: &TcpStream, keep_alive: Option<Duration>) -> io::Result<(
 /// Learns what happens on a socket.
 pub trait Observe {
     /// These bytes have come.
-    fn read(&mut self, bytes: &[u8]);
+    fn read(&mut self, _bytes: &[u8]) {}
     /// So many bytes have gone.
-    fn wrote(&mut self, bytes: usize);
+    fn wrote(&mut self, _bytes: usize) {}
+    /// Whether the peer was given up, so that the system need not try to send it what is left.
+    fn is_given_up(&self) -> bool {
+        false
+    }
 }
 
-impl Observe for () {
-    fn read(&mut self, _bytes: &[u8]) {}
-    fn wrote(&mut self, _bytes: usize) {}
+/// A transport that can be closed at once.
+pub trait Reset {
+    /// When it is dropped, what was written and has not gone yet is discarded.
+    fn reset(&self);
+}
+
+impl Reset for TcpStream {
+    fn reset(&self) {
+        // If it cannot be, the system goes on trying for some minutes.
+        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
 }
 
 /// A socket that is observed, tells [`stall`] that its peer reads, and reads no more than 32 KiB at a time: what
 /// is read at once is held at once while the other side is slow.
 #[derive(Debug)]
-pub struct Socket<T, O = ()> {
+pub struct Socket<T: Reset, O: Observe> {
     inner: T,
     observer: O,
 }
 
-impl<T, O> Socket<T, O> {
+impl<T: Reset, O: Observe> Socket<T, O> {
     /// Tells `observer` what happens on `inner`.
     pub const fn new(inner: T, observer: O) -> Self {
         Self { inner, observer }
     }
-}
 
-impl<T, O: Observe> Socket<T, O> {
     fn note(&mut self, written: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(bytes)) = written {
             self.observer.wrote(*bytes);
@@ -66,7 +76,7 @@ impl<T, O: Observe> Socket<T, O> {
     }
 }
 
-impl<T: AsyncRead + Unpin, O: Observe + Unpin> AsyncRead for Socket<T, O> {
+impl<T: AsyncRead + Reset + Unpin, O: Observe + Unpin> AsyncRead for Socket<T, O> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -92,7 +102,7 @@ impl<T: AsyncRead + Unpin, O: Observe + Unpin> AsyncRead for Socket<T, O> {
     }
 }
 
-impl<T: AsyncWrite + Unpin, O: Observe + Unpin> AsyncWrite for Socket<T, O> {
+impl<T: AsyncWrite + Reset + Unpin, O: Observe + Unpin> AsyncWrite for Socket<T, O> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -123,6 +133,14 @@ impl<T: AsyncWrite + Unpin, O: Observe + Unpin> AsyncWrite for Socket<T, O> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl<T: Reset, O: Observe> Drop for Socket<T, O> {
+    fn drop(&mut self) {
+        if self.observer.is_given_up() {
+            self.inner.reset();
+        }
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) struct Activity {
     read: AtomicBool,
     wrote: AtomicBool,
     http2: AtomicBool,
+    given_up: AtomicBool,
     /// The connection's task, for requests of HTTP/2, which end in tasks of their own.
     task: AtomicWaker,
 }
@@ -44,6 +45,15 @@ impl Activity {
 
     pub(super) fn is_http2(&self) {
         self.http2.store(true, Ordering::Relaxed);
+    }
+
+    /// The client is not waited for any more.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// What was seen since the last time. The task is woken when the last request of HTTP/2 ends.

@@ -60,7 +60,10 @@ impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
         loop {
             match this.inner.as_mut().poll(cx) {
                 Poll::Ready(Ok(ended)) => return Poll::Ready(ended),
-                Poll::Ready(Err(Stalled)) => return over("the client does not read its response"),
+                Poll::Ready(Err(Stalled)) => {
+                    this.activity.give_up();
+                    return over("the client does not read its response");
+                }
                 Poll::Pending => {}
             }
             let seen = this.activity.seen(cx);
@@ -76,7 +79,10 @@ impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
                 Verdict::Stay(_) => return Poll::Pending,
                 // It is polled once more, and may be at its end then.
                 Verdict::Close => this.inner.as_mut().get_pin_mut().graceful_shutdown(),
-                Verdict::Drop => return over("the client is silent"),
+                Verdict::Drop => {
+                    this.activity.give_up();
+                    return over("the client is silent");
+                }
             }
         }
     }
@@ -113,6 +119,10 @@ impl Observe for Watch {
 
     fn wrote(&mut self, bytes: usize) {
         self.activity.wrote(bytes);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.activity.is_given_up()
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::{Cluster, Connections, Endpoint, Protocol};
 use crate::descriptors;
-use crate::socket::{self, Socket};
+use crate::socket::{self, Observe, Socket};
 
 /// Makes connections to an endpoint: the maker that [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
 #[derive(Debug, Clone)]
@@ -50,6 +50,7 @@ impl Connect {
         begin: F,
     ) -> Result<T, UpstreamError>
     where
+        O: Observe,
         F: FnOnce(TokioIo<Socket<TcpStream, O>>) -> R,
         R: Future<Output = Result<T, ConnectError>>,
     {

@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -13,6 +14,7 @@ use super::track::Hold;
 use super::{Connect, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::Endpoint;
+use crate::socket::Observe;
 use crate::stall::Patient;
 use crate::upload::{SentBody, Upload};
 
@@ -49,6 +51,7 @@ struct Idle {
 struct Connection {
     sender: SendRequest<SentBody>,
     task: AbortHandle,
+    given_up: GivenUp,
     born: u32,
     idle_since: u32,
     _place: Place,
@@ -138,6 +141,8 @@ impl Shared {
         let state = Arc::clone(&self.state);
         let endpoint = self.endpoint.clone();
         let born = state.ticks().now();
+        let given_up = GivenUp::default();
+        let observer = given_up.clone();
         let begin = |io| async move {
             let (mut sender, connection) = Builder::new()
                 .max_buf_size(MAX_HEAD)
@@ -160,12 +165,13 @@ impl Shared {
             Ok(Connection {
                 sender,
                 task,
+                given_up,
                 born,
                 idle_since: born,
                 _place: place,
             })
         };
-        self.connect.open(&self.endpoint, (), begin).await
+        self.connect.open(&self.endpoint, observer, begin).await
     }
 
     /// A connection when none is idle, and whether it was used before.
@@ -268,8 +274,21 @@ impl Lease {
     }
 }
 
+/// Whether a request of a connection was given up.
+#[derive(Debug, Clone, Default)]
+struct GivenUp(Arc<AtomicBool>);
+
+impl Observe for GivenUp {
+    fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.given_up
+            .0
+            .store(!self.sender.is_ready(), Ordering::Relaxed);
         self.task.abort();
     }
 }

@@ -149,8 +149,6 @@ impl Observe for Settings {
             }
         }
     }
-
-    fn wrote(&mut self, _bytes: usize) {}
 }
 
 /// The length of a frame's head.

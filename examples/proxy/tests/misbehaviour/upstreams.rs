@@ -1,0 +1,1 @@
+//! Upstreams that allow little, die quietly, or do not answer.
