@@ -285,3 +285,75 @@ const MAX_HEAD: usize = 64 * 1024;
 const MAX_UNSENT: usize = 64 * 1024;
 /// How long to wait after a failure to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll};
+
+    use http_body::Frame;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    impl Reset for DuplexStream {
+        fn reset(&self) {}
+    }
+
+    /// Without end, in pieces as long as they come from an upstream at most. Counts what was taken.
+    struct Endless(Arc<AtomicUsize>);
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let chunk = Bytes::from_static(&[b'x'; 32 * 1024]);
+            self.0.fetch_add(chunk.len(), Ordering::Relaxed);
+            Poll::Ready(Some(Ok(Frame::data(chunk))))
+        }
+    }
+
+    /// What a connection holds for a client that reads a byte, and then nothing. With one more piece on its way from an
+    /// upstream of HTTP/1.1, or with the window of a stream of HTTP/2, that makes 128 KiB.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_costs_little() {
+        let http2 = [
+            &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
+            // Windows without end.
+            b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff",
+            b"\0\0\x04\x08\0\0\0\0\0\x7f\x00\x00\x00",
+            // GET / of nowhere.
+            b"\0\0\x03\x01\x05\0\0\0\x01\x82\x86\x84",
+        ]
+        .concat();
+        for (request, most) in [
+            (&b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"[..], 96 * 1024),
+            (&http2, 128 * 1024),
+        ] {
+            let taken = Arc::new(AtomicUsize::new(0));
+            let counter = Arc::clone(&taken);
+            let handler = move |_request, _client| {
+                let body = Endless(Arc::clone(&counter));
+                async move { Response::new(body) }
+            };
+            let (stream, mut client) = tokio::io::duplex(64);
+            let server = Server::new(&Clients::default());
+            let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+            let (_draining, connections) = watch::channel(false);
+            let connection = server.connection(stream, nowhere, handler);
+            let connection = tokio::spawn(connection.run(connections));
+            client.write_all(request).await.unwrap();
+            client.read_u8().await.unwrap();
+            // Paused time goes on when nothing else does.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let taken = taken.load(Ordering::Relaxed);
+            assert!(0 < taken && taken <= most, "{taken} bytes");
+            connection.abort();
+        }
+    }
+}

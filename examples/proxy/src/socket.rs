@@ -19,7 +19,8 @@ use crate::stall;
 pub fn prepare(stream: &TcpStream, keep_alive: Option<Duration>) -> io::Result<()> {
     // Without it a message's last, small packet may wait for an acknowledgement.
     stream.set_nodelay(true)?;
-    if let Some(after) = keep_alive {
+    // The system counts in seconds.
+    if let Some(after) = keep_alive.map(|after| after.max(Duration::from_secs(1))) {
         let probes = TcpKeepalive::new()
             .with_time(after)
             .with_interval(after)

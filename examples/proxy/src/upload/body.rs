@@ -242,7 +242,7 @@ mod tests {
         let mut body = ClientBody::new(TimeoutBody::new(endless));
         let arrival = body.watch();
         body.arrive(1).await.unwrap();
-        let early = std::future::poll_fn(|cx| Poll::Ready(arrival.poll(cx))).await;
+        let early = poll_fn(|cx| Poll::Ready(arrival.poll(cx))).await;
         assert!(early.is_pending());
         drop(body);
         poll_fn(|cx| arrival.poll(cx)).await;

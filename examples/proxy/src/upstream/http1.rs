@@ -46,6 +46,11 @@ struct Idle {
     closed: bool,
 }
 
+enum Next {
+    Use(Connection),
+    Open(Place),
+}
+
 /// Dropped, it is closed, whatever its peer does.
 #[derive(Debug)]
 struct Connection {
@@ -177,31 +182,41 @@ impl Shared {
     /// A connection when none is idle, and whether it was used before.
     async fn obtain(&self) -> Result<(Connection, bool), UpstreamError> {
         let deadline = Instant::now() + self.connect.timeout;
-        let mut failure = UpstreamError::Exhausted;
-        if let Some(place) = self.state.place(self.connect.max) {
-            let answers = self.state.answers();
-            match self.open(place).await {
-                Ok(connection) => return Ok((connection, false)),
-                Err(error) if !self.state.failed(&error, answers) => return Err(error),
-                Err(error) => failure = error,
-            }
-        }
+        let mut failure = None;
         loop {
-            let returned = self.state.wait_for(deadline, || self.take_any()).await;
-            let Some(mut connection) = returned else {
-                return Err(failure);
-            };
-            match timeout_at(deadline, connection.sender.ready()).await {
-                Ok(Ok(())) => return Ok((connection, true)),
-                Ok(Err(_)) => {}
-                Err(_) => return Err(failure),
+            let next = || self.next(failure.is_none());
+            match self.state.wait_for(deadline, next).await {
+                Some(Next::Open(place)) => {
+                    let answers = self.state.answers();
+                    match self.open(place).await {
+                        Ok(connection) => return Ok((connection, false)),
+                        Err(error) if !self.state.failed(&error, answers) => return Err(error),
+                        // The endpoint is well, with the connections that there are.
+                        Err(error) => failure = Some(error),
+                    }
+                }
+                Some(Next::Use(mut connection)) => {
+                    match timeout_at(deadline, connection.sender.ready()).await {
+                        Ok(Ok(())) => return Ok((connection, true)),
+                        Ok(Err(_)) => {}
+                        Err(_) => return Err(failure.unwrap_or(UpstreamError::Exhausted)),
+                    }
+                }
+                None => return Err(failure.unwrap_or(UpstreamError::Exhausted)),
             }
         }
     }
 
-    /// The newest connection that can take a request now, or will soon.
-    fn take_any(&self) -> Option<Connection> {
-        self.take().or_else(|| self.idle().connections.pop())
+    /// What a request that needs a connection can have now.
+    fn next(&self, may_open: bool) -> Option<Next> {
+        if let Some(connection) = self.take() {
+            return Some(Next::Use(connection));
+        }
+        if may_open && let Some(place) = self.state.place(self.connect.max) {
+            return Some(Next::Open(place));
+        }
+        // One that is not quite done with its last request.
+        self.idle().connections.pop().map(Next::Use)
     }
 
     /// The newest connection that can take a request now.

@@ -9,6 +9,7 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::error::ConnectError;
 use super::keeper::{Keeper, Kept, Place, State};
@@ -171,52 +172,57 @@ impl Shared {
         Ok(connection)
     }
 
-    /// A place on a connection.
+    /// A place on a connection: one that has room, or another one that is opened by this request or before it.
     async fn obtain(self: &Arc<Self>) -> Result<Lease, UpstreamError> {
         if let Some(lease) = self.take() {
             return Ok(lease);
         }
+        let deadline = Instant::now() + self.connect.timeout;
         let failures = self.set().failures;
-        loop {
-            let opened = self.opened.notified();
-            let mut opened = std::pin::pin!(opened);
+        let failure = loop {
+            let mut opened = std::pin::pin!(self.opened.notified());
             opened.as_mut().enable();
             if let Some(lease) = self.take() {
                 return Ok(lease);
             }
-            match self.begin_to_open(failures)? {
-                None => opened.await,
-                Some((opening, place)) => {
+            match self.may_open(failures) {
+                Leave::Granted(opening, place) => {
                     let answers = self.state.answers();
                     match self.open(place).await {
                         Ok(_) => drop(opening),
                         Err(error) => {
                             opening.failed();
-                            self.state.failed(&error, answers);
-                            return Err(error);
+                            match self.state.failed(&error, answers) {
+                                true => break error,
+                                false => return Err(error),
+                            }
                         }
                     }
                 }
+                Leave::Later => opened.await,
+                Leave::Failed => break UpstreamError::Exhausted,
+                Leave::Full => return Err(UpstreamError::Exhausted),
             }
-        }
+        };
+        // The endpoint is well, with the connections that there are.
+        let freed = self.state.wait_for(deadline, || self.take());
+        freed.await.ok_or(failure)
     }
 
-    /// Leave to open a connection, or `None` if one is being opened.
-    fn begin_to_open(
-        self: &Arc<Self>,
-        failures: usize,
-    ) -> Result<Option<(Opening, Place)>, UpstreamError> {
+    /// Whether another connection may be opened now, if so many attempts have failed when the request came.
+    fn may_open(self: &Arc<Self>, failures: usize) -> Leave {
         let mut set = self.set();
         if set.failures != failures {
-            return Err(UpstreamError::Exhausted);
+            return Leave::Failed;
         }
         if set.opening {
-            return Ok(None);
+            return Leave::Later;
         }
-        let place = self.state.place(self.connect.max);
-        let place = place.ok_or(UpstreamError::Exhausted)?;
+        let Some(place) = self.state.place(self.connect.max) else {
+            return Leave::Full;
+        };
         set.opening = true;
-        Ok(Some((Opening(Arc::clone(self)), place)))
+        Leave::Granted(Opening(Arc::clone(self)), place)
     }
 
     /// A place on the oldest connection that has room.
@@ -272,6 +278,17 @@ impl Kept for Shared {
     }
 }
 
+/// Whether a request may open a connection.
+enum Leave {
+    Granted(Opening, Place),
+    /// Another one is being opened.
+    Later,
+    /// That has failed.
+    Failed,
+    /// There are as many as there may be.
+    Full,
+}
+
 /// A connection is being opened; others wait for that.
 struct Opening(Arc<Shared>);
 
@@ -311,7 +328,8 @@ impl Drop for Lease {
         let connection = &self.connection;
         let now = self.state.ticks().now();
         connection.idle_since.store(now, Ordering::Relaxed);
-        connection.active.fetch_sub(1, Ordering::Relaxed);
+        connection.active.fetch_sub(1, Ordering::SeqCst);
+        self.state.freed_one();
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) struct State {
 struct Failures {
     answers: usize,
     number: usize,
+    since: Option<Instant>,
 }
 
 impl State {
@@ -85,14 +86,16 @@ impl State {
     /// unless there is reason to think that it is well, and it was us, or bad luck. Returns whether it is well.
     pub(super) fn failed(&self, error: &UpstreamError, answers_before: usize) -> bool {
         let answers = self.answers();
-        let number = {
+        let now = Instant::now();
+        let often = {
             let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-            let number = match failures.answers == answers {
-                true => failures.number + 1,
-                false => 1,
-            };
-            *failures = Failures { answers, number };
-            number
+            if failures.answers != answers {
+                *failures = Failures::default();
+            }
+            failures.answers = answers;
+            failures.number += 1;
+            let since = *failures.since.get_or_insert(now);
+            failures.number >= TELLING && now - since >= TELLING_TIME
         };
         // The failed one has given its place back.
         let others = self.live.load(Ordering::Acquire) > 0;
@@ -103,7 +106,7 @@ impl State {
                 source: ConnectError::Elapsed(_),
                 ..
             } => answers != answers_before,
-            _ => number < TELLING,
+            _ => !often,
         };
         let well = others && survives;
         if !well {
@@ -282,8 +285,10 @@ async fn keep<K: Kept>(state: Arc<State>, kept: Weak<K>) {
     }
 }
 
-/// So many attempts to connect must fail before an endpoint is thought broken that still has connections.
+/// So many attempts to connect must fail before an endpoint is thought broken that still has connections,
 const TELLING: usize = 3;
+/// over such a time in which it answers nothing.
+const TELLING_TIME: Duration = Duration::from_secs(1);
 /// Not sooner than so long after the last one is the last connection of an endpoint renewed.
 const RENEWAL: Duration = Duration::from_secs(1);
 const SHORTEST_TICK: Duration = Duration::from_millis(10);

@@ -23,12 +23,6 @@ fn steady(pieces: usize, pause: Duration) -> RequestBody {
     StreamBody::new(pieces).boxed_unsync()
 }
 
-/// A body that begins and does not go on.
-fn stalling() -> RequestBody {
-    let first = stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"begun")))]);
-    StreamBody::new(first.chain(stream::pending())).boxed_unsync()
-}
-
 #[tokio::test]
 async fn the_timeout_of_a_route_counts_from_the_end_of_the_request() {
     let (upstream, _) = upstream().await;
