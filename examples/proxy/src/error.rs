@@ -9,7 +9,10 @@ use tower::load_shed::error::Overloaded;
 use tower::timeout::error::{DeadlineExceeded, Elapsed};
 use tower::timeout::http::InvalidTimeout;
 
+use crate::authority::BadTarget;
 use crate::body::ResponseBody;
+use crate::framing::BadFraming;
+use crate::path::BadPath;
 use crate::upload::BodyFailure;
 use crate::upstream::UpstreamError;
 
@@ -32,12 +35,26 @@ pub enum Failure {
     NoRoute,
     /// The request cannot be forwarded as it is.
     Unsupported,
+    /// It is for no host, or for more than one.
+    BadTarget(BadTarget),
+    /// Its path has no normal form.
+    BadPath,
+    /// Where its body ends is not clear, or its content not what it seems.
+    BadFraming(BadFraming),
+    /// Its head is longer than configured.
+    HeadTooLarge,
+    /// It has been here before.
+    Loop,
     /// The route has as many requests under way as it may.
     Overloaded,
     /// No endpoint of the cluster is ready.
     Unavailable,
     /// The connection broke half-way.
     BadGateway,
+    /// The upstream's answer is none, or may be read in more than one way.
+    BadAnswer,
+    /// The head of the upstream's answer is longer than configured.
+    AnswerTooLarge,
     /// The route's timeout passed, or the client's.
     Timeout,
     /// The client's body did not come in time.
@@ -50,6 +67,12 @@ pub enum Failure {
     UpstreamStalled,
     /// The client's timeout makes no sense.
     InvalidTimeout,
+}
+
+impl From<BadPath> for Failure {
+    fn from(_: BadPath) -> Self {
+        Self::BadPath
+    }
 }
 
 impl Failure {
@@ -75,6 +98,8 @@ impl Failure {
         } else {
             match cause_of::<UpstreamError>(error) {
                 Some(UpstreamError::Stalled) => Self::UpstreamStalled,
+                Some(UpstreamError::BadAnswer(_)) => Self::BadAnswer,
+                Some(UpstreamError::HeadTooLarge) => Self::AnswerTooLarge,
                 Some(upstream) if !upstream.is_unsent() => Self::BadGateway,
                 _ => Self::Unavailable,
             }
@@ -90,6 +115,40 @@ impl Failure {
                 12,
                 "the proxy does not forward this method",
             ),
+            Self::BadTarget(BadTarget::Missing) => {
+                (StatusCode::BAD_REQUEST, 13, "the request has no host")
+            }
+            Self::BadTarget(BadTarget::Form) => (
+                StatusCode::BAD_REQUEST,
+                13,
+                "the request's target is invalid",
+            ),
+            Self::BadTarget(_) => (
+                StatusCode::BAD_REQUEST,
+                13,
+                "the request's host is invalid, or not one alone",
+            ),
+            Self::BadPath => (StatusCode::BAD_REQUEST, 13, "the request's path is invalid"),
+            Self::BadFraming(BadFraming::UnknownCoding) => (
+                StatusCode::NOT_IMPLEMENTED,
+                12,
+                "the proxy knows no transfer coding but chunked",
+            ),
+            Self::BadFraming(_) => (
+                StatusCode::BAD_REQUEST,
+                13,
+                "the request's framing is invalid",
+            ),
+            Self::HeadTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                8,
+                "the request's head is too large",
+            ),
+            Self::Loop => (
+                StatusCode::LOOP_DETECTED,
+                13,
+                "the request has been here before",
+            ),
             Self::Overloaded => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 14,
@@ -104,6 +163,16 @@ impl Failure {
                 StatusCode::BAD_GATEWAY,
                 14,
                 "the upstream broke the connection",
+            ),
+            Self::BadAnswer => (
+                StatusCode::BAD_GATEWAY,
+                13,
+                "the upstream's answer is malformed",
+            ),
+            Self::AnswerTooLarge => (
+                StatusCode::BAD_GATEWAY,
+                13,
+                "the head of the upstream's answer is too large",
             ),
             Self::Timeout => (
                 StatusCode::GATEWAY_TIMEOUT,
@@ -160,6 +229,12 @@ impl Failure {
                 HeaderValue::from_static("text/plain; charset=utf-8"),
             );
             *response.status_mut() = status;
+        }
+        if matches!(self, Self::BadFraming(_)) {
+            // What follows on the connection may be of this request or another.
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

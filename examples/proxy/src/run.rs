@@ -83,7 +83,7 @@ impl Bound {
         } = self;
         let proxy = Arc::new(proxy::build(&config).map_err(io::Error::other)?);
 
-        let server = Server::new(&config.clients);
+        let server = Server::new(&config.clients, config.max_head_size);
         let mut servers = JoinSet::new();
         for listener in listeners {
             let (proxy, server) = (Arc::clone(&proxy), server.clone());

@@ -53,7 +53,7 @@ where
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let server = Server::new(&Clients::default());
+    let server = Server::new(&Clients::default(), MAX_HEAD_SIZE);
     server.serve(listener, handler, shutdown, drain).await;
 }
 
@@ -69,11 +69,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Treats clients as `clients` says.
-    pub fn new(clients: &Clients) -> Self {
+    /// Treats clients as `clients` says. Over HTTP/1, heads of more than `max_head_size` bytes get a 431.
+    pub fn new(clients: &Clients, max_head_size: usize) -> Self {
         let places = clients.max_connections.unwrap_or_else(max_connections);
         Self {
-            http: Arc::new(http_server(clients)),
+            http: Arc::new(http_server(clients, max_head_size)),
             clients: clients.clone(),
             places: Arc::new(Semaphore::new(places)),
         }
@@ -209,13 +209,14 @@ impl Server {
     }
 }
 
-fn http_server(clients: &Clients) -> auto::Builder<Streams> {
+fn http_server(clients: &Clients, max_head_size: usize) -> auto::Builder<Streams> {
     let mut server = auto::Builder::new(Streams);
     // The time of heads is the connection's own, see `Lifetime`.
     server
         .http1()
         .header_read_timeout(None)
-        .max_buf_size(MAX_HEAD);
+        // hyper-util does not pass `max_header_size` on; this is the buffer that a head must fit in.
+        .max_buf_size(max_head_size);
     server
         .http2()
         .timer(TokioTimer::new())
@@ -223,7 +224,8 @@ fn http_server(clients: &Clients) -> auto::Builder<Streams> {
         // So that uploads that nothing reads never keep another from being sent: the window has room for all of them.
         .initial_stream_window_size(clients.stream_window)
         .initial_connection_window_size(clients.max_streams.saturating_mul(clients.stream_window))
-        .max_send_buf_size(MAX_UNSENT);
+        .max_send_buf_size(MAX_UNSENT)
+        .max_header_list_size(HEAD_ROOM * max_head_size as u32);
     if let Some(interval) = clients.keep_alive {
         server
             .http2()
@@ -279,8 +281,11 @@ impl Shutdown {
     }
 }
 
-/// The longest head of a request, and what waits to be written on a connection of HTTP/1.1.
-const MAX_HEAD: usize = 64 * 1024;
+/// How long a head may be where the configuration does not say, and what waits to be written on a connection of HTTP/1.1.
+const MAX_HEAD_SIZE: usize = 64 * 1024;
+/// Of trailers over its limit h2 drops fields without a word, so it gets a higher one; what is over the right one is refused
+/// by who handles the request.
+const HEAD_ROOM: u32 = 2;
 /// What waits to be written on a stream of HTTP/2.
 const MAX_UNSENT: usize = 64 * 1024;
 /// How long to wait after a failure to accept.
@@ -342,7 +347,7 @@ mod tests {
                 async move { Response::new(body) }
             };
             let (stream, mut client) = tokio::io::duplex(64);
-            let server = Server::new(&Clients::default());
+            let server = Server::new(&Clients::default(), MAX_HEAD_SIZE);
             let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
             let (_draining, connections) = watch::channel(false);
             let connection = server.connection(stream, nowhere, handler);

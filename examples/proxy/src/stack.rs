@@ -30,7 +30,7 @@ use crate::body::{BoundedBody, RequestBody};
 use crate::config::{self, Balancer, HashKey};
 use crate::hedge;
 use crate::metrics::{ClusterStats, EndpointStats, RouteStats};
-use crate::upload::{ClientBody, ResponseTimeoutLayer};
+use crate::upload::{ResponseTimeoutLayer, UploadBody};
 use crate::upstream::{Connect, Observe, TrackBody};
 use crate::{outliers, retry};
 
@@ -48,7 +48,7 @@ pub fn route(
     cluster: Cluster,
     stats: &RouteStats,
 ) -> Result<
-    impl Service<Request<ClientBody>, Response = Response<BoundedBody>, Error = BoxError, Future: Send>
+    impl Service<Request<UploadBody>, Response = Response<BoundedBody>, Error = BoxError, Future: Send>
     + Clone
     + Send
     + Sync
@@ -102,8 +102,9 @@ pub fn cluster(
     config: &config::Cluster,
     stats: &ClusterStats,
     endpoints: usize,
+    max_head_size: usize,
 ) -> Result<Cluster, InvalidPolicy> {
-    let connect = &Connect::new(config, endpoints);
+    let connect = &Connect::new(config, endpoints, max_head_size);
     match config.balancer {
         // Where all weights are alike, it is not looked at them.
         Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => {

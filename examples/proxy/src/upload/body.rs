@@ -8,30 +8,34 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 use tower::BoxError;
 use tower::timeout::http::TimeoutBody;
 
 use super::BodyFailure;
+use crate::body::ClientBody;
 
 /// The body that a client sends, within its time.
 #[derive(Debug)]
-pub struct ClientBody<B = Incoming> {
+pub struct UploadBody<B = ClientBody> {
     /// What was waited for before the request was sent on.
     held: VecDeque<Frame<Bytes>>,
     inner: TimeoutBody<B>,
     /// Nothing more comes from `inner`.
     ended: bool,
+    /// It was read, or there is nothing in it. One that was waited for and is empty is still one that has a body, until then:
+    /// so it keeps the framing that the client has given it.
+    begun: bool,
     arrival: Option<Arrived>,
 }
 
-impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ClientBody<B> {
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> UploadBody<B> {
     /// Nothing of it has come yet.
     pub fn new(inner: TimeoutBody<B>) -> Self {
         Self {
             held: VecDeque::new(),
             ended: inner.is_end_stream(),
+            begun: inner.is_end_stream(),
             inner,
             arrival: None,
         }
@@ -95,7 +99,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ClientBody<B> {
     }
 }
 
-impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for ClientBody<B> {
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for UploadBody<B> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -103,6 +107,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for ClientBody<B
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.begun = true;
         if let Some(frame) = self.held.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
@@ -113,18 +118,13 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for ClientBody<B
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended && self.held.is_empty()
+        self.begun && self.ended && self.held.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
         let held = self.held.iter().filter_map(Frame::data_ref);
         let held: u64 = held.map(|data| data.len() as u64).sum();
-        let inner = match self.ended {
-            // Trailers need a framing of their own, other than by a length.
-            true if self.held.iter().any(Frame::is_trailers) => SizeHint::new(),
-            true => SizeHint::with_exact(0),
-            false => self.inner.size_hint(),
-        };
+        let inner = self.inner.size_hint();
         let mut hint = SizeHint::new();
         hint.set_lower(inner.lower().saturating_add(held));
         if let Some(upper) = inner.upper().and_then(|upper| upper.checked_add(held)) {
@@ -174,53 +174,66 @@ mod tests {
 
     use futures_util::{StreamExt, stream};
     use http::HeaderMap;
-    use http_body_util::{BodyExt, StreamBody};
+    use http_body_util::{BodyExt, Full, StreamBody};
 
     use super::*;
 
     fn body(
         pieces: &[&'static str],
-    ) -> ClientBody<impl Body<Data = Bytes, Error = BoxError> + Unpin + use<>> {
+    ) -> UploadBody<impl Body<Data = Bytes, Error = BoxError> + Unpin + use<>> {
         let pieces: Vec<_> = pieces
             .iter()
             .map(|piece| Ok::<_, BoxError>(Frame::data(Bytes::from(*piece))))
             .collect();
-        ClientBody::new(TimeoutBody::new(StreamBody::new(stream::iter(pieces))))
+        UploadBody::new(TimeoutBody::new(StreamBody::new(stream::iter(pieces))))
     }
 
     #[tokio::test]
-    async fn what_was_waited_for_is_read_first_and_its_length_is_known() {
+    async fn what_was_waited_for_is_read_first() {
         for bytes in [0, 1, 5, 6, 100] {
             let mut body = body(&["hello", "", " ", "world"]);
             body.arrive(bytes).await.unwrap();
-            let complete = bytes == 100;
-            assert_eq!(body.has_arrived(), complete, "{bytes}");
-            assert_eq!(body.size_hint().exact(), complete.then_some(11), "{bytes}");
+            assert_eq!(body.has_arrived(), bytes == 100, "{bytes}");
+            assert_eq!(
+                body.size_hint().exact(),
+                None,
+                "its length is as little known as before"
+            );
             assert!(!body.is_end_stream());
             assert_eq!(body.collect().await.unwrap().to_bytes(), "hello world");
         }
     }
 
     #[tokio::test]
-    async fn a_body_without_a_byte_is_known_to_be_none() {
-        let mut body = body(&["", ""]);
-        assert!(!body.is_end_stream());
+    async fn a_length_that_is_known_stays_known() {
+        let mut body = UploadBody::new(TimeoutBody::new(Full::new(Bytes::from("hello"))));
+        assert_eq!(body.size_hint().exact(), Some(5));
         body.arrive(1).await.unwrap();
-        assert!(body.is_end_stream());
-        assert_eq!(body.size_hint().exact(), Some(0));
+        assert_eq!(body.size_hint().exact(), Some(5));
+        assert!(body.has_arrived() && !body.is_end_stream());
     }
 
     #[tokio::test]
-    async fn trailers_are_kept_and_leave_the_length_open() {
+    async fn a_body_without_a_byte_is_a_body_until_it_is_read() {
+        let mut empty = body(&["", ""]);
+        empty.arrive(1).await.unwrap();
+        assert!(empty.has_arrived() && !empty.is_end_stream());
+        assert!(empty.frame().await.is_none());
+        assert!(empty.is_end_stream());
+        let none = UploadBody::new(TimeoutBody::new(Full::new(Bytes::new())));
+        assert!(none.has_arrived() && none.is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn trailers_are_kept() {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-sum", "1".parse().unwrap());
         let frames = [
             Ok::<_, BoxError>(Frame::data(Bytes::from("a"))),
             Ok(Frame::trailers(trailers.clone())),
         ];
-        let mut body = ClientBody::new(TimeoutBody::new(StreamBody::new(stream::iter(frames))));
+        let mut body = UploadBody::new(TimeoutBody::new(StreamBody::new(stream::iter(frames))));
         body.arrive(100).await.unwrap();
-        assert_eq!(body.size_hint().exact(), None);
         let collected = body.collect().await.unwrap();
         assert_eq!(collected.trailers(), Some(&trailers));
     }
@@ -228,7 +241,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_is_a_failure_and_an_arrival() {
         let silent = StreamBody::new(stream::pending::<Result<Frame<Bytes>, BoxError>>());
-        let mut body = ClientBody::new(TimeoutBody::new(silent).idle(Duration::from_secs(5)));
+        let mut body = UploadBody::new(TimeoutBody::new(silent).idle(Duration::from_secs(5)));
         let arrival = body.watch();
         let failure = body.arrive(1).await.unwrap_err();
         assert!(matches!(failure, BodyFailure::TimedOut(_)), "{failure}");
@@ -239,7 +252,7 @@ mod tests {
     async fn a_body_that_is_dropped_has_arrived() {
         let pieces = stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from("a")))]);
         let endless = StreamBody::new(pieces.chain(stream::pending()));
-        let mut body = ClientBody::new(TimeoutBody::new(endless));
+        let mut body = UploadBody::new(TimeoutBody::new(endless));
         let arrival = body.watch();
         body.arrive(1).await.unwrap();
         let early = poll_fn(|cx| Poll::Ready(arrival.poll(cx))).await;

@@ -4,6 +4,7 @@ use std::{fmt, io};
 use tower::BoxError;
 use tower::timeout::http::BodyTimedOut;
 
+use crate::body::TrailersTooLarge;
 use crate::error::cause_of;
 
 /// What went wrong with the body that a client sends.
@@ -29,6 +30,9 @@ impl BodyFailure {
         }
         if let Some(timed_out) = cause_of(error) {
             return Self::TimedOut(*timed_out);
+        }
+        if cause_of::<TrailersTooLarge>(error).is_some() {
+            return Self::LongTrailers;
         }
         if let Some(h2) = cause_of::<h2::Error>(error) {
             // If it is not the client that gave up, it is told by us that it has broken the rules.

@@ -14,7 +14,7 @@ use tower::timeout::alarm::Alarm;
 use tower::timeout::error::Elapsed;
 use tower::{BoxError, Layer, Service};
 
-use super::body::{Arrival, ClientBody};
+use super::body::{Arrival, UploadBody};
 use crate::headers;
 
 /// Wraps services in [`ResponseTimeout`].
@@ -50,9 +50,9 @@ impl<S> Layer<S> for ResponseTimeoutLayer {
     }
 }
 
-impl<S, B> Service<Request<ClientBody<B>>> for ResponseTimeout<S>
+impl<S, B> Service<Request<UploadBody<B>>> for ResponseTimeout<S>
 where
-    S: Service<Request<ClientBody<B>>, Error = BoxError>,
+    S: Service<Request<UploadBody<B>>, Error = BoxError>,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     type Response = S::Response;
@@ -63,7 +63,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ClientBody<B>>) -> Self::Future {
+    fn call(&mut self, mut request: Request<UploadBody<B>>) -> Self::Future {
         let mut arriving = None;
         if let Some(timeout) = self.timeout {
             if request.body().has_arrived() || headers::is_grpc(request.headers()) {

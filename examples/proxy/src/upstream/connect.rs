@@ -8,11 +8,13 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use super::checked::checked;
 use super::error::ConnectError;
 use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::{Cluster, Connections, Endpoint, Protocol};
 use crate::descriptors;
+use crate::framing;
 use crate::socket::{self, Observe, Socket};
 
 /// Makes connections to an endpoint: the maker that [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
@@ -23,12 +25,13 @@ pub struct Connect {
     pub(super) connections: Connections,
     /// How many connections an endpoint may have.
     pub(super) max: usize,
+    pub(super) max_head_size: usize,
 }
 
 impl Connect {
     /// Connects as `cluster` says. If it does not say how many connections there may be, each of `endpoints`, which are all
-    /// that the proxy has, gets its share of the open files.
-    pub fn new(cluster: &Cluster, endpoints: usize) -> Self {
+    /// that the proxy has, gets its share of the open files. The heads of responses may have up to `max_head_size` bytes.
+    pub fn new(cluster: &Cluster, endpoints: usize, max_head_size: usize) -> Self {
         let most = match cluster.protocol {
             Protocol::Http1 => MOST_HTTP1,
             Protocol::Http2 => MOST_HTTP2,
@@ -39,6 +42,7 @@ impl Connect {
             timeout: cluster.connect_timeout,
             connections: cluster.connections.clone(),
             max: cluster.connections.max.unwrap_or_else(share),
+            max_head_size,
         }
     }
 
@@ -114,10 +118,16 @@ impl Service<Request<RequestBody>> for Connection {
         }
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         match self {
-            Self::Http1(pool) => Box::pin(pool.send(request)),
-            Self::Http2(connections) => Box::pin(connections.send(request)),
+            Self::Http1(pool) => {
+                framing::frame(&mut request, Protocol::Http1);
+                Box::pin(checked(pool.send(request)))
+            }
+            Self::Http2(connections) => {
+                framing::frame(&mut request, Protocol::Http2);
+                Box::pin(checked(connections.send(request)))
+            }
         }
     }
 }

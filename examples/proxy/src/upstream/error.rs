@@ -1,6 +1,7 @@
 use std::{error, fmt, io};
 
 use crate::config::Endpoint;
+use crate::framing::BadFraming;
 use crate::upload::{BodyFailure, Upload};
 
 /// Why an endpoint did not answer.
@@ -20,6 +21,12 @@ pub enum UpstreamError {
     Unsent(hyper::Error),
     /// The connection failed after the request was written, in part at least.
     Broken(hyper::Error),
+    /// The connection failed, or the peer reset the stream, between the head of the response and its first byte.
+    Interrupted(hyper::Error),
+    /// The response is one that the client could read in another way than the proxy.
+    BadAnswer(BadFraming),
+    /// The response's head is longer than configured.
+    HeadTooLarge,
     /// The client's body failed while it was sent.
     RequestBody(BodyFailure),
     /// The endpoint did not read the request's body.
@@ -49,9 +56,16 @@ impl UpstreamError {
             Some(upload) if upload.is_stalled() => Self::Stalled,
             Some(upload) => match upload.failure() {
                 Some(failure) => Self::RequestBody(failure),
-                None => Self::Broken(error),
+                None => Self::broken(error),
             },
-            None => Self::Broken(error),
+            None => Self::broken(error),
+        }
+    }
+
+    fn broken(error: hyper::Error) -> Self {
+        match error.is_parse_too_large() {
+            true => Self::HeadTooLarge,
+            false => Self::Broken(error),
         }
     }
 
@@ -60,7 +74,11 @@ impl UpstreamError {
         match self {
             Self::Connect { .. } | Self::Unsent(_) | Self::Closed | Self::Exhausted => true,
             Self::Broken(error) => is_refused(error),
-            Self::RequestBody(_) | Self::Stalled => false,
+            Self::Interrupted(_)
+            | Self::BadAnswer(_)
+            | Self::HeadTooLarge
+            | Self::RequestBody(_)
+            | Self::Stalled => false,
         }
     }
 }
@@ -73,7 +91,7 @@ fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
 /// GOAWAY whose last stream is below this one (6.8).
 fn is_refused(error: &hyper::Error) -> bool {
     h2_error(error).is_some_and(|h2| {
-        h2.reason() == Some(h2::Reason::REFUSED_STREAM)
+        (h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
             || (h2.is_go_away() && h2.is_remote() && h2.reason() == Some(h2::Reason::NO_ERROR))
     })
 }
@@ -116,6 +134,11 @@ impl fmt::Display for UpstreamError {
                 f.write_str("the upstream connection closed before the request was sent")
             }
             Self::Broken(_) => f.write_str("the upstream connection broke"),
+            Self::Interrupted(_) => {
+                f.write_str("the upstream connection broke before the response's body")
+            }
+            Self::BadAnswer(bad) => write!(f, "the response has {bad}"),
+            Self::HeadTooLarge => f.write_str("the response's head is too large"),
             Self::RequestBody(_) => f.write_str("the request's body failed"),
             Self::Stalled => f.write_str("the upstream does not read the request's body"),
             Self::Exhausted => f.write_str("the upstream has as many requests as it may"),
@@ -128,9 +151,10 @@ impl error::Error for UpstreamError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Connect { source, .. } => Some(source),
-            Self::Unsent(error) | Self::Broken(error) => Some(error),
+            Self::Unsent(error) | Self::Broken(error) | Self::Interrupted(error) => Some(error),
+            Self::BadAnswer(bad) => Some(bad),
             Self::RequestBody(failure) => Some(failure),
-            Self::Closed | Self::Stalled | Self::Exhausted => None,
+            Self::HeadTooLarge | Self::Closed | Self::Stalled | Self::Exhausted => None,
         }
     }
 }

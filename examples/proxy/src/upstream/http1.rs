@@ -14,6 +14,7 @@ use super::track::Hold;
 use super::{Connect, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::Endpoint;
+use crate::framing;
 use crate::socket::Observe;
 use crate::stall::Patient;
 use crate::upload::{SentBody, Upload};
@@ -67,6 +68,7 @@ struct Connection {
 pub(super) struct Lease {
     shared: Arc<Shared>,
     connection: Connection,
+    reusable: bool,
     upload: Option<Arc<Upload>>,
 }
 
@@ -109,12 +111,14 @@ impl Pool {
                 match connection.sender.try_send_request(request).await {
                     Ok(response) => {
                         shared.state.answered();
+                        let max_trailers = shared.connect.max_head_size;
                         let lease = Lease {
                             shared,
                             connection,
+                            reusable: framing::is_reusable(&response),
                             upload,
                         };
-                        return Ok(response.map(|body| UpstreamBody::new(body, Hold::Http1(lease))));
+                        return Ok(UpstreamBody::of(response, Hold::Http1(lease), max_trailers));
                     }
                     Err(mut failure) => match failure.take_message() {
                         // The peer had closed the idle connection: the next one, or a new one in the end.
@@ -148,9 +152,12 @@ impl Shared {
         let born = state.ticks().now();
         let given_up = GivenUp::default();
         let observer = given_up.clone();
+        let max_head_size = self.connect.max_head_size;
         let begin = |io| async move {
             let (mut sender, connection) = Builder::new()
-                .max_buf_size(MAX_HEAD)
+                .max_header_size(max_head_size)
+                // That is also what may wait to be written.
+                .max_buf_size(max_head_size)
                 .handshake(io)
                 .await
                 .map_err(ConnectError::Handshake)?;
@@ -283,7 +290,7 @@ impl Lease {
 
     /// The response has come to its end. If the request has not, its rest is given up with its connection.
     pub(super) fn finish(self) {
-        if self.upload.as_ref().is_none_or(|upload| upload.is_sent()) {
+        if self.reusable && self.upload.as_ref().is_none_or(|upload| upload.is_sent()) {
             self.shared.give_back(self.connection);
         }
     }
@@ -307,6 +314,3 @@ impl Drop for Connection {
         self.task.abort();
     }
 }
-
-/// The longest head of a response, and what waits to be written.
-const MAX_HEAD: usize = 64 * 1024;

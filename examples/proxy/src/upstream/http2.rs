@@ -18,6 +18,7 @@ use super::track::Hold;
 use super::{Connect, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::Endpoint;
+use crate::headers;
 use crate::stall::Patient;
 use crate::upload::{SentBody, Upload};
 
@@ -111,7 +112,11 @@ impl Multiplexed {
             match response.await {
                 Ok(Ok(response)) => {
                     shared.state.answered();
-                    Ok(response.map(|body| UpstreamBody::new(body, Hold::Http2(lease))))
+                    let most = shared.connect.max_head_size;
+                    match headers::size(response.headers()) > most {
+                        true => Err(UpstreamError::HeadTooLarge),
+                        false => Ok(UpstreamBody::of(response, Hold::Http2(lease), most)),
+                    }
                 }
                 Ok(Err(mut failure)) => Err(match failure.take_message() {
                     Some(_) => UpstreamError::Unsent(failure.into_error()),
@@ -130,6 +135,7 @@ impl Shared {
         let state = Arc::clone(&self.state);
         let endpoint = self.endpoint.clone();
         let observer = Settings::new(Arc::clone(&allowed));
+        let max_head_size = self.connect.max_head_size;
         let begin = |io| async move {
             let mut builder = Builder::new(Streams);
             builder
@@ -138,7 +144,8 @@ impl Shared {
                 .initial_connection_window_size(
                     config.max_streams.saturating_mul(config.stream_window),
                 )
-                .max_send_buf_size(MAX_UNSENT);
+                .max_send_buf_size(MAX_UNSENT)
+                .max_header_list_size(HEAD_ROOM * max_head_size as u32);
             if let Some(interval) = config.keep_alive {
                 builder
                     .keep_alive_interval(interval)
@@ -351,5 +358,8 @@ where
     }
 }
 
+/// Of trailers over its limit h2 drops fields without a word, so it gets a higher one, and what is over the right one is
+/// seen here.
+const HEAD_ROOM: u32 = 4;
 /// What waits to be written on a stream.
 const MAX_UNSENT: usize = 64 * 1024;

@@ -1,14 +1,16 @@
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, HeaderName, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::BoxError;
 use tower::load::{TrackCompletion, pending_requests};
 
 use super::{UpstreamError, http1, http2};
+use crate::body::{TrailersTooLarge, check_trailers};
+use crate::headers;
 use crate::upload::Upload;
 
 /// The body of an endpoint's response.
@@ -18,11 +20,16 @@ use crate::upload::Upload;
 #[derive(Debug)]
 pub struct UpstreamBody {
     incoming: Incoming,
+    /// Read before anybody asked for it.
+    first: Option<Frame<Bytes>>,
+    max_trailers: usize,
+    /// Its trailers must have a status. If they have none, h2 has dropped it.
+    needs_status: bool,
     hold: Option<Hold>,
     load: Option<pending_requests::Handle>,
 }
 
-/// What a response holds.
+/// What a response holds of its endpoint.
 #[derive(Debug)]
 pub(super) enum Hold {
     Http1(http1::Lease),
@@ -46,16 +53,59 @@ impl Hold {
 }
 
 impl UpstreamBody {
-    pub(super) fn new(incoming: Incoming, hold: Hold) -> Self {
+    /// Makes it the body of a response. Trailers over `max_trailers` bytes are an error.
+    pub(super) fn of(
+        response: Response<Incoming>,
+        hold: Hold,
+        max_trailers: usize,
+    ) -> Response<Self> {
+        let (head, incoming) = response.into_parts();
         let mut body = Self {
             incoming,
+            first: None,
+            max_trailers,
+            needs_status: head.version == Version::HTTP_2
+                && headers::is_grpc(&head.headers)
+                && !head.headers.contains_key(GRPC_STATUS),
             hold: Some(hold),
             load: None,
         };
-        if body.incoming.is_end_stream() {
-            body.finish();
+        body.finish_at_end();
+        Response::from_parts(head, body)
+    }
+
+    /// Reads the first frame, for [`poll_frame`](Body::poll_frame) to return.
+    pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        if self.is_end_stream() {
+            return Poll::Ready(Ok(()));
         }
-        body
+        let polled = self.poll_incoming(cx);
+        polled.map(|frame| {
+            self.first = frame.transpose()?;
+            Ok(())
+        })
+    }
+
+    fn poll_incoming(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        match &polled {
+            Poll::Ready(None) => self.finish(),
+            // A body of known length is at its end with its last byte: who reads it need not ask again.
+            Poll::Ready(Some(Ok(_))) => self.finish_at_end(),
+            // What is held of a broken connection is not used again.
+            Poll::Ready(Some(Err(_))) => self.hold = None,
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn finish_at_end(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.finish();
+        }
     }
 
     fn finish(&mut self) {
@@ -63,6 +113,26 @@ impl UpstreamBody {
             hold.finish();
         }
         self.load = None;
+    }
+
+    /// Ready if the endpoint was given up because it does not read the request that this answers.
+    fn poll_stalled(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let upload = self.hold.as_ref().and_then(Hold::upload);
+        match upload.map(|upload| upload.poll_stalled(cx)) {
+            Some(Poll::Ready(())) => {
+                self.hold = None;
+                Poll::Ready(())
+            }
+            _ => Poll::Pending,
+        }
+    }
+
+    fn check(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
+        let has_status = |trailers: &HeaderMap| trailers.contains_key(GRPC_STATUS);
+        if self.needs_status && frame.trailers_ref().is_some_and(|it| !has_status(it)) {
+            return Err(TrailersTooLarge::new().into());
+        }
+        check_trailers(frame, self.max_trailers)
     }
 }
 
@@ -74,40 +144,35 @@ impl Body for UpstreamBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        match polled {
-            Poll::Ready(None) => {
-                self.finish();
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Ok(frame))) => {
-                // A body of known length is at its end with its last byte: who reads it need not ask again.
-                if self.incoming.is_end_stream() {
-                    self.finish();
+        let frame = match self.first.take() {
+            Some(first) => Some(Ok(first)),
+            None => match self.poll_incoming(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    ready!(self.poll_stalled(cx));
+                    return Poll::Ready(Some(Err(UpstreamError::Stalled.into())));
                 }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            // What it holds is dropped with it, and not used again.
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
-            Poll::Pending => {
-                let upload = self.hold.as_ref().and_then(Hold::upload);
-                match upload.map(|upload| upload.poll_stalled(cx)) {
-                    Some(Poll::Ready(())) => {
-                        self.hold = None;
-                        Poll::Ready(Some(Err(UpstreamError::Stalled.into())))
-                    }
-                    _ => Poll::Pending,
-                }
-            }
-        }
+            },
+        };
+        Poll::Ready(frame.map(|frame| self.check(frame?)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.first.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let mut hint = self.incoming.size_hint();
+        if let Some(first) = self.first.as_ref().and_then(Frame::data_ref) {
+            let first = first.len() as u64;
+            let (lower, upper) = (hint.lower() + first, hint.upper());
+            hint = SizeHint::new();
+            hint.set_lower(lower);
+            if let Some(upper) = upper {
+                hint.set_upper(upper + first);
+            }
+        }
+        hint
     }
 }
 
@@ -130,3 +195,5 @@ impl TrackCompletion<pending_requests::Handle, Response<UpstreamBody>> for Track
         response
     }
 }
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

@@ -102,33 +102,39 @@ async fn a_request_takes_its_place_when_its_body_begins_to_come() {
     }
 }
 
-/// A small body can be waited for whole: then its upstream sees it at once and with its length.
+/// A small body can be waited for whole: so long its request takes no connection, and a longer one when so much has come.
 #[tokio::test]
 async fn small_bodies_can_be_waited_for() {
-    let upstream = server(|request: http::Request<hyper::body::Incoming>| async move {
-        let length = request.headers().get("content-length").cloned();
-        let length = length.map_or("none".to_owned(), |length| {
-            length.to_str().unwrap().to_owned()
-        });
-        http::Response::new(full(length))
-    })
-    .await;
+    let (upstream, _) = upstream().await;
     let route = "limits = { request_buffer = 1000 }";
-    let proxy = proxy_with("", route, &cluster("c", "http1", &[upstream])).await;
-    ready(&proxy).await;
-    let pause = Duration::from_millis(20);
-    let slow = ask(proxy.address, post("/", steady(10, pause))).await;
-    assert_eq!(slow.body(), "50");
-    let longer = ask(
+    let proxy = &proxy_with("", route, &cluster("c", "http1", &[upstream])).await;
+    ready(proxy).await;
+    let sent = || async { metric(proxy, "tower_proxy_endpoint_requests_total", &[]).await };
+    let (pieces, piece) = tokio::sync::mpsc::unbounded_channel();
+    let body = futures_util::stream::unfold(piece, |mut piece| async {
+        let length: usize = piece.recv().await?;
+        Some((
+            Ok::<_, BoxError>(Frame::data(vec![b'x'; length].into())),
+            piece,
+        ))
+    });
+    let body = StreamBody::new(body).boxed_unsync();
+    let request = tokio::spawn(ask(proxy.address, post("/", body)));
+    until_in_flight(proxy, 1).await;
+    pieces.send(999).unwrap();
+    tokio::time::sleep(SHORT).await;
+    assert_eq!(sent().await, 0.0);
+    pieces.send(1).unwrap();
+    eventually("it is sent on", || async { sent().await == 1.0 }).await;
+    drop(pieces);
+    assert_eq!(request.await.unwrap().body(), "1000");
+
+    let short = ask(
         proxy.address,
-        post("/", steady(250, Duration::from_millis(1))),
+        post("/", steady(10, Duration::from_millis(20))),
     )
     .await;
-    assert_eq!(
-        longer.body(),
-        "none",
-        "it is sent on when 1000 bytes have come"
-    );
+    assert_eq!(short.body(), "50");
 }
 
 /// How a body can fail, and what the client is told.
