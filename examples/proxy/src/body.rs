@@ -14,10 +14,12 @@ use tower::timeout::http::TimeoutBody;
 
 use crate::headers;
 use crate::metrics::InFlight;
+use crate::stall::{self, Limits};
+use crate::upload::UploadBody;
 use crate::upstream::UpstreamBody;
 
 /// The body of a request on its way up: what the client sends, within its time, and kept as far as it may be sent again.
-pub type RequestBody = ReplayBody<TimeoutBody<ClientBody>>;
+pub type RequestBody = ReplayBody<TimeoutBody<UploadBody>>;
 
 /// The body of a response within its time. Of a gRPC call, its first frame may have been looked at.
 pub type BoundedBody = TimeoutBody<PeekBody<UpstreamBody>>;
@@ -88,13 +90,16 @@ pub fn check_trailers(mut frame: Frame<Bytes>, max: usize) -> Result<Frame<Bytes
 
 /// The body of a response on its way down: the upstream's stream, or a few bytes of our own.
 ///
-/// It ends the request's account in the metrics when it is dropped, read to its end or not.
+/// It ends the request's account in the metrics when it is dropped, read to its end or not. How long it may be kept waiting
+/// by a client that does not read, it [tells](stall::handed) the task that sends it.
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
     /// Told a little later.
     failed: Option<Failed>,
     in_flight: Option<InFlight>,
+    /// Its task was told to come back.
+    awaited: bool,
 }
 
 /// An error that is not told at once: hyper and h2 drop then what they have not yet written, the head too, and do not say
@@ -119,6 +124,7 @@ impl ResponseBody {
             content: Content::Upstream(body),
             failed: None,
             in_flight: None,
+            awaited: false,
         }
     }
 
@@ -128,6 +134,7 @@ impl ResponseBody {
             content: Content::Own(text.into()),
             failed: None,
             in_flight: None,
+            awaited: false,
         }
     }
 
@@ -137,6 +144,21 @@ impl ResponseBody {
             *text = Bytes::new();
         }
         self
+    }
+
+    /// After a frame that is not the last, the task that sends it must come back for the next.
+    fn tell_task(&mut self, handed: bool) {
+        if let Content::Upstream(body) = &self.content
+            && handed
+            && !body.is_end_stream()
+        {
+            let limits = Limits {
+                idle: body.idle_timeout(),
+                end: body.end(),
+            };
+            stall::handed(limits, None);
+            self.awaited = true;
+        }
     }
 
     /// Keeps the request counted as in flight until the body is dropped.
@@ -154,6 +176,9 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if std::mem::take(&mut self.awaited) {
+            stall::waits();
+        }
         if let Some(failed) = &mut self.failed {
             ready!(failed.until.as_mut().poll(cx));
             return Poll::Ready(self.failed.take().map(|failed| Err(failed.error)));
@@ -170,6 +195,7 @@ impl Body for ResponseBody {
             });
             return self.poll_frame(cx);
         }
+        self.tell_task(frame.is_some());
         Poll::Ready(frame)
     }
 
@@ -188,6 +214,13 @@ impl Body for ResponseBody {
     }
 }
 
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if self.awaited {
+            stall::waits();
+        }
+    }
+}
 impl std::fmt::Display for TrailersTooLarge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the trailers are too large")

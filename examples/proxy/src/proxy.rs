@@ -14,9 +14,10 @@ use crate::config::{Config, Paths, Protocol};
 use crate::error::Failure;
 use crate::headers;
 use crate::hop::Hop;
-use crate::interim::Interim;
+use crate::interim::Exchange;
 use crate::metrics::{Metrics, RouteStats};
 use crate::router::Router;
+use crate::upload::{UploadBody, UploadLimits};
 use crate::{authority, framing, path, stack};
 
 /// A configured proxy without its listeners: it takes requests, and answers every one of them.
@@ -34,6 +35,7 @@ struct Handler<S> {
     stack: S,
     protocol: Protocol,
     stats: Arc<RouteStats>,
+    upload: UploadLimits,
 }
 
 /// Builds the stacks of all routes and clusters.
@@ -48,7 +50,7 @@ pub fn build(
 ) -> Result<
     Proxy<
         impl Service<
-            Request<ClientBody>,
+            Request<UploadBody>,
             Response = Response<BoundedBody>,
             Error = BoxError,
             Future: Send,
@@ -73,9 +75,10 @@ pub fn build(
     });
     let metrics = Arc::new(Metrics::new(routes.collect(), clusters.collect()));
 
+    let endpoints = config.clusters.values().map(|c| c.endpoints.len()).sum();
     let clusters = config.clusters.iter().zip(&metrics.clusters);
     let clusters = clusters.map(|((name, cluster), stats)| {
-        let queue = stack::cluster(cluster, config.max_head_size, stats)?;
+        let queue = stack::cluster(cluster, stats, endpoints, config.max_head_size)?;
         Ok::<_, BoxError>((name.as_str(), (queue, cluster.protocol)))
     });
     let clusters = clusters.collect::<Result<std::collections::BTreeMap<_, _>, _>>()?;
@@ -91,6 +94,11 @@ pub fn build(
                 stack,
                 protocol: *protocol,
                 stats: Arc::clone(stats),
+                upload: UploadLimits {
+                    idle: route.idle_timeout,
+                    total: route.body_timeout,
+                    buffer: route.limits.request_buffer,
+                },
             });
             Some(handler.map(|handler| (route.clone(), handler)))
         });
@@ -113,7 +121,7 @@ impl<S> Proxy<S> {
 
 impl<S> Proxy<S>
 where
-    S: Service<Request<ClientBody>, Response = Response<BoundedBody>, Error = BoxError> + Clone,
+    S: Service<Request<UploadBody>, Response = Response<BoundedBody>, Error = BoxError> + Clone,
 {
     /// Answers one request of `client`.
     pub async fn handle(
@@ -153,13 +161,13 @@ where
         self.hop
             .forward(&mut request, path, handler.protocol, client.ip());
 
-        let exchange = request.extensions_mut().remove::<Interim>();
-        let exchange = exchange.map(|interim| interim.begin());
-        if let Some(exchange) = &exchange {
-            request.extensions_mut().insert(exchange.clone());
-        }
-
-        let response = match handler.stack.clone().oneshot(request).await {
+        let exchange = request.extensions().get::<Exchange>().cloned();
+        let request = handler.upload.accept(request, grpc).await;
+        let response = match request {
+            Ok(request) => handler.stack.clone().oneshot(request).await,
+            Err(failure) => Err(failure.into()),
+        };
+        let response = match response {
             Ok(response) => {
                 let mut response = response.map(ResponseBody::upstream);
                 // That of the proxy: hyper lowers it for a client of HTTP/1.0.

@@ -22,6 +22,7 @@
 //! );
 //! ```
 
+mod connections;
 mod error;
 mod network;
 mod value;
@@ -36,6 +37,7 @@ use http::{HeaderName, StatusCode};
 use serde::Deserialize;
 use tower::retry::http::Code;
 
+pub use self::connections::{Clients, Connections};
 pub use self::error::ConfigError;
 pub use self::network::Network;
 pub use self::value::Endpoint;
@@ -69,6 +71,9 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// The admin page, if there is to be one.
     pub admin: Option<Admin>,
+    /// Connections from clients.
+    #[serde(default)]
+    pub clients: Clients,
     /// Where clients connect. At least one.
     pub listeners: Vec<Listener>,
     /// Which requests go where. At least one.
@@ -206,6 +211,11 @@ pub struct Limits {
     /// How many requests at a time, until their responses begin; what is more gets a 503. By default 1024.
     #[serde(deserialize_with = "value::count")]
     pub concurrency: usize,
+    /// How many bytes of a request's body, or all of a shorter one, must have come before the request takes its place
+    /// and its upstream connection, from 0 to 16 MiB. By default 1: the body must have begun. Calls of gRPC do not wait,
+    /// since there the server may be the first to speak.
+    #[serde(deserialize_with = "value::bytes")]
+    pub request_buffer: usize,
 }
 
 /// Endpoints that answer alike.
@@ -243,6 +253,9 @@ pub struct Cluster {
     /// How many requests may wait for an endpoint. By default 1024.
     #[serde(default = "default::buffer", deserialize_with = "value::count")]
     pub buffer: usize,
+    /// The connections to each endpoint.
+    #[serde(default)]
+    pub connections: Connections,
 }
 
 /// When an endpoint is left out: a 5xx, a gRPC status that says the same, and no answer are failures.
@@ -379,6 +392,7 @@ impl Config {
             connect_timeout: default::connect_timeout(),
             unavailable_timeout: default::unavailable_timeout(),
             buffer: default::buffer(),
+            connections: Connections::default(),
         };
         Self {
             drain,
@@ -387,6 +401,7 @@ impl Config {
             via: Via::default(),
             trusted_proxies: Vec::new(),
             admin: admin.map(|listen| Admin { listen }),
+            clients: Clients::default(),
             listeners: vec![Listener { listen }],
             routes: vec![Route::to("upstream")],
             clusters: BTreeMap::from([("upstream".to_owned(), cluster)]),
@@ -407,6 +422,10 @@ impl Config {
                 "routes",
                 "found none; expected at least one [[routes]] with a cluster".into(),
             );
+        }
+        let window = |streams, window| connections::check_window(streams, window);
+        if let Err(message) = window(self.clients.max_streams, self.clients.stream_window) {
+            return wrong("clients.stream_window", message);
         }
         let mut addresses = BTreeSet::new();
         for (index, listener) in self.listeners.iter().enumerate() {
@@ -463,6 +482,13 @@ impl Config {
                 let message =
                     format!("found {found}; expected one for each of {expected} endpoints");
                 return wrong(&format!("clusters.{name}.weights"), message);
+            }
+            let connections = &cluster.connections;
+            if let Err(message) = window(connections.max_streams, connections.stream_window) {
+                return wrong(
+                    &format!("clusters.{name}.connections.stream_window"),
+                    message,
+                );
             }
             let mut seen = BTreeSet::new();
             for (index, endpoint) in cluster.endpoints.iter().enumerate() {
@@ -550,7 +576,10 @@ impl Default for Outliers {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { concurrency: 1024 }
+        Self {
+            concurrency: 1024,
+            request_buffer: 1,
+        }
     }
 }
 
