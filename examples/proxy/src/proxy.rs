@@ -126,32 +126,24 @@ where
     /// Answers one request of `client`.
     pub async fn handle(
         &self,
-        request: Request<Incoming>,
-        client: SocketAddr,
-    ) -> Response<ResponseBody> {
-        let head = request.method() == Method::HEAD;
-        let response = self.answer(request, client).await;
-        match head {
-            // Over HTTP/2, hyper would send the body of one of our own.
-            true => response.map(ResponseBody::without_own),
-            false => response,
-        }
-    }
-
-    async fn answer(
-        &self,
         mut request: Request<Incoming>,
         client: SocketAddr,
     ) -> Response<ResponseBody> {
+        let head = request.method() == Method::HEAD;
         let grpc = headers::is_grpc(request.headers());
+        let refuse = |failure: Failure| match head {
+            // Over HTTP/2, hyper would send the body.
+            true => failure.response(grpc).map(ResponseBody::without_own),
+            false => failure.response(grpc),
+        };
         let (handler, path) = match self.route(&request) {
             Ok(found) => found,
-            Err(failure) => return failure.response(grpc),
+            Err(failure) => return refuse(failure),
         };
         if !headers::count_down(&mut request) {
             return match *request.method() {
                 Method::OPTIONS => Response::new(ResponseBody::own("")),
-                _ => Failure::Unsupported.response(grpc),
+                _ => refuse(Failure::Unsupported),
             };
         }
         let in_flight = handler.stats.begin();
@@ -181,7 +173,7 @@ where
             Err(error) => {
                 let failure = Failure::of(&error);
                 tracing::debug!(route = %handler.stats.route, %error, ?failure, "request failed");
-                failure.response(grpc)
+                refuse(failure)
             }
         };
         if let Some(exchange) = exchange {

@@ -8,7 +8,6 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
-use super::checked::checked;
 use super::error::ConnectError;
 use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
@@ -128,11 +127,11 @@ impl Service<Request<RequestBody>> for Connection {
                         exchange.send(answer.status(), answer.headers());
                     });
                 }
-                Box::pin(checked(pool.send(request)))
+                Box::pin(pool.send(request))
             }
             Self::Http2(connections) => {
                 framing::frame(&mut request, Protocol::Http2);
-                Box::pin(checked(connections.send(request)))
+                Box::pin(connections.send(request))
             }
         }
     }
