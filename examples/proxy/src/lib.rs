@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod accept;
 pub mod admin;
 pub mod body;
 pub mod cli;
 pub mod config;
+mod connection;
 pub mod demo;
 pub mod error;
 pub mod headers;

@@ -1,6 +1,5 @@
 //! Listeners: accepting connections, telling HTTP/1.1 from HTTP/2, and draining.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -11,13 +10,14 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tower::BoxError;
+
+use crate::{accept, connection};
 
 /// Binds `address`; the error names it.
 ///
@@ -32,45 +32,57 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves connections until `shutdown` says so, then drains.
 ///
-/// Each connection speaks HTTP/1.1 or HTTP/2 as its first bytes tell. After `shutdown` no connection is accepted, idle
-/// ones close at once, and busy ones when their running requests are answered, or after `drain` at the latest.
-pub async fn serve<H, F, B>(
+/// Each connection speaks HTTP/1.1 or HTTP/2 as its first bytes tell. After `shutdown` the listener closes, and what it has
+/// accepted or queued is answered: connections with a request in flight end with its response, others after a second without
+/// one. What is left after `drain` is cut off.
+pub async fn serve<H, F, B>(listener: TcpListener, handler: H, shutdown: Shutdown, drain: Duration)
+where
+    H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    serve_observed(listener, handler, shutdown, drain, |_| {}).await;
+}
+
+/// As [`serve`], and tells `failed` of each connection that fails: what no handler sees, for the HTTP library answers it
+/// or has no one to answer.
+pub async fn serve_observed<H, F, B>(
     listener: TcpListener,
     handler: H,
     mut shutdown: Shutdown,
     drain: Duration,
+    failed: impl Fn(&BoxError) + Clone + Send + 'static,
 ) where
     H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let server = Arc::new(http_server());
-    let connections = GracefulShutdown::new();
-    loop {
-        let (stream, client) = tokio::select! {
-            accepted = accept(&listener) => accepted,
-            () = shutdown.requested() => break,
-        };
+    let stop = shutdown.clone();
+    let connection = move |(stream, client): (TcpStream, SocketAddr)| {
+        let (server, stop, failed) = (Arc::clone(&server), stop.clone(), failed.clone());
         let handler = handler.clone();
-        let service = service_fn(move |request| {
-            let response = handler(request, client);
-            async move { Ok::<_, Infallible>(response.await) }
-        });
-        let connection = server
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
+        async move {
+            let handler = move |request| handler(request, client);
+            if let Err(error) = connection::serve(&server, stream, handler, stop).await {
                 tracing::debug!(%client, error, "connection failed");
+                failed(&error);
             }
-        });
+        }
+    };
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = accept::accept(&listener) => drop(connections.spawn(connection(accepted))),
+            Some(_) = connections.join_next() => {}
+            () = shutdown.requested() => break,
+        }
     }
-    drop(listener);
-    if tokio::time::timeout(drain, connections.shutdown())
-        .await
-        .is_err()
-    {
+    for queued in accept::close(listener) {
+        connections.spawn(connection(queued));
+    }
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain, ended).await.is_err() {
         tracing::warn!(?drain, "gave up on requests that are still running");
     }
 }
@@ -88,24 +100,6 @@ fn http_server() -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
     server
-}
-
-/// The next connection. Failures to accept are of the moment (a client that gave up, no more file descriptors): they
-/// are logged, and tried again a little later.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, client)) => {
-                // Without it a response's last, small packet may wait for an acknowledgement.
-                let _ = stream.set_nodelay(true);
-                return (stream, client);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }
 
 /// Tells servers to stop; see [`shutdown_channel`].
@@ -147,5 +141,3 @@ const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_CONCURRENT_STREAMS: u32 = 256;
 /// A ping after so long without a frame, and so long for its answer, finds a client that went away silently.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// How long to wait after a failure to accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -6,6 +6,8 @@
     reason = "each test file uses a part of it"
 )]
 
+pub mod process;
+
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
