@@ -10,7 +10,6 @@ use tower::BoxError;
 use tower::retry::http::{PeekBody, ReplayBody};
 use tower::timeout::http::TimeoutBody;
 
-use crate::metrics::InFlight;
 use crate::upstream::UpstreamBody;
 
 /// The body of a request on its way up: what the client sends, within its time, and kept as far as it may be sent again.
@@ -20,12 +19,9 @@ pub type RequestBody = ReplayBody<TimeoutBody<Incoming>>;
 pub type BoundedBody = TimeoutBody<PeekBody<UpstreamBody>>;
 
 /// The body of a response on its way down: the upstream's stream, or a few bytes of our own.
-///
-/// It ends the request's account in the metrics when it is dropped, read to its end or not.
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
-    in_flight: Option<InFlight>,
 }
 
 #[derive(Debug)]
@@ -40,7 +36,6 @@ impl ResponseBody {
     pub fn upstream(body: BoundedBody) -> Self {
         Self {
             content: Content::Upstream(body),
-            in_flight: None,
         }
     }
 
@@ -48,14 +43,7 @@ impl ResponseBody {
     pub fn own(text: impl Into<Bytes>) -> Self {
         Self {
             content: Content::Own(text.into()),
-            in_flight: None,
         }
-    }
-
-    /// Keeps the request counted as in flight until the body is dropped.
-    pub fn hold(mut self, in_flight: InFlight) -> Self {
-        self.in_flight = Some(in_flight);
-        self
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, Endpoint, Protocol};
+use crate::config::{Admin, Config, ConfigError, Endpoint, Protocol};
 use crate::demo;
 use crate::run::Bound;
 use crate::server::{Shutdown, ShutdownTrigger, shutdown_channel};
@@ -117,11 +117,13 @@ impl Run {
             (None, None) => unreachable!("clap asks for one of them"),
         };
         if let Some(listen) = self.admin {
-            config.admin = Some(crate::config::Admin { listen });
+            let admin = config.admin.get_or_insert_with(|| Admin::at(listen));
+            admin.listen = listen;
         }
         if let Some(drain) = drain {
             config.drain = drain;
         }
+        config.recheck("the command line")?;
         Ok(config)
     }
 }

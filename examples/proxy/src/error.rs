@@ -7,9 +7,10 @@ use tower::BoxError;
 use tower::buffer::fail_fast::Unavailable;
 use tower::load_shed::error::Overloaded;
 use tower::timeout::error::{DeadlineExceeded, Elapsed};
-use tower::timeout::http::InvalidTimeout;
+use tower::timeout::http::{BodyTimedOut, InvalidTimeout};
 
 use crate::body::ResponseBody;
+use crate::dialect::Dialect;
 use crate::upstream::UpstreamError;
 
 /// Finds an error of type `E` in `error` or in its chain of sources.
@@ -43,6 +44,10 @@ pub enum Failure {
     RequestTimeout,
     /// The client's timeout makes no sense.
     InvalidTimeout,
+    /// The response took too long after its head.
+    ResponseTimeout,
+    /// The response broke off after its head.
+    ResponseBroken,
 }
 
 impl Failure {
@@ -66,6 +71,58 @@ impl Failure {
         }
     }
 
+    /// Reads the error of a response's body.
+    pub fn of_body(error: &BoxError) -> Self {
+        let error: &(dyn Error + 'static) = error.as_ref();
+        let is_late = cause_of::<DeadlineExceeded>(error).is_some()
+            || cause_of::<BodyTimedOut>(error).is_some();
+        match is_late {
+            true => Self::ResponseTimeout,
+            false => Self::ResponseBroken,
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::NoRoute,
+        Self::Unsupported,
+        Self::Overloaded,
+        Self::Unavailable,
+        Self::BadGateway,
+        Self::Timeout,
+        Self::RequestTimeout,
+        Self::InvalidTimeout,
+        Self::ResponseTimeout,
+        Self::ResponseBroken,
+    ];
+
+    /// Its name in the metrics.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NoRoute => "no_route",
+            Self::Unsupported => "unsupported",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::BadGateway => "upstream_broke",
+            Self::Timeout => "timeout",
+            Self::RequestTimeout => "request_timeout",
+            Self::InvalidTimeout => "invalid_timeout",
+            Self::ResponseTimeout => "response_timeout",
+            Self::ResponseBroken => "response_broke",
+        }
+    }
+
+    /// The HTTP status, also where a client of gRPC gets 200 and its own status.
+    pub fn status(self) -> StatusCode {
+        self.terms().0
+    }
+
+    /// The gRPC status, and its message.
+    pub fn grpc_status(self) -> (u8, &'static str) {
+        let (_, status, message) = self.terms();
+        (status, message)
+    }
+
     /// The HTTP status, the gRPC status (of `google.rpc.Code`), and a sentence for either.
     fn terms(self) -> (StatusCode, u8, &'static str) {
         match self {
@@ -85,12 +142,12 @@ impl Failure {
                 14,
                 "no upstream is available",
             ),
-            Self::BadGateway => (
+            Self::BadGateway | Self::ResponseBroken => (
                 StatusCode::BAD_GATEWAY,
                 14,
                 "the upstream broke the connection",
             ),
-            Self::Timeout => (
+            Self::Timeout | Self::ResponseTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
                 4,
                 "the upstream did not answer in time",
@@ -108,29 +165,22 @@ impl Failure {
         }
     }
 
-    /// The answer: to a gRPC client a status in the headers alone, to others a short plain text.
-    pub fn response(self, grpc: bool) -> Response<ResponseBody> {
+    /// The answer: to a gRPC or gRPC-Web client a status in the headers alone, to others a short plain text.
+    pub fn response(self, dialect: Dialect) -> Response<ResponseBody> {
         let (status, grpc_status, message) = self.terms();
-        let mut response = Response::new(ResponseBody::own(match grpc {
-            true => String::new(),
-            false => format!("{message}\n"),
-        }));
-        let headers = response.headers_mut();
-        if grpc {
-            // gRPC over HTTP/2, "Trailers-Only": HTTP status 200, and the outcome in the one block of headers.
-            headers.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/grpc"),
-            );
-            headers.insert("grpc-status", HeaderValue::from(u16::from(grpc_status)));
-            headers.insert("grpc-message", HeaderValue::from_static(message));
-        } else {
-            headers.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("text/plain; charset=utf-8"),
-            );
+        let Some(content_type) = dialect.grpc_content_type() else {
+            let mut response = Response::new(ResponseBody::own(format!("{message}\n")));
             *response.status_mut() = status;
-        }
+            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, plain);
+            return response;
+        };
+        // gRPC over HTTP/2, "Trailers-Only": HTTP status 200, and the outcome in the one block of headers.
+        let mut response = Response::new(ResponseBody::own(String::new()));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, content_type);
+        headers.insert("grpc-status", HeaderValue::from(u16::from(grpc_status)));
+        headers.insert("grpc-message", HeaderValue::from_static(message));
         response
     }
 }

@@ -71,13 +71,6 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether this is a request or a response of gRPC.
-pub fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-}
-
 fn accepts_trailers(headers: &HeaderMap) -> bool {
     let codings = headers
         .get_all(header::TE)

@@ -3,15 +3,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceExt};
 
 use crate::body::{BoundedBody, ResponseBody};
 use crate::config::{Config, Protocol};
+use crate::dialect::Dialect;
 use crate::error::Failure;
 use crate::headers;
 use crate::metrics::{Metrics, RouteStats};
+use crate::outcome::OutcomeBody;
 use crate::router::{Router, authority_of, host_of};
 use crate::stack;
 
@@ -64,7 +66,13 @@ pub fn build(
             cluster.endpoints.iter().map(ToString::to_string).collect(),
         )
     });
-    let metrics = Arc::new(Metrics::new(routes.collect(), clusters.collect()));
+    let reasons = Failure::ALL.map(Failure::reason);
+    let metrics = Arc::new(Metrics::new(
+        routes.collect(),
+        clusters.collect(),
+        config.longest_timeout(),
+        &reasons,
+    ));
 
     let clusters = config.clusters.iter().zip(&metrics.clusters);
     let clusters = clusters.map(|((name, cluster), stats)| {
@@ -107,15 +115,24 @@ where
         &self,
         mut request: Request<Incoming>,
         client: SocketAddr,
-    ) -> Response<ResponseBody> {
-        let grpc = headers::is_grpc(request.headers());
+    ) -> Response<OutcomeBody<ResponseBody>> {
+        let dialect = Dialect::of(request.headers());
+        // Over HTTP/1.1 a client gets trailers only if it asked for them, and gRPC is not spoken.
+        let has_trailers = dialect == Dialect::Grpc && request.version() == Version::HTTP_2;
+        let refuse = |failure: Failure| {
+            let mut in_flight = self.metrics.unrouted.begin();
+            in_flight.failed(failure.reason());
+            in_flight.answered(failure.status());
+            let response = failure.response(dialect);
+            response.map(|body| OutcomeBody::new(body, in_flight, false))
+        };
         if request.method() == Method::CONNECT {
-            return Failure::Unsupported.response(grpc);
+            return refuse(Failure::Unsupported);
         }
         let Some(handler) = self.router.find(host_of(&request), request.uri().path()) else {
-            return Failure::NoRoute.response(grpc);
+            return refuse(Failure::NoRoute);
         };
-        let in_flight = handler.stats.begin();
+        let mut in_flight = handler.stats.begin();
         let authority = authority_of(&request);
         headers::forward(&mut request, authority, handler.protocol, client.ip());
 
@@ -128,10 +145,11 @@ where
             Err(error) => {
                 let failure = Failure::of(&error);
                 tracing::debug!(route = %handler.stats.route, %error, ?failure, "request failed");
-                failure.response(grpc)
+                in_flight.failed(failure.reason());
+                failure.response(dialect)
             }
         };
         in_flight.answered(response.status());
-        response.map(|body| body.hold(in_flight))
+        response.map(|body| OutcomeBody::new(body, in_flight, has_trailers))
     }
 }

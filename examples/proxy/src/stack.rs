@@ -57,9 +57,10 @@ pub fn route(
     BoxError,
 > {
     let mut deadline = AcceptDeadlineLayer::new().header(config.timeout_header.clone());
-    if let Some(timeout) = config.timeout {
+    if let Some(timeout) = config.timeout.http {
         deadline = deadline.max(timeout);
     }
+    deadline = deadline.grpc_max(config.timeout.grpc);
     let retry = retry::policy(&config.retry, stats);
     let hedge = config.hedge.as_ref();
     let hedge = hedge.map(|hedge| hedge::layer(hedge, retry.budget(), stats));
@@ -167,7 +168,7 @@ fn endpoint(
     address: &config::Endpoint,
     stats: &Arc<EndpointStats>,
 ) -> Measured {
-    let connect = Connect::new(config.protocol, config.connect_timeout);
+    let connect = Connect::new(config.protocol, config.connect_timeout).tell(Arc::clone(stats));
     let reconnect = Reconnect::with_backoff(connect, address.clone(), backoff());
     PendingRequests::new(Observe::new(reconnect, Arc::clone(stats)), TrackBody)
 }

@@ -7,10 +7,10 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use tower::retry::http::is_grpc;
 use tower::{BoxError, ServiceExt};
 
 use super::grpc::{self, EchoService};
-use crate::headers::is_grpc;
 
 /// How a backend behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
