@@ -30,7 +30,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--only", help="a section: framing, upstream, patience, grpc, signals")
     parser.add_argument("--tower", help="the binary of tower-proxy")
-    parser.add_argument("--cap", type=float, default=75, help="how long to wait for what may not come, in seconds")
+    parser.add_argument("--cap", type=float, default=90, help="how long to wait for what may not come, in seconds")
     parser.add_argument("--update", action="store_true", help="write into docs/reliability.md")
     options = parser.parse_args()
 
