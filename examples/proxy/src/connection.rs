@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tower::BoxError;
 use tower::timeout::alarm::Alarm;
 
+use crate::interim::{self, Interim};
 use crate::server::Shutdown;
 
 /// Serves `stream` until the client ends it, it fails, or `shutdown` is requested and it has drained.
@@ -47,12 +48,18 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let activity = Arc::new(Activity::default());
-    let io = TokioIo::new(Watched {
+    let interim = Interim::default();
+    let stream = Watched {
         inner: stream,
         activity: Arc::clone(&activity),
-    });
+    };
+    let io = TokioIo::new(interim::Io::new(stream, interim.clone()));
     let requests = Arc::clone(&activity);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        // Those before may not know them, and in those after hyper has no way for them.
+        if request.version() == Version::HTTP_11 {
+            request.extensions_mut().insert(interim.clone());
+        }
         let in_flight = InFlight::new(&requests, request.version());
         let response = handler(request);
         async move {

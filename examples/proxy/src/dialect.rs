@@ -1,7 +1,7 @@
 //! What kind of answer a client can read.
 
+use crate::headers::is_grpc;
 use http::header::{self, HeaderMap, HeaderValue};
-use tower::retry::http::is_grpc;
 
 /// The protocol above HTTP that a request speaks, by its `content-type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +33,14 @@ impl Dialect {
         }
     }
 
-    /// The `content-type` of an answer that has a status of gRPC in its headers; `None` if such an answer means nothing.
-    pub fn grpc_content_type(self) -> Option<HeaderValue> {
-        Some(HeaderValue::from_static(match self {
-            Self::Http => return None,
+    /// The `content-type` of the proxy's own answers: to gRPC, with a status of it in the headers.
+    pub fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Http => "text/plain; charset=utf-8",
             Self::Grpc => "application/grpc",
             Self::GrpcWeb => "application/grpc-web",
             Self::GrpcWebText => "application/grpc-web-text",
-        }))
+        })
     }
 }
 

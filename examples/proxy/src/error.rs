@@ -9,8 +9,11 @@ use tower::load_shed::error::Overloaded;
 use tower::timeout::error::{DeadlineExceeded, Elapsed};
 use tower::timeout::http::{BodyTimedOut, InvalidTimeout};
 
-use crate::body::ResponseBody;
+use crate::authority::BadTarget;
+use crate::body::{ResponseBody, TrailersTooLarge};
 use crate::dialect::Dialect;
+use crate::framing::BadFraming;
+use crate::path::BadPath;
 use crate::upstream::UpstreamError;
 
 /// Finds an error of type `E` in `error` or in its chain of sources.
@@ -32,12 +35,26 @@ pub enum Failure {
     NoRoute,
     /// The request cannot be forwarded as it is.
     Unsupported,
+    /// It is for no host, or for more than one.
+    BadTarget(BadTarget),
+    /// Its path has no normal form.
+    BadPath,
+    /// Where its body ends is not clear, or its content not what it seems.
+    BadFraming(BadFraming),
+    /// Its head is longer than configured.
+    HeadTooLarge,
+    /// It has been here before.
+    Loop,
     /// The route has as many requests under way as it may.
     Overloaded,
     /// No endpoint of the cluster is ready.
     Unavailable,
     /// The connection broke half-way.
     BadGateway,
+    /// The upstream's answer is none, or may be read in more than one way.
+    BadAnswer,
+    /// The head of the upstream's answer is longer than configured.
+    AnswerTooLarge,
     /// The route's timeout passed, or the client's.
     Timeout,
     /// The client's body did not come in time. (If he has gone instead, nobody reads it.)
@@ -48,6 +65,12 @@ pub enum Failure {
     ResponseTimeout,
     /// The response broke off after its head.
     ResponseBroken,
+}
+
+impl From<BadPath> for Failure {
+    fn from(_: BadPath) -> Self {
+        Self::BadPath
+    }
 }
 
 impl Failure {
@@ -65,6 +88,8 @@ impl Failure {
         } else {
             match cause_of::<UpstreamError>(error) {
                 Some(UpstreamError::RequestBody(_)) => Self::RequestTimeout,
+                Some(UpstreamError::BadAnswer(_)) => Self::BadAnswer,
+                Some(UpstreamError::HeadTooLarge) => Self::AnswerTooLarge,
                 Some(upstream) if !upstream.is_unsent() => Self::BadGateway,
                 _ => Self::Unavailable,
             }
@@ -76,25 +101,14 @@ impl Failure {
         let error: &(dyn Error + 'static) = error.as_ref();
         let is_late = cause_of::<DeadlineExceeded>(error).is_some()
             || cause_of::<BodyTimedOut>(error).is_some();
-        match is_late {
-            true => Self::ResponseTimeout,
-            false => Self::ResponseBroken,
+        if is_late {
+            Self::ResponseTimeout
+        } else if cause_of::<TrailersTooLarge>(error).is_some() {
+            Self::AnswerTooLarge
+        } else {
+            Self::ResponseBroken
         }
     }
-
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::NoRoute,
-        Self::Unsupported,
-        Self::Overloaded,
-        Self::Unavailable,
-        Self::BadGateway,
-        Self::Timeout,
-        Self::RequestTimeout,
-        Self::InvalidTimeout,
-        Self::ResponseTimeout,
-        Self::ResponseBroken,
-    ];
 
     /// Its name in the metrics.
     pub fn reason(self) -> &'static str {
@@ -109,6 +123,13 @@ impl Failure {
             Self::InvalidTimeout => "invalid_timeout",
             Self::ResponseTimeout => "response_timeout",
             Self::ResponseBroken => "response_broke",
+            Self::BadTarget(_) => "bad_target",
+            Self::BadPath => "bad_path",
+            Self::BadFraming(_) => "bad_framing",
+            Self::HeadTooLarge => "head_too_large",
+            Self::Loop => "loop",
+            Self::BadAnswer => "bad_answer",
+            Self::AnswerTooLarge => "answer_too_large",
         }
     }
 
@@ -132,6 +153,40 @@ impl Failure {
                 12,
                 "the proxy does not forward this method",
             ),
+            Self::BadTarget(BadTarget::Missing) => {
+                (StatusCode::BAD_REQUEST, 13, "the request has no host")
+            }
+            Self::BadTarget(BadTarget::Form) => (
+                StatusCode::BAD_REQUEST,
+                13,
+                "the request's target is invalid",
+            ),
+            Self::BadTarget(_) => (
+                StatusCode::BAD_REQUEST,
+                13,
+                "the request's host is invalid, or not one alone",
+            ),
+            Self::BadPath => (StatusCode::BAD_REQUEST, 13, "the request's path is invalid"),
+            Self::BadFraming(BadFraming::UnknownCoding) => (
+                StatusCode::NOT_IMPLEMENTED,
+                12,
+                "the proxy knows no transfer coding but chunked",
+            ),
+            Self::BadFraming(_) => (
+                StatusCode::BAD_REQUEST,
+                13,
+                "the request's framing is invalid",
+            ),
+            Self::HeadTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                8,
+                "the request's head is too large",
+            ),
+            Self::Loop => (
+                StatusCode::LOOP_DETECTED,
+                13,
+                "the request has been here before",
+            ),
             Self::Overloaded => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 14,
@@ -146,6 +201,16 @@ impl Failure {
                 StatusCode::BAD_GATEWAY,
                 14,
                 "the upstream broke the connection",
+            ),
+            Self::BadAnswer => (
+                StatusCode::BAD_GATEWAY,
+                13,
+                "the upstream's answer is malformed",
+            ),
+            Self::AnswerTooLarge => (
+                StatusCode::BAD_GATEWAY,
+                13,
+                "the head of the upstream's answer is too large",
             ),
             Self::Timeout | Self::ResponseTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
@@ -168,19 +233,24 @@ impl Failure {
     /// The answer: to a gRPC or gRPC-Web client a status in the headers alone, to others a short plain text.
     pub fn response(self, dialect: Dialect) -> Response<ResponseBody> {
         let (status, grpc_status, message) = self.terms();
-        let Some(content_type) = dialect.grpc_content_type() else {
-            let mut response = Response::new(ResponseBody::own(format!("{message}\n")));
+        let mut response = Response::new(ResponseBody::own(match dialect {
+            Dialect::Http => format!("{message}\n"),
+            _ => String::new(),
+        }));
+        if dialect == Dialect::Http {
             *response.status_mut() = status;
-            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-            response.headers_mut().insert(header::CONTENT_TYPE, plain);
-            return response;
-        };
-        // gRPC over HTTP/2, "Trailers-Only": HTTP status 200, and the outcome in the one block of headers.
-        let mut response = Response::new(ResponseBody::own(String::new()));
+        }
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, content_type);
-        headers.insert("grpc-status", HeaderValue::from(u16::from(grpc_status)));
-        headers.insert("grpc-message", HeaderValue::from_static(message));
+        headers.insert(header::CONTENT_TYPE, dialect.content_type());
+        if dialect != Dialect::Http {
+            // gRPC over HTTP/2, "Trailers-Only": HTTP status 200, and the outcome in the one block of headers.
+            headers.insert("grpc-status", HeaderValue::from(u16::from(grpc_status)));
+            headers.insert("grpc-message", HeaderValue::from_static(message));
+        }
+        if matches!(self, Self::BadFraming(_)) {
+            // What follows on the connection may be of this request or another.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 }

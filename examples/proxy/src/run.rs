@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tower::BoxError;
 
 use crate::config::Config;
-use crate::server::{Shutdown, bind, serve, serve_observed};
+use crate::server::{Serving, Shutdown, bind, serve};
 use crate::{admin, malformed, proxy};
 
 /// A proxy whose sockets are bound, and which serves nobody yet.
@@ -82,9 +82,12 @@ impl Bound {
                 let proxy = Arc::clone(&proxy);
                 async move { proxy.handle(request, client).await }
             };
+            let serving = Serving {
+                drain: config.drain,
+                max_head_size: config.max_head_size,
+            };
             let failed = move |error: &BoxError| malformed::count(error, &metrics.unrouted);
-            let (shutdown, drain) = (shutdown.clone(), config.drain);
-            servers.spawn(serve_observed(listener, handler, shutdown, drain, failed));
+            servers.spawn(serving.serve(listener, handler, shutdown.clone(), failed));
         }
         // The admin page goes on while the proxy drains, so that one can watch it.
         let admin = admin.zip(config.admin.as_ref()).map(|(listener, config)| {

@@ -30,73 +30,94 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     })
 }
 
-/// Serves connections until `shutdown` says so, then drains.
+/// Serves connections until `shutdown` says so, then drains, with the default for the heads of requests.
 ///
-/// Each connection speaks HTTP/1.1 or HTTP/2 as its first bytes tell. After `shutdown` the listener closes, and what it has
-/// accepted or queued is answered: connections with a request in flight end with its response, others after a second without
-/// one. What is left after `drain` is cut off.
+/// See [`Serving::serve`].
 pub async fn serve<H, F, B>(listener: TcpListener, handler: H, shutdown: Shutdown, drain: Duration)
 where
     H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    serve_observed(listener, handler, shutdown, drain, |_| {}).await;
+    let serving = Serving {
+        drain,
+        max_head_size: MAX_HEAD_SIZE,
+    };
+    serving.serve(listener, handler, shutdown, |_| {}).await;
 }
 
-/// As [`serve`], and tells `failed` of each connection that fails: what no handler sees, for the HTTP library answers it
-/// or has no one to answer.
-pub async fn serve_observed<H, F, B>(
-    listener: TcpListener,
-    handler: H,
-    mut shutdown: Shutdown,
-    drain: Duration,
-    failed: impl Fn(&BoxError) + Clone + Send + 'static,
-) where
-    H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    let server = Arc::new(http_server());
-    let stop = shutdown.clone();
-    let connection = move |(stream, client): (TcpStream, SocketAddr)| {
-        let (server, stop, failed) = (Arc::clone(&server), stop.clone(), failed.clone());
-        let handler = handler.clone();
-        async move {
-            let handler = move |request| handler(request, client);
-            if let Err(error) = connection::serve(&server, stream, handler, stop).await {
-                tracing::debug!(%client, error, "connection failed");
-                failed(&error);
+/// How connections are served.
+#[derive(Debug, Clone, Copy)]
+pub struct Serving {
+    /// How long running requests may take after the shutdown.
+    pub drain: Duration,
+    /// Over HTTP/1, heads of more bytes get a 431.
+    pub max_head_size: usize,
+}
+
+impl Serving {
+    /// Serves connections until `shutdown` says so, then drains.
+    ///
+    /// Each connection speaks HTTP/1.1 or HTTP/2 as its first bytes tell. After `shutdown` the listener closes, and what it has
+    /// accepted or queued is answered: connections with a request in flight end with its response, others after a second
+    /// without one. What is left after the time for draining is cut off.
+    ///
+    /// `failed` is told of each connection that fails: what no handler sees, since the HTTP library answers it.
+    pub async fn serve<H, F, B>(
+        self,
+        listener: TcpListener,
+        handler: H,
+        mut shutdown: Shutdown,
+        failed: impl Fn(&BoxError) + Clone + Send + 'static,
+    ) where
+        H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let server = Arc::new(http_server(self.max_head_size));
+        let stop = shutdown.clone();
+        let connection = move |(stream, client): (TcpStream, SocketAddr)| {
+            let (server, stop, failed) = (Arc::clone(&server), stop.clone(), failed.clone());
+            let handler = handler.clone();
+            async move {
+                let handler = move |request| handler(request, client);
+                if let Err(error) = connection::serve(&server, stream, handler, stop).await {
+                    tracing::debug!(%client, error, "connection failed");
+                    failed(&error);
+                }
+            }
+        };
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = accept::accept(&listener) => drop(connections.spawn(connection(accepted))),
+                Some(_) = connections.join_next() => {}
+                () = shutdown.requested() => break,
             }
         }
-    };
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = accept::accept(&listener) => drop(connections.spawn(connection(accepted))),
-            Some(_) = connections.join_next() => {}
-            () = shutdown.requested() => break,
+        for queued in accept::close(listener) {
+            connections.spawn(connection(queued));
         }
-    }
-    for queued in accept::close(listener) {
-        connections.spawn(connection(queued));
-    }
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(drain, ended).await.is_err() {
-        tracing::warn!(?drain, "gave up on requests that are still running");
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.drain, ended).await.is_err() {
+            tracing::warn!(drain = ?self.drain, "gave up on requests that are still running");
+        }
     }
 }
 
-fn http_server() -> auto::Builder<TokioExecutor> {
+fn http_server(max_head_size: usize) -> auto::Builder<TokioExecutor> {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_TIMEOUT);
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        // hyper-util does not pass `max_header_size` on; this is the buffer that a head must fit in.
+        .max_buf_size(max_head_size);
     server
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_header_list_size(HEAD_ROOM * max_head_size as u32)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
     server
@@ -137,6 +158,11 @@ impl Shutdown {
 
 /// A client must send the head of a request within this time.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a head may be where nobody says.
+const MAX_HEAD_SIZE: usize = 64 * 1024;
+/// Of trailers over its limit h2 drops fields without a word, so it gets a higher one; what is over the right one is refused
+/// by who handles the request.
+const HEAD_ROOM: u32 = 2;
 /// Requests at a time on one HTTP/2 connection.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
 /// A ping after so long without a frame, and so long for its answer, finds a client that went away silently.

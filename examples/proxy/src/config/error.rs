@@ -118,6 +118,9 @@ fn in_our_words(message: &str, found: Option<&str>) -> String {
     if let Some(rest) = message.strip_prefix("missing field ") {
         return format!("the key {rest} is missing");
     }
+    if message == "wanted string or table" {
+        return format!("found {}; expected a string", found.unwrap_or("no string"));
+    }
     let rest = ["invalid type: ", "invalid value: ", "unknown variant "]
         .iter()
         .find_map(|p| message.strip_prefix(p));

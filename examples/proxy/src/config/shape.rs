@@ -29,6 +29,7 @@ type Rule = (&'static [&'static str], Shape, &'static str);
 /// Outer values before inner ones.
 const RULES: &[Rule] = &[
     (&["admin"], Shape::Table, "a table: [admin]"),
+    (&["paths"], Shape::Text, "\"normalized\" or \"as_sent\""),
     (
         &["listeners"],
         Shape::List,

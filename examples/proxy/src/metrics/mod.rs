@@ -30,19 +30,18 @@ pub struct Metrics {
 impl Metrics {
     /// Registers the metrics of these routes (label and cluster) and clusters (name and endpoints).
     ///
-    /// `longest` is the longest timeout of all routes; `reasons` are those for which requests can fail.
+    /// `longest` is the longest timeout of all routes.
     pub fn new(
         routes: Vec<(String, String)>,
         clusters: Vec<(String, Vec<String>)>,
         longest: Duration,
-        reasons: &[&'static str],
     ) -> Self {
         let mut registry = Registry::with_prefix("tower_proxy");
         let of_routes = RouteFamilies::register(&mut registry, longest);
         let of_endpoints = EndpointFamilies::register(&mut registry);
         let routes = routes
             .into_iter()
-            .map(|(route, cluster)| of_routes.of(route, cluster, reasons));
+            .map(|(route, cluster)| of_routes.of(route, cluster, REASONS));
         let clusters = clusters.into_iter().map(|(name, endpoints)| {
             let endpoints = endpoints.into_iter();
             ClusterStats {
@@ -72,10 +71,27 @@ impl Metrics {
 
 const UNROUTED: &str = "none";
 
+/// Why a request fails that a route took: shown from the beginning, while others appear when they occur.
+const REASONS: &[&str] = &[
+    "overloaded",
+    "unavailable",
+    "upstream_broke",
+    "bad_answer",
+    "timeout",
+    "request_timeout",
+    "invalid_timeout",
+    "response_timeout",
+    "response_broke",
+    CLIENT_GONE,
+];
+
 /// Why a request comes to no route.
 const UNROUTED_REASONS: &[&str] = &[
     "no_route",
     "unsupported",
+    "bad_target",
+    "bad_path",
+    "bad_framing",
     "malformed",
     "head_too_large",
     "head_timeout",

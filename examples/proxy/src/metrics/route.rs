@@ -261,7 +261,7 @@ impl RouteFamilies {
 
     /// Failures are registered, and nothing else.
     fn failures_of(&self, labels: RouteLabels, reasons: &[&'static str]) -> RouteStats {
-        let counters = reasons.iter().chain([&CLIENT_GONE]).map(|reason| {
+        let counters = reasons.iter().map(|reason| {
             let labels = FailureLabels {
                 route: labels.route.clone(),
                 cluster: labels.cluster.clone(),

@@ -10,10 +10,13 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use super::checked::checked;
 use super::error::ConnectError;
 use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::{Endpoint, Protocol};
+use crate::framing;
+use crate::interim::Exchange;
 use crate::metrics::EndpointStats;
 
 /// Makes connections to an endpoint: the maker that [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
@@ -21,15 +24,17 @@ use crate::metrics::EndpointStats;
 pub struct Connect {
     protocol: Protocol,
     timeout: Duration,
+    max_head_size: usize,
     stats: Option<Arc<EndpointStats>>,
 }
 
 impl Connect {
-    /// Connects with `protocol`, within `timeout`.
-    pub fn new(protocol: Protocol, timeout: Duration) -> Self {
+    /// Connects with `protocol`, within `timeout`, for responses with heads up to `max_head_size` bytes.
+    pub fn new(protocol: Protocol, timeout: Duration, max_head_size: usize) -> Self {
         Self {
             protocol,
             timeout,
+            max_head_size,
             stats: None,
         }
     }
@@ -46,6 +51,10 @@ impl Connect {
             Protocol::Http1 => Connection::Http1(Pool::open(self, endpoint).await?),
             Protocol::Http2 => Connection::Http2(Multiplexed::open(self, endpoint).await?),
         })
+    }
+
+    pub(super) fn max_head_size(&self) -> usize {
+        self.max_head_size
     }
 
     /// Opens a TCP connection.
@@ -124,10 +133,21 @@ impl Service<Request<RequestBody>> for Connection {
         }
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         match self {
-            Self::Http1(pool) => Box::pin(pool.send(request)),
-            Self::Http2(connection) => Box::pin(connection.send(request)),
+            Self::Http1(pool) => {
+                framing::frame(&mut request, Protocol::Http1);
+                if let Some(exchange) = request.extensions_mut().remove::<Exchange>() {
+                    hyper::ext::on_informational(&mut request, move |answer| {
+                        exchange.send(answer.status(), answer.headers());
+                    });
+                }
+                Box::pin(checked(pool.send(request)))
+            }
+            Self::Http2(connection) => {
+                framing::frame(&mut request, Protocol::Http2);
+                Box::pin(checked(connection.send(request)))
+            }
         }
     }
 }
