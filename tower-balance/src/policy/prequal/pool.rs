@@ -11,7 +11,7 @@ use crate::policy::InvalidPolicy;
 ///
 /// # Cost
 ///
-/// A pick looks at each answer in the pool five times at most.
+/// A pick looks at each answer in the pool three times at most.
 #[derive(Debug, Clone)]
 pub struct Prequal {
     config: PrequalConfig,
@@ -82,7 +82,7 @@ impl Prequal {
         self.pool.retain(|answer| answer.endpoint != endpoint);
     }
 
-    /// Whom to probe along with a request: different endpoints, drawn at random.
+    /// Which endpoints to probe along with a request: different ones, drawn at random and in random order.
     pub fn probes<R: Rng + ?Sized>(&mut self, rng: &mut R) -> &[usize] {
         self.probes_due += self.config.probes;
         let due = self.probes_due as usize;
@@ -93,11 +93,14 @@ impl Prequal {
         // Floyd's sampling.
         for last in self.endpoints - due.min(self.endpoints)..self.endpoints {
             let target = rng.next_range(0..last as u64 + 1) as usize;
-            targets.push(if targets.contains(&target) {
+            let target = if targets.contains(&target) {
                 last
             } else {
                 target
-            });
+            };
+            // In any order: of answers that are alike, the first one is picked, and removed.
+            let place = rng.next_range(0..targets.len() as u64 + 1) as usize;
+            targets.insert(place, target);
         }
         targets
     }
@@ -132,7 +135,12 @@ impl Prequal {
         if self.pool.len() < FEWEST {
             return (self.endpoints > 0).then(|| rng.next_range(0..self.endpoints as u64) as usize);
         }
-        let best = self.best(rng)?;
+        let hot = self.hot();
+        let (best, _) = self
+            .pool
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, a)| a.rank(hot))?;
         let answer = &mut self.pool[best];
         let endpoint = answer.endpoint;
         // By the time of the next pick it has this request too.
@@ -143,20 +151,6 @@ impl Prequal {
         }
         self.remove_some();
         Some(endpoint)
-    }
-
-    /// The best answer. Of several that are alike, as at no load, each is as likely as any other.
-    fn best<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<usize> {
-        let hot = self.hot();
-        let best = self.pool.iter().map(|answer| answer.rank(hot)).min()?;
-        let is_best = |answer: &&Answer| answer.rank(hot) == best;
-        let ties = self.pool.iter().filter(is_best).count();
-        let drawn = match ties {
-            1 => 0,
-            ties => rng.next_range(0..ties as u64) as usize,
-        };
-        let mut ties = self.pool.iter().enumerate().filter(|(_, a)| is_best(a));
-        ties.nth(drawn).map(|(index, _)| index)
     }
 
     /// How many answers there are, also those that have become too old since the last pick.
