@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use tokio::sync::Semaphore;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower::balance::p2c::Balance;
@@ -31,7 +32,7 @@ use tower::steer::Steer;
 use tower::timeout::Timeout;
 use tower::util::rng::HasherRng;
 use tower::util::{CallAll, Optional, service_fn};
-use tower::{BoxError, Service};
+use tower::{BoxError, Service, ServiceExt};
 use tower_test::mock::{self, Handle, Mock};
 
 type Inner = Mock<u32, u32>;
@@ -792,4 +793,30 @@ async fn a_busy_response_outlives_its_timeout() {
         poll_fn(|_| Poll::Ready(response.poll().is_ready())).await
     });
     assert!(timed_out.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_error_of_discovery_closes_a_buffered_balancer() {
+    let endpoint = service_fn(|n: u32| ready(Ok::<_, Infallible>(n)));
+    let found = [
+        Ok(Change::Insert(1, Constant::new(endpoint, 1))),
+        Err("no such name"),
+    ];
+    let found = stream::iter(found).chain(stream::pending());
+    let service = Buffer::new(Balance::new(found), 1);
+    for n in 0..10 {
+        assert_eq!(service.clone().oneshot(n).await.unwrap(), n);
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_being_replaced_counts_twice() {
+    let (sender, receiver) = tokio::sync::mpsc::channel(2);
+    let mut balance = mock::Spawn::new(Balance::new(Changes(receiver)));
+    let ((old, _old_handle), (new, _new_handle)) = (endpoint(1, 9), endpoint(1, 0));
+    sender.send(Change::Insert(1, old)).await.unwrap();
+    assert_ready_ok!(balance.poll_ready());
+    sender.send(Change::Insert(1, new)).await.unwrap();
+    assert_ready_ok!(balance.poll_ready());
+    assert_eq!(balance.get_ref().len(), 1);
 }

@@ -38,6 +38,7 @@
 //! # }
 //! ```
 
+mod event;
 pub mod health;
 #[cfg(feature = "http")]
 pub mod http;
@@ -46,9 +47,11 @@ pub mod p2c;
 pub mod picker;
 pub mod policy;
 pub mod ready_cache;
+mod source;
 pub mod subset;
 mod sync;
 
+pub use self::event::Event;
 #[doc(inline)]
 pub use self::p2c::Balance;
 
@@ -56,12 +59,19 @@ pub use self::p2c::Balance;
 pub mod error {
     use std::error::Error;
     use std::fmt;
+    use std::sync::Arc;
 
     use crate::BoxError;
 
     /// The discovery of endpoints failed.
-    #[derive(Debug)]
-    pub struct Discover(pub(crate) BoxError);
+    #[derive(Clone, Debug)]
+    pub struct Discover(Arc<dyn Error + Send + Sync>);
+
+    impl Discover {
+        pub(crate) fn new(error: BoxError) -> Self {
+            Self(error.into())
+        }
+    }
 
     impl fmt::Display for Discover {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,6 +96,19 @@ pub mod error {
     }
 
     impl Error for NoEndpoints {}
+
+    /// All endpoints are out, and [`Health::set_fail_closed`](crate::health::Health::set_fail_closed) says that requests
+    /// fail then.
+    #[derive(Debug)]
+    pub struct NoHealthyEndpoints(pub(crate) ());
+
+    impl fmt::Display for NoHealthyEndpoints {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("no healthy endpoints")
+        }
+    }
+
+    impl Error for NoHealthyEndpoints {}
 }
 
 /// An error of any type.

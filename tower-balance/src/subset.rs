@@ -56,6 +56,7 @@ use tower_load::pending_requests::Counter;
 use tower_load::{Weight, Weighted};
 
 use crate::policy::{Aperture, LoadBand, hash};
+use crate::source::Source;
 
 pin_project! {
     /// Passes on a part of the targets that a [`Discover`] tells of; see the [module](self).
@@ -75,8 +76,7 @@ pin_project! {
         D: Discover,
     {
         #[pin]
-        discover: D,
-        ended: bool,
+        discover: Source<D>,
         rule: Rule,
         // By score, and then by name: so the order is the same for all clients.
         all: BTreeMap<Place, (D::Key, D::Service)>,
@@ -145,8 +145,7 @@ where
 
     const fn new(discover: D, rule: Rule) -> Self {
         Self {
-            discover,
-            ended: false,
+            discover: Source::new(discover),
             rule,
             all: BTreeMap::new(),
             chosen: BTreeMap::new(),
@@ -231,7 +230,7 @@ where
             if let Some(change) = this.changes.pop_front() {
                 return Poll::Ready(Some(Ok(change)));
             }
-            if *this.ended && !matches!(this.rule, Rule::LoadBand { .. }) {
+            if this.discover.has_ended() && !matches!(this.rule, Rule::LoadBand { .. }) {
                 return Poll::Ready(None);
             }
             // All that there is to hear, before anything is made of it.
@@ -245,9 +244,9 @@ where
             *this.heard |= this.rule.resize(this.all.len(), due);
             let mut is_all = false;
             for _ in 0..MOST_AT_A_TIME {
-                let change = match *this.ended {
+                let change = match this.discover.has_ended() {
                     true => Poll::Pending,
-                    false => this.discover.as_mut().poll_discover(cx),
+                    false => this.discover.as_mut().poll_change(cx),
                 };
                 match change {
                     Poll::Ready(Some(Ok(Change::Insert(key, target)))) => {
@@ -272,10 +271,7 @@ where
                         *this.heard = true;
                     }
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                    Poll::Ready(None) => {
-                        *this.ended = true;
-                        *this.heard = true;
-                    }
+                    Poll::Ready(None) => *this.heard = true,
                     Poll::Pending if *this.heard => {
                         is_all = true;
                         break;
@@ -316,7 +312,7 @@ where
             }
             this.renewed.clear();
             *this.heard = false;
-            if this.changes.is_empty() && !is_all && !*this.ended {
+            if this.changes.is_empty() && !is_all && !this.discover.has_ended() {
                 // Nothing of it matters, and there is more: others get their turn.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;

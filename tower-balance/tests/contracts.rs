@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -195,6 +195,7 @@ async fn only_who_was_sent_the_request_was_tried() {
 /// Also while the service that sends the probes is never ready for one.
 #[tokio::test(start_paused = true)]
 async fn probing_ends_with_its_picker() {
+    #[derive(Clone)]
     struct Never;
 
     impl Service<Arc<str>> for Never {
@@ -217,6 +218,67 @@ async fn probing_ends_with_its_picker() {
     drop(picker);
     let ended = tokio::time::timeout(Duration::from_secs(100), task).await;
     ended.expect("it has ended").unwrap();
+}
+
+/// Its clones as well, until enough of them have failed.
+#[tokio::test(start_paused = true)]
+async fn a_prober_that_failed_to_become_ready_is_replaced_by_a_clone() {
+    struct Broken {
+        failed: bool,
+        failures: Arc<AtomicUsize>,
+    }
+
+    impl Clone for Broken {
+        fn clone(&self) -> Self {
+            Self {
+                failed: false,
+                failures: Arc::clone(&self.failures),
+            }
+        }
+    }
+
+    impl Service<Arc<str>> for Broken {
+        type Response = ProbeAnswer;
+        type Error = &'static str;
+        type Future = Ready<Result<ProbeAnswer, &'static str>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+            assert!(!self.failed, "polled after its readiness failed");
+            self.failed = self.failures.fetch_add(1, Relaxed) < 3;
+            Poll::Ready(if self.failed { Err("broken") } else { Ok(()) })
+        }
+
+        fn call(&mut self, _: Arc<str>) -> Self::Future {
+            assert!(!self.failed, "called after its readiness failed");
+            let latency = Duration::from_millis(1);
+            ready(Ok(ProbeAnswer {
+                in_flight: 0,
+                latency,
+                failing: 0.0,
+            }))
+        }
+    }
+
+    let (picker, probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
+    let failures = Arc::new(AtomicUsize::new(0));
+    let prober = Broken {
+        failed: false,
+        failures: Arc::clone(&failures),
+    };
+    let task = tokio::spawn(probes.run(prober, Duration::from_millis(3)));
+    let endpoints = (0..3).map(|n| {
+        let echo = service_fn(move |()| ready(Ok::<_, Infallible>(n)));
+        Constant::new(echo, 0_u32)
+    });
+    let list = ServiceList::new::<()>(endpoints.collect::<Vec<_>>());
+    let mut balance = Balance::builder(list).pick(picker).build();
+    for _ in 0..20 {
+        balance.ready().await.unwrap().call(()).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert!(failures.load(Relaxed) > 3);
+    drop(balance);
+    task.await.expect("it did not panic");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 use std::{error, fmt};
 
 use futures_core::Stream;
+use sync_wrapper::SyncWrapper;
 use tokio::sync::mpsc;
 
 use crate::Change;
@@ -35,9 +36,19 @@ pub struct ChannelDiscover<K, S> {
     changes: mpsc::Receiver<Change<K, S>>,
 }
 
-/// Nobody listens any more: the [`ChannelDiscover`] is dropped. Carries the change that was not heard.
-#[derive(Debug)]
-pub struct Closed<K, S>(pub Change<K, S>);
+/// The [`ChannelDiscover`] is dropped: the change was not sent.
+///
+/// It is an [`Error`](error::Error), for `?`, whatever the service: that need be neither `Debug` nor `Sync`.
+pub struct Closed<K, S> {
+    change: SyncWrapper<Change<K, S>>,
+}
+
+impl<K, S> Closed<K, S> {
+    /// The change that was not sent.
+    pub fn into_inner(self) -> Change<K, S> {
+        self.change.into_inner()
+    }
+}
 
 impl<K, S> Sender<K, S> {
     /// Tells of a new endpoint, or of a new service for one that is there.
@@ -76,10 +87,9 @@ impl<K, S> Sender<K, S> {
     ///
     /// A call that is dropped before it is done has told nothing.
     pub async fn send(&self, change: Change<K, S>) -> Result<(), Closed<K, S>> {
-        self.changes
-            .send(change)
-            .await
-            .map_err(|unheard| Closed(unheard.0))
+        self.changes.send(change).await.map_err(|unsent| Closed {
+            change: SyncWrapper::new(unsent.0),
+        })
     }
 
     /// Waits until nobody listens any more.
@@ -116,4 +126,10 @@ impl<K, S> fmt::Display for Closed<K, S> {
     }
 }
 
-impl<K: fmt::Debug, S: fmt::Debug> error::Error for Closed<K, S> {}
+impl<K, S> fmt::Debug for Closed<K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closed").finish_non_exhaustive()
+    }
+}
+
+impl<K, S> error::Error for Closed<K, S> {}

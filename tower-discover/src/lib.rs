@@ -28,7 +28,8 @@
 //! # The end of a stream
 //!
 //! When a source ends, the endpoints that it told of remain: an end says that nothing will change any more, not that
-//! nothing is there. An error says that the source is broken; what becomes of the endpoints is for the balancer to say.
+//! nothing is there. An error is no end: the endpoints remain as well, and the balancer goes on to poll the source. A source
+//! that cannot go on after an error ends.
 
 mod change;
 mod channel;

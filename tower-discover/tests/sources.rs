@@ -1,11 +1,12 @@
 //! The sources of endpoints that come with the crate.
 
+use std::error::Error;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
 use futures::{Stream, StreamExt};
 use tokio_test::{assert_pending, assert_ready, task};
-use tower_discover::{Change, Discover, ServiceList, channel};
+use tower_discover::{Change, Closed, Discover, Sender, ServiceList, channel};
 use tower_service::Service;
 
 struct Unit;
@@ -91,5 +92,27 @@ async fn a_sender_learns_that_nobody_listens_and_gets_its_change_back() {
         closed.to_string(),
         "nobody listens for changes of endpoints any more"
     );
-    assert!(matches!(closed.0, Change::Insert("a", 1)));
+    assert!(matches!(closed.into_inner(), Change::Insert("a", 1)));
+}
+
+/// Neither `Debug` nor `Sync`, as most services.
+struct Plain(std::cell::Cell<u32>);
+
+#[tokio::test]
+async fn a_closed_channel_is_an_error_for_any_service() {
+    async fn feed(sender: Sender<&'static str, Plain>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        sender.insert("a", Plain(std::cell::Cell::new(7))).await?;
+        Ok(())
+    }
+    let (sender, discover) = channel(4);
+    drop(discover);
+    let error = feed(sender.clone()).await.unwrap_err();
+    assert!(error.is::<Closed<&str, Plain>>());
+    assert_eq!(format!("{error:?}"), "Closed { .. }");
+    let closed = error.downcast::<Closed<&'static str, Plain>>().unwrap();
+    let Change::Insert("a", service) = closed.into_inner() else {
+        panic!("it is what was sent");
+    };
+    assert_eq!(service.0.get(), 7);
+    sender.remove("a").await.unwrap_err();
 }

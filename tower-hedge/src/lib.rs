@@ -119,7 +119,8 @@
 //! # Errors
 //!
 //! The inner service's, boxed. By default a request fails if the first one fails before there is a second, or if all fail;
-//! then with the first one's error. [`Classify`] may say otherwise.
+//! then with the first one's error. [`Classify`] may say otherwise. A clone whose readiness fails is a request that has
+//! failed: it is dropped, and the next one has a clone of its own.
 //!
 //! # Clone
 //!

@@ -50,6 +50,9 @@ fn the_rules_can_be_changed() {
     assert!(is_hedged(&policy, Method::POST, GRPC));
     let web = Some(("content-type", "application/grpc-web"));
     assert!(!is_hedged(&policy, Method::POST, web));
+    let policy = HttpPolicy::new().add_methods([Method::PUT]);
+    assert!(is_hedged(&policy, Method::PUT, None));
+    assert!(is_hedged(&policy, Method::GET, None));
 }
 
 #[test]

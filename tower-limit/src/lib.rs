@@ -7,6 +7,10 @@
 //! A limit is a guess at what the service can do, and wrong as soon as that changes: measure before you set it, and do not
 //! put one where a queue with a bound would do.
 //!
+//! The layers give each service that they wrap a limit of its own, which is one per connection where a server wraps its
+//! service for each, as axum does with the layers of a `Router`. For one limit for all there are
+//! [`GlobalConcurrencyLimitLayer`] and [`GlobalRateLimitLayer`].
+//!
 //! # Example
 //!
 //! ```

@@ -19,22 +19,32 @@ pin_project! {
         S: Service<Request>,
     {
         policy: P,
-        // The request to send next, and to whom. `None` once there can be no further attempt.
-        again: Option<(Request, S)>,
+        // `None` once there can be no further attempt.
+        again: Option<Again<Request, S>>,
         #[pin]
-        state: State<S::Future, P::Future>,
+        state: State<S, S::Future, P::Future>,
     }
+}
+
+/// What a further attempt is made of.
+#[derive(Debug)]
+pub(crate) struct Again<Request, S> {
+    pub(crate) request: Request,
+    /// Never polled: each attempt has a clone of it. One whose readiness failed must not be polled again.
+    pub(crate) service: S,
+    /// `S::clone`, so that the future asks nothing of `S` that tower 0.5 does not.
+    pub(crate) clone: fn(&S) -> S,
 }
 
 pin_project! {
     #[project = StateProj]
     #[derive(Debug)]
-    enum State<F, W> {
+    enum State<S, F, W> {
         Called { #[pin] response: F },
         // For as long as the policy says.
         Waiting { #[pin] wait: W },
-        // Until the service is ready for the next attempt.
-        Retrying,
+        // Until the service of the next attempt is ready.
+        Retrying { service: S },
     }
 }
 
@@ -44,7 +54,7 @@ where
     S: Service<Request>,
 {
     #[inline]
-    pub(crate) fn new(policy: P, response: S::Future, again: Option<(Request, S)>) -> Self {
+    pub(crate) fn new(policy: P, response: S::Future, again: Option<Again<Request, S>>) -> Self {
         Self {
             policy,
             again,
@@ -59,10 +69,10 @@ where
         mut result: Result<S::Response, S::Error>,
     ) -> Option<Result<S::Response, S::Error>> {
         let mut this = self.project();
-        let Some((request, _)) = this.again else {
+        let Some(again) = this.again else {
             return Some(result);
         };
-        let Some(wait) = this.policy.retry(request, &mut result) else {
+        let Some(wait) = this.policy.retry(&mut again.request, &mut result) else {
             // What a copy of the request holds, such as the body, need not wait for the end of the future.
             *this.again = None;
             return Some(result);
@@ -89,29 +99,24 @@ where
                 // ## Waiting => Retrying
                 StateProj::Waiting { wait } => {
                     ready!(wait.poll(cx));
-                    this.state.set(State::Retrying);
+                    let again = this.again.as_ref().expect(AGAIN);
+                    let service = (again.clone)(&again.service);
+                    this.state.set(State::Retrying { service });
                     continue;
                 }
-                StateProj::Retrying => {
-                    let (request, service) = this
-                        .again
-                        .as_mut()
-                        .expect("only with it the state is entered");
-                    match service.poll_ready(cx) {
-                        Poll::Pending => Err(ready!(this.policy.poll_give_up(cx))),
-                        // ## Retrying => Called
-                        Poll::Ready(Ok(())) => {
-                            let next = this.policy.clone_request(request);
-                            let (request, mut service) = this.again.take().expect("borrowed above");
-                            this.state.set(State::Called {
-                                response: service.call(request),
-                            });
-                            *this.again = next.map(|request| (request, service));
-                            continue;
-                        }
-                        Poll::Ready(Err(error)) => Err(error),
+                StateProj::Retrying { service } => match service.poll_ready(cx) {
+                    Poll::Pending => Err(ready!(this.policy.poll_give_up(cx))),
+                    // ## Retrying => Called
+                    Poll::Ready(Ok(())) => {
+                        let again = this.again.take().expect(AGAIN);
+                        let next = this.policy.clone_request(&again.request);
+                        let response = service.call(again.request);
+                        this.state.set(State::Called { response });
+                        *this.again = next.map(|request| Again { request, ..again });
+                        continue;
                     }
-                }
+                    Poll::Ready(Err(error)) => Err(error),
+                },
             };
             // ## Called | Retrying => Waiting
             if let Some(result) = self.as_mut().last(result) {
@@ -144,3 +149,5 @@ where
         self.poll_again(cx)
     }
 }
+
+const AGAIN: &str = "a policy that retries has a request to send";

@@ -31,7 +31,7 @@
 //!
 //! # Readiness
 //!
-//! That of the inner service, for the first attempt. A further attempt waits for a clone of it.
+//! That of the inner service, for the first attempt. Each further attempt waits for a fresh clone of it.
 //!
 //! # Cancellation
 //!
@@ -40,7 +40,7 @@
 //! # Errors
 //!
 //! The inner service's. When a further attempt fails because the service does not get ready, the policy is asked about
-//! that error as well.
+//! that error as well; the clone that has failed is dropped, and is not polled again.
 //!
 //! # Clone
 //!
@@ -49,7 +49,8 @@
 //!
 //! # Cost
 //!
-//! A clone of the policy per request, and, if that can clone the request, of the request and the service.
+//! A clone of the policy per request, and, if that can clone the request, of the request and the service; and one of the
+//! service for each further attempt.
 //!
 //! # Differences from tower 0.5
 //!

@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use crate::Policy;
-use crate::future::ResponseFuture;
+use crate::future::{Again, ResponseFuture};
 
 /// Sends a request again when the policy `P` says so; see the [crate's documentation](crate).
 #[derive(Clone, Debug)]
@@ -55,9 +55,11 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let mut policy = self.policy.clone();
-        let again = policy
-            .clone_request(&request)
-            .map(|request| (request, self.inner.clone()));
+        let again = policy.clone_request(&request).map(|request| Again {
+            request,
+            service: self.inner.clone(),
+            clone: S::clone,
+        });
         ResponseFuture::new(policy, self.inner.call(request), again)
     }
 }

@@ -299,6 +299,77 @@ async fn a_retry_after_is_waited_for_up_to_a_maximum() {
     assert_eq!(server.attempts(), 1);
 }
 
+/// As clients of public interfaces do: 429 says that it is too early, and `retry-after` when it is not.
+#[tokio::test(start_paused = true)]
+async fn too_many_requests_are_sent_again_when_the_server_says_when() {
+    let server = || Server::new([with_header(429, "retry-after", "7")]);
+    for (method, expected) in [(Method::GET, 200), (Method::PUT, 200), (Method::POST, 429)] {
+        let server = server();
+        let answer = send(RetryPolicy::http(), &server, request(method, "")).await;
+        assert_eq!(answer.unwrap(), expected);
+        if expected == 200 {
+            assert_eq!(server.waits(), [Duration::ZERO, 7000 * MS]);
+        }
+    }
+    let get = || request(Method::GET, "");
+    // What is no time, and a time that is too long.
+    for (value, attempts) in [("soon", 1), ("31", 1), ("30", 2), ("0", 2)] {
+        let server = Server::new([with_header(429, "retry-after", value)]);
+        send(RetryPolicy::http(), &server, get()).await.unwrap();
+        assert_eq!(server.attempts(), attempts, "{value}");
+    }
+    // `statuses` are these and no others, and others may be added.
+    let only = RetryPolicy::http().statuses([StatusCode::BAD_GATEWAY]);
+    assert_eq!(send(only, &server(), get()).await.unwrap(), 429);
+    let too_early = || RetryPolicy::http().add_statuses([StatusCode::TOO_EARLY]);
+    for server in [
+        server(),
+        Server::new([status(425)]),
+        Server::new([status(503)]),
+    ] {
+        assert_eq!(send(too_early(), &server, get()).await.unwrap(), 200);
+        assert_eq!(server.attempts(), 2);
+    }
+    // In the list it is sent again in any case.
+    let server = Server::new([status(429)]);
+    let policy = RetryPolicy::http().add_statuses([StatusCode::TOO_MANY_REQUESTS]);
+    assert_eq!(send(policy, &server, get()).await.unwrap(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn methods_and_codes_can_be_added() {
+    let server = Server::new([status(503), status(503)]);
+    let policy = RetryPolicy::http().add_methods([Method::POST]);
+    send(policy, &server, request(Method::POST, ""))
+        .await
+        .unwrap();
+    assert_eq!(server.attempts(), 3);
+    let server = Server::new([
+        failing_early(&[("grpc-status", "14")]),
+        failing_early(&[("grpc-status", "8")]),
+    ]);
+    let policy = RetryPolicy::http().add_grpc_codes([Code::ResourceExhausted]);
+    send(policy, &server, grpc("")).await.unwrap();
+    assert_eq!(server.attempts(), 3);
+}
+
+/// By a proxy that does not know gRPC.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_answered_in_plain_http_waits_as_it_is_told() {
+    for code in [429, 503] {
+        let server = Server::new([with_header(code, "retry-after", "7")]);
+        send(RetryPolicy::http(), &server, grpc("hello"))
+            .await
+            .unwrap();
+        assert_eq!(server.waits(), [Duration::ZERO, 7000 * MS]);
+        let server = Server::new([with_header(code, "retry-after", "31")]);
+        send(RetryPolicy::http(), &server, grpc("hello"))
+            .await
+            .unwrap();
+        assert_eq!(server.attempts(), 1);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_is_sent_again_by_its_status_early_or_late() {
     for answer in [failing_early, failing_late] {

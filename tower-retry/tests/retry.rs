@@ -2,13 +2,18 @@
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
+use tower_layer::Layer;
 use tower_retry::budget::{Budget, TpsBudget};
 use tower_retry::{Policy, RetryLayer};
+use tower_service::Service;
 use tower_test::mock::{self, Mock};
+use tower_util::FutureService;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Inner = Mock<u32, u32>;
@@ -282,4 +287,131 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+/// Its requests fail, and the readiness of its clones, a few times; a clone is another try.
+struct Fragile {
+    failed: bool,
+    failures: Arc<AtomicUsize>,
+}
+
+impl Clone for Fragile {
+    fn clone(&self) -> Self {
+        Self {
+            failed: false,
+            failures: Arc::clone(&self.failures),
+        }
+    }
+}
+
+impl Fragile {
+    fn fails(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        let (order, failures) = (Ordering::Relaxed, &self.failures);
+        failures.fetch_update(order, order, less).is_ok()
+    }
+}
+
+impl Service<u32> for Fragile {
+    type Response = u32;
+    type Error = Error;
+    type Future = Ready<Result<u32, Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        assert!(!self.failed, "polled after its readiness failed");
+        self.failed = self.fails();
+        match self.failed {
+            true => Poll::Ready(Err("not ready".into())),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        assert!(!self.failed, "called after its readiness failed");
+        ready(match self.fails() {
+            true => Err("broken".into()),
+            false => Ok(request),
+        })
+    }
+}
+
+#[test]
+fn each_attempt_has_a_service_that_has_not_failed() {
+    let failures = Arc::new(AtomicUsize::new(0));
+    let fragile = Fragile {
+        failed: false,
+        failures: Arc::clone(&failures),
+    };
+    let mut service = mock::Spawn::new(errors(5).layer(fragile));
+    assert_ready_ok!(service.poll_ready());
+    // The request itself fails, and then the readiness of four services.
+    failures.store(5, Ordering::Relaxed);
+    let mut response = task::spawn(service.call(1));
+    assert_eq!(assert_ready_ok!(response.poll()), 2 * 6);
+}
+
+/// A clone that fails to be made says so once, and must not be asked again.
+#[test]
+fn a_service_that_is_made_by_a_future_is_made_anew_for_each_attempt() {
+    #[derive(Clone)]
+    struct Made(Fragile);
+
+    impl Service<u32> for Made {
+        type Response = u32;
+        type Error = Error;
+        type Future = <Fragile as Service<u32>>::Future;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: u32) -> Self::Future {
+            self.0.call(request)
+        }
+    }
+
+    /// Each clone connects, and the first ones in vain.
+    struct Connecting(FutureService<Ready<Result<Made, Error>>, Made>, Fragile);
+
+    impl Connecting {
+        fn new(fragile: &Fragile) -> Self {
+            let made = match fragile.fails() {
+                true => Err("refused".into()),
+                false => Ok(Made(fragile.clone())),
+            };
+            Self(FutureService::new(ready(made)), fragile.clone())
+        }
+    }
+
+    impl Clone for Connecting {
+        fn clone(&self) -> Self {
+            Self::new(&self.1)
+        }
+    }
+
+    impl Service<u32> for Connecting {
+        type Response = u32;
+        type Error = Error;
+        type Future = <Made as Service<u32>>::Future;
+
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+            self.0.poll_ready(cx)
+        }
+
+        fn call(&mut self, request: u32) -> Self::Future {
+            self.0.call(request)
+        }
+    }
+
+    let failures = Arc::new(AtomicUsize::new(0));
+    let fragile = Fragile {
+        failed: false,
+        failures: Arc::clone(&failures),
+    };
+    let mut service = mock::Spawn::new(errors(5).layer(Connecting::new(&fragile)));
+    assert_ready_ok!(service.poll_ready());
+    // One for the clone that is kept, which is never polled; one for the request; two for further clones.
+    failures.store(4, Ordering::Relaxed);
+    let mut response = task::spawn(service.call(1));
+    assert_eq!(assert_ready_ok!(response.poll()), 2 * 4);
 }

@@ -3,6 +3,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use tower_readiness::Purpose;
 use tower_service::Service;
 
 /// Makes a [`Service`] of a future that yields one. It is ready once the future has finished and its service is ready.
@@ -25,8 +26,13 @@ use tower_service::Service;
 ///
 /// # Errors
 ///
-/// The future's error is returned by `poll_ready`. Drop the service then: the future is not polled again, and
-/// `poll_ready` stays pending.
+/// The future's error is returned by `poll_ready`, once: it may not be `Clone`. A service whose `poll_ready` has failed is
+/// not to be polled again; if its error has to be there for whoever does,
+/// [`repeat_error`](FutureService::repeat_error) keeps it.
+///
+/// # Panics
+///
+/// When it is polled again after the future's error, or called before it is ready.
 pub fn future_service<F, S, R, E>(future: F) -> FutureService<F, S>
 where
     F: Future<Output = Result<S, E>> + Unpin,
@@ -36,9 +42,12 @@ where
 }
 
 /// A [`Service`] that is made by a future; see [`future_service`].
+///
+/// `M` says whether the future's error is kept; see [`repeat_error`](Self::repeat_error).
 #[derive(Clone)]
-pub struct FutureService<F, S> {
+pub struct FutureService<F, S, M = ErrorOnce> {
     state: State<F, S>,
+    error: M,
 }
 
 #[derive(Clone)]
@@ -48,19 +57,54 @@ enum State<F, S> {
     Failed,
 }
 
+/// The error of a [`FutureService`] is returned once.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorOnce(());
+
+/// The error of a [`FutureService`] is returned again and again.
+#[derive(Clone, Debug)]
+pub struct ErrorRepeated<E>(Option<E>);
+
 impl<F, S> FutureService<F, S> {
     /// See [`future_service`].
     pub const fn new(future: F) -> Self {
         Self {
             state: State::Making(future),
+            error: ErrorOnce(()),
+        }
+    }
+
+    /// Returns a clone of the future's error whenever it is polled again, for callers that cannot promise not to.
+    ///
+    /// ```
+    /// # use tower_service::Service;
+    /// # use tower_util::{ServiceExt, future_service, service_fn};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let echo = service_fn(async |n: u32| Ok(n));
+    /// # let refused = move |refuse| Box::pin(async move { if refuse { Err("refused") } else { Ok(echo) } });
+    /// let mut service = future_service(refused(true)).repeat_error();
+    /// assert_eq!(service.ready().await.err(), Some("refused"));
+    /// assert_eq!(service.ready().await.err(), Some("refused"));
+    /// # }
+    /// ```
+    pub fn repeat_error<E>(self) -> FutureService<F, S, ErrorRepeated<E>>
+    where
+        F: Future<Output = Result<S, E>>,
+        E: Clone,
+    {
+        FutureService {
+            state: self.state,
+            error: ErrorRepeated(None),
         }
     }
 }
 
-impl<F, S, R, E> Service<R> for FutureService<F, S>
+impl<F, S, M, R, E> Service<R> for FutureService<F, S, M>
 where
     F: Future<Output = Result<S, E>> + Unpin,
     S: Service<R, Error = E>,
+    M: Memory<E>,
 {
     type Response = S::Response;
     type Error = E;
@@ -70,15 +114,20 @@ where
         loop {
             match &mut self.state {
                 // ## Making => Made | Failed
-                State::Making(future) => match ready!(Pin::new(future).poll(cx)) {
-                    Ok(service) => self.state = State::Made(service),
-                    Err(error) => {
-                        self.state = State::Failed;
-                        return Poll::Ready(Err(error));
+                //
+                // It may use services of its own, and call them.
+                State::Making(future) => {
+                    match ready!(Purpose::Call.run(|| Pin::new(future).poll(cx))) {
+                        Ok(service) => self.state = State::Made(service),
+                        Err(error) => {
+                            self.state = State::Failed;
+                            self.error.keep(&error);
+                            return Poll::Ready(Err(error));
+                        }
                     }
-                },
+                }
                 State::Made(service) => return service.poll_ready(cx),
-                State::Failed => return Poll::Pending,
+                State::Failed => return Poll::Ready(Err(self.error.again())),
             }
         }
     }
@@ -93,7 +142,34 @@ where
     }
 }
 
-impl<F, S: fmt::Debug> fmt::Debug for FutureService<F, S> {
+/// What becomes of the future's error. Sealed: [`ErrorOnce`] or [`ErrorRepeated`].
+#[allow(unreachable_pub, unnameable_types, reason = "sealed")]
+pub trait Memory<E> {
+    fn keep(&mut self, error: &E);
+    fn again(&self) -> E;
+}
+
+impl<E> Memory<E> for ErrorOnce {
+    fn keep(&mut self, _: &E) {}
+
+    fn again(&self) -> E {
+        panic!(
+            "polled again after its future has failed; drop it, or see FutureService::repeat_error"
+        )
+    }
+}
+
+impl<E: Clone> Memory<E> for ErrorRepeated<E> {
+    fn keep(&mut self, error: &E) {
+        self.0 = Some(error.clone());
+    }
+
+    fn again(&self) -> E {
+        self.0.clone().expect("kept when the future failed")
+    }
+}
+
+impl<F, S: fmt::Debug, M> fmt::Debug for FutureService<F, S, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state: &dyn fmt::Debug = match &self.state {
             State::Making(_) => &format_args!("Making({})", std::any::type_name::<F>()),

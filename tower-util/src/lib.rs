@@ -78,7 +78,7 @@ pub use self::boxed::{
 pub use self::call_all::{CallAll, CallAllUnordered};
 pub use self::either::{Either, option_layer};
 pub use self::ext::ServiceExt;
-pub use self::future_service::{FutureService, future_service};
+pub use self::future_service::{ErrorOnce, ErrorRepeated, FutureService, future_service};
 pub use self::map_err::{MapErr, MapErrLayer};
 pub use self::map_future::{MapFuture, MapFutureLayer};
 pub use self::map_request::{MapRequest, MapRequestLayer};

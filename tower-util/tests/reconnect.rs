@@ -2,6 +2,9 @@
 #![cfg(feature = "reconnect")]
 
 use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio_test::{assert_pending, assert_ready_ok};
@@ -150,11 +153,8 @@ impl Service<()> for Broken {
     type Error = BoxError;
     type Future = Ready<Result<(), BoxError>>;
 
-    fn poll_ready(
-        &mut self,
-        _cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), BoxError>> {
-        std::task::Poll::Ready(Err("broken".into()))
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Err("broken".into()))
     }
 
     fn call(&mut self, (): ()) -> Self::Future {
@@ -184,4 +184,100 @@ async fn uses_a_connection_given_to_begin_with() {
     });
     let service = Reconnect::with_connection(echo, never, ());
     assert_eq!(service.oneshot(7).await.unwrap(), 7);
+}
+
+/// Makes what fails as it does: some of its clones do not get ready.
+#[derive(Clone)]
+struct Maker(Fragile);
+
+struct Fragile {
+    failed: bool,
+    failures: Arc<AtomicUsize>,
+}
+
+impl Clone for Fragile {
+    fn clone(&self) -> Self {
+        Self {
+            failed: false,
+            failures: Arc::clone(&self.failures),
+        }
+    }
+}
+
+impl Maker {
+    fn new(failures: &Arc<AtomicUsize>) -> Self {
+        Self(Fragile {
+            failed: false,
+            failures: Arc::clone(failures),
+        })
+    }
+}
+
+impl Fragile {
+    fn poll(&mut self) -> Poll<Result<(), BoxError>> {
+        assert!(!self.failed, "polled after its readiness failed");
+        let order = Ordering::Relaxed;
+        let failed = self
+            .failures
+            .fetch_update(order, order, |left| left.checked_sub(1));
+        self.failed = failed.is_ok();
+        match self.failed {
+            true => Poll::Ready(Err("not ready".into())),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl Service<&'static str> for Maker {
+    type Response = Fragile;
+    type Error = BoxError;
+    type Future = Ready<Result<Fragile, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll()
+    }
+
+    fn call(&mut self, _: &'static str) -> Self::Future {
+        assert!(!self.0.failed, "called after its readiness failed");
+        ready(Ok(self.0.clone()))
+    }
+}
+
+impl Service<u32> for Fragile {
+    type Response = u32;
+    type Error = BoxError;
+    type Future = Ready<Result<u32, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.poll()
+    }
+
+    fn call(&mut self, n: u32) -> Self::Future {
+        assert!(!self.failed, "called after its readiness failed");
+        ready(Ok(n))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_maker_that_failed_to_become_ready_is_replaced_by_a_clone() {
+    let backoff = ExponentialBackoffMaker::new(SECOND, 60 * SECOND, 0.0, HasherRng::new()).unwrap();
+    let failures = Arc::new(AtomicUsize::new(3));
+    let mut service = Reconnect::with_backoff(Maker::new(&failures), "target", backoff);
+    let began = tokio::time::Instant::now();
+    assert_eq!(service.ready().await.unwrap().call(7).await.unwrap(), 7);
+    // One second, two and four.
+    assert_eq!(began.elapsed().as_secs(), 7);
+    // The connection is lost, and then the maker fails to become ready again.
+    failures.store(2, Ordering::Relaxed);
+    assert_eq!(service.ready().await.unwrap().call(8).await.unwrap(), 8);
+    assert_eq!(failures.load(Ordering::Relaxed), 0);
+}
+
+/// As in tower 0.5: it need not be `Clone`.
+#[tokio::test]
+async fn without_backoff_the_error_of_a_maker_that_is_not_ready_is_returned() {
+    let failures = Arc::new(AtomicUsize::new(1));
+    let service = Reconnect::new(Maker::new(&failures), "target");
+    let error = service.oneshot(7).await.unwrap_err();
+    assert_eq!(error.to_string(), "not ready");
 }

@@ -10,8 +10,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tower_test::mock::{self, Mock, Spawn};
 use tower_util::{
-    BoxCloneService, BoxCloneServiceLayer, BoxCloneSyncService, BoxCloneSyncServiceLayer, BoxError,
-    BoxLayer, BoxService, CallAll, Either, MapRequestLayer, ServiceExt, UnsyncBoxService, error,
+    BoxCloneService, BoxCloneServiceLayer, BoxCloneSyncService, BoxCloneSyncServiceLayer, BoxLayer,
+    BoxService, CallAll, Either, MapRequestLayer, ServiceExt, UnsyncBoxService, error,
     future_service, option_layer, service_fn,
 };
 
@@ -162,18 +162,6 @@ fn call_all_is_bounded() {
 }
 
 #[tokio::test]
-async fn a_service_made_by_a_future_reports_its_failure_once() {
-    let mut service = Spawn::new(future_service(ready(Err::<Mock<(), ()>, BoxError>(
-        "refused".into(),
-    ))));
-    assert_eq!(
-        assert_ready_err!(service.poll_ready()).to_string(),
-        "refused"
-    );
-    assert_pending!(service.poll_ready());
-}
-
-#[tokio::test]
 async fn an_absent_service_is_an_error_of_the_request() {
     let mut service = tower_util::Optional::new::<u32>(Some(service_fn(increment)));
     assert_eq!(service.clone().oneshot(1).await.unwrap(), 2);
@@ -196,4 +184,26 @@ async fn requests_are_streamed_to_a_borrowed_service() {
     let results: Vec<_> = (&mut service).call_all(stream::iter(0..3)).collect().await;
     assert_eq!(results, [Ok(1), Ok(2), Ok(3)]);
     assert_ready_ok!(Spawn::new(service).poll_ready());
+}
+
+type Refused = Ready<Result<Echo, &'static str>>;
+type Echo = tower_util::ServiceFn<fn(u32) -> Ready<Result<u32, &'static str>>>;
+
+#[test]
+fn a_future_that_has_failed_repeats_its_error_if_told_to() {
+    let refused: Refused = ready(Err("refused"));
+    let mut service = Spawn::new(future_service(refused).repeat_error());
+    for _ in 0..3 {
+        assert_eq!(assert_ready_err!(service.poll_ready()), "refused");
+    }
+}
+
+/// Most errors are not `Clone`. Better a panic, as in tower 0.5, than a wait that never ends.
+#[test]
+#[should_panic(expected = "polled again after its future has failed")]
+fn a_future_that_has_failed_is_not_waited_for() {
+    let refused: Refused = ready(Err("refused"));
+    let mut service = Spawn::new(future_service(refused));
+    assert_eq!(assert_ready_err!(service.poll_ready()), "refused");
+    let _ = service.poll_ready();
 }

@@ -57,6 +57,34 @@ use tower_service::Service;
 /// A long type error means that one layer's output does not suit the layer above. [`check_service`], [`check_clone`]
 /// and [`check_service_clone`], put between two layers, say which.
 ///
+/// "Implementation of `From` is not general enough", or "higher-ranked lifetime error", at a `tokio::spawn` is a
+/// [limitation of the compiler](https://github.com/rust-lang/rust/issues/64552): in an `async` block that has to be `Send` it
+/// forgets the lifetimes in the types of what is held while the block awaits, also the `'static` of a
+/// [`BoxError`](crate::BoxError), and does not know any more that the error can be boxed. The types of the layers have no
+/// such error in them; but a closure has the types of its result, and a [`BoxService`](crate::util::BoxService) that of its
+/// error. Make the stack in a function that says what it returns, or outside of the block in front of a generic function:
+///
+/// ```
+/// # #[cfg(all(feature = "timeout", feature = "util"))]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
+///
+/// fn client() -> impl Service<u32, Response = u32, Error = BoxError, Future: Send> + Send {
+///     ServiceBuilder::new()
+///         .timeout(Duration::from_secs(1))
+///         .service_fn(|n: u32| async move { Ok::<_, BoxError>(n + 1) })
+/// }
+///
+/// // With the stack itself in the block, this would not compile.
+/// let answer = tokio::spawn(async { client().oneshot(1).await });
+/// assert_eq!(answer.await.unwrap().unwrap(), 2);
+/// # }
+/// # #[cfg(not(all(feature = "timeout", feature = "util")))]
+/// # fn main() {}
+/// ```
+///
 /// [`check_service`]: ServiceBuilder::check_service
 /// [`check_clone`]: ServiceBuilder::check_clone
 /// [`check_service_clone`]: ServiceBuilder::check_service_clone
@@ -127,12 +155,44 @@ impl<L> ServiceBuilder<L> {
     }
 
     /// Lets at most `max` requests at a time through; see [`limit::concurrency`](crate::limit::concurrency).
+    ///
+    /// Each service that the stack is put around has a limit of its own, which its clones share. A framework that applies
+    /// layers anew for each connection, as axum does with those of a `Router`, gets a limit per connection. For one limit for
+    /// all connections use [`global_concurrency_limit`](Self::global_concurrency_limit).
     #[cfg(feature = "limit")]
     pub fn concurrency_limit(
         self,
         max: usize,
     ) -> ServiceBuilder<Stack<crate::limit::ConcurrencyLimitLayer, L>> {
         self.layer(crate::limit::ConcurrencyLimitLayer::new(max))
+    }
+
+    /// Lets at most `max` requests at a time through to all services together that the stack is put around; see
+    /// [`GlobalConcurrencyLimitLayer`](crate::limit::GlobalConcurrencyLimitLayer).
+    ///
+    /// Use it for the routes of a server, whose layers may be applied for each connection.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "load-shed", feature = "util"))]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use tower::{Service, ServiceBuilder, ServiceExt, load_shed::error::Overloaded, service_fn};
+    ///
+    /// let layers = ServiceBuilder::new().load_shed().global_concurrency_limit(1);
+    /// let stuck = service_fn(|()| std::future::pending::<Result<(), std::io::Error>>());
+    /// let (mut first, second) = (layers.service(stuck), layers.service(stuck));
+    /// let _in_flight = first.ready().await.unwrap().call(());
+    /// assert!(second.oneshot(()).await.unwrap_err().is::<Overloaded>());
+    /// # }
+    /// # #[cfg(not(all(feature = "load-shed", feature = "util")))]
+    /// # fn main() {}
+    /// ```
+    #[cfg(feature = "limit")]
+    pub fn global_concurrency_limit(
+        self,
+        max: usize,
+    ) -> ServiceBuilder<Stack<crate::limit::GlobalConcurrencyLimitLayer, L>> {
+        self.layer(crate::limit::GlobalConcurrencyLimitLayer::new(max))
     }
 
     /// Fails a request at once when the service below is not ready; see [`load_shed`](crate::load_shed).
@@ -142,6 +202,11 @@ impl<L> ServiceBuilder<L> {
     }
 
     /// Lets `num` requests through in each period of `per`; see [`limit::rate`](crate::limit::rate).
+    ///
+    /// Each service that the stack is put around has a limit of its own, which its clones share. A framework that applies
+    /// layers anew for each connection, as axum does with those of a `Router`, gets a limit per connection: a client with two
+    /// connections has twice the rate. For one limit for all connections use
+    /// [`global_rate_limit`](Self::global_rate_limit).
     ///
     /// # Panics
     ///
@@ -153,6 +218,41 @@ impl<L> ServiceBuilder<L> {
         per: std::time::Duration,
     ) -> ServiceBuilder<Stack<crate::limit::RateLimitLayer, L>> {
         self.layer(crate::limit::RateLimitLayer::new(num, per))
+    }
+
+    /// Lets `num` requests through in each period of `per` to all services together that the stack is put around; see
+    /// [`GlobalRateLimitLayer`](crate::limit::GlobalRateLimitLayer).
+    ///
+    /// Use it for the routes of a server, whose layers may be applied for each connection.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "load-shed", feature = "util"))]
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use tower::{ServiceBuilder, ServiceExt, load_shed::error::Overloaded, service_fn};
+    ///
+    /// let layers = ServiceBuilder::new().load_shed().global_rate_limit(2, Duration::from_secs(1));
+    /// let echo = service_fn(|n: u32| async move { Ok::<_, std::io::Error>(n) });
+    /// let connections = [layers.service(echo), layers.service(echo), layers.service(echo)];
+    /// let [first, second, third] = connections.map(|connection| connection.oneshot(7));
+    /// assert_eq!((first.await.unwrap(), second.await.unwrap()), (7, 7));
+    /// assert!(third.await.unwrap_err().is::<Overloaded>());
+    /// # }
+    /// # #[cfg(not(all(feature = "load-shed", feature = "util")))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Where [`Rate::new`](crate::limit::rate::Rate::new) does: `num` and `per` must be greater than zero.
+    #[cfg(feature = "limit")]
+    pub fn global_rate_limit(
+        self,
+        num: u64,
+        per: std::time::Duration,
+    ) -> ServiceBuilder<Stack<crate::limit::GlobalRateLimitLayer, L>> {
+        self.layer(crate::limit::GlobalRateLimitLayer::new(num, per))
     }
 
     /// Tries failed requests again as `policy` says; see [`retry`](crate::retry).

@@ -36,7 +36,7 @@ pub mod balance {
     //! ```
 
     #[doc(inline)]
-    pub use tower_balance::{Balance, error, health, p2c, picker, policy, subset};
+    pub use tower_balance::{Balance, Event, error, health, p2c, picker, policy, subset};
 
     #[cfg(feature = "http")]
     #[doc(inline)]
@@ -64,7 +64,9 @@ pub mod limit {
     //! Limits: how many requests at a time, and how many in a period.
     //!
     //! A limit is a guess at what the service can do, and wrong as soon as that changes: measure before you set it.
-    //! Each `..Layer` gives a limit to each service that it wraps; the `Global..Layer`s one to all together.
+    //! Each `..Layer` gives a limit to each service that it wraps; the `Global..Layer`s one to all together. A server that
+    //! wraps a service for each connection, as axum does with the layers of a `Router`, wants the global ones: otherwise
+    //! each connection has its own limit.
     //!
     //! # Example
     //!
@@ -152,4 +154,7 @@ pub use tower_service::Service;
 
 /// The error of a layer that may fail in a way of its own: the box holds either that layer's typed error or the inner
 /// service's. Look inside with [`downcast_ref`](std::error::Error#method.downcast_ref).
+///
+/// In an `async` block that is spawned, the compiler may complain of a stack with such an error that something "is not general
+/// enough": see [`ServiceBuilder`](crate::ServiceBuilder#reading-a-compile-error).
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -95,3 +95,34 @@ async fn what_is_too_much_is_shed_over_all_connections() {
     }
     assert_eq!(fetch(format!("{url}/hello/axum")).await.0, StatusCode::OK);
 }
+
+/// The layers of a router are applied for each connection: so is a limit, unless it is a global one.
+#[tokio::test]
+async fn a_rate_limit_is_per_connection_unless_it_is_global() {
+    async fn answered(layers: impl Fn(Router) -> Router) -> usize {
+        let app = layers(Router::new().route("/", get(async || "hello")));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let mut answered = 0;
+        for _ in 0..6 {
+            // Each client has a connection of its own.
+            let (status, _) = fetch(format!("http://{address}/")).await;
+            answered += usize::from(status == StatusCode::OK);
+        }
+        server.abort();
+        answered
+    }
+    let hour = Duration::from_secs(3600);
+    let builder = || {
+        ServiceBuilder::new()
+            .layer(HandleErrorLayer::new(on_error))
+            .load_shed()
+    };
+    assert_eq!(
+        answered(|app| app.layer(builder().rate_limit(3, hour))).await,
+        6
+    );
+    let limited = builder().global_rate_limit(3, hour);
+    assert_eq!(answered(|app| app.layer(limited.clone())).await, 3);
+}

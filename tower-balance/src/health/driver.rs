@@ -14,15 +14,15 @@ use super::Guarded;
 use super::gate::Pass;
 use super::rule::{Endpoint, Rule};
 use crate::lock::lock;
+use crate::source::Source;
 
 /// Passes the changes on, each service with a [`Live`] to go with it, and lets the rule do what is due.
 pub(super) struct Driver<D, R>
 where
+    D: Discover,
     R: Rule,
 {
-    discover: D,
-    /// Discovery has said all it had to say.
-    ended: bool,
+    discover: Source<D>,
     endpoints: IndexMap<R::Key, Weak<Live<R>>>,
     timer: Option<Pin<Box<Sleep>>>,
     rule: Arc<R>,
@@ -43,8 +43,7 @@ where
 {
     pub(super) fn new(discover: D, rule: R) -> Self {
         Self {
-            discover,
-            ended: false,
+            discover: Source::new(discover),
             endpoints: IndexMap::new(),
             timer: None,
             rule: Arc::new(rule),
@@ -58,24 +57,22 @@ where
     ) -> Poll<Option<Result<Change<R::Key, (D::Service, Arc<Live<R>>)>, D::Error>>> {
         // Before anything is looked at: what happens after that wakes the task.
         self.rule.task().register(cx);
-        if !self.ended {
-            match Pin::new(&mut self.discover).poll_discover(cx)? {
-                Poll::Ready(Some(Change::Insert(key, service))) => {
-                    let live = self.enter(&key);
-                    return Poll::Ready(Some(Ok(Change::Insert(key, (service, live)))));
-                }
-                Poll::Ready(Some(Change::Remove(key))) => {
-                    self.endpoints.swap_remove(&key);
-                    return Poll::Ready(Some(Ok(Change::Remove(key))));
-                }
-                Poll::Ready(None) => self.ended = true,
-                Poll::Pending => {}
-            }
-        }
+        // Before discovery, which may have nothing but errors to say.
         while self.poll_timer(cx).is_ready() {
             self.rule.run(Instant::now());
         }
-        match self.ended && self.rule.task().is_idle() {
+        match Pin::new(&mut self.discover).poll_change(cx)? {
+            Poll::Ready(Some(Change::Insert(key, service))) => {
+                let live = self.enter(&key);
+                return Poll::Ready(Some(Ok(Change::Insert(key, (service, live)))));
+            }
+            Poll::Ready(Some(Change::Remove(key))) => {
+                self.endpoints.swap_remove(&key);
+                return Poll::Ready(Some(Ok(Change::Remove(key))));
+            }
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        match self.discover.has_ended() && self.rule.task().is_idle() {
             true => Poll::Ready(None),
             false => Poll::Pending,
         }
@@ -175,7 +172,7 @@ impl Task {
     }
 }
 
-impl<D: fmt::Debug, R: Rule> fmt::Debug for Driver<D, R>
+impl<D: Discover + fmt::Debug, R: Rule> fmt::Debug for Driver<D, R>
 where
     R::Key: Hash + Eq + fmt::Debug,
 {

@@ -16,7 +16,7 @@ use crate::policy::priority::{self, Overflow};
 /// An endpoint is well if it is so for each wrapper. When less than the panic threshold are, by default 50 %, those which
 /// are out are used as well: so few would be crushed, and it is more likely the health that is wrong. That is so too for a
 /// single endpoint that is out, and when all are; endpoints that wait for their first check do not count. With a threshold
-/// of 0 it never is, and the balancer waits for an endpoint to return.
+/// of 0 it never is, and requests wait for an endpoint to return, or [fail at once](Self::set_fail_closed).
 ///
 /// # Example
 ///
@@ -71,8 +71,11 @@ struct State<K> {
     unwell: usize,
     /// How many of these are only not known to be well.
     unknown: usize,
+    /// How many of these are on trial.
+    on_trial: usize,
     percent: u32,
     panic: bool,
+    fail_closed: bool,
     hook: Option<Arc<dyn Fn(&K, Standing) + Send + Sync>>,
 }
 
@@ -82,6 +85,7 @@ struct Member {
     gates: Vec<Arc<Gate>>,
     unwell: bool,
     unknown: bool,
+    on_trial: bool,
 }
 
 /// One endpoint of one wrapper.
@@ -98,8 +102,10 @@ impl<K> Health<K> {
             members: IndexMap::new(),
             unwell: 0,
             unknown: 0,
+            on_trial: 0,
             percent: 50,
             panic: false,
+            fail_closed: false,
             hook: None,
         })))
     }
@@ -112,6 +118,53 @@ impl<K> Health<K> {
         state.percent = percent.min(100);
         state.settle(&mut wakes);
         drop(state);
+    }
+
+    /// Whether requests fail at once with [`NoHealthyEndpoints`](crate::error::NoHealthyEndpoints) while all endpoints are
+    /// out, instead of waiting until one returns. By default they wait.
+    ///
+    /// It matters only with a panic threshold of 0. Requests wait nevertheless while an endpoint is not out but not ready,
+    /// as it connects or waits for its first check. The balancer has to know this health: see
+    /// [`Builder::health`](crate::p2c::Builder::health) and [`Balance::with_health`](crate::p2c::Balance::with_health). To be
+    /// set before there are requests.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), tower_util::BoxError> {
+    /// use tower_balance::error::NoHealthyEndpoints;
+    /// use tower_balance::health::{ErrorIsFailure, Health};
+    /// use tower_balance::p2c::Balance;
+    /// # use tower_load::Constant;
+    /// # use tower_service::Service;
+    /// # use tower_util::{BoxError, ServiceExt, service_fn};
+    /// # let broken = service_fn(|()| async { Err::<(), BoxError>("broken".into()) });
+    /// # let endpoints = tower_discover::ServiceList::new::<()>([Constant::new(broken, 1)]);
+    ///
+    /// let health = Health::new();
+    /// health.set_panic_threshold(0);
+    /// health.set_fail_closed(true);
+    /// let mut balance = Balance::builder(endpoints)
+    ///     .health(health)
+    ///     .accrue_failures(Default::default(), ErrorIsFailure)?
+    ///     .build();
+    /// // After five failures the only endpoint is out.
+    /// for _ in 0..5 {
+    ///     assert_eq!(balance.ready().await?.call(()).await.unwrap_err().to_string(), "broken");
+    /// }
+    /// let error = balance.ready().await?.call(()).await.unwrap_err();
+    /// assert!(error.is::<NoHealthyEndpoints>());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_fail_closed(&self, fails: bool) {
+        self.lock().fail_closed = fails;
+    }
+
+    /// Whether all endpoints are out, and requests are to fail therefore.
+    pub(crate) fn is_closed(&self) -> bool {
+        let state = self.lock();
+        let out = state.unwell - state.unknown - state.on_trial;
+        state.fail_closed && !state.panic && out > 0 && out == state.members.len()
     }
 
     /// Calls `hook` whenever a wrapper finds that an endpoint does better or worse, in place of the hook there was.
@@ -266,8 +319,11 @@ impl<K: Hash + Eq> State<K> {
         let unknown = standing == Standing::Out(Reason::Unchecked);
         let was_unwell = std::mem::replace(&mut member.unwell, unwell);
         let was_unknown = std::mem::replace(&mut member.unknown, unknown);
+        let on_trial = standing == Standing::Trial;
+        let was_on_trial = std::mem::replace(&mut member.on_trial, on_trial);
         self.unwell = self.unwell + usize::from(unwell) - usize::from(was_unwell);
         self.unknown = self.unknown + usize::from(unknown) - usize::from(was_unknown);
+        self.on_trial = self.on_trial + usize::from(on_trial) - usize::from(was_on_trial);
         if was_unwell && !unwell {
             let now = Instant::now();
             member

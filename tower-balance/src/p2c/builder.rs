@@ -7,8 +7,7 @@ use tower_service::Service;
 use tower_util::rng::SplitMix;
 
 use super::Balance;
-use super::service::Random;
-use crate::BoxError;
+use super::service::{Observer, Random};
 use crate::health::check::{CheckConfig, CheckHealth, Verdict};
 use crate::health::{
     AccrueFailures, EjectOutliers, EndpointStates, Health, Observe, SlowStartDiscover,
@@ -18,6 +17,7 @@ use crate::policy::accrual::AccrualConfig;
 use crate::policy::outlier::OutlierConfig;
 use crate::policy::{InvalidPolicy, SlowStart};
 use crate::ready_cache::ReadyCache;
+use crate::{BoxError, Event};
 
 /// A [`Balance`] to be filled in, from the endpoints to the choice: each method wraps the endpoints that there are so far.
 ///
@@ -96,6 +96,7 @@ where
     seed: Option<u64>,
     /// What all the wrappers share.
     health: Health<D::Key>,
+    observer: Option<Observer<D::Key>>,
 }
 
 impl<D: Discover> Builder<D> {
@@ -105,6 +106,7 @@ impl<D: Discover> Builder<D> {
             picker: P2c::new(),
             seed: None,
             health: Health::new(),
+            observer: None,
         }
     }
 }
@@ -117,7 +119,17 @@ impl<D: Discover, P> Builder<D, P> {
             picker,
             seed: self.seed,
             health: self.health,
+            observer: self.observer,
         }
+    }
+
+    /// Calls `observer` when discovery or an endpoint fails: see [`Balance::on_event`].
+    pub fn on_event(
+        mut self,
+        observer: impl Fn(&Event<'_, D::Key>) + Send + Sync + 'static,
+    ) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
     }
 
     /// The health that the wrappers named after this one share: to look at it, or to set its panic threshold. By default one of
@@ -148,6 +160,7 @@ impl<D: Discover, P> Builder<D, P> {
             picker: self.picker,
             seed: self.seed,
             health: self.health,
+            observer: self.observer,
         })
     }
 
@@ -166,7 +179,9 @@ impl<D: Discover, P> Builder<D, P> {
         P: Picker<ReadyCache<D::Key, D::Service, Req>, Req>,
     {
         let rng = self.seed.map_or_else(SplitMix::new, SplitMix::with_seed);
-        Balance::with_tracking(self.discover, self.picker, Random::Own(rng))
+        let mut balance = Balance::with_tracking(self.discover, self.picker, Random::Own(rng));
+        balance.observer = self.observer;
+        balance.with_health(self.health)
     }
 }
 
@@ -215,7 +230,7 @@ where
         check: M,
     ) -> Result<Builder<CheckHealth<D, M>, P>, InvalidPolicy>
     where
-        M: Service<D::Key, Response = Verdict, Error: Into<BoxError>>,
+        M: Service<D::Key, Response = Verdict, Error: Into<BoxError>> + Clone,
         CheckHealth<D, M>: Discover<Key = D::Key>,
     {
         self.try_wrap(|discover, health| {

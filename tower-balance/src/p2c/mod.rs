@@ -38,20 +38,39 @@
 //!
 //! # Errors
 //!
-//! A [`BoxError`](crate::BoxError): the endpoint's, or [`error::Discover`](crate::error::Discover) when discovery fails,
-//! or [`error::NoEndpoints`](crate::error::NoEndpoints) when none is left and discovery has ended.
-//! An endpoint whose readiness fails is dropped, with a `tracing` event of level `WARN`, until discovery inserts it
-//! again: put a `Reconnect` with a backoff below, whose readiness does not fail.
+//! A [`BoxError`](crate::BoxError). Of `poll_ready`, after which it is at its end:
+//!
+//! - [`error::NoEndpoints`](crate::error::NoEndpoints) when no endpoint is left and discovery has ended; or
+//!   [`error::Discover`](crate::error::Discover), if an error was the last that discovery had to say.
+//!
+//! Of a request:
+//!
+//! - the endpoint's;
+//! - [`error::Discover`](crate::error::Discover) while there is no endpoint and the last that discovery said was an error.
+//!   So the first lookup of a name may fail without closing a buffer above the balancer.
+//! - [`error::NoHealthyEndpoints`](crate::error::NoHealthyEndpoints) while all are ejected, if the [`Health`] says that
+//!   requests [fail](crate::health::Health::set_fail_closed) then.
+//!
+//! Errors of discovery are survived: each is a `tracing` event of level `WARN` and an
+//! [`Event`](crate::Event::DiscoveryFailed), the endpoints stay, and discovery is polled on. Two of them come at least a
+//! second apart, for which a tokio runtime with timers is needed: a second error that comes earlier is held back, and
+//! discovery is not polled meanwhile.
+//!
+//! An endpoint whose readiness fails is dropped, with a `tracing` event of level `WARN` and an
+//! [`Event`](crate::Event::EndpointFailed), and not polled again until discovery inserts it anew: put a `Reconnect` with a
+//! backoff below, whose readiness does not fail.
+//!
+//! [`Health`]: crate::health::Health
 //!
 //! # When something is odd
 //!
 //! | what | then |
 //! |---|---|
 //! | there is no endpoint, or none is ready | it is not ready, and is woken when one is; `FailFast` above a buffer bounds the wait |
-//! | all are ejected | all are used, unless the panic threshold of their [`Health`](crate::health::Health) is 0 |
+//! | all are ejected | all are used, unless the panic threshold of their [`Health`] is 0: then requests wait, or fail at once if it says so |
 //! | a key is inserted twice | the old endpoint goes on until the new one is ready |
 //! | an endpoint is removed after it was picked | another one is; requests that it has go on, and its idle connections close |
-//! | discovery fails | an error of `poll_ready`, once; the endpoints stay, and the next poll goes on |
+//! | discovery fails | the endpoints stay, and discovery is polled on; without endpoints, requests fail with its error |
 //! | discovery has ended | the endpoints stay; without any it is an error |
 //! | all weights are 0 | they are alike; who alone has 0 gets nothing |
 //! | weights up to `u32::MAX` | are as good as others; a ring leaves out who finds no room on it, with a warning |
@@ -64,11 +83,13 @@
 //! ten thousand. Nothing is allocated.
 
 mod builder;
+mod future;
 mod layer;
 mod make;
 mod service;
 
 pub use self::builder::Builder;
+pub use self::future::ResponseFuture;
 pub use self::layer::MakeBalanceLayer;
 pub use self::make::{MakeBalance, MakeFuture};
 pub use self::service::Balance;

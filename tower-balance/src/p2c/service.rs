@@ -3,22 +3,22 @@ use std::hash::Hash;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::TryFutureExt;
-use futures_util::future::MapErr;
 use tokio::time::Instant;
 use tower_discover::{Change, Discover};
 use tower_load::{Load, at_recent_time};
+use tower_readiness::Purpose;
 use tower_service::Service;
 use tower_util::Tried;
 use tower_util::rng::{Rng, SplitMix};
 
-use super::Builder;
-use crate::BoxError;
-use crate::error;
+use super::{Builder, ResponseFuture};
+use crate::health::Health;
 use crate::picker::{AvoidTried, Endpoints, Named, P2c, PickContext, Picker};
 use crate::ready_cache::ReadyCache;
 use crate::ready_cache::cache::IdChange;
 use crate::ready_cache::error::Failed;
+use crate::source::Source;
+use crate::{BoxError, Event, error};
 
 /// Gives each request to one of the ready endpoints, by default to the less loaded of two: see the [module](super).
 ///
@@ -28,17 +28,24 @@ where
     D: Discover,
     D::Key: Hash,
 {
-    discover: D,
-    /// Discovery has said all it had to say.
-    ended: bool,
+    discover: Source<D, BoxError>,
+    /// The last that discovery has said, if that was an error.
+    discover_error: Option<error::Discover>,
     endpoints: ReadyCache<D::Key, D::Service, Req>,
     /// The index of the endpoint that gets the request, from `poll_ready` to `call`; any, if it is chosen then.
     picked: Option<usize>,
     /// As of this change of the ready endpoints.
     picked_at: u64,
+    /// Ready for a request that no endpoint gets: the error that it fails with.
+    refusal: Option<BoxError>,
     picker: P,
     random: Random,
+    /// That of the endpoints, if it is known here.
+    health: Option<Health<D::Key>>,
+    pub(super) observer: Option<Observer<D::Key>>,
 }
+
+pub(super) type Observer<K> = Box<dyn Fn(&Event<'_, K>) + Send + Sync>;
 
 impl<D, Req> Balance<D, Req>
 where
@@ -101,14 +108,60 @@ where
 
     fn with_parts(discover: D, picker: P, random: Random) -> Self {
         Self {
-            discover,
-            ended: false,
+            discover: Source::new(discover),
+            discover_error: None,
             endpoints: ReadyCache::default(),
             picked: None,
             picked_at: 0,
+            refusal: None,
             picker,
             random,
+            health: None,
+            observer: None,
         }
+    }
+
+    /// Calls `observer` when discovery or an endpoint fails, in place of the one there was. It runs while the balancer is
+    /// polled, so it must not block.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # use std::convert::Infallible;
+    /// # use futures::stream;
+    /// # use tower_load::Constant;
+    /// # use tower_util::{ServiceExt, service_fn};
+    /// use tower_balance::{Event, p2c::Balance};
+    /// use tower_discover::Change;
+    ///
+    /// # let echo = Constant::new(service_fn(|n: u32| async move { Ok::<_, Infallible>(n) }), 1);
+    /// let found = stream::iter([Ok(Change::Insert("10.0.0.1:80", echo)), Err("no such name")]);
+    /// let balance = Balance::new(found).on_event(|event| match event {
+    ///     Event::DiscoveryFailed { error } => println!("{error}"),
+    ///     Event::EndpointFailed { key, error } => println!("{key}: {error}"),
+    ///     _ => {}
+    /// });
+    /// // The endpoint is of use, whatever becomes of discovery.
+    /// assert_eq!(balance.oneshot(7).await.unwrap(), 7);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on_event(
+        mut self,
+        observer: impl Fn(&Event<'_, D::Key>) + Send + Sync + 'static,
+    ) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Tells the balancer of the health that the wrappers around its discovery share, so that requests can
+    /// [fail](Health::set_fail_closed) when all endpoints are out. [`Builder::build`] does so.
+    #[must_use]
+    pub fn with_health(mut self, health: Health<D::Key>) -> Self {
+        self.health = Some(health);
+        self
     }
 
     /// Gives a request that was sent before to an endpoint that it was not sent to, if one is ready. `find` finds where it
@@ -148,12 +201,15 @@ where
         let mut random = self.random;
         Balance {
             discover: self.discover,
-            ended: self.ended,
+            discover_error: self.discover_error,
             endpoints: self.endpoints,
             picked: None,
             picked_at: 0,
+            refusal: None,
             picker: AvoidTried::new(self.picker, find, random.next_u64()),
             random,
+            health: self.health,
+            observer: self.observer,
         }
     }
 
@@ -162,9 +218,9 @@ where
         &self.picker
     }
 
-    /// How many endpoints there are, ready or not.
+    /// How many endpoints there are, ready or not. One that is being replaced counts once.
     pub fn len(&self) -> usize {
-        self.endpoints.len()
+        self.endpoints.keys_len()
     }
 
     /// Whether there are none.
@@ -183,33 +239,73 @@ where
     <D::Service as Service<Req>>::Error: Into<BoxError>,
     P: Picker<ReadyCache<D::Key, D::Service, Req>, Req>,
 {
-    fn poll_discover(&mut self, cx: &mut Context<'_>) -> Result<(), error::Discover> {
-        if self.ended {
-            return Ok(());
-        }
+    #[inline]
+    fn poll_discover(&mut self, cx: &mut Context<'_>) {
         for _ in 0..CHANGES_PER_POLL {
-            match Pin::new(&mut self.discover).poll_discover(cx) {
-                Poll::Ready(Some(Ok(Change::Insert(key, service)))) => {
-                    self.endpoints.push(key, service)
+            match Pin::new(&mut self.discover).poll_change(cx) {
+                Poll::Ready(Some(Ok(change))) => {
+                    self.discover_error = None;
+                    match change {
+                        Change::Insert(key, service) => self.endpoints.push(key, service),
+                        Change::Remove(key) => {
+                            self.endpoints.evict(&key);
+                        }
+                    }
                 }
-                Poll::Ready(Some(Ok(Change::Remove(key)))) => {
-                    self.endpoints.evict(&key);
-                }
-                Poll::Ready(Some(Err(error))) => return Err(error::Discover(error.into())),
-                Poll::Ready(None) => {
-                    self.ended = true;
-                    return Ok(());
-                }
-                Poll::Pending => return Ok(()),
+                Poll::Ready(Some(Err(error))) => self.discovery_failed(error),
+                Poll::Ready(None) | Poll::Pending => return,
             }
         }
         cx.waker().wake_by_ref();
-        Ok(())
+    }
+
+    #[cold]
+    fn discovery_failed(&mut self, error: BoxError) {
+        tracing::warn!(error, endpoints = self.len(), "discovery has failed");
+        let error = error::Discover::new(error);
+        self.tell(&Event::DiscoveryFailed { error: &error });
+        self.discover_error = Some(error);
     }
 
     fn poll_endpoints(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Err(failed)) = self.endpoints.poll_pending(cx) {
-            dropped(failed);
+            self.dropped(&failed);
+        }
+    }
+
+    #[cold]
+    fn dropped(&self, failed: &Failed<D::Key>) {
+        let Failed(key, error) = failed;
+        tracing::warn!(error, "dropping an endpoint that failed to become ready");
+        self.tell(&Event::EndpointFailed { key, error });
+    }
+
+    fn tell(&self, event: &Event<'_, D::Key>) {
+        if let Some(observer) = &self.observer {
+            observer(event);
+        }
+    }
+
+    /// No endpoint is ready.
+    ///
+    /// An error of `poll_ready` is the end of it all, and of a buffer above; so it is one only if no endpoint can come any
+    /// more. Otherwise a request gets the error, if there is one for it.
+    fn poll_without_endpoint(&mut self) -> Poll<Result<(), BoxError>> {
+        self.refusal = None;
+        if self.endpoints.is_empty() {
+            let ended = self.discover.has_ended();
+            match &self.discover_error {
+                Some(error) if ended => return Poll::Ready(Err(error.clone().into())),
+                Some(error) => self.refusal = Some(error.clone().into()),
+                None if ended => return Poll::Ready(Err(error::NoEndpoints(()).into())),
+                None => {}
+            }
+        } else if self.health.as_ref().is_some_and(Health::is_closed) {
+            self.refusal = Some(error::NoHealthyEndpoints(()).into());
+        }
+        match self.refusal {
+            Some(_) => Poll::Ready(Ok(())),
+            None => Poll::Pending,
         }
     }
 
@@ -245,7 +341,7 @@ where
                 Ok(true) => return Some(index),
                 Ok(false) => {}
                 Err(failed) => {
-                    dropped(failed);
+                    self.dropped(&failed);
                     self.tell_changes();
                 }
             }
@@ -271,18 +367,24 @@ where
 {
     type Response = <D::Service as Service<Req>>::Response;
     type Error = BoxError;
-    type Future = MapErr<
-        <D::Service as Service<Req>>::Future,
-        fn(<D::Service as Service<Req>>::Error) -> BoxError,
-    >;
+    type Future = ResponseFuture<<D::Service as Service<Req>>::Future>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let purpose = Purpose::current();
+        if purpose == Purpose::Release {
+            // Its endpoints stay ready, for whichever request is next.
+            return Poll::Pending;
+        }
         let picked = self.picked.take();
-        let heard = self.poll_discover(cx);
+        if purpose == Purpose::Drive {
+            // Discovery may use services of its own, such as health checks, and call them.
+            Purpose::Call.run(|| self.poll_discover(cx));
+        } else {
+            self.poll_discover(cx);
+        }
         self.poll_endpoints(cx);
         self.tell_changes();
-        heard?;
         if P::BY_REQUEST {
             // Whoever is ready now was asked after its last request, and may get the next one.
             if self.endpoints.ready_len() > 0 {
@@ -304,16 +406,13 @@ where
                     }
                     Ok(false) => {}
                     Err(failed) => {
-                        dropped(failed);
+                        self.dropped(&failed);
                         self.tell_changes();
                     }
                 }
             }
         }
-        if self.ended && self.endpoints.is_empty() {
-            return Poll::Ready(Err(error::NoEndpoints(()).into()));
-        }
-        Poll::Pending
+        self.poll_without_endpoint()
     }
 
     #[inline]
@@ -325,10 +424,13 @@ where
                 self.picker.sent(&self.endpoints, index, &request);
             }
         }
-        let index = picked.expect("service not ready; poll_ready must be called first");
-        self.endpoints
-            .call_in_place(index, request)
-            .map_err(Into::into)
+        let Some(index) = picked else {
+            let refusal = self.refusal.take();
+            return ResponseFuture::refused(
+                refusal.expect("service not ready; poll_ready must be called first"),
+            );
+        };
+        ResponseFuture::called(self.endpoints.call_in_place(index, request))
     }
 }
 
@@ -415,11 +517,6 @@ impl PickContext for Random {
     fn now(&mut self) -> Instant {
         Instant::now()
     }
-}
-
-fn dropped<K>(failed: Failed<K>) {
-    let Failed(_, error) = failed;
-    tracing::warn!(error, "dropping an endpoint that failed to become ready");
 }
 
 /// After so many changes, the requests have their turn.

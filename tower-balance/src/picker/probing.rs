@@ -25,7 +25,8 @@ impl Probes {
     /// Sends the probes, until the picker is dropped: one task for all endpoints.
     ///
     /// `probe` is called with the name of an endpoint, and answers what it says of itself; by whatever protocol. At most 64
-    /// probes are under way; one that fails, or takes longer than `patience` (the paper has 3 ms), is no answer.
+    /// probes are under way; one that fails, or takes longer than `patience` (the paper has 3 ms), is no answer. So is one for
+    /// which `probe` does not get ready but fails: the next one takes a fresh clone.
     ///
     /// # Cancel safety
     ///
@@ -69,8 +70,11 @@ impl Probes {
     /// ```
     pub async fn run<S>(self, mut probe: S, patience: Duration)
     where
-        S: Service<Arc<str>, Response = ProbeAnswer>,
+        S: Service<Arc<str>, Response = ProbeAnswer> + Clone,
     {
+        let pristine = probe.clone();
+        // Whether the readiness of `probe` has failed: it is not polled again.
+        let mut failed = false;
         let mut under_way = FuturesUnordered::new();
         loop {
             let due = poll_fn(|cx| {
@@ -89,24 +93,27 @@ impl Probes {
                 if under_way.len() >= MOST_UNDER_WAY {
                     return self.poll_closed(cx).map(|()| None);
                 }
-                // Where nothing can be sent, nothing is taken. One that fails is asked anew for the next probe.
-                match probe.poll_ready(cx) {
-                    Poll::Ready(ready) => self
-                        .poll_due(cx)
-                        .map(|due| due.map(|due| (due, ready.is_ok()))),
-                    Poll::Pending => self.poll_closed(cx).map(|()| None),
+                // Where nothing can be sent, nothing is taken.
+                if !failed {
+                    match probe.poll_ready(cx) {
+                        Poll::Ready(ready) => failed = ready.is_err(),
+                        Poll::Pending => return self.poll_closed(cx).map(|()| None),
+                    }
                 }
+                self.poll_due(cx)
             });
-            let Some(((endpoint, name), ready)) = due.await else {
+            let Some((endpoint, name)) = due.await else {
                 return;
             };
-            if ready {
-                let answer = timeout(patience, probe.call(name));
-                under_way.push(async move {
-                    let answer = answer.await;
-                    (endpoint, answer.ok().and_then(Result::ok))
-                });
+            if std::mem::take(&mut failed) {
+                probe = pristine.clone();
+                continue;
             }
+            let answer = timeout(patience, probe.call(name));
+            under_way.push(async move {
+                let answer = answer.await;
+                (endpoint, answer.ok().and_then(Result::ok))
+            });
         }
     }
 }

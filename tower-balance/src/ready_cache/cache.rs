@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 pub use indexmap::Equivalent;
 use indexmap::{IndexMap, map};
+use tower_readiness::Purpose;
 use tower_service::Service;
 
 use super::error::Failed;
@@ -111,9 +112,14 @@ impl<K, S, Req> ReadyCache<K, S, Req>
 where
     K: Eq + Hash,
 {
-    /// How many services there are.
+    /// How many services there are; one that is to replace another counts as well as that.
     pub fn len(&self) -> usize {
         self.slots.len() - self.vacant.len()
+    }
+
+    /// How many keys there are: a service and the one that is to replace it have the same.
+    pub(crate) fn keys_len(&self) -> usize {
+        self.keys.len()
     }
 
     /// Whether there are none.
@@ -518,7 +524,14 @@ where
         let Entry { service, waker, .. } = self.slots[slot]
             .as_mut()
             .expect("a slot that is polled is occupied");
-        match service.poll_ready(&mut Context::from_waker(waker)) {
+        let mut cx = Context::from_waker(waker);
+        let polled = if Purpose::current() == Purpose::Release {
+            // What is in the cache is kept ready, for whichever request is next.
+            Purpose::Call.run(|| service.poll_ready(&mut cx))
+        } else {
+            service.poll_ready(&mut cx)
+        };
+        match polled {
             Poll::Ready(Ok(())) => {
                 self.set_ready(slot);
                 Ok(true)

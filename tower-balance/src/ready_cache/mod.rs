@@ -14,7 +14,7 @@
 //!
 //! # Failing
 //!
-//! A service whose readiness fails is dropped, and [`error::Failed`] tells its key.
+//! A service whose readiness fails is dropped and not polled again, and [`error::Failed`] tells its key.
 //!
 //! # Cost
 //!

@@ -1,6 +1,8 @@
 use std::collections::HashMap;
 use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use futures_util::future::Either;
 use tokio::time::{Instant, advance, timeout};
@@ -48,7 +50,9 @@ impl World {
         self.0.lock().unwrap().checks.len()
     }
 
-    fn check(&self) -> impl Service<&'static str, Response = Verdict, Error = BoxError> + use<> {
+    fn check(
+        &self,
+    ) -> impl Service<&'static str, Response = Verdict, Error = BoxError> + Clone + use<> {
         let world = self.clone();
         service_fn(move |key| {
             let mut state = world.0.lock().unwrap();
@@ -272,27 +276,14 @@ async fn an_endpoint_removed_while_its_check_runs_comes_again_unchecked() {
 
 #[tokio::test(start_paused = true)]
 async fn when_checks_cannot_be_done_they_fail() {
-    struct Broken;
-
-    impl Service<&'static str> for Broken {
-        type Response = Verdict;
-        type Error = BoxError;
-        type Future = std::future::Ready<Result<Verdict, BoxError>>;
-
-        fn poll_ready(
-            &mut self,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Result<(), BoxError>> {
-            std::task::Poll::Ready(Err("broken".into()))
-        }
-
-        fn call(&mut self, _: &'static str) -> Self::Future {
-            unreachable!("it is not ready")
-        }
-    }
-
     let (sender, discover) = channel::<&str, Inner>(64);
-    let discover = CheckHealth::new(discover, config(), Broken).unwrap();
+    let polled = Arc::default();
+    let broken = Broken {
+        failures: usize::MAX,
+        failed: false,
+        polled: Arc::clone(&polled),
+    };
+    let discover = CheckHealth::new(discover, config(), broken).unwrap();
     let health = discover.health().clone();
     health.set_panic_threshold(0);
     let mut balance = Spawn::new(Balance::<_, u32>::new(discover));
@@ -301,6 +292,70 @@ async fn when_checks_cannot_be_done_they_fail() {
     assert_pending!(balance.poll_ready());
     assert_eq!(health.standing(&"a").unwrap().0, FAILS);
     assert!(!balance.is_woken());
+    assert_eq!(polled.load(Ordering::Relaxed), 1);
+}
+
+/// Not ready, but for a while; a clone is another try.
+struct Broken {
+    failures: usize,
+    failed: bool,
+    polled: Arc<AtomicUsize>,
+}
+
+impl Clone for Broken {
+    fn clone(&self) -> Self {
+        Self {
+            failures: self.failures,
+            failed: false,
+            polled: Arc::clone(&self.polled),
+        }
+    }
+}
+
+impl Service<&'static str> for Broken {
+    type Response = Verdict;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<Verdict, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        assert!(!self.failed, "polled after its readiness failed");
+        if self.polled.fetch_add(1, Ordering::Relaxed) < self.failures {
+            self.failed = true;
+            return Poll::Ready(Err("broken".into()));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: &'static str) -> Self::Future {
+        assert!(!self.failed, "called after its readiness failed");
+        std::future::ready(Ok(Verdict::Healthy))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_service_that_failed_to_become_ready_is_replaced_by_a_clone() {
+    let (sender, discover) = channel::<&str, Inner>(64);
+    let broken = Broken {
+        failures: 2,
+        failed: false,
+        polled: Arc::default(),
+    };
+    let discover = CheckHealth::new(discover, config().thresholds(1, 1), broken).unwrap();
+    let health = discover.health().clone();
+    health.set_panic_threshold(0);
+    let mut balance = Spawn::new(Balance::<_, u32>::new(discover));
+    let mut handles = Vec::new();
+    for key in ["a", "b", "c"] {
+        let (inner, handle) = endpoint(0);
+        handles.push(handle);
+        sender.insert(key, inner).await.unwrap();
+    }
+    // Two checks fail for it, each with a service of its own; the third is done.
+    assert_ready_ok!(balance.poll_ready());
+    assert_eq!(health.well(), 1);
+    advance(10 * SECOND).await;
+    assert_ready_ok!(balance.poll_ready());
+    assert_eq!(health.well(), 3);
 }
 
 #[test]

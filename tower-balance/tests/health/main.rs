@@ -1,9 +1,11 @@
 //! Endpoints that are not well, and the balancer.
 
 mod accrual;
+mod cancelled;
 mod check;
 #[cfg(all(feature = "check-tcp", feature = "check-http", feature = "check-grpc"))]
 mod check_sockets;
+mod fail_closed;
 mod outlier;
 mod slow_start;
 mod states;

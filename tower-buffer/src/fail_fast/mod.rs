@@ -50,7 +50,8 @@
 //!
 //! # Errors
 //!
-//! The inner service's errors, boxed, and [`Unavailable`].
+//! The inner service's errors, boxed, and [`Unavailable`]. An error of the inner service's readiness is passed on, and ends
+//! this one as well.
 //!
 //! # Cost
 //!

@@ -64,11 +64,18 @@ impl<B> HttpPolicy<B> {
         self
     }
 
-    /// The methods whose requests may be hedged. By default GET, HEAD, OPTIONS and TRACE, the safe ones: PUT and DELETE may be
+    /// The methods whose requests may be hedged: these and no others. By default GET, HEAD, OPTIONS and TRACE, the safe ones: PUT and DELETE may be
     /// repeated after a failure, but two of them at once may cross a third.
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         Arc::make_mut(&mut self.rules).methods = methods.into_iter().collect();
+        self
+    }
+
+    /// More [`methods`](Self::methods) whose requests may be hedged, beside those that are set.
+    #[must_use]
+    pub fn add_methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        Arc::make_mut(&mut self.rules).methods.extend(methods);
         self
     }
 

@@ -7,6 +7,9 @@ use super::ConcurrencyLimit;
 use super::permits::Permits;
 
 /// Wraps services in [`ConcurrencyLimit`], each with a limit of its own.
+///
+/// Where a layer is applied for each connection, as axum does with the layers of a `Router`, that is a limit per connection.
+/// For one limit for all there is [`GlobalConcurrencyLimitLayer`].
 #[derive(Debug, Clone)]
 pub struct ConcurrencyLimitLayer {
     max: usize,
@@ -28,6 +31,8 @@ impl<S> Layer<S> for ConcurrencyLimitLayer {
 }
 
 /// Wraps services in [`ConcurrencyLimit`], all with one limit together.
+///
+/// axum applies the layers of a `Router` anew for each connection: there a limit for all clients takes this one.
 #[derive(Debug, Clone)]
 pub struct GlobalConcurrencyLimitLayer {
     permits: Permits,

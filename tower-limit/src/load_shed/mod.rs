@@ -28,7 +28,8 @@
 //!
 //! # Errors
 //!
-//! A [`BoxError`](crate::BoxError): the inner service's, or [`error::Overloaded`].
+//! A [`BoxError`](crate::BoxError): the inner service's, or [`error::Overloaded`]. An error of the inner service's readiness
+//! is passed on, and ends this one as well: only `Pending` is a reason to refuse.
 
 pub mod error;
 pub mod future;

@@ -7,6 +7,9 @@ use super::window::Window;
 use super::{Rate, RateLimit};
 
 /// Wraps services in [`RateLimit`], each with a limit of its own.
+///
+/// Where a layer is applied for each connection, as axum does with the layers of a `Router`, that is a limit per connection.
+/// For one limit for all there is [`GlobalRateLimitLayer`].
 #[derive(Debug, Clone)]
 pub struct RateLimitLayer {
     rate: Rate,

@@ -4,6 +4,9 @@
 //! that may get slow use a [`ConcurrencyLimit`](crate::ConcurrencyLimit). It makes the rest wait; put a
 //! [`LoadShed`](crate::load_shed::LoadShed) around it to refuse them instead.
 //!
+//! [`RateLimitLayer`] gives each service that it wraps a limit of its own; where a framework applies layers anew for each
+//! route or connection, as axum does, one limit for all takes a [`GlobalRateLimitLayer`].
+//!
 //! The period slides: wherever it begins, there are never more requests in it than the rate says. All of them may come at
 //! once.
 //!

@@ -21,6 +21,8 @@ pub struct HttpClassify<J = ErrorChain> {
     methods: Vec<Method>,
     idempotency_key: bool,
     statuses: Vec<StatusCode>,
+    /// Those after which a request is sent again if the answer has a `retry-after`.
+    statuses_if_told: Vec<StatusCode>,
     grpc_codes: Vec<Code>,
     retry_after_max: Duration,
     replay_limit: usize,
@@ -44,6 +46,7 @@ impl HttpClassify {
                 StatusCode::SERVICE_UNAVAILABLE,
                 StatusCode::GATEWAY_TIMEOUT,
             ],
+            statuses_if_told: vec![StatusCode::TOO_MANY_REQUESTS],
             grpc_codes: vec![Code::Unavailable],
             retry_after_max: Duration::from_secs(30),
             replay_limit: 64 * 1024,
@@ -64,7 +67,10 @@ impl<J> HttpClassify<J> {
 
     fn judge_http<B, R>(&self, request: &Request<B>, response: &Response<R>) -> Verdict {
         let status = response.status();
-        if !self.statuses.contains(&status) {
+        let told = || retry_after(response.headers(), SystemTime::now);
+        let retries = self.statuses.contains(&status)
+            || (self.statuses_if_told.contains(&status) && told().is_some());
+        if !retries {
             return match status.is_server_error() {
                 true => Verdict::Failure,
                 false => Verdict::Success,
@@ -73,7 +79,7 @@ impl<J> HttpClassify<J> {
         if !self.may_be_repeated(request) {
             return Verdict::Failure;
         }
-        match retry_after(response.headers(), SystemTime::now) {
+        match told() {
             None => Verdict::Retry,
             Some(wait) if wait <= self.retry_after_max => Verdict::RetryAfter(wait),
             Some(_) => Verdict::Refused,
@@ -88,11 +94,15 @@ impl<J> HttpClassify<J> {
                 .trailers()
                 .unwrap_or_else(|| response.headers()),
         };
-        let code = match Code::of(headers) {
-            Some(code) => code,
+        let (code, told) = match Code::of(headers) {
+            Some(code) => (code, None),
             // Without a status and without a message, it is no answer.
-            None if response.body().is_broken() => Code::Unknown,
-            None => Code::of_http(response.status()),
+            None if response.body().is_broken() => (Code::Unknown, None),
+            // Somebody on the way has answered who does not know gRPC.
+            None => (
+                Code::of_http(response.status()),
+                retry_after(response.headers(), SystemTime::now),
+            ),
         };
         if code == Code::Ok {
             return Verdict::Success;
@@ -100,7 +110,7 @@ impl<J> HttpClassify<J> {
         if !self.grpc_codes.contains(&code) {
             return Verdict::Failure;
         }
-        match Pushback::of(headers) {
+        match Pushback::of(headers).or_else(|| told.map(Pushback::After)) {
             None => Verdict::Retry,
             Some(Pushback::After(wait)) if wait <= self.retry_after_max => {
                 Verdict::RetryAfter(wait)
@@ -159,10 +169,17 @@ where
 }
 
 impl<J, T> Builder<HttpClassify<J>, T> {
-    /// The methods whose requests may be repeated. By default GET, HEAD, OPTIONS, TRACE, PUT and DELETE.
+    /// The methods whose requests may be repeated: these and no others. By default GET, HEAD, OPTIONS, TRACE, PUT and
+    /// DELETE.
     #[must_use]
     pub fn methods(self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.set(|http| http.methods = methods.into_iter().collect())
+    }
+
+    /// More [`methods`](Self::methods) whose requests may be repeated, beside those that are set.
+    #[must_use]
+    pub fn add_methods(self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.set(|http| http.methods.extend(methods))
     }
 
     /// Whether a request with the header `idempotency-key` may be repeated, whatever its method. By default it may.
@@ -171,17 +188,47 @@ impl<J, T> Builder<HttpClassify<J>, T> {
         self.set(|http| http.idempotency_key = repeats)
     }
 
-    /// The statuses after which a request is sent again. By default 502, 503 and 504; 408, 425 and 429 are others that make
-    /// sense.
+    /// The statuses after which a request is sent again, whether or not they come with a `retry-after`: these and no others.
+    ///
+    /// By default 502, 503 and 504, and 429 if it comes with a `retry-after`: without one, a server that has too many requests
+    /// does not say that more are of any use. To keep these, and have others beside them, use
+    /// [`add_statuses`](Self::add_statuses).
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// use tower_retry::RetryPolicy;
+    ///
+    /// // 503 alone.
+    /// let policy = RetryPolicy::http().statuses([StatusCode::SERVICE_UNAVAILABLE]);
+    /// // The defaults, and 408.
+    /// let policy = RetryPolicy::http().add_statuses([StatusCode::REQUEST_TIMEOUT]);
+    /// # let _ = policy;
+    /// ```
     #[must_use]
     pub fn statuses(self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
-        self.set(|http| http.statuses = statuses.into_iter().collect())
+        self.set(|http| {
+            http.statuses = statuses.into_iter().collect();
+            http.statuses_if_told.clear();
+        })
     }
 
-    /// The codes of gRPC after which a call is sent again. By default UNAVAILABLE.
+    /// More [`statuses`](Self::statuses) after which a request is sent again, beside those that are set: 408 and 425 make
+    /// sense, and 429 for servers that send no `retry-after` with it.
+    #[must_use]
+    pub fn add_statuses(self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.set(|http| http.statuses.extend(statuses))
+    }
+
+    /// The codes of gRPC after which a call is sent again: these and no others. By default UNAVAILABLE.
     #[must_use]
     pub fn grpc_codes(self, codes: impl IntoIterator<Item = Code>) -> Self {
         self.set(|http| http.grpc_codes = codes.into_iter().collect())
+    }
+
+    /// More [`grpc_codes`](Self::grpc_codes) after which a call is sent again, beside those that are set.
+    #[must_use]
+    pub fn add_grpc_codes(self, codes: impl IntoIterator<Item = Code>) -> Self {
+        self.set(|http| http.grpc_codes.extend(codes))
     }
 
     /// The longest `retry-after` or `grpc-retry-pushback-ms` that is waited for; over it the answer goes to the caller. By
@@ -232,6 +279,7 @@ impl<J, T> Builder<HttpClassify<J>, T> {
                 methods: http.methods,
                 idempotency_key: http.idempotency_key,
                 statuses: http.statuses,
+                statuses_if_told: http.statuses_if_told,
                 grpc_codes: http.grpc_codes,
                 retry_after_max: http.retry_after_max,
                 replay_limit: http.replay_limit,
@@ -336,7 +384,8 @@ pub struct JudgeWith<F, E> {
     _marker: PhantomData<fn(E)>,
 }
 
-impl<F: Fn(&E) -> ErrorKind, E> JudgeError<E> for JudgeWith<F, E> {
+// `A` is not the error that is judged, for the reason given at `RetryIf`.
+impl<F: Fn(&E) -> ErrorKind, E, A> JudgeError<E> for JudgeWith<F, A> {
     fn judge(&self, error: &E) -> ErrorKind {
         (self.judge)(error)
     }

@@ -42,8 +42,8 @@
 //! |---|---|---|
 //! | the request reached nobody: an error [`Unsent`], a stream that was refused, or what [`errors`](crate::Builder::errors) says | always; the first time at once and for nothing | the same |
 //! | the connection broke | if the request may be repeated | if it may be repeated |
-//! | the answer | one of the [`statuses`](crate::Builder::statuses), by default 502, 503 and 504, if the request may be repeated | one of the [`grpc_codes`](crate::Builder::grpc_codes), by default UNAVAILABLE |
-//! | what the server says | `retry-after`, in seconds or as a date; over [a maximum](crate::Builder::retry_after_max) it is not sent again | `grpc-retry-pushback-ms`: exactly so long, and not at all if it is negative, no number, or over that maximum |
+//! | the answer | one of the [`statuses`](crate::Builder::statuses), by default 502, 503 and 504, and 429 with a `retry-after`, if the request may be repeated | one of the [`grpc_codes`](crate::Builder::grpc_codes), by default UNAVAILABLE |
+//! | what the server says | `retry-after`, in seconds or as a date; over [a maximum](crate::Builder::retry_after_max) it is not sent again | `grpc-retry-pushback-ms`: exactly that long, and not at all if it is negative, no number, or over that maximum; `retry-after` of an answer that is none of gRPC |
 //!
 //! A request **may be repeated** if its method is idempotent (RFC 9110, 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE; see
 //! [`methods`](crate::Builder::methods)), or if it has an `idempotency-key`.
@@ -78,7 +78,7 @@ use crate::RetryPolicy;
 
 impl RetryPolicy {
     /// A policy for HTTP and gRPC to be filled in; see [`http`](crate::http). Besides what [`RetryPolicy::builder`] says: the
-    /// statuses 502, 503 and 504, the gRPC code UNAVAILABLE, a `retry-after` of 30 seconds at most, and 64 KiB of a body.
+    /// statuses 502, 503 and 504, and 429 if it comes with a `retry-after`, the gRPC code UNAVAILABLE, a `retry-after` of 30 seconds at most, and 64 KiB of a body.
     pub fn http() -> crate::Builder<HttpClassify> {
         crate::Builder::new(HttpClassify::new())
     }

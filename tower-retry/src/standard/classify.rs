@@ -102,7 +102,9 @@ impl<F, Req, Res, E> RetryIf<F, Req, Res, E> {
     }
 }
 
-impl<F, V, Req, Res, E> Classify<Req, Res, E> for RetryIf<F, Req, Res, E>
+// For the types that the judge takes, and not for those in its own type, which are there to infer the closure's. A `BoxError`
+// among them would keep the compiler from proving that a spawned `async` block is `Send` (rust-lang/rust#64552).
+impl<F, V, Req, Res, E, A, B, C> Classify<Req, Res, E> for RetryIf<F, A, B, C>
 where
     F: Fn(&Req, Result<&Res, &E>) -> V,
     V: Into<Verdict>,

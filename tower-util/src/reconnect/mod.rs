@@ -4,7 +4,7 @@
 //! whenever that service fails to be ready.
 //!
 //! - [`Reconnect::with_backoff`] stays pending until there is a connection, and waits between attempts, longer each
-//!   time. Under a balancer this is the one to use: a dead endpoint is not ready, gets no request, and comes back.
+//!   time. Its maker must be `Clone`. Under a balancer this is the one to use: a dead endpoint is not ready, gets no request, and comes back.
 //! - [`Reconnect::new`] is that of tower 0.5: after a failed attempt it is ready, and the next request gets the error.
 //!   It fits where there is one endpoint and its callers want to know at once.
 //!
@@ -44,8 +44,12 @@
 //!
 //! # Errors
 //!
-//! The made service's errors, and without a backoff those of making it, boxed. With a backoff these are told as a
-//! `tracing` event of level `DEBUG` each.
+//! The errors of the requests, boxed; and without a backoff those of making the service, which the next request gets.
+//! With a backoff these are told as a `tracing` event of level `DEBUG` each.
+//!
+//! A service whose readiness fails is dropped, and made anew. A maker whose readiness fails is not polled again either:
+//! with a backoff it is a failed attempt, and the next one has a fresh clone of the maker; without one, `poll_ready`
+//! returns the error, and the `Reconnect` is at its end, as in tower 0.5.
 //!
 //! # Differences from tower 0.5
 //!

@@ -3,6 +3,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use tower_readiness::Purpose;
 use tower_service::Service;
 
 use super::ResponseFuture;
@@ -20,7 +21,7 @@ where
     state: State<M::Future, M::Response, <B::Backoff as Backoff>::Future>,
     /// Without a backoff: what the next request fails with.
     error: Option<M::Error>,
-    backoff: Option<Waits<B>>,
+    backoff: Option<Waits<M, B>>,
 }
 
 enum State<F, S, W> {
@@ -34,17 +35,25 @@ enum State<F, S, W> {
     },
 }
 
-/// Where the waits come from.
-struct Waits<B: MakeBackoff> {
-    make: B,
+/// Where the waits come from, and a new maker in place of one that has failed.
+struct Waits<M, B: MakeBackoff> {
+    backoff: B,
     /// Since the last connection that served a request.
     current: Option<B::Backoff>,
+    /// Never polled: one whose readiness failed must not be polled again.
+    pristine: M,
+    /// `M::clone`: without a backoff, a maker need not be `Clone`.
+    clone: fn(&M) -> M,
 }
 
-impl<B: MakeBackoff> Waits<B> {
+impl<M, B: MakeBackoff> Waits<M, B> {
+    fn maker(&self) -> M {
+        (self.clone)(&self.pristine)
+    }
+
     fn next(&mut self) -> <B::Backoff as Backoff>::Future {
         self.current
-            .get_or_insert_with(|| self.make.make_backoff())
+            .get_or_insert_with(|| self.backoff.make_backoff())
             .next_backoff()
     }
 }
@@ -88,10 +97,17 @@ where
 {
     /// Asks `make` for a service for `target` when it is first polled. After a failed attempt it waits, as `backoff`
     /// says, and tries again; it is not ready meanwhile. The waits begin anew after a service has been of use.
-    pub const fn with_backoff(make: M, target: Target, backoff: B) -> Self {
+    ///
+    /// When the readiness of `make` fails, a clone that was made of it at first takes its place.
+    pub fn with_backoff(make: M, target: Target, backoff: B) -> Self
+    where
+        M: Clone,
+    {
         let backoff = Some(Waits {
-            make: backoff,
+            backoff,
             current: None,
+            pristine: make.clone(),
+            clone: M::clone,
         });
         Self {
             make,
@@ -143,32 +159,40 @@ where
                     return Poll::Pending;
                 }
                 // ## Idle => Connecting | Waiting
-                State::Idle => match ready!(self.make.poll_ready(cx)) {
+                // The maker is called when it is ready, also while there is no request.
+                State::Idle => match ready!(Purpose::Call.run(|| self.make.poll_ready(cx))) {
                     Ok(()) => self.state = State::Connecting(self.make.call(self.target.clone())),
-                    Err(error) => self.wait(error)?,
+                    Err(error) => {
+                        self.wait(error)?;
+                        if let Some(waits) = &self.backoff {
+                            self.make = waits.maker();
+                        }
+                    }
                 },
                 // ## Waiting => Idle
                 State::Waiting(wait) => {
                     ready!(wait.as_mut().poll(cx));
                     self.state = State::Idle;
                 }
-                State::Connecting(making) => match ready!(Pin::new(making).poll(cx)) {
-                    // ## Connecting => Connected
-                    Ok(service) => {
-                        made = true;
-                        self.error = None;
-                        self.state = State::Connected {
-                            service,
-                            proven: false,
-                        };
-                    }
-                    Err(error) => {
-                        if let Err(error) = self.wait(error) {
-                            self.error = Some(error);
-                            return Poll::Ready(Ok(()));
+                State::Connecting(making) => {
+                    match ready!(Purpose::Call.run(|| Pin::new(making).poll(cx))) {
+                        // ## Connecting => Connected
+                        Ok(service) => {
+                            made = true;
+                            self.error = None;
+                            self.state = State::Connected {
+                                service,
+                                proven: false,
+                            };
+                        }
+                        Err(error) => {
+                            if let Err(error) = self.wait(error) {
+                                self.error = Some(error);
+                                return Poll::Ready(Ok(()));
+                            }
                         }
                     }
-                },
+                }
                 State::Connected { service, proven } => match ready!(service.poll_ready(cx)) {
                     Ok(()) => return Poll::Ready(Ok(())),
                     Err(error) if *proven || self.backoff.is_none() => {
@@ -186,7 +210,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         if let Some(error) = self.error.take() {
-            return ResponseFuture::failed(error);
+            return ResponseFuture::failed(error.into());
         }
         match &mut self.state {
             State::Connected { service, proven } => {

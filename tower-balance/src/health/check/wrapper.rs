@@ -21,8 +21,8 @@ use crate::policy::InvalidPolicy;
 /// A discovery whose endpoints are checked, and get no requests while the checks fail; see the [module](super).
 ///
 /// The checks run when the balancer polls its discovery; there is no task. If the check service is not ready, the checks
-/// wait; if it fails to become ready, the check of an endpoint has failed. The check of an endpoint that goes away meanwhile
-/// ends by itself.
+/// wait; if it fails to become ready, the check of an endpoint has failed, and a fresh clone of the service does the next
+/// one. The check of an endpoint that goes away meanwhile ends by itself.
 ///
 /// # Panics
 ///
@@ -34,6 +34,10 @@ where
 {
     driver: Driver<D, Checks<D::Key>>,
     check: M,
+    /// Never polled: one whose readiness failed must not be polled again.
+    pristine: M,
+    /// `M::clone`.
+    clone: fn(&M) -> M,
     running: FuturesUnordered<Running<M::Future, Checks<D::Key>>>,
 }
 
@@ -47,10 +51,15 @@ where
     /// # Errors
     ///
     /// If an interval, the timeout, a threshold or the concurrency is zero.
-    pub fn new(discover: D, config: CheckConfig, check: M) -> Result<Self, InvalidPolicy> {
+    pub fn new(discover: D, config: CheckConfig, check: M) -> Result<Self, InvalidPolicy>
+    where
+        M: Clone,
+    {
         config.validate()?;
         Ok(Self {
             driver: Driver::new(discover, Checks::new(config, Box::new(SplitMix::new()))),
+            pristine: check.clone(),
+            clone: M::clone,
             check,
             running: FuturesUnordered::new(),
         })
@@ -106,21 +115,18 @@ where
             let Poll::Ready(ready) = self.check.poll_ready(cx) else {
                 return ended;
             };
-            let Some(endpoint) = rule.take_due() else {
-                continue;
-            };
-            match ready {
-                Ok(()) => {
-                    let check = self.check.call(endpoint.seat.key.clone());
-                    let running = Running::new(check, rule.config.timeout, endpoint);
-                    self.running.push(running);
-                }
-                Err(error) => {
-                    let error: BoxError = error.into();
-                    tracing::warn!(error, "health checks cannot be done");
+            if let Err(error) = ready {
+                let error: BoxError = error.into();
+                tracing::warn!(error, "a health check cannot be done");
+                self.check = (self.clone)(&self.pristine);
+                if let Some(endpoint) = rule.take_due() {
                     rule.checked(&endpoint, Verdict::Failing);
                     ended = true;
                 }
+            } else if let Some(endpoint) = rule.take_due() {
+                let check = self.check.call(endpoint.seat.key.clone());
+                let running = Running::new(check, rule.config.timeout, endpoint);
+                self.running.push(running);
             }
         }
     }

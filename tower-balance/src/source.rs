@@ -1,0 +1,112 @@
+//! What stands between a discovery and whoever polls it.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower_discover::{Change, Discover};
+
+pin_project! {
+    /// A discovery that is not polled again after its end, and whose errors are at least a [`PAUSE`] apart.
+    ///
+    /// The balancer goes on after an error. A discovery that yields nothing but errors would therefore keep the task busy, or
+    /// send lookups as fast as they fail. An error that comes too early is held back until its time, and the discovery is not
+    /// polled meanwhile. Outside of a tokio runtime there is no timer for that, and errors are passed on at once.
+    ///
+    /// The wrappers around a discovery and the balancer have one each. As the innermost passes errors on in time, the outer
+    /// ones never hold one back: so the wrappers, with their timers and checks, are polled while the innermost waits.
+    pub(crate) struct Source<D, E = <D as Discover>::Error>
+    where
+        D: Discover,
+    {
+        #[pin]
+        discover: D,
+        ended: bool,
+        failed_at: Option<Instant>,
+        // As an `E`, so that a balancer is `Send` whatever the discovery's own error.
+        held: Option<Held<E>>,
+    }
+}
+
+struct Held<E> {
+    error: E,
+    timer: Pin<Box<Sleep>>,
+}
+
+type Found<D> = Change<<D as Discover>::Key, <D as Discover>::Service>;
+
+impl<D, E> Source<D, E>
+where
+    D: Discover,
+{
+    pub(crate) const fn new(discover: D) -> Self {
+        Self {
+            discover,
+            ended: false,
+            failed_at: None,
+            held: None,
+        }
+    }
+
+    /// Whether the discovery has ended.
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The next change; `None` after the end.
+    #[inline]
+    pub(crate) fn poll_change(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Found<D>, E>>>
+    where
+        D::Error: Into<E>,
+    {
+        let this = self.project();
+        if *this.ended {
+            return Poll::Ready(None);
+        }
+        if let Some(held) = this.held {
+            ready!(held.timer.as_mut().poll(cx));
+            *this.failed_at = Some(Instant::now());
+            return Poll::Ready(this.held.take().map(|held| Err(held.error)));
+        }
+        match ready!(this.discover.poll_discover(cx)) {
+            Some(Ok(change)) => Poll::Ready(Some(Ok(change))),
+            Some(Err(error)) => {
+                let error = error.into();
+                let now = Instant::now();
+                let due = this.failed_at.map_or(now, |failed_at| failed_at + PAUSE);
+                if due <= now || Handle::try_current().is_err() {
+                    *this.failed_at = Some(now);
+                    return Poll::Ready(Some(Err(error)));
+                }
+                let mut timer = Box::pin(sleep_until(due));
+                // It is not due, and has to wake the task.
+                let _pending = timer.as_mut().poll(cx);
+                *this.held = Some(Held { error, timer });
+                Poll::Pending
+            }
+            None => {
+                *this.ended = true;
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+impl<D, E> fmt::Debug for Source<D, E>
+where
+    D: Discover + fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.discover.fmt(f)
+    }
+}
+
+/// Short enough to hear soon that discovery works again, and long enough for logs and name servers.
+const PAUSE: Duration = Duration::from_secs(1);
