@@ -14,7 +14,7 @@
 //! | [`PrequalPicker`] | by what the servers say of themselves when probed | many clients, servers that share machines |
 //!
 //! What the load is, the endpoints say by their [`Load`](tower_load::Load), and how strong they are by its
-//! [`weight`](tower_load::Load::weight).
+//! [weight](tower_load::Load::relative_weight).
 
 mod hashing;
 mod least_loaded;

@@ -170,7 +170,7 @@ mod sync;
 mod wait;
 
 pub use self::builder::Builder;
-pub use self::classify::{Classify, FirstOk, Next, Verdict};
+pub use self::classify::{Classify, FirstOk, Lost, Next, Verdict};
 pub use self::error::InvalidHedge;
 pub use self::event::Event;
 pub use self::future::Future;

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod builder;
+#[cfg(feature = "util")]
+pub mod ext;
 pub mod layer;
 
 #[cfg(feature = "balance")]
