@@ -16,7 +16,6 @@ use crate::util::BoxCloneSyncService;
 /// # #[cfg(all(feature = "buffer", feature = "retry"))]
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), tower::BoxError> {
-/// use std::time::Duration;
 /// use tower::ext::WrapExt;
 /// use tower::retry::RetryPolicy;
 /// use tower::util::BoxCloneSyncService;
@@ -29,7 +28,7 @@ use crate::util::BoxCloneSyncService;
 /// });
 /// // One worker owns the service; the handles share it, and repeat what fails.
 /// let service: BoxCloneSyncService<u32, u32, BoxError> =
-///     flaky.buffered(8).retry(RetryPolicy::default()).boxed_clone_sync();
+///     flaky.buffered(8).retry(RetryPolicy::builder().build()).boxed_clone_sync();
 /// assert_eq!(service.oneshot(1).await?, 2);
 /// # Ok(())
 /// # }
