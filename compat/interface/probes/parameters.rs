@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
@@ -56,6 +56,113 @@ impl<A: ?Sized, const CLONE: bool, const DEBUG: bool> Hash for P<A, CLONE, DEBUG
 impl<A: ?Sized, const CLONE: bool, const DEBUG: bool> From<P<A, CLONE, DEBUG>> for BoxError {
     fn from(_error: P<A, CLONE, DEBUG>) -> Self {
         Box::<dyn Error + Send + Sync>::from("P")
+    }
+}
+
+/// Implements a trait for every [`P`].
+macro_rules! implement {
+    ($([$($generics:tt)*] $implements:path { $($body:tt)* })+) => {
+        $(
+            impl<A: ?Sized, const CLONE: bool, const DEBUG: bool, $($generics)*> $implements for P<A, CLONE, DEBUG> {
+                $($body)*
+            }
+        )+
+    };
+}
+
+implement! {
+    [Req] Service<Req> {
+        type Response = Good;
+        type Error = Good;
+        type Future = Fut<Good, Result<Good, Good>>;
+
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Good>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _request: Req) -> Self::Future {
+            Fut(PhantomData, PhantomData)
+        }
+    }
+    [] Future {
+        type Output = Result<Good, Good>;
+
+        fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Pending
+        }
+    }
+    [] Stream {
+        type Item = Result<Change<Good, Good>, Good>;
+
+        fn poll_next(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            Poll::Ready(None)
+        }
+    }
+    [S] tower::Layer<S> {
+        type Service = Good;
+
+        fn layer(&self, _inner: S) -> Good {
+            P(PhantomData)
+        }
+    }
+    [] tower::load::Load {
+        type Metric = u8;
+
+        fn load(&self) -> u8 {
+            0
+        }
+    }
+    [Req] tower::filter::Predicate<Req> {
+        type Request = Good;
+
+        fn check(&mut self, _request: Req) -> Result<Good, BoxError> {
+            Ok(P(PhantomData))
+        }
+    }
+    [S, Req] tower::steer::Picker<S, Req> {
+        fn pick(&mut self, _request: &Req, _services: &[S]) -> usize {
+            0
+        }
+    }
+    [Req] tower::hedge::Policy<Req> {
+        fn clone_request(&self, _request: &Req) -> Option<Req> {
+            None
+        }
+
+        fn can_retry(&self, _request: &Req) -> bool {
+            false
+        }
+    }
+    [Req, Res, Err] tower::retry::Policy<Req, Res, Err> {
+        type Future = Fut<Good, ()>;
+
+        fn retry(&mut self, _request: &mut Req, _result: &mut Result<Res, Err>) -> Option<Self::Future> {
+            None
+        }
+
+        fn clone_request(&mut self, _request: &Req) -> Option<Req> {
+            None
+        }
+    }
+    [] BuildHasher {
+        type Hasher = DefaultHasher;
+
+        fn build_hasher(&self) -> DefaultHasher {
+            DefaultHasher::new()
+        }
+    }
+    [] tower::util::rng::Rng {
+        fn next_u64(&mut self) -> u64 {
+            0
+        }
+    }
+}
+
+impl<A: ?Sized, const DEBUG: bool, H, V> tower::load::TrackCompletion<H, V> for P<A, true, DEBUG> {
+    type Output = Good;
+
+    fn track_completion(&self, _handle: H, _value: V) -> Good {
+        P(PhantomData)
     }
 }
 

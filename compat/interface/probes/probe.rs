@@ -25,11 +25,11 @@ pub trait Not {
 impl<T: ?Sized> Not for T {}
 
 macro_rules! detectors {
-    ($($name:ident: $($bound:tt)::+;)+) => {
+    ($($name:ident: $bound:path;)+) => {
         $(
             pub struct $name<T: ?Sized>(std::marker::PhantomData<T>);
 
-            impl<T: ?Sized + $($bound)::+> $name<T> {
+            impl<T: ?Sized + $bound> $name<T> {
                 #[allow(dead_code, reason = "types need not implement it")]
                 pub const IS: bool = true;
             }
@@ -62,6 +62,17 @@ detectors! {
     Error: std::error::Error;
     Future: std::future::Future;
     Stream: futures_core::Stream;
+    Display: std::fmt::Display;
+    Service: tower::Service<crate::parameters::Good>;
+    Layer: tower::Layer<crate::parameters::Good>;
+    Load: tower::load::Load;
+    Discover: tower::discover::Discover;
+    MakeService: tower::make::MakeService<crate::parameters::Good, crate::parameters::Good>;
+    MakeBackoff: tower::retry::backoff::MakeBackoff;
+    Backoff: tower::retry::backoff::Backoff;
+    Budget: tower::retry::budget::Budget;
+    Rng: tower::util::rng::Rng;
+    TrackCompletion: tower::load::TrackCompletion<crate::parameters::Good, crate::parameters::Good>;
 }
 
 /// Rows for `$type`, in which each of the parameters `$p` is an argument: one with `Good` for all, and for each of them those
