@@ -62,6 +62,11 @@ impl<T> Gate<T> {
         word >= FREE && word & (LOOK | QUEUED | CLOSED) == 0
     }
 
+    /// Whether there is a place, whoever it may be for.
+    pub(crate) fn has_place(&self) -> bool {
+        self.word.load(Ordering::Acquire) >= FREE
+    }
+
     /// Takes a place, unless there is none.
     pub(crate) fn take_any(&self) -> bool {
         self.update(|word| (word >= FREE).then(|| word - FREE))

@@ -25,6 +25,10 @@ pub(crate) struct Waiters {
     next_number: u64,
     /// Places beyond the bound, given out because all others were with handles that did nothing with them.
     lent: usize,
+    /// One of the lent places is for whoever asks first.
+    unclaimed: bool,
+    /// A handle found no place, and did not wait for one: its caller has been refused.
+    missed: bool,
 }
 
 impl Waiters {
@@ -41,7 +45,9 @@ impl Waiters {
             Place::None | Place::Promised => {
                 // From now on whoever gives a place back looks here. What was given back before is seen below.
                 gate.look();
-                if self.waiting.is_empty() && self.lent == 0 && gate.take_any() {
+                let free = self.waiting.is_empty()
+                    && (std::mem::take(&mut self.unclaimed) || self.lent == 0 && gate.take_any());
+                if free {
                     *place = Place::Reserved;
                 } else {
                     self.waiting.insert(self.next_number, waker.clone());
@@ -58,6 +64,7 @@ impl Waiters {
     pub(crate) fn serve<T>(&mut self, gate: &Gate<T>) -> Option<Waker> {
         while self.lent > 0 && gate.take_any() {
             self.lent -= 1;
+            self.unclaimed = false;
         }
         let served = if !self.waiting.is_empty() && gate.take_any() {
             self.grant()
@@ -76,11 +83,16 @@ impl Waiters {
         }
     }
 
-    /// Gives a place beyond the bound to the first who waits. Yields whom to wake.
-    pub(crate) fn lend(&mut self) -> Option<Waker> {
-        let waker = self.grant()?;
-        self.lent += 1;
-        Some(waker)
+    /// Gives a place beyond the bound to the first who waits, or keeps it for whoever asks next. Yields whom to wake.
+    pub(crate) fn lend<T>(&mut self, gate: &Gate<T>) -> Option<Waker> {
+        let next = self.grant();
+        let missed = std::mem::take(&mut self.missed) && !self.unclaimed && !gate.has_place();
+        if next.is_some() || missed {
+            self.lent += 1;
+            self.unclaimed |= next.is_none();
+            gate.look();
+        }
+        next
     }
 
     fn grant(&mut self) -> Option<Waker> {
@@ -97,12 +109,13 @@ impl Waiters {
 
     /// The handle waits no more. Whether it had a place, which is free now.
     pub(crate) fn leave(&mut self, number: u64) -> bool {
-        self.waiting.remove(&number);
+        self.missed |= self.waiting.remove(&number).is_some();
         self.granted.remove(&number)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    /// Whether somebody would take a place if there were one.
+    pub(crate) fn any_wanted(&self) -> bool {
+        !self.waiting.is_empty() || self.missed
     }
 
     /// Everyone who waits.

@@ -1,8 +1,9 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use tower_readiness::Purpose;
 use tower_service::Service;
 
 use crate::error::Failure;
@@ -75,6 +76,9 @@ where
     type Future = ResponseFuture<F>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if Purpose::current() != Purpose::Call {
+            return self.poll_without_request(cx);
+        }
         self.shared
             .poll_place(&mut self.place, cx)
             .map_err(Into::into)
@@ -99,6 +103,22 @@ where
     }
 }
 
+impl<Req, F> Buffer<Req, F> {
+    /// Keeps no place. The service has a worker that drives it.
+    #[cold]
+    fn poll_without_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if Purpose::current() != Purpose::Drive {
+            self.shared.leave_place(&mut self.place);
+            return Poll::Pending;
+        }
+        ready!(self.shared.poll_place(&mut self.place, cx))?;
+        self.shared.leave_place(&mut self.place);
+        // For layers above that keep in mind that it was ready.
+        self.place = Place::Promised;
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<Req, F> Clone for Buffer<Req, F> {
     fn clone(&self) -> Self {
         self.shared.add_handle();
@@ -111,7 +131,7 @@ impl<Req, F> Clone for Buffer<Req, F> {
 
 impl<Req, F> Drop for Buffer<Req, F> {
     fn drop(&mut self) {
-        self.shared.remove_handle(&self.place);
+        self.shared.remove_handle(&mut self.place);
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) enum Next<Req> {
     Job(usize, Job<Req>),
     /// Nothing is queued, or nothing can be done about it.
     Empty,
-    /// Nothing is queued, but all places are taken, and somebody waits for one.
+    /// Nothing is queued, but all places are taken, and somebody waits for one or went away without.
     Blocked,
     /// Nothing is queued, and nobody is left to change that.
     Finished,
@@ -214,15 +214,20 @@ impl<Req, F> Shared<Req, F> {
         self.handles.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn remove_handle(&self, place: &Place) {
-        let had_place = match place {
+    /// The handle has no place any more, and waits for none.
+    pub(crate) fn leave_place(&self, place: &mut Place) {
+        let had_place = match std::mem::replace(place, Place::None) {
             Place::None | Place::Promised => false,
             Place::Reserved => true,
-            Place::Waiting(number) => self.lock().waiters.leave(*number),
+            Place::Waiting(number) => self.lock().waiters.leave(number),
         };
         if had_place {
             self.free_place();
         }
+    }
+
+    pub(crate) fn remove_handle(&self, place: &mut Place) {
+        self.leave_place(place);
         if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.wakes.wake_worker();
         }
@@ -274,7 +279,7 @@ impl<Req, F> Shared<Req, F> {
         if state.queue.is_empty() {
             return if self.handles.load(Ordering::Acquire) == 0 {
                 Next::Finished
-            } else if !state.waiters.is_empty() {
+            } else if state.waiters.any_wanted() {
                 Next::Blocked
             } else {
                 Next::Empty
@@ -296,7 +301,7 @@ impl<Req, F> Shared<Req, F> {
 
     /// Gives a place beyond the bound to the first who waits for one.
     pub(crate) fn lend(&self) {
-        let next = self.lock().waiters.lend();
+        let next = self.lock().waiters.lend(&self.gate);
         wake(next);
     }
 

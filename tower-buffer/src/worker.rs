@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tower_readiness::Purpose;
 use tower_service::Service;
 
 use crate::BoxError;
@@ -45,9 +46,9 @@ where
 
     /// Asks the service whether it is ready, if that is of use.
     ///
-    /// While there are no requests it is asked only when it has woken the worker. It gets what it needs to make progress
-    /// then; but one that reserves something when it is ready is not made to reserve it for nothing after each request.
-    /// It is asked in the span of the request that waits for it.
+    /// While there are no requests it is asked only when it has woken the worker, and only [driven](Purpose::Drive): it
+    /// makes progress, and reserves nothing that others could use. Otherwise it is asked in the span of the request that
+    /// waits for it.
     fn poll_service(
         &mut self,
         driver: &mut Driver<Req, S::Future>,
@@ -69,13 +70,27 @@ where
             let mut cx = Context::from_waker(self.shared.waker());
             let polled = match &span {
                 Some(span) => span.in_scope(|| service.poll_ready(&mut cx)),
-                None => service.poll_ready(&mut cx),
+                None => Purpose::Drive.run(|| service.poll_ready(&mut cx)),
             };
             driver.ready = match polled {
-                Poll::Ready(Ok(())) => true,
+                Poll::Ready(Ok(())) => span.is_some(),
                 Poll::Ready(Err(failure)) => return Err(failure),
                 Poll::Pending => false,
             };
+        }
+        Ok(())
+    }
+
+    /// The request for which the service became ready has been cancelled.
+    fn give_back(&self, driver: &mut Driver<Req, S::Future>) -> Result<(), Failure> {
+        if std::mem::take(&mut driver.ready)
+            && let Some(service) = &mut driver.service
+        {
+            let mut cx = Context::from_waker(self.shared.waker());
+            let polled = Purpose::Drive.run(|| service.poll_ready(&mut cx));
+            if let Poll::Ready(Err(failure)) = polled {
+                return Err(failure);
+            }
         }
         Ok(())
     }
@@ -88,7 +103,11 @@ where
     ) -> Poll<Result<(), Failure>> {
         for _ in 0..CALLS_PER_POLL {
             self.poll_service(driver, cx)?;
-            match self.shared.next(driver.ready) {
+            let next = self.shared.next(driver.ready);
+            if !matches!(next, Next::Job(..)) {
+                self.give_back(driver)?;
+            }
+            match next {
                 Next::Job(key, Job { request, span }) => {
                     self.blocked = 0;
                     driver.ready = false;

@@ -32,6 +32,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
+use tower_readiness::Purpose;
 use tower_service::Service;
 
 /// Says which service gets a request. Implemented for each `Fn(&Req, &[S]) -> usize`.
@@ -81,6 +82,9 @@ where
     type Future = S::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        if Purpose::current() != Purpose::Call {
+            return self.poll_without_request(cx);
+        }
         let mut failure = Ok(());
         let services = &mut self.services;
         self.not_ready
@@ -111,6 +115,26 @@ where
         let index = self.picker.pick(&request, &self.services);
         self.not_ready.push(index);
         self.services[index].call(request)
+    }
+}
+
+impl<S, F, Req> Steer<S, F, Req>
+where
+    S: Service<Req>,
+{
+    /// No service reserves anything now, so all have to be polled again before the next call.
+    #[cold]
+    fn poll_without_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.not_ready = (0..self.services.len()).collect();
+        let mut ready = true;
+        for service in &mut self.services {
+            ready &= service.poll_ready(cx)?.is_ready();
+        }
+        if ready {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use futures_util::future::MapErr;
 use tokio::time::Instant;
 use tower_discover::{Change, Discover};
 use tower_load::{Load, at_recent_time};
+use tower_readiness::Purpose;
 use tower_service::Service;
 use tower_util::Tried;
 use tower_util::rng::{Rng, SplitMix};
@@ -278,6 +279,10 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if Purpose::current() == Purpose::Release {
+            // Its endpoints stay ready, for whichever request is next.
+            return Poll::Pending;
+        }
         let picked = self.picked.take();
         let heard = self.poll_discover(cx);
         self.poll_endpoints(cx);

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 pub use indexmap::Equivalent;
 use indexmap::{IndexMap, map};
+use tower_readiness::Purpose;
 use tower_service::Service;
 
 use super::error::Failed;
@@ -518,7 +519,14 @@ where
         let Entry { service, waker, .. } = self.slots[slot]
             .as_mut()
             .expect("a slot that is polled is occupied");
-        match service.poll_ready(&mut Context::from_waker(waker)) {
+        let mut cx = Context::from_waker(waker);
+        let polled = if Purpose::current() == Purpose::Release {
+            // What is in the cache is kept ready, for whichever request is next.
+            Purpose::Call.run(|| service.poll_ready(&mut cx))
+        } else {
+            service.poll_ready(&mut cx)
+        };
+        match polled {
             Poll::Ready(Ok(())) => {
                 self.set_ready(slot);
                 Ok(true)

@@ -94,6 +94,22 @@ impl<T: Release> Counted<T> {
         None
     }
 
+    /// A permit beyond those that there are, when none is free. It is to be [swallowed](Self::swallow) once given back.
+    pub(super) fn take_unfree(&self) -> Permit<T> {
+        let of = ManuallyDrop::new(self.clone());
+        Permit { of }
+    }
+
+    /// Removes a permit that is free, if there is one.
+    pub(super) fn swallow(&self) -> bool {
+        self.take_any().is_some_and(|permit| {
+            let mut permit = ManuallyDrop::new(permit);
+            // SAFETY: only here, as the permit itself is never dropped. Its reference is given back, and `FREE` is not.
+            unsafe { ManuallyDrop::drop(&mut permit.of) };
+            true
+        })
+    }
+
     pub(super) fn free(&self) -> usize {
         (self.inner().word.load(Ordering::Acquire) / FREE) as usize
     }

@@ -53,7 +53,10 @@ mod counted;
 pub mod future;
 mod layer;
 mod permits;
+mod queue;
+mod semaphore;
 mod service;
+mod watch;
 
 pub use self::layer::{ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
 pub use self::service::ConcurrencyLimit;

@@ -1,15 +1,15 @@
-//! Permits, and who waits for one.
+//! Permits, and handles that wait for one.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::counted::{self, Counted, Release};
+use super::queue::Queue;
+use super::semaphore::{self, Scout};
+use super::watch;
 use crate::sync::{Mutex, MutexGuard};
 
 /// Where permits come from.
@@ -24,14 +24,16 @@ pub(crate) type Permit = counted::Permit<Pool>;
 
 impl Permits {
     pub(crate) fn new(permits: usize) -> Self {
-        Self::Own(Counted::new(permits, Pool::new(None)))
+        Self::Own(Counted::new(permits, Pool::new(None, Arc::default())))
     }
 
     pub(crate) fn wait(&self) -> Wait {
         match self {
             Self::Own(pool) => Wait::new(pool.clone()),
             Self::Tokio(semaphore) => {
-                let pool = Counted::new(usize::MAX, Pool::new(Some(Arc::clone(semaphore))));
+                let line = semaphore::line(semaphore);
+                let pool = Pool::new(Some(Arc::clone(semaphore)), line);
+                let pool = Counted::new(usize::MAX, pool);
                 // Each permit that is given back is the semaphore's.
                 pool.look();
                 Wait::new(pool)
@@ -44,22 +46,15 @@ impl Permits {
 pub(crate) struct Wait {
     pool: Counted<Pool>,
     /// While it waits.
-    id: Option<u64>,
-    /// While it waits for the semaphore of somebody else.
-    acquire: Option<Acquire>,
+    id: Option<usize>,
 }
 
-type Acquire = Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send + Sync>>;
-
 impl Wait {
-    fn new(pool: Counted<Pool>) -> Self {
-        Self {
-            pool,
-            id: None,
-            acquire: None,
-        }
+    const fn new(pool: Counted<Pool>) -> Self {
+        Self { pool, id: None }
     }
 
+    /// Takes a permit, or waits for one.
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Permit> {
         if self.id.is_none()
@@ -67,203 +62,223 @@ impl Wait {
         {
             return Poll::Ready(permit);
         }
-        match &self.pool.semaphore {
-            None => poll_take(&self.pool, &mut self.id, cx),
-            Some(semaphore) => poll_acquire(semaphore, &mut self.acquire, cx).map(|permit| {
-                // Kept as one of ours.
-                permit.forget();
-                self.pool
-                    .take_any()
-                    .expect("there are as many as one likes")
-            }),
+        poll_line(&self.pool, &mut self.id, cx, Counted::take)
+    }
+
+    /// Whether there is a permit, without taking it. Otherwise waits until there is one.
+    pub(crate) fn poll_free(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        poll_line(&self.pool, &mut self.id, cx, |pool| {
+            (pool.available() > 0).then_some(())
+        })
+    }
+
+    /// Waits no longer.
+    pub(crate) fn leave(&mut self) {
+        if self.id.is_some() && leave(&self.pool, &mut self.id, self.pool.line.lock()) {
+            // What it was told of is for the next.
+            self.pool.tell();
         }
+    }
+
+    /// A permit, even if there is none: then one that is given back later is kept for it.
+    pub(crate) fn take_or_owe(&self) -> Permit {
+        let mut state = self.pool.line.lock();
+        self.pool.take().unwrap_or_else(|| {
+            state.owed += 1;
+            self.pool.look();
+            self.pool.take_beyond()
+        })
     }
 
     /// The same permits, for another turn.
     pub(crate) fn again(&self) -> Self {
         Self::new(self.pool.clone())
     }
-
-    fn available(&self) -> usize {
-        match &self.pool.semaphore {
-            None => self.pool.free(),
-            Some(semaphore) => semaphore.available_permits(),
-        }
-    }
-}
-
-#[cold]
-fn poll_acquire(
-    semaphore: &Arc<Semaphore>,
-    acquire: &mut Option<Acquire>,
-    cx: &mut Context<'_>,
-) -> Poll<OwnedSemaphorePermit> {
-    let waiting = match acquire {
-        Some(waiting) => waiting,
-        None => {
-            if let Ok(permit) = Arc::clone(semaphore).try_acquire_owned() {
-                return Poll::Ready(permit);
-            }
-            acquire.insert(Box::pin(acquire_or_never(Arc::clone(semaphore))))
-        }
-    };
-    let permit = ready!(waiting.as_mut().poll(cx));
-    *acquire = None;
-    Poll::Ready(permit)
-}
-
-/// A semaphore that its owner has closed gives no permits any more.
-async fn acquire_or_never(semaphore: Arc<Semaphore>) -> OwnedSemaphorePermit {
-    match semaphore.acquire_owned().await {
-        Ok(permit) => permit,
-        Err(_closed) => std::future::pending().await,
-    }
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        if let Some(id) = self.id {
-            leave(&self.pool, id);
-        }
+        self.leave();
     }
 }
 
 impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait")
-            .field("available", &self.available())
+            .field("available", &self.pool.available())
             .finish_non_exhaustive()
     }
 }
 
-/// Who waits for a permit. While there is anybody, whoever gives one back [looks](Counted::look) here.
+/// The permits, and the line of those who wait for one.
+///
+/// While somebody waits or a permit is owed, whoever gives one back [looks](Counted::look) at the line.
 #[derive(Debug)]
 pub(crate) struct Pool {
     /// If it is not our own permits that are given out, but its.
     semaphore: Option<Arc<Semaphore>>,
-    waiters: Mutex<Waiters>,
+    line: Arc<Line>,
 }
 
-#[derive(Debug)]
-struct Waiters {
-    /// In the order in which they came.
-    waiting: BTreeMap<u64, Waiter>,
-    next_id: u64,
+/// Where handles wait. One for each set of permits, however many pools share it.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    state: Mutex<State>,
 }
 
-#[derive(Debug)]
-struct Waiter {
-    waker: Waker,
-    /// Has been told that a permit is free, and has not come for it yet.
-    told: bool,
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) queue: Queue,
+    /// Permits that were given out beyond the limit.
+    owed: usize,
+    /// Hears of the permits of a semaphore.
+    pub(super) scout: Option<Scout>,
+    /// A [`watch`] looks after the waiters that have been told.
+    pub(super) watched: bool,
 }
 
-impl Waiters {
-    /// Tells the first who does not know yet that a permit is free.
-    ///
-    /// The permit is not kept for him: he may have lost interest, as a handle below a load shedder has that refused its
-    /// request. Then whoever asks next takes it.
-    fn tell_next(&mut self) -> Option<Waker> {
-        let waiter = self.waiting.values_mut().find(|waiter| !waiter.told)?;
-        waiter.told = true;
-        Some(waiter.waker.clone())
-    }
-
-    /// Whether there are permits that nobody has been told of.
-    fn unclaimed(&self, free: usize) -> bool {
-        let told = self.waiting.values().take_while(|waiter| waiter.told);
-        free > told.count()
-    }
-
-    fn settle(&self, pool: &Counted<Pool>) {
-        if self.waiting.is_empty() {
-            pool.look_no_more();
-        }
+impl Line {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Pool {
-    fn new(semaphore: Option<Arc<Semaphore>>) -> Self {
-        let waiters = Mutex::new(Waiters {
-            waiting: BTreeMap::new(),
-            next_id: 0,
-        });
-        Self { semaphore, waiters }
+    const fn new(semaphore: Option<Arc<Semaphore>>, line: Arc<Line>) -> Self {
+        Self { semaphore, line }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiters> {
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) const fn line(&self) -> &Arc<Line> {
+        &self.line
     }
 }
 
-/// `id`: of the waiter, if it has been told to wait before.
-#[cold]
-fn poll_take(pool: &Counted<Pool>, id: &mut Option<u64>, cx: &Context<'_>) -> Poll<Permit> {
-    let mut waiters = pool.lock();
-    // From here on whoever gives a permit back comes by; what was given back before is found below.
-    pool.look();
-    let first_or_told = match id {
-        Some(id) => waiters.waiting[id].told || waiters.waiting.keys().next() == Some(id),
-        // Nobody is overtaken who does not know yet that he could have had it.
-        None => waiters.waiting.values().all(|waiter| waiter.told),
-    };
-    if first_or_told && let Some(permit) = pool.take_any() {
-        let left = id.take().and_then(|id| waiters.waiting.remove(&id));
-        waiters.settle(pool);
-        drop(waiters);
-        drop(left);
-        return Poll::Ready(permit);
+impl Counted<Pool> {
+    pub(super) fn available(&self) -> usize {
+        match &self.semaphore {
+            None => self.free(),
+            Some(semaphore) => semaphore.available_permits(),
+        }
     }
-    let waiters = &mut *waiters;
-    let id = *id.get_or_insert_with(|| {
-        waiters.next_id += 1;
-        waiters.next_id
-    });
-    waiters
-        .waiting
-        .entry(id)
-        .and_modify(|waiter| {
-            waiter.waker.clone_from(cx.waker());
-            waiter.told = false;
-        })
-        .or_insert_with(|| Waiter {
-            waker: cx.waker().clone(),
-            told: false,
-        });
-    Poll::Pending
-}
 
-/// The waiter waits no more.
-fn leave(pool: &Counted<Pool>, id: u64) {
-    let mut waiters = pool.lock();
-    let left = waiters.waiting.remove(&id);
-    // What he was told of is for the next.
-    let told = left.as_ref().is_some_and(|left| left.told);
-    let next = if told && waiters.unclaimed(pool.free()) {
-        waiters.tell_next()
-    } else {
-        None
-    };
-    waiters.settle(pool);
-    drop(waiters);
-    drop(left);
-    wake(next);
-}
+    fn take(&self) -> Option<Permit> {
+        if let Some(semaphore) = &self.semaphore {
+            // Kept as one of ours.
+            semaphore.try_acquire().ok()?.forget();
+        }
+        self.take_any()
+    }
 
-impl Release for Pool {
-    fn released(this: &Counted<Self>) {
-        match &this.semaphore {
-            Some(semaphore) => semaphore.add_permits(1),
-            None => {
-                let next = this.lock().tell_next();
-                wake(next);
-            }
+    /// More than there are.
+    fn take_beyond(&self) -> Permit {
+        match &self.semaphore {
+            None => self.take_unfree(),
+            // Ours are as many as one likes.
+            Some(_) => self.take_any().expect("there is always one"),
+        }
+    }
+
+    /// Sees to it that somebody hears of the semaphore's next permit. `Ready` if there is one now.
+    fn scout(&self) -> Poll<()> {
+        match &self.semaphore {
+            Some(semaphore) => semaphore::scout(semaphore, self),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Tells the next waiter of a permit that is free now.
+    pub(super) fn tell(&self) {
+        let mut state = self.line.lock();
+        if self.available() == 0 {
+            // Another has taken it, and tells the next when it is given back. A semaphore may be told by others.
+            drop(state);
+            let _ = self.scout();
+            return;
+        }
+        let next = state.queue.tell();
+        // It may never come.
+        let watch = state.queue.has_untold() && !std::mem::replace(&mut state.watched, true);
+        drop(state);
+        // Wakers may run any code.
+        if let Some(waker) = next {
+            waker.wake();
+        }
+        if watch {
+            watch::spawn(self.clone());
         }
     }
 }
 
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
+/// Yields what `find` finds, or waits. `id`: of the waiter, if it has waited before.
+#[cold]
+fn poll_line<T>(
+    pool: &Counted<Pool>,
+    id: &mut Option<usize>,
+    cx: &Context<'_>,
+    find: impl Fn(&Counted<Pool>) -> Option<T>,
+) -> Poll<T> {
+    loop {
+        let mut state = pool.line.lock();
+        // From here on whoever gives a permit back comes by; what was given back before is found below.
+        pool.look();
+        let defers = id.is_none() && state.queue.defers();
+        if !defers && let Some(found) = find(pool) {
+            let told = leave(pool, id, state);
+            // It may not have taken what it was told of. Of a semaphore's next permit somebody else must hear.
+            if told || pool.semaphore.is_some() {
+                pool.tell();
+            }
+            return Poll::Ready(found);
+        }
+        let outdated = state.queue.wait(id, cx.waker());
+        drop(state);
+        drop(outdated);
+        if defers {
+            // The others have their turn first.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if pool.scout().is_pending() {
+            return Poll::Pending;
+        }
+    }
+}
+
+/// The waiter waits no more. Returns whether it had been told of a permit.
+fn leave(pool: &Counted<Pool>, id: &mut Option<usize>, mut state: MutexGuard<'_, State>) -> bool {
+    let left = id.take().map(|id| state.queue.leave(id));
+    let scout = if state.queue.is_empty() {
+        if pool.semaphore.is_none() && state.owed == 0 {
+            pool.look_no_more();
+        }
+        state.scout.take()
+    } else {
+        None
+    };
+    drop(state);
+    drop(scout);
+    left.is_some_and(|(told, _waker)| told)
+}
+
+impl Release for Pool {
+    fn released(this: &Counted<Self>) {
+        let mut state = this.line.lock();
+        if state.owed > 0 {
+            if this.semaphore.is_some() || this.swallow() {
+                state.owed -= 1;
+                leave(this, &mut None, state);
+            }
+            // Otherwise somebody else has taken it already, and it is kept when it comes back.
+            return;
+        }
+        // The scout tells, if it gets the permit.
+        let scouted = state.scout.is_some();
+        drop(state);
+        if let Some(semaphore) = &this.semaphore {
+            semaphore.add_permits(1);
+        }
+        if !scouted {
+            this.tell();
+        }
     }
 }

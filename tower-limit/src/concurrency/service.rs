@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::sync::Semaphore;
+use tower_readiness::Purpose;
 use tower_service::Service;
 
 use super::future::ResponseFuture;
@@ -14,6 +15,8 @@ pub struct ConcurrencyLimit<T> {
     wait: Wait,
     /// What `poll_ready` has reserved.
     permit: Option<Permit>,
+    /// It was ready when it was driven, without reserving anything.
+    driven: bool,
 }
 
 impl<T> ConcurrencyLimit<T> {
@@ -32,6 +35,7 @@ impl<T> ConcurrencyLimit<T> {
             inner,
             wait: permits.wait(),
             permit: None,
+            driven: false,
         }
     }
 
@@ -60,6 +64,9 @@ where
     type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        if Purpose::current() != Purpose::Call {
+            return self.poll_without_request(cx);
+        }
         if self.permit.is_none() {
             self.permit = Some(ready!(self.wait.poll(cx)));
         }
@@ -73,11 +80,45 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let permit = self
-            .permit
-            .take()
-            .expect("service not ready; poll_ready must be called first");
+        let permit = match self.permit.take() {
+            Some(permit) => permit,
+            None => self.late_permit(),
+        };
         ResponseFuture::new(self.inner.call(request), permit)
+    }
+}
+
+impl<S> ConcurrencyLimit<S> {
+    /// Reserves nothing, and keeps the inner service going.
+    #[cold]
+    fn poll_without_request<Request>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
+    where
+        S: Service<Request>,
+    {
+        self.permit = None;
+        let free = if Purpose::current() == Purpose::Drive {
+            self.wait.poll_free(cx)
+        } else {
+            self.wait.leave();
+            Poll::Pending
+        };
+        let polled = self.inner.poll_ready(cx);
+        self.driven = free.is_ready() && matches!(polled, Poll::Ready(Ok(())));
+        match polled {
+            Poll::Ready(Ok(())) if free.is_pending() => Poll::Pending,
+            polled => polled,
+        }
+    }
+
+    /// The permit of a request that was not polled for. A layer that keeps in mind who is ready may do that after it was
+    /// driven.
+    #[cold]
+    fn late_permit(&mut self) -> Permit {
+        assert!(
+            std::mem::take(&mut self.driven),
+            "service not ready; poll_ready must be called first"
+        );
+        self.wait.take_or_owe()
     }
 }
 
@@ -87,6 +128,7 @@ impl<T: Clone> Clone for ConcurrencyLimit<T> {
             inner: self.inner.clone(),
             wait: self.wait.again(),
             permit: None,
+            driven: false,
         }
     }
 }

@@ -1,5 +1,6 @@
 use std::task::{Context, Poll};
 
+use tower_readiness::{Purpose, release};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
@@ -50,7 +51,14 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.is_ready = match self.inner.poll_ready(cx) {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-            readiness => readiness.is_ready(),
+            Poll::Ready(Ok(())) => true,
+            Poll::Pending => {
+                if Purpose::current() == Purpose::Call {
+                    // The caller will not wait, so nothing should be kept for it.
+                    release(&mut self.inner, cx).map_err(Into::into)?;
+                }
+                false
+            }
         };
         Poll::Ready(Ok(()))
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep};
+use tower_readiness::Purpose;
 use tower_service::Service;
 
 use super::Rate;
@@ -17,6 +18,8 @@ pub struct RateLimit<T> {
     /// Until the next period. Made when it is first needed, then used again.
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
+    /// It was ready when it was driven, without reserving anything.
+    driven: bool,
 }
 
 /// One handle's part in the limit. Dropping it gives back what is reserved.
@@ -42,6 +45,7 @@ impl<T> RateLimit<T> {
             },
             timer: None,
             waiting: false,
+            driven: false,
         }
     }
 
@@ -60,13 +64,18 @@ impl<T> RateLimit<T> {
         self.inner
     }
 
-    fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Taken> {
+    /// Waits until `find` finds something. Otherwise it says when it may.
+    fn poll_window<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        find: impl Fn(&mut Window) -> Result<R, Instant>,
+    ) -> Poll<R> {
         loop {
-            let taken = self.share.lock().take(Instant::now);
-            let next = match taken {
-                Ok(taken) => {
+            let found = find(&mut self.share.lock());
+            let next = match found {
+                Ok(found) => {
                     self.waiting = false;
-                    return Poll::Ready(taken);
+                    return Poll::Ready(found);
                 }
                 Err(next) => next,
             };
@@ -94,18 +103,58 @@ where
     type Future = S::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        if Purpose::current() != Purpose::Call {
+            return self.poll_without_request(cx);
+        }
         if self.share.taken.is_none() {
-            self.share.taken = Some(ready!(self.poll_take(cx)));
+            let taken = self.poll_window(cx, |window| window.take(Instant::now));
+            self.share.taken = Some(ready!(taken));
         }
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request) -> S::Future {
+        if self.share.taken.take().is_none() {
+            self.take_late();
+        }
+        self.inner.call(request)
+    }
+}
+
+impl<S> RateLimit<S> {
+    /// Reserves nothing, and keeps the inner service going.
+    #[cold]
+    fn poll_without_request<Request>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
+    where
+        S: Service<Request>,
+    {
+        self.share.give_back();
+        let free = if Purpose::current() == Purpose::Drive {
+            self.poll_window(cx, |window| {
+                let taken = window.take(Instant::now)?;
+                window.give_back(&taken);
+                Ok(())
+            })
+        } else {
+            Poll::Pending
+        };
+        let polled = self.inner.poll_ready(cx);
+        self.driven = free.is_ready() && matches!(polled, Poll::Ready(Ok(())));
+        match polled {
+            Poll::Ready(Ok(())) if free.is_pending() => Poll::Pending,
+            polled => polled,
+        }
+    }
+
+    /// Counts a request that was not polled for. A layer that keeps in mind who is ready may make one after it was driven;
+    /// then it goes beyond the rate if that is used up.
+    #[cold]
+    fn take_late(&mut self) {
         assert!(
-            self.share.taken.take().is_some(),
+            std::mem::take(&mut self.driven),
             "service not ready; poll_ready must be called first"
         );
-        self.inner.call(request)
+        let _used = self.share.lock().take(Instant::now);
     }
 }
 
@@ -132,12 +181,16 @@ impl Share {
     fn lock(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn give_back(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            self.lock().give_back(&taken);
+        }
+    }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if let Some(taken) = &self.taken {
-            self.lock().give_back(taken);
-        }
+        self.give_back();
     }
 }

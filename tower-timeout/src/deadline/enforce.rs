@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_layer::Layer;
+use tower_readiness::Refusal;
 use tower_service::Service;
 
 use super::Deadline;
@@ -15,8 +16,8 @@ use crate::error::DeadlineExceeded;
 
 /// Fails requests whose [`Deadline`] has passed, which a closure finds in them.
 ///
-/// One that has passed before the request is sent fails it without calling the service inside, which stays ready for the next
-/// request. One that passes later drops the response future.
+/// One that has passed before the request is sent fails it without calling the service inside, and what that had reserved
+/// for the request is given back. One that passes later drops the response future.
 ///
 /// Outside of retries and of a buffer, the waits there count as well, and so do all attempts.
 ///
@@ -55,6 +56,7 @@ use crate::error::DeadlineExceeded;
 pub struct EnforceDeadline<S, F> {
     inner: S,
     deadline: F,
+    refusal: Refusal,
 }
 
 /// Wraps services in [`EnforceDeadline`].
@@ -80,6 +82,7 @@ impl<F: Clone, S> Layer<S> for EnforceDeadlineLayer<F> {
         EnforceDeadline {
             inner,
             deadline: self.deadline.clone(),
+            refusal: Refusal::new(),
         }
     }
 }
@@ -90,7 +93,11 @@ impl<S, F> EnforceDeadline<S, F> {
     where
         F: Fn(&Req) -> Option<Deadline>,
     {
-        Self { inner, deadline }
+        Self {
+            inner,
+            deadline,
+            refusal: Refusal::new(),
+        }
     }
 
     /// The service inside.
@@ -120,6 +127,7 @@ where
     type Future = EnforceFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.refusal.check()?;
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
@@ -127,6 +135,7 @@ where
         match (self.deadline)(&request) {
             None => EnforceFuture::unbounded(self.inner.call(request)),
             Some(deadline) if deadline.has_passed(Instant::now()) => {
+                self.refusal.release(&mut self.inner);
                 EnforceFuture::passed(deadline)
             }
             Some(deadline) => EnforceFuture::until(deadline, self.inner.call(request)),

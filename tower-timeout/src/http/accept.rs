@@ -7,6 +7,7 @@ use http::{HeaderName, Request};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_layer::Layer;
+use tower_readiness::Refusal;
 use tower_service::Service;
 
 use super::header::{self, InvalidTimeout};
@@ -33,6 +34,7 @@ pub struct AcceptDeadlineLayer {
 pub struct AcceptDeadline<S> {
     inner: S,
     settings: Settings,
+    refusal: Refusal,
 }
 
 #[derive(Clone, Debug)]
@@ -98,6 +100,7 @@ impl<S> Layer<S> for AcceptDeadlineLayer {
         AcceptDeadline {
             inner,
             settings: self.settings.clone(),
+            refusal: Refusal::new(),
         }
     }
 }
@@ -145,13 +148,17 @@ where
     type Future = DeadlineFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.refusal.check()?;
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let timeout = match self.settings.timeout(&mut request) {
             Ok(timeout) => timeout,
-            Err(error) => return DeadlineFuture::refused(error),
+            Err(error) => {
+                self.refusal.release(&mut self.inner);
+                return DeadlineFuture::refused(error);
+            }
         };
         let before = request.extensions().get::<Deadline>().copied();
         if timeout.is_none() && before.is_none() {
@@ -165,6 +172,7 @@ where
             (None, None) => unreachable!("one of them is there, as was seen above"),
         };
         if deadline.has_passed(now) {
+            self.refusal.release(&mut self.inner);
             return DeadlineFuture::new(EnforceFuture::passed(deadline));
         }
         request.extensions_mut().insert(deadline);

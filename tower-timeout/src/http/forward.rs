@@ -4,6 +4,7 @@ use std::time::Duration;
 use http::{HeaderName, Request};
 use tokio::time::Instant;
 use tower_layer::Layer;
+use tower_readiness::Refusal;
 use tower_service::Service;
 
 use super::header;
@@ -33,6 +34,7 @@ pub struct ForwardDeadline<S> {
     inner: S,
     header: HeaderName,
     margin: Duration,
+    refusal: Refusal,
 }
 
 impl ForwardDeadlineLayer {
@@ -73,6 +75,7 @@ impl<S> Layer<S> for ForwardDeadlineLayer {
             inner,
             header: self.header.clone(),
             margin: self.margin,
+            refusal: Refusal::new(),
         }
     }
 }
@@ -104,6 +107,7 @@ where
     type Future = EnforceFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.refusal.check()?;
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
@@ -115,6 +119,7 @@ where
             .remaining(Instant::now())
             .saturating_sub(self.margin);
         if !header::write(request.headers_mut(), &self.header, left) {
+            self.refusal.release(&mut self.inner);
             return EnforceFuture::passed(deadline);
         }
         EnforceFuture::until(deadline, self.inner.call(request))

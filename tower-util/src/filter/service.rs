@@ -1,5 +1,6 @@
 use std::task::{Context, Poll};
 
+use tower_readiness::Refusal;
 use tower_service::Service;
 
 use super::future::{AsyncResponseFuture, ResponseFuture};
@@ -11,6 +12,7 @@ use crate::BoxError;
 pub struct Filter<T, U> {
     inner: T,
     predicate: U,
+    refusal: Refusal,
 }
 
 /// Sends `T` what the async predicate `U` makes of each request; see the [module](super).
@@ -21,11 +23,11 @@ pub struct AsyncFilter<T, U> {
 }
 
 macro_rules! accessors {
-    ($name:ident, $layer:ident) => {
+    ($name:ident, $layer:ident $(, $refusal:ident)?) => {
         impl<T, U> $name<T, U> {
             /// Requests to `inner` go through `predicate`.
             pub const fn new(inner: T, predicate: U) -> Self {
-                Self { inner, predicate }
+                Self { inner, predicate, $($refusal: Refusal::new())? }
             }
 
             /// A layer that sends requests through `predicate`.
@@ -51,7 +53,7 @@ macro_rules! accessors {
     };
 }
 
-accessors!(Filter, FilterLayer);
+accessors!(Filter, FilterLayer, refusal);
 accessors!(AsyncFilter, AsyncFilterLayer);
 
 impl<T, U> Filter<T, U> {
@@ -85,15 +87,16 @@ where
     type Future = ResponseFuture<T::Response, T::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.refusal.check()?;
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        ResponseFuture::new(
-            self.predicate
-                .check(request)
-                .map(|request| self.inner.call(request)),
-        )
+        let checked = self.predicate.check(request);
+        if checked.is_err() {
+            self.refusal.release(&mut self.inner);
+        }
+        ResponseFuture::new(checked.map(|request| self.inner.call(request)))
     }
 }
 

@@ -22,7 +22,8 @@
 //! # Readiness
 //!
 //! That of the inner service. When that is pending, a task is spawned, which ends when the service is ready or failed,
-//! or when the `SpawnReady` is dropped.
+//! or when the `SpawnReady` is dropped. The task makes the service ready and reserves nothing: the permit of a limit, for
+//! example, is taken when the caller polls again, and it may have to wait for it.
 //!
 //! # Errors
 //!

@@ -1,17 +1,18 @@
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::TryFutureExt;
 use tokio::task::JoinHandle;
+use tower_readiness::{Purpose, drive};
 use tower_service::Service;
 use tracing::Instrument;
 
 use super::SpawnReadyLayer;
 use super::future::ResponseFuture;
-use crate::{BoxError, ServiceExt};
+use crate::BoxError;
 
 /// Drives a service to readiness in a task of its own; see the [module](super).
 #[derive(Debug)]
@@ -55,21 +56,20 @@ where
         loop {
             match &mut self.state {
                 State::Here(service) => {
-                    if let Poll::Ready(result) = service.poll_ready(cx) {
-                        return Poll::Ready(result.map_err(Into::into));
+                    let polled = service.poll_ready(cx).map_err(Into::into);
+                    if polled.is_ready() || Purpose::current() == Purpose::Release {
+                        return polled;
                     }
                     // ## Here => Away
                     let State::Here(service) = std::mem::replace(&mut self.state, State::Lost)
                     else {
                         unreachable!()
                     };
-                    let getting_ready = service
-                        .ready_oneshot()
-                        .map_err(Into::into)
-                        .in_current_span();
+                    let getting_ready = get_ready(service).in_current_span();
                     self.state = State::Away(tokio::spawn(getting_ready));
                 }
                 // ## Away => Here | Lost
+                State::Away(_) if Purpose::current() == Purpose::Release => return Poll::Pending,
                 State::Away(task) => {
                     let result = ready!(Pin::new(task).poll(cx));
                     self.state = State::Lost;
@@ -88,6 +88,17 @@ where
             }
         }
     }
+}
+
+/// It is driven only: what it would reserve here would be kept from others until the caller comes back, if ever.
+async fn get_ready<S, Req>(mut service: S) -> Result<S, BoxError>
+where
+    S: Service<Req, Error: Into<BoxError>>,
+{
+    poll_fn(|cx| drive(&mut service, cx))
+        .await
+        .map_err(Into::into)?;
+    Ok(service)
 }
 
 impl<S> Drop for SpawnReady<S> {

@@ -1,0 +1,79 @@
+//! Sees to it that a waiter that was told of a permit and never comes does not hold up those behind it.
+//!
+//! Nobody can know whether a waiter will come: it may be about to, or its caller may have lost interest and kept the
+//! handle. So while a permit is free and some have not been told of it, a task gives those who have been some turns of the
+//! scheduler, and then tells the next. In the usual case the first comes within a turn or two, and the task ends.
+//!
+//! Without a tokio runtime the next is told when a permit is given back, or when a waiter leaves.
+
+use std::task::Waker;
+
+use tokio::runtime::Handle;
+use tokio::task::yield_now;
+
+use super::counted::Counted;
+use super::permits::Pool;
+
+/// Watches over the line of `pool`, whose state says that it is watched.
+pub(super) fn spawn(pool: Counted<Pool>) {
+    match Handle::try_current() {
+        Ok(runtime) => {
+            let watch = Watch { pool, ended: false };
+            runtime.spawn(watch.run());
+        }
+        Err(_no_runtime) => pool.line().lock().watched = false,
+    }
+}
+
+struct Watch {
+    pool: Counted<Pool>,
+    ended: bool,
+}
+
+impl Watch {
+    async fn run(mut self) {
+        for turn in 1.. {
+            yield_now().await;
+            let mut state = self.pool.line().lock();
+            if self.pool.available() == 0 || !state.queue.has_untold() {
+                state.watched = false;
+                drop(state);
+                self.ended = true;
+                return;
+            }
+            if turn % TURNS == 0 {
+                let next = state.queue.tell();
+                drop(state);
+                wake(next);
+            }
+        }
+    }
+}
+
+impl Drop for Watch {
+    /// If the runtime ends before the watch does, all are told.
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        loop {
+            let mut state = self.pool.line().lock();
+            let next = state.queue.tell();
+            if next.is_none() {
+                state.watched = false;
+                return;
+            }
+            drop(state);
+            wake(next);
+        }
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// What a waiter that comes needs at most, unless its thread is busy. If it comes later it waits on.
+const TURNS: usize = 16;
