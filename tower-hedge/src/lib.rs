@@ -179,4 +179,5 @@ pub use self::policy::{Policy, When};
 pub use self::service::Hedge;
 
 /// An error of any type: the inner service's.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+#[doc(inline)]
+pub use tower_util::BoxError;

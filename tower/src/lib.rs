@@ -154,4 +154,5 @@ pub use tower_service::Service;
 
 /// The error of a layer that may fail in a way of its own: the box holds either that layer's typed error or the inner
 /// service's. Look inside with [`downcast_ref`](std::error::Error#method.downcast_ref).
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+#[doc(inline)]
+pub use tower_readiness::BoxError;

@@ -1,6 +1,6 @@
 //! Whether one set of facts is in the other, but for the differences that are known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is true of the registry's tower and not of ours, or must not be true of ours, or is listed in `differences` and is
 /// no difference.
@@ -17,13 +17,16 @@ pub fn faults(registry: &str, ours: &str, differences: &str) -> Vec<String> {
         .collect();
     let missing = registry
         .difference(&ours)
-        .filter(|fact| !fact.starts_with("due "));
+        .filter(|fact| !fact.starts_with("due ") && !fact.starts_with("item "));
     let missing = missing.map(|fact| format!("- {fact}"));
     let added = ours
         .difference(&registry)
         .filter(|fact| is_too_much(fact, &registry));
     let added = added.map(|fact| format!("+ {fact}"));
-    let mut faults: Vec<_> = missing.chain(added).collect();
+    let clashes = clashes(&registry, &ours)
+        .into_iter()
+        .map(|path| format!("+ clash {path}"));
+    let mut faults: Vec<_> = missing.chain(added).chain(clashes).collect();
     faults.retain(|fault| {
         let mut is_known = false;
         for (line, used) in &mut known {
@@ -44,6 +47,42 @@ pub fn faults(registry: &str, ours: &str, differences: &str) -> Vec<String> {
     );
     faults.extend(unprobed(&registry).map(|path| format!("no probe of {path}")));
     faults
+}
+
+/// What ours has in addition in a module of 0.5.3, under a name that 0.5.3 has elsewhere and that means something else there:
+/// with globs of both modules the name would be ambiguous.
+fn clashes<'a>(registry: &BTreeSet<&str>, ours: &BTreeSet<&'a str>) -> Vec<&'a str> {
+    let (theirs, ours) = (items(registry), items(ours));
+    let is_added = |path: &str| !theirs.contains_key(path) && is_module(registry, parent(path));
+    let mut clashes: Vec<_> = ours.keys().copied().filter(|path| is_added(path)).collect();
+    clashes.retain(|path| {
+        let elsewhere = theirs.iter().filter(|(there, _)| name(there) == name(path));
+        let meanings: BTreeSet<_> = elsewhere.clone().map(|(_, item)| item).collect();
+        // Of several meanings there, as `error` has, none can be meant without its module.
+        meanings.len() == 1
+            && elsewhere
+                .clone()
+                .all(|(there, _)| ours.get(there) != ours.get(path))
+    });
+    clashes
+}
+
+/// Paths, and the shortest path to the same item.
+fn items<'a>(facts: &BTreeSet<&'a str>) -> BTreeMap<&'a str, &'a str> {
+    let items = facts.iter().filter_map(|fact| fact.strip_prefix("item "));
+    items.filter_map(|item| item.split_once(" is ")).collect()
+}
+
+fn is_module(facts: &BTreeSet<&str>, path: &str) -> bool {
+    path == "tower" || facts.contains(&*format!("path {path} is a module"))
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once("::").map_or("", |(parent, _)| parent)
+}
+
+fn name(path: &str) -> &str {
+    path.rsplit_once("::").map_or(path, |(_, name)| name)
 }
 
 fn unprobed<'a>(registry: &BTreeSet<&'a str>) -> impl Iterator<Item = &'a str> {
@@ -103,6 +142,19 @@ mod tests {
             format!("{REGISTRY}\n{probed}"),
         );
         assert_eq!(faults(&registry, &ours, ""), [""; 0]);
+    }
+
+    #[test]
+    fn another_meaning_of_a_name_is_a_fault() {
+        let there =
+            "path tower::m is a module\nitem tower::E is tower::E\nitem tower::m is tower::m";
+        let registry = format!("{REGISTRY}\n{there}");
+        let same = format!("{registry}\nitem tower::m::E is tower::E");
+        assert_eq!(faults(&registry, &same, ""), [""; 0]);
+        let another = format!("{registry}\nitem tower::m::E is tower::m::E");
+        assert_eq!(faults(&registry, &another, ""), ["+ clash tower::m::E"]);
+        let elsewhere = format!("{registry}\nitem tower::n::E is tower::n::E");
+        assert_eq!(faults(&registry, &elsewhere, ""), [""; 0]);
     }
 
     #[test]

@@ -8,25 +8,36 @@ use serde_json::Value;
 use crate::members;
 use crate::rustdoc::{Crates, Item, Target};
 
-/// Those of the members are explained there. In addition, `due PATH` means that there has to be a probe of this type.
+/// Those of the members are explained there. In addition, `item PATH is PATH` tells the shortest path by which one comes to
+/// an item, and `due PATH` that there has to be a probe of this type.
 pub fn facts(directory: &Path) -> BTreeSet<String> {
     let crates = Crates::read(directory);
     let mut walk = Walk {
         crates: &crates,
         facts: BTreeSet::new(),
-        types: HashMap::new(),
+        paths: HashMap::new(),
     };
     walk.module(crates.root("tower").expect("tower is documented"), "tower");
-    walk.facts
-        .extend(walk.types.into_values().map(|path| format!("due {path}")));
+    for (kind, paths) in walk.paths.values() {
+        let shortest = paths.iter().min_by_key(|path| (path.len(), *path));
+        let shortest = shortest.expect("there is one");
+        walk.facts.extend(
+            paths
+                .iter()
+                .map(|path| format!("item {path} is {shortest}")),
+        );
+        if matches!(*kind, "struct" | "enum" | "union") {
+            walk.facts.insert(format!("due {shortest}"));
+        }
+    }
     walk.facts
 }
 
 struct Walk<'a> {
     crates: &'a Crates,
     facts: BTreeSet<String>,
-    /// The shortest path of each type.
-    types: HashMap<*const Value, String>,
+    /// What each item is, and all of its paths.
+    paths: HashMap<*const Value, (&'a str, Vec<String>)>,
 }
 
 impl<'a> Walk<'a> {
@@ -55,18 +66,13 @@ impl<'a> Walk<'a> {
     fn item(&mut self, item: Item<'a>, path: &str) {
         let (kind, inner) = item.inner();
         self.facts.insert(format!("path {path} is a {kind}"));
+        let (_, paths) = self.paths.entry(item.json).or_insert((kind, Vec::new()));
+        paths.push(path.to_owned());
         match kind {
             "module" => self.module(item, path),
             "trait" => members::of_trait(item, inner, path, &mut self.facts),
             "struct" | "enum" | "union" => {
-                members::of_type(self.crates, item, inner, path, &mut self.facts);
-                let shortest = self
-                    .types
-                    .entry(item.json)
-                    .or_insert_with(|| path.to_owned());
-                if (path.len(), path) < (shortest.len(), shortest) {
-                    path.clone_into(shortest);
-                }
+                members::of_type(self.crates, item, inner, path, &mut self.facts)
             }
             "function" => self.facts.extend([members::signature(path, inner)]),
             _ => (),
