@@ -14,7 +14,7 @@
 //! | [`PrequalPicker`] | by what the servers say of themselves when probed | many clients, servers that share machines |
 //!
 //! What the load is, the endpoints say by their [`Load`](tower_load::Load), and how strong they are by its
-//! [`weight`](tower_load::Load::weight). `tests/distribution.rs` and the tables of `benches/simulator` show what each picker
+//! [weight](tower_load::Load::relative_weight). `tests/distribution.rs` and the tables of `benches/simulator` show what each picker
 //! gives to each endpoint, at no, low and high load.
 //!
 //! # What a failing endpoint draws
