@@ -47,9 +47,7 @@ pub fn of<B>(request: &Request<B>) -> Result<Option<&str>, BadTarget> {
     }
     match (target, host) {
         (None, None) if request.version() == Version::HTTP_10 => Ok(None),
-        (Some(""), None) | (None, None | Some("")) if request.version() == Version::HTTP_2 => {
-            Err(BadTarget::Missing)
-        }
+        (None, None | Some("")) if request.version() == Version::HTTP_2 => Err(BadTarget::Missing),
         (_, None) if request.version() == Version::HTTP_11 => Err(BadTarget::Missing),
         (Some(target), Some(host)) if request.version() == Version::HTTP_2 => {
             match is_same(target, host, uri.scheme()) {
@@ -125,15 +123,22 @@ fn is_same(one: &str, other: &str, scheme: Option<&Scheme>) -> bool {
     host(one).eq_ignore_ascii_case(host(other)) && port(one) == port(other)
 }
 
-impl fmt::Display for BadTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl BadTarget {
+    /// A sentence for the client.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Missing => "the request has no host",
             Self::Twice => "the request has more than one host",
             Self::Invalid => "the request's host is invalid",
             Self::Unlike => "the request's :authority and host are unlike",
             Self::Form => "the request's target is invalid",
-        })
+        }
+    }
+}
+
+impl fmt::Display for BadTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -211,6 +211,12 @@ async fn fields_are_forwarded_or_refused_as_they_are() {
         row("9113 8.1.1: and so does one that has no host", H2(&[&["HEADERS! GET - /", "HEADERS! GET a /2"]]))
             .sees(&["GET /2 HTTP/1.1"])
             .gets(&["HTTP/2 400", "HTTP/2 200"]),
+        row("9113 8.2.1: a name in capitals, for which h2 ends the connection", H2(&[&["HEADERS! GET a / | X: y"]])).gets(&["", "cut: goaway 1"]),
+        row("9113 8.2.1: a value that no field may have, for which h2 ends the connection", H2(&[&["HEADERS! GET a / | x: a\rb"]])).gets(&["", "cut: goaway 1"]),
+        row("9113 8.2.1: 8 bits in a value of HTTP/2", H2(&[&["HEADERS! GET a / | x: \u{e9}"]]))
+            .sees(&["GET / HTTP/1.1", "x: \u{e9}"])
+            .gets(&["HTTP/2 200"]),
+        row("9113 8.3: an unknown pseudo-header, for which h2 ends the connection", H2(&[&["HEADERS! GET a / | :x: y"]])).gets(&["", "cut: goaway 1"]).or(&["", "cut: reset 1"]),
         row("9110 7.6.2: Max-Forwards is counted down", H1(&[http!("OPTIONS / HTTP/1.1", "Host: a", "Max-Forwards: 2")]))
             .sees(&["OPTIONS / HTTP/1.1", "max-forwards: 1"])
             .gets(&["HTTP/1.1 200"]),

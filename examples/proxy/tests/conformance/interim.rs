@@ -34,7 +34,20 @@ async fn interim_answers_come_before_the_answer() {
             .upstream(H1(&["HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"]))
             .sees(SEES)
             .gets(&["HTTP/1.1 200", "= hi"]),
-        row("8297 2: 103", GET).upstream(H1(&[EARLY])).sees(SEES).gets(&["HTTP/1.1 200", "!link", "= hi"]),
+        row("8297 2: 103", GET).upstream(H1(&[EARLY])).sees(SEES).gets(&["HTTP/1.1 103 Early Hints", "link: </x>", "!connection", "HTTP/1.1 200", "!link", "= hi"]),
+        row("9110 15.2: for each of two requests, in order", H1(&[http!("GET / HTTP/1.1", "Host: a"), http!("GET / HTTP/1.1", "Host: a")]))
+            .upstream(H1(&[EARLY, EARLY]))
+            .sees(&["GET / HTTP/1.1", "GET / HTTP/1.1"])
+            .gets(&["HTTP/1.1 103", "HTTP/1.1 200", "= hi", "HTTP/1.1 103", "HTTP/1.1 200", "= hi"]),
+        row("9110 15.2: not to HTTP/1.0", H1(&[http!("GET / HTTP/1.0")])).upstream(H1(&[EARLY])).sees(SEES).gets(&["HTTP/1.0 200", "= hi"]),
+        row("9110 15.2: before an error", GET)
+            .upstream(H1(&["HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n\u{4}"]))
+            .sees(SEES)
+            .gets(&["HTTP/1.1 103", "HTTP/1.1 502"]),
+        row("9110 7.6.1: without what is for one connection", GET)
+            .upstream(H1(&["HTTP/1.1 103 Early Hints\r\nconnection: x-a\r\nx-a: 1\r\nx-b: 2\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"]))
+            .sees(SEES)
+            .gets(&["HTTP/1.1 103", "!connection", "!x-a", "x-b: 2", "HTTP/1.1 204"]),
         row("8297 2: 103 to HTTP/2", GET2).upstream(H1(&[EARLY])).sees(SEES).gets(&["HTTP/2 200", "!link", "= hi"]),
         row("8297 2: 103 from HTTP/2", GET)
             .upstream(H2(&[&["HEADERS :status: 103 | link: </x>", "HEADERS :status: 200", "DATA! hi"]]))
@@ -43,11 +56,11 @@ async fn interim_answers_come_before_the_answer() {
         row("9110 15.2: any other, and several", GET)
             .upstream(H1(&["HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 199 x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"]))
             .sees(SEES)
-            .gets(&["HTTP/1.1 200", "= hi"]),
+            .gets(&["HTTP/1.1 102", "HTTP/1.1 199", "HTTP/1.1 200", "= hi"]),
         row("9112 6.3: an interim answer has no body, whatever its length", GET)
             .upstream(H1(&["HTTP/1.1 103 Early Hints\r\ncontent-length: 2\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"]))
             .sees(SEES)
-            .gets(&["HTTP/1.1 200", "= hi"]),
+            .gets(&["HTTP/1.1 103", "!content-length", "HTTP/1.1 200", "= hi"]),
     ] as &[Row])
     .await;
 }

@@ -43,7 +43,7 @@ async fn the_timeout_of_a_route_counts_from_the_end_of_the_request() {
     }
 }
 
-/// What the client says of its own patience counts from when it says so.
+/// What the client says of its own patience counts while it sends.
 #[tokio::test]
 async fn the_timeout_of_a_client_counts_from_its_request() {
     let (upstream, _) = upstream().await;
@@ -111,7 +111,7 @@ async fn small_bodies_can_be_waited_for() {
     ready(proxy).await;
     let sent = || async { metric(proxy, "tower_proxy_endpoint_requests_total", &[]).await };
     let (pieces, piece) = tokio::sync::mpsc::unbounded_channel();
-    let body = futures_util::stream::unfold(piece, |mut piece| async {
+    let body = stream::unfold(piece, |mut piece| async {
         let length: usize = piece.recv().await?;
         Some((
             Ok::<_, BoxError>(Frame::data(vec![b'x'; length].into())),
