@@ -98,7 +98,7 @@ where
             let result = match this.state.as_mut().project() {
                 StateProj::Called { response } => match response.poll(cx) {
                     Poll::Ready(result) => result,
-                    Poll::Pending => Err(ready!(this.policy.poll_give_up(cx))),
+                    Poll::Pending => Err(ready!(P::poll_give_up(this.policy, cx))),
                 },
                 // ## Waiting => Retrying
                 StateProj::Waiting { wait } => {
@@ -109,7 +109,7 @@ where
                     continue;
                 }
                 StateProj::Retrying { service } => match service.poll_ready(cx) {
-                    Poll::Pending => Err(ready!(this.policy.poll_give_up(cx))),
+                    Poll::Pending => Err(ready!(P::poll_give_up(this.policy, cx))),
                     // ## Retrying => Called
                     Poll::Ready(Ok(())) => {
                         let again = this.again.take().expect(AGAIN);
@@ -144,7 +144,7 @@ where
         if let StateProj::Called { response } = this.state.project() {
             let result = match response.poll(cx) {
                 Poll::Ready(result) => result,
-                Poll::Pending => Err(ready!(this.policy.poll_give_up(cx))),
+                Poll::Pending => Err(ready!(P::poll_give_up(this.policy, cx))),
             };
             if let Some(result) = self.as_mut().last(result) {
                 return Poll::Ready(result);

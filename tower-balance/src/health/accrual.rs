@@ -3,6 +3,7 @@ use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use tokio::time::Instant;
@@ -61,6 +62,7 @@ where
 
 /// The rule of [`AccrueFailures`].
 pub struct Accrual<K: Hash + Eq + Clone + fmt::Debug> {
+    cancelled_after: Option<Duration>,
     /// To be cloned for each endpoint.
     alive: FailureAccrual,
     dead: Mutex<Dead<K>>,
@@ -83,6 +85,7 @@ where
     /// As for [`FailureAccrual::new`].
     pub fn new(discover: D, config: AccrualConfig, classify: C) -> Result<Self, InvalidPolicy> {
         let rule = Accrual {
+            cancelled_after: config.cancelled_after,
             alive: FailureAccrual::new(config)?,
             dead: Mutex::default(),
             rng: Mutex::new(Box::new(SplitMix::new())),
@@ -188,6 +191,10 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
             let _changed = Self::follow(endpoint, &accrual, now);
             drop(accrual);
         }
+    }
+
+    fn cancelled_after(&self) -> Option<Duration> {
+        self.cancelled_after
     }
 
     fn begin(&self, endpoint: &Arc<Endpoint<Self>>) -> Attempt {

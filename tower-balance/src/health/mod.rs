@@ -16,6 +16,12 @@
 //! the balancer. Wrappers that share a [`Health`] know how many endpoints are well at all; when too few are, they are all
 //! used.
 //!
+//! An endpoint that never answers has no failures of its own, as a timeout above the balancer cancels its requests. So a
+//! request that is cancelled after it waited for some time counts as a failure of its endpoint: see
+//! [`OutlierConfig::cancelled_after`](crate::policy::outlier::OutlierConfig::cancelled_after) and
+//! [`AccrualConfig::cancelled_after`](crate::policy::accrual::AccrualConfig::cancelled_after). A server that knows that its
+//! client went away says so with [`withdrawn`]: then it is no fault of the endpoint.
+//!
 //! The balancer drives the wrappers whenever it is polled: put it behind a buffer for that to happen also while no request
 //! comes. They need a tokio runtime with its timers, and no tasks.
 
@@ -30,6 +36,7 @@ mod service;
 mod shared;
 mod slow_start;
 mod states;
+mod withdrawn;
 
 pub use self::accrual::{Accrual, AccrueFailures};
 pub use self::classify::{Classify, ErrorIsFailure, Outcome};
@@ -38,3 +45,4 @@ pub use self::service::{Guarded, GuardedFuture};
 pub use self::shared::{Health, Reason, Standing};
 pub use self::slow_start::{SlowStartDiscover, Warming, Weights};
 pub use self::states::{EndpointState, EndpointStates, Observations, Observe, Observed};
+pub use self::withdrawn::withdrawn;

@@ -3,6 +3,7 @@ use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use tokio::time::Instant;
@@ -62,6 +63,7 @@ where
 
 /// The rule of [`EjectOutliers`].
 pub struct Outliers<K: Hash + Eq + Clone + fmt::Debug> {
+    cancelled_after: Option<Duration>,
     detector: Mutex<OutlierDetector<Same<Self>>>,
     health: Health<K>,
     task: Task,
@@ -77,8 +79,10 @@ where
     ///
     /// As for [`OutlierDetector::new`].
     pub fn new(discover: D, config: OutlierConfig, classify: C) -> Result<Self, InvalidPolicy> {
+        let cancelled_after = config.cancelled_after;
         let detector = OutlierDetector::new(config, Instant::now())?;
         let rule = Outliers {
+            cancelled_after,
             detector: Mutex::new(detector),
             health: Health::new(),
             task: Task::default(),
@@ -155,6 +159,10 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
         let changes = detector.sweep(now);
         let _changed: Vec<_> = changes.iter().map(|change| apply(change, now)).collect();
         drop(detector);
+    }
+
+    fn cancelled_after(&self) -> Option<Duration> {
+        self.cancelled_after
     }
 
     fn begin(&self, _: &Arc<Endpoint<Self>>) {}

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::thread::panicking;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::driver::Task;
 use super::shared::Seat;
-use super::{Health, Outcome, Standing};
+use super::{Health, Outcome, Standing, withdrawn};
 
 /// A way to tell well endpoints from others. Sealed.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
@@ -41,6 +43,11 @@ pub trait Rule: Sized {
     /// Does what is due.
     fn run(&self, _now: Instant) {}
 
+    /// How long a request must have waited to count as a failure when it is cancelled. `None`: it never does.
+    fn cancelled_after(&self) -> Option<Duration> {
+        None
+    }
+
     fn begin(&self, endpoint: &Arc<Endpoint<Self>>) -> Self::Attempt;
 
     /// Called once for each attempt.
@@ -55,10 +62,12 @@ pub struct Endpoint<R: Rule> {
     pub(super) rule: Arc<R>,
 }
 
-/// A request on its way to an endpoint. Dropped before it is [ended](Self::end), it is of no account.
+/// A request in flight to an endpoint. Dropped before it is [ended](Self::end), it was cancelled.
 pub(super) struct Running<R: Rule> {
     endpoint: Arc<Endpoint<R>>,
     attempt: Option<R::Attempt>,
+    /// From then on its cancellation counts as a failure.
+    overdue: Option<Instant>,
 }
 
 /// A key of endpoints: two are the same only if they are one, also when another with the same name has come.
@@ -85,9 +94,11 @@ impl<R: Rule> Endpoint<R> {
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> Running<R> {
+        let after = self.rule.cancelled_after();
         Running {
             attempt: Some(self.rule.begin(self)),
             endpoint: Arc::clone(self),
+            overdue: after.and_then(|after| Instant::now().checked_add(after)),
         }
     }
 }
@@ -106,7 +117,14 @@ impl<R: Rule> Running<R> {
 
 impl<R: Rule> Drop for Running<R> {
     fn drop(&mut self) {
-        self.end_with(Outcome::Ignored);
+        if self.attempt.is_none() {
+            return;
+        }
+        let is_overdue = |overdue| !withdrawn::is() && !panicking() && Instant::now() >= overdue;
+        self.end_with(match self.overdue {
+            Some(overdue) if is_overdue(overdue) => Outcome::Failure,
+            _ => Outcome::Ignored,
+        });
     }
 }
 

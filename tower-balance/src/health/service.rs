@@ -22,11 +22,14 @@ use super::rule::{Rule, Running};
 ///
 /// # Cancellation
 ///
-/// A request whose future is dropped, or that panics, does not count.
+/// A request whose future is dropped counts as a failure if it had waited for as long as the configuration says
+/// (`cancelled_after`). Otherwise it does not count, and neither does one that panics or is
+/// [`withdrawn`](super::withdrawn()).
 ///
 /// # Cost
 ///
-/// A lock of its own in `poll_ready`; a lock of the rule's at the end of a request.
+/// A lock of its own in `poll_ready`; a reading of the clock at the start of a request; a lock of the rule's and a reading
+/// of the clock at its end.
 pub struct Guarded<S, R: Rule, C> {
     inner: S,
     pass: Pass,
@@ -125,8 +128,8 @@ impl<S: Load, R: Rule, C> Load for Guarded<S, R, C> {
         self.inner.load()
     }
 
-    fn weight(&self) -> u32 {
-        self.inner.weight()
+    fn relative_weight(load: &Self) -> u32 {
+        S::relative_weight(&load.inner)
     }
 }
 

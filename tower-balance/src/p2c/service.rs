@@ -465,11 +465,12 @@ where
     }
 
     fn weight(&self, index: usize) -> u32 {
-        self.ready_at(index).weight()
+        S::relative_weight(self.ready_at(index))
     }
 
     fn weight_of(&self, id: usize) -> Option<u32> {
-        self.get_id(id).map(|(_, service, _)| service.weight())
+        self.get_id(id)
+            .map(|(_, service, _)| S::relative_weight(service))
     }
 
     fn id(&self, index: usize) -> usize {
@@ -488,7 +489,7 @@ where
 {
     fn name(&self, id: usize) -> Option<(String, u32)> {
         let (key, service, _) = self.get_id(id)?;
-        Some((key.to_string(), service.weight()))
+        Some((key.to_string(), S::relative_weight(service)))
     }
 }
 

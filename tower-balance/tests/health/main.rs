@@ -1,6 +1,7 @@
 //! Endpoints that are not well, and the balancer.
 
 mod accrual;
+mod cancelled;
 mod check;
 #[cfg(all(feature = "check-tcp", feature = "check-http", feature = "check-grpc"))]
 mod check_sockets;

@@ -9,6 +9,7 @@ use crate::policy::error::ensure;
 #[derive(Debug, Clone)]
 pub struct AccrualConfig {
     pub(super) consecutive: Option<u32>,
+    pub(crate) cancelled_after: Option<Duration>,
     pub(super) within: Option<Within>,
     pub(super) over: Option<Over>,
     min_wait: Duration,
@@ -45,6 +46,17 @@ impl AccrualConfig {
     pub fn consecutive(self, failures: u32) -> Self {
         Self {
             consecutive: Some(failures),
+            ..self
+        }
+    }
+
+    /// How long a request must have waited for its endpoint to count as a failure when it is cancelled, as by a timeout above
+    /// the balancer. By default 500 milliseconds; with `None` cancelled requests never count.
+    ///
+    /// Set it above what the endpoints need to answer, and below the timeouts.
+    pub fn cancelled_after(self, waited: Option<Duration>) -> Self {
+        Self {
+            cancelled_after: waited,
             ..self
         }
     }
@@ -124,6 +136,7 @@ impl Default for AccrualConfig {
     fn default() -> Self {
         Self {
             consecutive: Some(5),
+            cancelled_after: Some(Duration::from_millis(500)),
             within: Some(Within {
                 rate: 0.8,
                 window: Duration::from_secs(30),

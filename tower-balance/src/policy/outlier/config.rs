@@ -23,6 +23,7 @@ pub struct OutlierConfig {
     pub(super) max_percent: u32,
     pub(super) bounds: Bounds,
     pub(super) consecutive: Option<u32>,
+    pub(crate) cancelled_after: Option<Duration>,
     pub(super) success_rate: Option<SuccessRate>,
     pub(super) failure_percentage: Option<FailurePercentage>,
 }
@@ -97,6 +98,17 @@ impl OutlierConfig {
         }
     }
 
+    /// How long a request must have waited for its endpoint to count as a failure when it is cancelled, as by a timeout above
+    /// the balancer. By default 500 milliseconds; with `None` cancelled requests never count.
+    ///
+    /// Set it above what the endpoints need to answer, and below the timeouts.
+    pub fn cancelled_after(self, waited: Option<Duration>) -> Self {
+        Self {
+            cancelled_after: waited,
+            ..self
+        }
+    }
+
     /// Whether and how successes are compared. By default they are, by the defaults of [`SuccessRate`].
     pub fn success_rate(self, rule: Option<SuccessRate>) -> Self {
         Self {
@@ -158,6 +170,7 @@ impl Default for OutlierConfig {
             max_percent: 10,
             bounds: Bounds::default(),
             consecutive: Some(5),
+            cancelled_after: Some(Duration::from_millis(500)),
             success_rate: Some(SuccessRate::default()),
             failure_percentage: None,
         }
