@@ -9,7 +9,10 @@ use tower::load_shed::error::Overloaded;
 use tower::timeout::error::{DeadlineExceeded, Elapsed};
 use tower::timeout::http::InvalidTimeout;
 
+use crate::authority::BadTarget;
 use crate::body::ResponseBody;
+use crate::framing::BadFraming;
+use crate::path::BadPath;
 use crate::upstream::UpstreamError;
 
 /// Finds an error of type `E` in `error` or in its chain of sources.
@@ -31,18 +34,38 @@ pub enum Failure {
     NoRoute,
     /// The request cannot be forwarded as it is.
     Unsupported,
+    /// It is for no host, or for more than one.
+    BadTarget(BadTarget),
+    /// Its path has no normal form.
+    BadPath,
+    /// Where its body ends is not clear, or its content not what it seems.
+    BadFraming(BadFraming),
+    /// Its head is longer than configured.
+    HeadTooLarge,
+    /// It has been here before.
+    Loop,
     /// The route has as many requests under way as it may.
     Overloaded,
     /// No endpoint of the cluster is ready.
     Unavailable,
     /// The connection broke half-way.
     BadGateway,
+    /// The upstream's answer is none, or may be read in more than one way.
+    BadAnswer,
+    /// The head of the upstream's answer is longer than configured.
+    AnswerTooLarge,
     /// The route's timeout passed, or the client's.
     Timeout,
     /// The client's body did not come in time. (If he has gone instead, nobody reads it.)
     RequestTimeout,
     /// The client's timeout makes no sense.
     InvalidTimeout,
+}
+
+impl From<BadPath> for Failure {
+    fn from(_: BadPath) -> Self {
+        Self::BadPath
+    }
 }
 
 impl Failure {
@@ -60,6 +83,8 @@ impl Failure {
         } else {
             match cause_of::<UpstreamError>(error) {
                 Some(UpstreamError::RequestBody(_)) => Self::RequestTimeout,
+                Some(UpstreamError::BadAnswer(_)) => Self::BadAnswer,
+                Some(UpstreamError::HeadTooLarge) => Self::AnswerTooLarge,
                 Some(upstream) if !upstream.is_unsent() => Self::BadGateway,
                 _ => Self::Unavailable,
             }
@@ -75,6 +100,28 @@ impl Failure {
                 12,
                 "the proxy does not forward this method",
             ),
+            Self::BadTarget(bad) => (StatusCode::BAD_REQUEST, 13, bad.as_str()),
+            Self::BadPath => (StatusCode::BAD_REQUEST, 13, "the request's path is invalid"),
+            Self::BadFraming(BadFraming::UnknownCoding) => (
+                StatusCode::NOT_IMPLEMENTED,
+                12,
+                "the proxy knows no transfer coding but chunked",
+            ),
+            Self::BadFraming(_) => (
+                StatusCode::BAD_REQUEST,
+                13,
+                "the request's framing is invalid",
+            ),
+            Self::HeadTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                8,
+                "the request's head is too large",
+            ),
+            Self::Loop => (
+                StatusCode::LOOP_DETECTED,
+                13,
+                "the request has been here before",
+            ),
             Self::Overloaded => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 14,
@@ -89,6 +136,16 @@ impl Failure {
                 StatusCode::BAD_GATEWAY,
                 14,
                 "the upstream broke the connection",
+            ),
+            Self::BadAnswer => (
+                StatusCode::BAD_GATEWAY,
+                13,
+                "the upstream's answer is malformed",
+            ),
+            Self::AnswerTooLarge => (
+                StatusCode::BAD_GATEWAY,
+                13,
+                "the head of the upstream's answer is too large",
             ),
             Self::Timeout => (
                 StatusCode::GATEWAY_TIMEOUT,
@@ -130,6 +187,12 @@ impl Failure {
                 HeaderValue::from_static("text/plain; charset=utf-8"),
             );
             *response.status_mut() = status;
+        }
+        if matches!(self, Self::BadFraming(_)) {
+            // What follows on the connection may be of this request or another.
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

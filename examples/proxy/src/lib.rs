@@ -1,15 +1,20 @@
 #![doc = include_str!("../README.md")]
 
 pub mod admin;
+pub mod authority;
 pub mod body;
 pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod error;
+pub mod framing;
 pub mod headers;
 pub mod hedge;
+pub mod hop;
+pub mod interim;
 pub mod metrics;
 pub mod outliers;
+pub mod path;
 pub mod proxy;
 pub mod retry;
 pub mod router;

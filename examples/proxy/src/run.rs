@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::server::{Shutdown, bind, serve};
+use crate::server::{Shutdown, bind, serve, serve_heads};
 use crate::{admin, proxy};
 
 /// A proxy whose sockets are bound, and which serves nobody yet.
@@ -80,7 +80,13 @@ impl Bound {
                 let proxy = Arc::clone(&proxy);
                 async move { proxy.handle(request, client).await }
             };
-            servers.spawn(serve(listener, handler, shutdown.clone(), config.drain));
+            servers.spawn(serve_heads(
+                listener,
+                handler,
+                shutdown.clone(),
+                config.drain,
+                config.max_head_size,
+            ));
         }
         // The admin page goes on while the proxy drains, so that one can watch it.
         let admin = admin.map(|listener| {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -18,6 +18,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::BoxError;
+
+use crate::interim::{self, Interim};
 
 /// Binds `address`; the error names it.
 ///
@@ -30,21 +32,34 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     })
 }
 
-/// Serves connections until `shutdown` says so, then drains.
+/// Serves connections until `shutdown` says so, then drains, with the default for the heads of requests.
+///
+/// See [`serve_heads`].
+pub async fn serve<H, F, B>(listener: TcpListener, handler: H, shutdown: Shutdown, drain: Duration)
+where
+    H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    serve_heads(listener, handler, shutdown, drain, MAX_HEAD_SIZE).await;
+}
+
+/// Serves connections until `shutdown` says so, then drains. Over HTTP/1, heads of more than `max_head_size` bytes get a 431.
 ///
 /// Each connection speaks HTTP/1.1 or HTTP/2 as its first bytes tell. After `shutdown` no connection is accepted, idle
 /// ones close at once, and busy ones when their running requests are answered, or after `drain` at the latest.
-pub async fn serve<H, F, B>(
+pub async fn serve_heads<H, F, B>(
     listener: TcpListener,
     handler: H,
     mut shutdown: Shutdown,
     drain: Duration,
+    max_head_size: usize,
 ) where
     H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let server = Arc::new(http_server());
+    let server = Arc::new(http_server(max_head_size));
     let connections = GracefulShutdown::new();
     loop {
         let (stream, client) = tokio::select! {
@@ -52,13 +67,17 @@ pub async fn serve<H, F, B>(
             () = shutdown.requested() => break,
         };
         let handler = handler.clone();
-        let service = service_fn(move |request| {
+        let interim = Interim::default();
+        let io = TokioIo::new(interim::Io::new(stream, interim.clone()));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            // Those before may not know them, and in those after hyper has no way for them.
+            if request.version() == Version::HTTP_11 {
+                request.extensions_mut().insert(interim.clone());
+            }
             let response = handler(request, client);
             async move { Ok::<_, Infallible>(response.await) }
         });
-        let connection = server
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
+        let connection = server.serve_connection(io, service).into_owned();
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -75,16 +94,19 @@ pub async fn serve<H, F, B>(
     }
 }
 
-fn http_server() -> auto::Builder<TokioExecutor> {
+fn http_server(max_head_size: usize) -> auto::Builder<TokioExecutor> {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_TIMEOUT);
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        // hyper-util does not pass `max_header_size` on; this is the buffer that a head must fit in.
+        .max_buf_size(max_head_size);
     server
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_header_list_size(HEAD_ROOM * max_head_size as u32)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
     server
@@ -143,6 +165,11 @@ impl Shutdown {
 
 /// A client must send the head of a request within this time.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a head may be where nobody says.
+const MAX_HEAD_SIZE: usize = 64 * 1024;
+/// Of trailers over its limit h2 drops fields without a word, so it gets a higher one; what is over the right one is refused
+/// by who handles the request.
+const HEAD_ROOM: u32 = 2;
 /// Requests at a time on one HTTP/2 connection.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
 /// A ping after so long without a frame, and so long for its answer, finds a client that went away silently.

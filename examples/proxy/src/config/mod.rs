@@ -23,6 +23,7 @@
 //! ```
 
 mod error;
+mod network;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,7 @@ use serde::Deserialize;
 use tower::retry::http::Code;
 
 pub use self::error::ConfigError;
+pub use self::network::Network;
 pub use self::value::Endpoint;
 
 /// All of the proxy.
@@ -48,6 +50,23 @@ pub struct Config {
         deserialize_with = "value::duration_or_zero"
     )]
     pub drain: Duration,
+    /// How long the head of a message may be, and its trailers, in bytes: from clients and from upstreams, over HTTP/1 and
+    /// HTTP/2. By default 64 KiB.
+    #[serde(
+        default = "default::max_head_size",
+        deserialize_with = "value::head_size"
+    )]
+    pub max_head_size: usize,
+    /// How paths are matched and forwarded. By default in their normal form.
+    #[serde(default)]
+    pub paths: Paths,
+    /// The name that requests carry in `via`, by which one that comes round again is known. By default one of its own for
+    /// each process.
+    #[serde(default, deserialize_with = "value::via")]
+    pub via: Via,
+    /// Clients that are proxies, and may say for whom they ask: `forwarded`, `x-forwarded-host` and so on. By default none.
+    #[serde(default, deserialize_with = "value::networks")]
+    pub trusted_proxies: Vec<Network>,
     /// The admin page, if there is to be one.
     pub admin: Option<Admin>,
     /// Where clients connect. At least one.
@@ -98,7 +117,7 @@ pub struct Route {
     /// is told. By default `x-request-timeout-ms`.
     #[serde(
         default = "default::timeout_header",
-        deserialize_with = "value::header"
+        deserialize_with = "value::own_header"
     )]
     pub timeout_header: HeaderName,
     /// How long the next piece of a body may be waited for, either way. By default 5 minutes.
@@ -278,6 +297,29 @@ pub enum HashKey {
     Cookie(String),
 }
 
+/// How the path of a request is matched with routes, and forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Paths {
+    /// In the one normal form that [`normalize`](crate::path::normalize) makes.
+    #[default]
+    Normalized,
+    /// As the client sent it, so that one with `//`, `..` or `%61` may walk round a route.
+    AsSent,
+}
+
+/// What a proxy is called in `via`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Via {
+    /// A name of its own for each process.
+    #[default]
+    Unique,
+    /// This one. Two proxies in a row must not have the same.
+    Name(String),
+    /// The field is not written, and loops are not seen.
+    Off,
+}
+
 /// What an upstream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -340,6 +382,10 @@ impl Config {
         };
         Self {
             drain,
+            max_head_size: default::max_head_size(),
+            paths: Paths::default(),
+            via: Via::default(),
+            trusted_proxies: Vec::new(),
             admin: admin.map(|listen| Admin { listen }),
             listeners: vec![Listener { listen }],
             routes: vec![Route::to("upstream")],
@@ -524,6 +570,10 @@ mod default {
 
     pub(super) fn drain() -> Duration {
         Duration::from_secs(30)
+    }
+
+    pub(super) fn max_head_size() -> usize {
+        64 * 1024
     }
 
     pub(super) fn path() -> String {

@@ -10,6 +10,10 @@ use http::{HeaderName, StatusCode};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use tower::retry::http::Code;
 
+use super::{Network, Via};
+use crate::headers::is_reserved;
+use crate::path::normalize;
+
 /// An upstream's address: a name or an IP address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -98,8 +102,12 @@ pub(super) fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     text(
         deserializer,
-        "a path that begins with \"/\", without \"?\" and \"#\"",
-        |text| (text.starts_with('/') && !text.contains(['?', '#', ' '])).then(|| text.to_owned()),
+        "a path that begins with \"/\", without \"?\" and \"#\", in its normal form: no \"//\", no \"..\", no needless \"%\"",
+        |text| {
+            let is_path = text.starts_with('/') && !text.contains(['?', '#', ' ']);
+            let is_normal = normalize(text).is_ok_and(|normal| normal == text);
+            (is_path && is_normal).then(|| text.to_owned())
+        },
     )
 }
 
@@ -186,6 +194,61 @@ pub(super) fn header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Heade
     text(
         deserializer,
         "the name of a header such as \"x-request-timeout-ms\"",
+        |text| text.parse().ok(),
+    )
+}
+
+/// The name of a header that is free for the proxy's own use.
+pub(super) fn own_header<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<HeaderName, D::Error> {
+    text(
+        deserializer,
+        "the name of a header such as \"x-request-timeout-ms\", and none that HTTP or the proxy uses itself",
+        |text| text.parse().ok().filter(|name| !is_reserved(name)),
+    )
+}
+
+pub(super) fn head_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    number(
+        deserializer,
+        "a number of bytes from 8192 to 1048576",
+        |number| {
+            (8192..=1_048_576)
+                .contains(&number)
+                .then_some(number as usize)
+        },
+    )
+}
+
+pub(super) fn via<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Via, D::Error> {
+    text(
+        deserializer,
+        "a name such as \"edge-1\", or \"off\"",
+        |text| match text {
+            "off" => Some(Via::Off),
+            text => is_name(text).then(|| Via::Name(text.to_owned())),
+        },
+    )
+}
+
+pub(super) fn networks<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Network>, D::Error> {
+    #[derive(serde::Deserialize)]
+    struct Text(#[serde(deserialize_with = "network")] Network);
+
+    list(
+        deserializer,
+        "a list of networks such as [\"10.0.0.0/8\", \"::1\"]",
+        |Text(network)| network,
+    )
+}
+
+fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Network, D::Error> {
+    text(
+        deserializer,
+        "an IP address or a network such as \"10.0.0.0/8\"",
         |text| text.parse().ok(),
     )
 }

@@ -8,22 +8,34 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use super::checked::checked;
 use super::error::ConnectError;
 use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::{Endpoint, Protocol};
+use crate::framing;
+use crate::interim::Exchange;
 
 /// Makes connections to an endpoint: the maker that [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
 #[derive(Debug, Clone)]
 pub struct Connect {
     protocol: Protocol,
     timeout: Duration,
+    max_head_size: usize,
 }
 
 impl Connect {
-    /// Connects with `protocol`, within `timeout`.
-    pub fn new(protocol: Protocol, timeout: Duration) -> Self {
-        Self { protocol, timeout }
+    /// Connects with `protocol`, within `timeout`, for responses with heads up to `max_head_size` bytes.
+    pub fn new(protocol: Protocol, timeout: Duration, max_head_size: usize) -> Self {
+        Self {
+            protocol,
+            timeout,
+            max_head_size,
+        }
+    }
+
+    pub(super) fn max_head_size(&self) -> usize {
+        self.max_head_size
     }
 
     /// Opens a TCP connection.
@@ -89,10 +101,21 @@ impl Service<Request<RequestBody>> for Connection {
         }
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         match self {
-            Self::Http1(pool) => Box::pin(pool.send(request)),
-            Self::Http2(connection) => Box::pin(connection.send(request)),
+            Self::Http1(pool) => {
+                framing::frame(&mut request, Protocol::Http1);
+                if let Some(exchange) = request.extensions_mut().remove::<Exchange>() {
+                    hyper::ext::on_informational(&mut request, move |answer| {
+                        exchange.send(answer.status(), answer.headers());
+                    });
+                }
+                Box::pin(checked(pool.send(request)))
+            }
+            Self::Http2(connection) => {
+                framing::frame(&mut request, Protocol::Http2);
+                Box::pin(checked(connection.send(request)))
+            }
         }
     }
 }
