@@ -13,7 +13,6 @@ use tower::retry::http::{PeekBody, ReplayBody};
 use tower::timeout::http::TimeoutBody;
 
 use crate::headers;
-use crate::metrics::InFlight;
 use crate::upstream::UpstreamBody;
 
 /// The body of a request on its way up: what the client sends, within its time, and kept as far as it may be sent again.
@@ -87,14 +86,11 @@ pub fn check_trailers(mut frame: Frame<Bytes>, max: usize) -> Result<Frame<Bytes
 }
 
 /// The body of a response on its way down: the upstream's stream, or a few bytes of our own.
-///
-/// It ends the request's account in the metrics when it is dropped, read to its end or not.
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
     /// Told a little later.
     failed: Option<Failed>,
-    in_flight: Option<InFlight>,
 }
 
 /// An error that is not told at once: hyper and h2 drop then what they have not yet written, the head too, and do not say
@@ -118,7 +114,6 @@ impl ResponseBody {
         Self {
             content: Content::Upstream(body),
             failed: None,
-            in_flight: None,
         }
     }
 
@@ -127,7 +122,6 @@ impl ResponseBody {
         Self {
             content: Content::Own(text.into()),
             failed: None,
-            in_flight: None,
         }
     }
 
@@ -136,12 +130,6 @@ impl ResponseBody {
         if let Content::Own(text) = &mut self.content {
             *text = Bytes::new();
         }
-        self
-    }
-
-    /// Keeps the request counted as in flight until the body is dropped.
-    pub fn hold(mut self, in_flight: InFlight) -> Self {
-        self.in_flight = Some(in_flight);
         self
     }
 }

@@ -11,11 +11,13 @@ use tower::{BoxError, Service, ServiceExt};
 
 use crate::body::{BoundedBody, ClientBody, ResponseBody};
 use crate::config::{Config, Paths, Protocol};
+use crate::dialect::Dialect;
 use crate::error::Failure;
 use crate::headers;
 use crate::hop::Hop;
 use crate::interim::Interim;
 use crate::metrics::{Metrics, RouteStats};
+use crate::outcome::OutcomeBody;
 use crate::router::Router;
 use crate::{authority, framing, path, stack};
 
@@ -71,7 +73,11 @@ pub fn build(
             cluster.endpoints.iter().map(ToString::to_string).collect(),
         )
     });
-    let metrics = Arc::new(Metrics::new(routes.collect(), clusters.collect()));
+    let metrics = Arc::new(Metrics::new(
+        routes.collect(),
+        clusters.collect(),
+        config.longest_timeout(),
+    ));
 
     let clusters = config.clusters.iter().zip(&metrics.clusters);
     let clusters = clusters.map(|((name, cluster), stats)| {
@@ -120,33 +126,53 @@ where
         &self,
         request: Request<Incoming>,
         client: SocketAddr,
-    ) -> Response<ResponseBody> {
+    ) -> Response<OutcomeBody<ResponseBody>> {
+        let dialect = Dialect::of(request.headers());
         let head = request.method() == Method::HEAD;
-        let response = self.answer(request, client).await;
-        match head {
-            // Over HTTP/2, hyper would send the body of one of our own.
-            true => response.map(ResponseBody::without_own),
-            false => response,
-        }
+        // Over HTTP/1.1 a client gets trailers only if it asked for them, and gRPC is not spoken.
+        let has_trailers = dialect == Dialect::Grpc && request.version() == Version::HTTP_2;
+        let (response, in_flight) = match self.route(&request) {
+            Ok((handler, path)) => {
+                let mut in_flight = handler.stats.begin();
+                let answer = self.forward(handler, path, request, client).await;
+                let response = answer.unwrap_or_else(|failure| {
+                    in_flight.failed(failure.reason());
+                    failure.response(dialect)
+                });
+                in_flight.answered(response.status());
+                (response, in_flight)
+            }
+            Err(failure) => {
+                let mut in_flight = self.metrics.unrouted.begin();
+                in_flight.failed(failure.reason());
+                in_flight.answered(failure.status());
+                (failure.response(dialect), in_flight)
+            }
+        };
+        response.map(|body| {
+            let body = match head {
+                // Over HTTP/2, hyper would send the body of one of our own.
+                true => body.without_own(),
+                false => body,
+            };
+            OutcomeBody::new(body, in_flight, has_trailers)
+        })
     }
 
-    async fn answer(
+    /// Forwards a request, or answers it where the client has it end here.
+    async fn forward(
         &self,
+        handler: &Handler<S>,
+        path: Option<PathAndQuery>,
         mut request: Request<Incoming>,
         client: SocketAddr,
-    ) -> Response<ResponseBody> {
-        let grpc = headers::is_grpc(request.headers());
-        let (handler, path) = match self.route(&request) {
-            Ok(found) => found,
-            Err(failure) => return failure.response(grpc),
-        };
+    ) -> Result<Response<ResponseBody>, Failure> {
         if !headers::count_down(&mut request) {
             return match *request.method() {
-                Method::OPTIONS => Response::new(ResponseBody::own("")),
-                _ => Failure::Unsupported.response(grpc),
+                Method::OPTIONS => Ok(Response::new(ResponseBody::own(""))),
+                _ => Err(Failure::Unsupported),
             };
         }
-        let in_flight = handler.stats.begin();
         let takes_trailers =
             request.version() == Version::HTTP_2 || headers::accepts_trailers(request.headers());
         let mut request = request.map(|body| ClientBody::new(body, self.max_head_size));
@@ -158,29 +184,24 @@ where
         if let Some(exchange) = &exchange {
             request.extensions_mut().insert(exchange.clone());
         }
-
-        let response = match handler.stack.clone().oneshot(request).await {
-            Ok(response) => {
-                let mut response = response.map(ResponseBody::upstream);
-                // That of the proxy: hyper lowers it for a client of HTTP/1.0.
-                *response.version_mut() = Version::HTTP_11;
-                headers::strip_hop_by_hop(response.headers_mut());
-                if !takes_trailers {
-                    response.headers_mut().remove(header::TRAILER);
-                }
-                response
-            }
-            Err(error) => {
-                let failure = Failure::of(&error);
-                tracing::debug!(route = %handler.stats.route, %error, ?failure, "request failed");
-                failure.response(grpc)
-            }
-        };
+        let response = handler.stack.clone().oneshot(request).await;
         if let Some(exchange) = exchange {
             exchange.finish().await;
         }
-        in_flight.answered(response.status());
-        response.map(|body| body.hold(in_flight))
+        let mut response = response
+            .map_err(|error| {
+                let failure = Failure::of(&error);
+                tracing::debug!(route = %handler.stats.route, %error, ?failure, "request failed");
+                failure
+            })?
+            .map(ResponseBody::upstream);
+        // That of the proxy: hyper lowers it for a client of HTTP/1.0.
+        *response.version_mut() = Version::HTTP_11;
+        headers::strip_hop_by_hop(response.headers_mut());
+        if !takes_trailers {
+            response.headers_mut().remove(header::TRAILER);
+        }
+        Ok(response)
     }
 
     /// Who handles a request, and its target if that is not in its normal form; or why nobody does.

@@ -56,9 +56,10 @@ pub fn route(
     BoxError,
 > {
     let mut deadline = AcceptDeadlineLayer::new().header(config.timeout_header.clone());
-    if let Some(timeout) = config.timeout {
+    if let Some(timeout) = config.timeout.http {
         deadline = deadline.max(timeout);
     }
+    deadline = deadline.grpc_max(config.timeout.grpc);
     let retry = retry::policy(&config.retry, stats);
     let hedge = config.hedge.as_ref();
     let hedge = hedge.map(|hedge| hedge::layer(hedge, retry.budget(), stats));
@@ -177,7 +178,8 @@ fn endpoint(
     address: &config::Endpoint,
     stats: &Arc<EndpointStats>,
 ) -> Measured {
-    let connect = Connect::new(config.protocol, config.connect_timeout, max_head_size);
+    let connect = Connect::new(config.protocol, config.connect_timeout, max_head_size)
+        .tell(Arc::clone(stats));
     let reconnect = Reconnect::with_backoff(connect, address.clone(), backoff());
     PendingRequests::new(Observe::new(reconnect, Arc::clone(stats)), TrackBody)
 }
