@@ -112,4 +112,5 @@ pub mod error {
 }
 
 /// An error of any type.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+#[doc(inline)]
+pub use tower_util::BoxError;

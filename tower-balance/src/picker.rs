@@ -14,7 +14,24 @@
 //! | [`PrequalPicker`] | by what the servers say of themselves when probed | many clients, servers that share machines |
 //!
 //! What the load is, the endpoints say by their [`Load`](tower_load::Load), and how strong they are by its
-//! [`weight`](tower_load::Load::weight).
+//! [weight](tower_load::Load::relative_weight). `tests/distribution.rs` and the tables of `benches/simulator` show what each picker
+//! gives to each endpoint, at no, low and high load.
+//!
+//! # What a failing endpoint draws
+//!
+//! An endpoint that fails each request at once is never busy, and so attracts whoever goes by load:
+//!
+//! | picker | of all requests |
+//! |---|---|
+//! | [`RoundRobin`], [`WeightedRoundRobin`], [`Random`], [`RingHash`], [`MaglevHash`] | its share |
+//! | the last two, bounded | up to the bound, 1.5 shares for 150 % |
+//! | [`P2c`] and [`LeastLoaded`] by [`PendingRequests`](tower_load::PendingRequests) | up to twice its share, while the others are busy |
+//! | [`LeastLoaded::of_all`] by the same | nearly all, while all others are busy |
+//! | all three by [`PeakEwma`](tower_load::PeakEwma) | less than 0.5 %, to see when it has recovered |
+//! | [`PrequalPicker`] | nearly nothing, if the servers tell of their failures |
+//!
+//! [`Levels`] does within a level as its inner picker does. Ejection ([`health`](crate::health)) takes the endpoint out,
+//! whatever the picker.
 
 mod hashing;
 mod least_loaded;

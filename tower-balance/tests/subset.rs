@@ -50,7 +50,7 @@ where
     }
     let weights = members
         .into_iter()
-        .map(|(key, member)| (key, member.weight()));
+        .map(|(key, member)| (key, Load::relative_weight(&member)));
     (weights.collect(), count)
 }
 

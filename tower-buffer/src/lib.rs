@@ -117,4 +117,5 @@ pub use self::service::Buffer;
 pub use self::worker::Worker;
 
 /// An error of any type: the inner service's, or one of [`error`].
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+#[doc(inline)]
+pub use tower_readiness::BoxError;

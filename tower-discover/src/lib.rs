@@ -37,6 +37,11 @@ mod discover;
 mod list;
 
 pub use self::change::Change;
-pub use self::channel::{ChannelDiscover, Closed, Sender, channel};
+pub use self::channel::{ChannelDiscover, Sender, channel};
 pub use self::discover::Discover;
 pub use self::list::ServiceList;
+
+/// Errors.
+pub mod error {
+    pub use crate::channel::Closed;
+}

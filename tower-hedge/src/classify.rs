@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+pub(crate) use self::sealed::Keep;
 use crate::BoxError;
 
 /// What an answer means while others may come.
@@ -33,6 +34,10 @@ pub enum Next {
 ///
 /// Closures implement it: `|result: Result<&Response, &BoxError>| ...`.
 pub trait Classify<Response> {
+    /// What is kept of an answer that loses until all is decided: `Result<Response, BoxError>`, or only the `BoxError`
+    /// where no response ever loses. The response future can then be `Send` even if the response is not.
+    type Lost: Lost<Response>;
+
     /// What this answer means. Asked about each, also when there was only one request: by it, answers that do not win are
     /// kept from being measured.
     fn classify(&self, result: Result<&Response, &BoxError>) -> Verdict;
@@ -42,6 +47,8 @@ impl<F, Response> Classify<Response> for F
 where
     F: Fn(Result<&Response, &BoxError>) -> Verdict,
 {
+    type Lost = Result<Response, BoxError>;
+
     fn classify(&self, result: Result<&Response, &BoxError>) -> Verdict {
         self(result)
     }
@@ -53,12 +60,55 @@ where
 pub struct FirstOk;
 
 impl<Response> Classify<Response> for FirstOk {
+    type Lost = BoxError;
+
     fn classify(&self, result: Result<&Response, &BoxError>) -> Verdict {
         match result {
             Ok(_) => Verdict::Win,
             Err(_) => Verdict::Lose {
                 next: Next::AsPlanned,
             },
+        }
+    }
+}
+
+/// What can be kept of an answer: all of it, `Result<Response, BoxError>`, or only its `BoxError`.
+///
+/// Where only errors are kept, a response that loses nevertheless is the answer.
+pub trait Lost<Response>: Keep<Response> {}
+
+impl<L: Keep<Response>, Response> Lost<Response> for L {}
+
+mod sealed {
+    use crate::BoxError;
+
+    #[expect(unnameable_types, reason = "that is how a trait is sealed")]
+    pub trait Keep<Response>: Sized {
+        fn keep(answer: Result<Response, BoxError>) -> Result<Self, Response>;
+
+        fn answer(self) -> Result<Response, BoxError>;
+    }
+
+    impl<Response> Keep<Response> for Result<Response, BoxError> {
+        fn keep(answer: Self) -> Result<Self, Response> {
+            Ok(answer)
+        }
+
+        fn answer(self) -> Self {
+            self
+        }
+    }
+
+    impl<Response> Keep<Response> for BoxError {
+        fn keep(answer: Result<Response, Self>) -> Result<Self, Response> {
+            match answer {
+                Ok(response) => Err(response),
+                Err(error) => Ok(error),
+            }
+        }
+
+        fn answer(self) -> Result<Response, Self> {
+            Err(self)
         }
     }
 }

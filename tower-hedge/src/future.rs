@@ -7,6 +7,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
+use crate::classify::Keep;
 use crate::plan::{Attempt, Plan};
 use crate::shared::Shared;
 use crate::wait::Wait;
@@ -18,6 +19,7 @@ pin_project! {
     pub struct Future<S, P, C, Request>
     where
         S: Service<Request>,
+        C: Classify<S::Response>,
     {
         // Until it has answered.
         #[pin]
@@ -28,8 +30,8 @@ pin_project! {
         #[pin]
         wait: Wait,
         plan: Option<Plan<S, P, Request>>,
-        // The answer if none wins, and to which request.
-        lost: Option<(u32, Answer<S, Request>)>,
+        // What there is of the answer if none wins, and to which request.
+        lost: Option<(u32, C::Lost)>,
         classify: C,
         shared: Arc<Shared>,
         began: Instant,
@@ -40,6 +42,7 @@ pin_project! {
     impl<S, P, C, Request> PinnedDrop for Future<S, P, C, Request>
     where
         S: Service<Request>,
+        C: Classify<S::Response>,
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
@@ -56,6 +59,7 @@ type Answer<S, Request> = Result<<S as Service<Request>>::Response, BoxError>;
 impl<S, P, C, Request> Future<S, P, C, Request>
 where
     S: Service<Request>,
+    C: Classify<S::Response>,
 {
     pub(crate) fn new(
         response: S::Future,
@@ -95,7 +99,16 @@ where
         loop {
             while let Poll::Ready((number, answer)) = self.as_mut().poll_answer(cx) {
                 match self.classify.classify(answer.as_ref()) {
-                    Verdict::Lose { next } => self.as_mut().lose(number, answer, next),
+                    Verdict::Lose { next } => {
+                        tracing::debug!(attempt = number, error = ?answer.as_ref().err(), "a request has lost");
+                        match C::Lost::keep(answer) {
+                            Ok(lost) => self.as_mut().lose(number, lost, next),
+                            Err(response) => {
+                                self.end(number, false);
+                                return Poll::Ready(Ok(response));
+                            }
+                        }
+                    }
                     verdict => {
                         self.end(number, verdict == Verdict::Win);
                         return Poll::Ready(answer);
@@ -106,7 +119,7 @@ where
             let in_flight = this.first.is_some() || !this.hedges.is_empty();
             if !in_flight && this.wait.is_over() {
                 return match this.lost.take() {
-                    Some((_, answer)) => Poll::Ready(answer),
+                    Some((_, lost)) => Poll::Ready(lost.answer()),
                     // Polled again after the end.
                     None => Poll::Pending,
                 };
@@ -122,6 +135,7 @@ where
     S: Service<Request> + Clone,
     S::Error: Into<BoxError>,
     P: Policy<Request> + Clone,
+    C: Classify<S::Response>,
 {
     /// The next answer that is there, and to which request.
     fn poll_answer(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(u32, Answer<S, Request>)> {
@@ -141,11 +155,10 @@ where
         Poll::Pending
     }
 
-    fn lose(self: Pin<&mut Self>, number: u32, answer: Answer<S, Request>, next: Next) {
+    fn lose(self: Pin<&mut Self>, number: u32, lost: C::Lost, next: Next) {
         let mut this = self.project();
-        tracing::debug!(attempt = number, error = ?answer.as_ref().err(), "a request has lost");
         if this.lost.as_ref().is_none_or(|(best, _)| number < *best) {
-            *this.lost = Some((number, answer));
+            *this.lost = Some((number, lost));
         }
         let in_flight = this.first.is_some() || !this.hedges.is_empty();
         let wait = match next {
@@ -200,6 +213,7 @@ where
 impl<S, P, C, Request> fmt::Debug for Future<S, P, C, Request>
 where
     S: Service<Request>,
+    C: Classify<S::Response>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Future")

@@ -171,7 +171,7 @@ mod sync;
 mod wait;
 
 pub use self::builder::Builder;
-pub use self::classify::{Classify, FirstOk, Next, Verdict};
+pub use self::classify::{Classify, FirstOk, Lost, Next, Verdict};
 pub use self::error::InvalidHedge;
 pub use self::event::Event;
 pub use self::future::Future;
@@ -180,4 +180,5 @@ pub use self::policy::{Policy, When};
 pub use self::service::Hedge;
 
 /// An error of any type: the inner service's.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+#[doc(inline)]
+pub use tower_util::BoxError;

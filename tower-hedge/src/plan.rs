@@ -40,7 +40,7 @@ where
         let number = self.sent + 1;
         shared.tell(Event::Sent { attempt: number });
         let after = self.after(number, shared.attempts);
-        self.policy.prepare(&mut self.request, self.sent);
+        P::prepare_copy(&self.policy, &mut self.request, self.sent);
         let attempt = Attempt {
             number,
             response: Box::pin(Oneshot::new(self.service, self.request)),

@@ -14,7 +14,14 @@ pub trait Policy<Request> {
 
     /// Changes the copy before it is sent, as the one after `attempts` others: to mark it, for example. By default it is
     /// sent as it is.
-    fn prepare(&self, _req: &mut Request, _attempts: u32) {}
+    ///
+    /// Not a method, since tower 0.5.3 does not have it: a method of the same name of your own trait stays unambiguous.
+    fn prepare_copy(policy: &Self, req: &mut Request, attempts: u32)
+    where
+        Self: Sized,
+    {
+        let _ = (policy, req, attempts);
+    }
 }
 
 /// Requests may be sent twice for which a closure says so; see [`Builder::when`](crate::Builder::when).

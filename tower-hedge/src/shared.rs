@@ -1,6 +1,7 @@
 //! What clones and their responses share.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,10 @@ pub(crate) struct Shared {
     deposits: bool,
     observer: Option<Observer>,
 }
+
+/// A panic leaves nothing half done: budgets and measurements are counts, and each observer is told of a whole event.
+impl UnwindSafe for Shared {}
+impl RefUnwindSafe for Shared {}
 
 #[derive(Clone)]
 enum Delay {

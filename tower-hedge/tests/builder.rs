@@ -8,7 +8,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
-use tower_hedge::{BoxError, Builder, Event, HedgeLayer, InvalidHedge, Next, Policy, Verdict};
+use tower_hedge::{
+    BoxError, Builder, Classify, Event, HedgeLayer, InvalidHedge, Next, Policy, Verdict,
+};
 use tower_layer::Layer;
 use tower_retry::budget::Budget;
 use tower_test::mock::{self, Handle, SendResponse};
@@ -156,6 +158,48 @@ async fn when_all_lose_the_first_requests_answer_is_told() {
     }
 }
 
+/// Odd responses lose, though only errors can be kept.
+#[derive(Clone)]
+struct KeepsErrors;
+
+impl Classify<u32> for KeepsErrors {
+    type Lost = BoxError;
+
+    fn classify(&self, result: Result<&u32, &BoxError>) -> Verdict {
+        match result {
+            Ok(n) if n % 2 == 0 => Verdict::Win,
+            _ => Verdict::Lose {
+                next: Next::AsPlanned,
+            },
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loser_that_cannot_be_kept_is_the_answer() {
+    let layer = allow(9).when(|_: &u32| true).delay(DELAY);
+    let (_service, mut handle, mut response, first) = call!(layer.classify(KeepsErrors));
+    advance(DELAY + MS).await;
+    assert_pending!(response.poll());
+    let second = next_request(&mut handle);
+    second.send_response(7);
+    assert_eq!(assert_ready_ok!(response.poll()), 7);
+    assert!(first.is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_requests_error_is_kept() {
+    let layer = allow(9).when(|_: &u32| true).delay(DELAY);
+    let (_service, mut handle, mut response, first) = call!(layer.classify(KeepsErrors));
+    advance(DELAY + MS).await;
+    assert_pending!(response.poll());
+    let second = next_request(&mut handle);
+    first.send_error("first");
+    assert_pending!(response.poll());
+    second.send_error("second");
+    assert_eq!(assert_ready_err!(response.poll()).to_string(), "first");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fatal_answer_ends_the_call() {
     for fail in [false, true] {
@@ -282,7 +326,7 @@ impl Policy<u32> for Mark {
         true
     }
 
-    fn prepare(&self, request: &mut u32, attempts: u32) {
+    fn prepare_copy(_policy: &Self, request: &mut u32, attempts: u32) {
         *request += 10 * attempts;
     }
 }

@@ -80,9 +80,9 @@ fn only_grpc_tells_its_attempts() {
     let policy = HttpPolicy::new();
     let name = "grpc-previous-rpc-attempts";
     let mut call = request(Method::POST, GRPC);
-    policy.prepare(&mut call, 2);
+    Policy::prepare_copy(&policy, &mut call, 2);
     assert_eq!(call.headers()[name], "2");
     let mut get = request(Method::GET, Some((header::ACCEPT.as_str(), "*/*")));
-    policy.prepare(&mut get, 2);
+    Policy::prepare_copy(&policy, &mut get, 2);
     assert!(!get.headers().contains_key(name));
 }

@@ -75,4 +75,5 @@ pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcu
 pub use self::rate::{GlobalRateLimitLayer, RateLimit, RateLimitLayer};
 
 /// An error of any type.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+#[doc(inline)]
+pub use tower_readiness::BoxError;

@@ -18,11 +18,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::penalty::{End, Penalty};
 use crate::sync::{AtomicU64, AtomicUsize};
 
-/// An [`Ewma`](crate::Ewma) that many threads may read and write, without a lock.
+/// An [`Ewma`](crate::Ewma) that many threads may read and write, without a lock, and what failures add to it.
 ///
-/// The orderings are all relaxed: each word is right by itself, and nobody concludes anything from one about another.
+/// The orderings are all relaxed: each word is right by itself, and nothing is concluded from one about another.
 #[derive(Debug)]
 pub struct Estimate {
     /// Nanoseconds, as an `f32`, in the upper half, and the time of the last sample in the lower one, in ticks.
@@ -30,30 +31,34 @@ pub struct Estimate {
     pending: AtomicUsize,
     /// When the last answer came, or when the first request since then went out if none was in flight. Nanoseconds.
     silent_since: AtomicU64,
-    /// So many to the nanosecond: 1,024 of them to the decay time.
+    penalty: Penalty,
+    /// Ticks per nanosecond; the decay time has 1,024 of them.
     ticks: f64,
 }
 
 /// What became of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// There was a response.
     Answered,
-    /// There was an error.
+    /// There was an error, or a response that tells of a failure.
     Failed,
+    /// The same, and the server asks to be sent nothing for this time. More than 300 s count as 300 s.
+    Pushback(Duration),
     /// The caller did not wait for either.
     Dropped,
 }
 
 impl Estimate {
     /// `rtt` is the estimate until there is a measurement; it fades to 1/e within `decay`, of which less than a millisecond
-    /// counts as one.
+    /// counts as one. What failures add fades as fast, but within 10 s at the shortest and 100 s at the longest.
     pub fn new(now: u64, decay: Duration, rtt: Duration) -> Self {
         let ticks = TICKS_PER_DECAY / nanos(decay.max(MIN_DECAY));
         Self {
             rtt: AtomicU64::new(pack(nanos(rtt), tick(now, ticks))),
             pending: AtomicUsize::new(0),
             silent_since: AtomicU64::new(now),
+            penalty: Penalty::new(decay),
             ticks,
         }
     }
@@ -69,42 +74,71 @@ impl Estimate {
     /// The request that went out at `began` is over. Call it once for each [`begin`](Self::begin).
     #[inline]
     pub fn end(&self, began: u64, outcome: Outcome, now: u64) {
-        let took = float(now.saturating_sub(began));
         if !matches!(outcome, Outcome::Dropped) {
             self.silent_since.store(now, Ordering::Relaxed);
         }
         self.pending.fetch_sub(1, Ordering::Relaxed);
+        match outcome {
+            Outcome::Answered => {
+                let estimate = self.sample(began, now, false);
+                if !self.penalty.is_none() {
+                    self.penalty.answered(End {
+                        began,
+                        now,
+                        estimate,
+                    });
+                }
+            }
+            // Neither an answer nor a failure: at most it tells that the service is slower than was thought.
+            Outcome::Dropped => {
+                self.sample(began, now, true);
+            }
+            Outcome::Failed => self.fail(began, now, None),
+            Outcome::Pushback(pause) => self.fail(began, now, Some(pause)),
+        }
+    }
 
+    /// How long the request took is part of the estimate from now on, which is returned; if `only_peak`, only if it took
+    /// longer than that.
+    #[inline]
+    fn sample(&self, began: u64, now: u64, only_peak: bool) -> f64 {
+        let sample = float(now.saturating_sub(began));
         let tick = tick(now, self.ticks);
         let mut word = self.rtt.load(Ordering::Relaxed);
         loop {
             let (weight, estimate) = faded(word, tick);
-            let sample = match outcome {
-                Outcome::Answered => took,
-                Outcome::Failed => {
-                    took.max((estimate * 2.0).min(estimate.max(nanos(WORST_FAILURE))))
-                }
-                // Neither an answer nor a failure: at most it tells that the service is slower than was thought.
-                Outcome::Dropped if took > estimate => took,
-                Outcome::Dropped => return,
-            };
             let next = if sample > estimate {
                 sample
+            } else if only_peak {
+                return estimate;
             } else {
                 estimate + sample * (1.0 - weight)
             };
-            let next = pack(next, latest(word, tick));
-            if next == word {
-                return;
+            let packed = pack(next, latest(word, tick));
+            if packed == word {
+                return next;
             }
             match self
                 .rtt
-                .compare_exchange_weak(word, next, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange_weak(word, packed, Ordering::Relaxed, Ordering::Relaxed)
             {
-                Ok(_) => return,
+                Ok(_) => return next,
                 Err(current) => word = current,
             }
         }
+    }
+
+    /// A failure says nothing of how long an answer takes: the estimate stays as it is, and fades.
+    #[cold]
+    fn fail(&self, began: u64, now: u64, pause: Option<Duration>) {
+        let word = self.rtt.load(Ordering::Relaxed);
+        let (_, estimate) = faded(word, tick(now, self.ticks));
+        let end = End {
+            began,
+            now,
+            estimate,
+        };
+        self.penalty.failed(end, pause);
     }
 
     /// The estimate, in nanoseconds, times the requests in flight and one.
@@ -113,6 +147,9 @@ impl Estimate {
         let word = self.rtt.load(Ordering::Relaxed);
         let (_, mut rtt) = faded(word, tick(now, self.ticks));
         let pending = self.pending.load(Ordering::Relaxed);
+        if !self.penalty.is_none() {
+            rtt = self.penalty.apply(rtt, pending > 0, now);
+        }
         if pending > 0 {
             // One of them is in flight for so long at least, or was until it was given up.
             let silence = now.saturating_sub(self.silent_since.load(Ordering::Relaxed));
@@ -149,12 +186,12 @@ fn latest(word: u64, tick: u32) -> u32 {
 
 /// Wraps around. That a long silence looks like a short one then happens once in four million decay times.
 fn tick(nanos: u64, ticks: f64) -> u32 {
-    (float(nanos) * ticks) as i64 as u32
+    (nanos as i64 as f64 * ticks) as i64 as u32
 }
 
-/// Of nanoseconds, which are fewer than 2⁶³: from a signed integer it takes one instruction.
+/// Of nanoseconds; more than 2⁶³, which are 292 years, count as that. From a signed integer it takes one instruction.
 fn float(nanos: u64) -> f64 {
-    nanos as i64 as f64
+    nanos.min(i64::MAX as u64) as i64 as f64
 }
 
 fn nanos(duration: Duration) -> f64 {
@@ -165,80 +202,6 @@ const TICKS_PER_DECAY: f64 = 1024.0;
 const MIN_DECAY: Duration = Duration::from_millis(1);
 /// A time that is before the last sample's: of a thread that has read the clock earlier, and writes later.
 const LATER: u32 = u32::MAX - 64 * 1024;
-/// What linkerd2-proxy counts for any failure.
-const WORST_FAILURE: Duration = Duration::from_secs(5);
-
-#[cfg(all(test, not(tower_loom)))]
-mod tests {
-    use super::*;
-
-    const MS: u64 = 1_000_000;
-
-    fn estimate(start: u64) -> Estimate {
-        Estimate::new(start, Duration::from_secs(10), Duration::from_millis(10))
-    }
-
-    fn assert_cost(estimate: &Estimate, now: u64, expected: u64) {
-        let cost = estimate.cost(now);
-        let expected = expected as f64;
-        assert!(
-            (cost - expected).abs() < expected * 1e-3,
-            "{cost} instead of {expected}"
-        );
-    }
-
-    #[test]
-    fn failures_double_it_up_to_a_bound() {
-        let start = 1000 * MS;
-        let estimate = estimate(start);
-        let mut expected = 10 * MS;
-        for _ in 0..2000 {
-            estimate.begin(start);
-            estimate.end(start, Outcome::Failed, start);
-            expected = (2 * expected).min(5000 * MS);
-            assert_cost(&estimate, start, expected);
-        }
-    }
-
-    #[test]
-    fn a_slow_failure_counts_with_its_time() {
-        let start = 1000 * MS;
-        let estimate = estimate(start);
-        estimate.begin(start);
-        let end = start + 60_000 * MS;
-        estimate.end(start, Outcome::Failed, end);
-        assert_cost(&estimate, end, 60_000 * MS);
-    }
-
-    #[test]
-    fn a_dropped_request_only_raises_it() {
-        let start = 1000 * MS;
-        let estimate = estimate(start);
-        estimate.begin(start);
-        estimate.end(start, Outcome::Dropped, start + MS);
-        let untouched = self::estimate(start);
-        assert_cost(&estimate, start + MS, untouched.cost(start + MS) as u64);
-        estimate.begin(start);
-        estimate.end(start, Outcome::Dropped, start + 20 * MS);
-        assert_cost(&estimate, start + 20 * MS, 20 * MS);
-    }
-
-    #[test]
-    fn silence_raises_it_while_requests_are_in_flight() {
-        let start = 1000 * MS;
-        let estimate = estimate(start);
-        for at in [start, start + 900 * MS] {
-            estimate.begin(at);
-        }
-        let now = start + 1000 * MS;
-        assert_cost(&estimate, now, 3000 * MS);
-        estimate.end(start + 900 * MS, Outcome::Answered, now);
-        assert_cost(&estimate, now, 2 * 100 * MS);
-        assert_cost(&estimate, now + 500 * MS, 2 * 500 * MS);
-        estimate.end(start, Outcome::Dropped, now + 500 * MS);
-        assert_cost(&estimate, now + 500 * MS, 1500 * MS);
-    }
-}
 
 #[cfg(all(test, tower_loom))]
 mod loom_tests {
@@ -265,6 +228,51 @@ mod loom_tests {
             other.join().unwrap();
             assert_eq!(estimate.pending.load(Ordering::Relaxed), 0);
             assert_eq!(estimate.cost(2_000), 2_000.0);
+        });
+    }
+
+    /// Two failures at once, of requests that were in flight together, are one, however the threads meet.
+    #[test]
+    fn what_fails_together_is_one_failure() {
+        loom::model(|| {
+            let second = Duration::from_secs(1);
+            let estimate = Arc::new(Estimate::new(0, second, second));
+            let now = 1_000_000_000;
+            (0..2).for_each(|_| estimate.begin(0));
+            let other = {
+                let estimate = Arc::clone(&estimate);
+                thread::spawn(move || estimate.end(0, Outcome::Failed, now))
+            };
+            estimate.end(0, Outcome::Failed, now);
+            other.join().unwrap();
+            // Of the first second 1/e is left; but the failure took as long.
+            let cost = estimate.cost(now) / 1e9;
+            assert!((cost - 1.0).abs() < 0.01, "{cost}");
+        });
+    }
+
+    /// A failure that meets an answer which was sent after the last failure: either may be the first.
+    #[test]
+    fn a_failure_is_not_lost_to_an_answer() {
+        loom::model(|| {
+            let second = Duration::from_secs(1);
+            let estimate = Arc::new(Estimate::new(0, second, second));
+            (0..3).for_each(|_| estimate.begin(0));
+            estimate.end(0, Outcome::Failed, 0);
+            let other = {
+                let estimate = Arc::clone(&estimate);
+                thread::spawn(move || estimate.end(0, Outcome::Answered, 0))
+            };
+            estimate.end(0, Outcome::Failed, 0);
+            other.join().unwrap();
+            // Twice eight is 16, of which the answer leaves 4; or two is 1.4, and eight times as much 11.3.
+            let cost = estimate.cost(0) / 1e9;
+            assert!(
+                [4.0, 11.3]
+                    .iter()
+                    .any(|expected| (cost / expected - 1.0).abs() < 0.02),
+                "{cost}"
+            );
         });
     }
 }

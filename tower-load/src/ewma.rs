@@ -10,7 +10,9 @@ use tokio::time::Instant;
 /// - [`add_peak`](Ewma::add_peak) of a sample above the faded value takes the sample; of one below, the average
 ///   `value * w + sample * (1 - w)`.
 ///
-/// Times before the last sample count as the time of that sample, so a clock that steps back does no harm.
+/// Times before the last sample count as the time of that sample, so a clock that steps back does no harm. No sample stays
+/// for ever: one that is negative or not a number counts as 0, and one of more than 2⁶⁴, or infinite, as 2⁶⁴, which has faded
+/// to 1 after 45 decay times.
 ///
 /// # Example
 ///
@@ -56,7 +58,7 @@ impl Ewma {
         self.value * self.weight(now)
     }
 
-    /// Takes a sample at `now`; returns the new estimate. A sample that is negative or not a number counts as 0.
+    /// Takes a sample at `now`; returns the new estimate.
     pub fn add_peak(&mut self, now: Instant, sample: f64) -> f64 {
         let sample = sane(sample);
         let weight = self.weight(now);
@@ -81,8 +83,13 @@ impl Ewma {
 }
 
 fn sane(value: f64) -> f64 {
-    // `max` takes 0 where the value is not a number.
-    value.max(0.0)
+    if value.is_nan() {
+        0.0
+    } else {
+        value.clamp(0.0, MOST)
+    }
 }
 
+/// Of nanoseconds these are 584 years. What is infinite would stay so, whatever it is multiplied by.
+const MOST: f64 = 18_446_744_073_709_551_616.0;
 const MIN_DECAY: Duration = Duration::from_millis(1);

@@ -11,6 +11,18 @@
 //!
 //! [`Weighted`] says beside that how strong an endpoint is.
 //!
+//! # What a failing endpoint draws
+//!
+//! An endpoint that fails at once is idle, and seems to be the best of all.
+//!
+//! - [`PendingRequests`] has no defence: beside ten endpoints that work it draws up to twice its share from a choice of two,
+//!   and nearly all requests from a choice among all while the others are busy. Have it ejected, see
+//!   `tower_balance::health`.
+//! - [`PeakEwma`] counts failures: it draws less than 0.5 %, which are trials whether it has recovered. Errors are failures;
+//!   which responses are failures too, such as an HTTP 503, says a [`Classify`] in a [`Classified`]. For HTTP and gRPC that
+//!   is `http::HttpClassify`, behind the feature `http`.
+//! - [`Constant`] does not know: it draws what it draws without failures.
+//!
 //! # When is a request over?
 //!
 //! A response future that is ready need not mean that the work is done: a body may still be streaming. What a request
@@ -43,17 +55,22 @@
 //! # }
 //! ```
 
+mod classify;
 mod clock;
 pub mod completion;
 mod constant;
 pub mod estimate;
 mod ewma;
+#[cfg(feature = "http")]
+pub mod http;
 mod metric;
 pub mod peak_ewma;
+mod penalty;
 pub mod pending_requests;
 mod sync;
 mod weighted;
 
+pub use self::classify::{Classified, Classify};
 pub use self::clock::at_recent_time;
 pub use self::completion::{CompleteOnResponse, TrackCompletion};
 pub use self::constant::Constant;

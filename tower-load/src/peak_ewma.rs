@@ -22,21 +22,34 @@ use crate::metric::Load;
 /// The estimate is an [`Ewma`](crate::Ewma) that takes a higher latency at once, and forgets it over the decay time. So a
 /// service that becomes slow is left alone from the first slow answer on, and is tried again by and by.
 ///
-/// What is no response counts as well, so that a broken service does not look like a fast one:
+/// # What a failing endpoint draws
 ///
-/// - A request that **fails** counts as twice the estimate, if it did not take longer: up to 5 s, unless the estimate is
-///   higher already. A service that fails fast loses its requests within a few of them, and a single failure among many
-///   answers costs little.
+/// A service that fails at once is never busy and seems to be fast, so that by its latency alone it would draw most of the
+/// requests. Therefore failures weigh more than answers, the more of them there are in a row:
+///
+/// - A request that **fails** tells nothing of how long an answer takes. The first failure doubles what the service is
+///   estimated at, each further one multiplies it by eight, whatever that is: milliseconds or minutes. Requests that were in
+///   flight together and fail together are one failure. Each answer takes back half of it, on a logarithmic scale, so that a
+///   single failure among many answers costs little.
+/// - A service that **fails every request**, beside ten that work, draws well under 0.5 % of the requests: a few at first,
+///   and then one at a time, as a trial, about every 20 s and the longer the slower the others are (up to ten minutes). After
+///   some few answers it has its share again.
 /// - A request that is **dropped** tells only that it would have taken longer; it never lowers the estimate.
 /// - While requests are in flight, the estimate is no lower than the **time since the last answer**. A service that does
 ///   not answer at all looks worse and worse.
+/// - A server that **asks for a pause**, as with `retry-after`, is left alone for that time, 300 s at most, unless all others
+///   are as well.
 ///
 /// An error is what the service's future returns: a response that tells of a failure, such as an HTTP 503, is a response.
+/// Give [`Classified`](crate::Classified) as the completion to have such responses count as failures; for HTTP and gRPC there
+/// is `http::HttpClassify`, behind the feature `http`. Without a classification a server that answers 503 at once draws
+/// twice its share.
 ///
 /// # Cost
 ///
 /// Per request two readings of the clock and an `exp`; per reading of the load one of each, or with
-/// [`at_recent_time`](crate::at_recent_time) none of the clock. No lock, and no allocation.
+/// [`at_recent_time`](crate::at_recent_time) none of the clock. No lock, and no allocation. More only while the service
+/// fails.
 ///
 /// # Differences from tower 0.5
 ///
@@ -53,7 +66,8 @@ pub struct PeakEwma<S, C = CompleteOnResponse> {
 #[derive(Copy, Clone, Debug, PartialEq, PartialOrd)]
 pub struct Cost(f64);
 
-/// One request in flight; when it is dropped the time since it was made is taken as its latency.
+/// One request in flight. When it is dropped the request is over: answered after the time since it was sent, or what
+/// [`set_outcome`](Handle::set_outcome) has said.
 #[derive(Debug)]
 pub struct Handle {
     sent_at: u64,
@@ -93,6 +107,14 @@ impl<S, C> PeakEwma<S, C> {
             estimate: Arc::clone(&self.estimate),
             outcome: Outcome::Answered,
         }
+    }
+}
+
+impl Handle {
+    /// What has become of the request, in place of an answer. For a [`TrackCompletion`] that knows more than that there was
+    /// a response, such as [`Classified`](crate::Classified).
+    pub fn set_outcome(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
     }
 }
 

@@ -19,10 +19,10 @@ use crate::metric::Load;
 /// use tower_load::{Constant, Load, Weighted};
 ///
 /// let service = Weighted::new(Constant::new(Echo, 1), 10);
-/// assert_eq!(service.weight(), 10);
+/// assert_eq!(Load::relative_weight(&service), 10);
 /// let weight = service.handle();
 /// weight.set(20);
-/// assert_eq!(service.weight(), 20);
+/// assert_eq!(Load::relative_weight(&service), 20);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Weighted<S> {
@@ -91,8 +91,8 @@ impl<S: Load> Load for Weighted<S> {
         self.inner.load()
     }
 
-    fn weight(&self) -> u32 {
-        self.weight.get()
+    fn relative_weight(load: &Self) -> u32 {
+        load.weight.get()
     }
 }
 

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tower_discover::{Change, channel};
-use tower_load::{CompleteOnResponse, Constant, Load, PeakEwmaDiscover, PendingRequestsDiscover};
+use tower_load::estimate::Outcome;
+use tower_load::{
+    Classified, CompleteOnResponse, Constant, Load, PeakEwmaDiscover, PendingRequestsDiscover,
+};
+use tower_service::Service as _;
 use tower_test::mock::{self, Mock};
 
 type Service = Mock<u32, u32>;
@@ -40,6 +44,31 @@ async fn peak_ewma_begins_with_the_default() {
         panic!("an insert")
     };
     assert!(first.load() < second.load(), "the older one has faded");
+}
+
+/// Each of them by the same classification.
+#[tokio::test(start_paused = true)]
+async fn peak_ewma_classifies_what_is_discovered() {
+    let (changes, discover) = channel::<u8, Service>(4);
+    let second = Duration::from_secs(1);
+    let classified = Classified::new(|status: &u32| match status {
+        500.. => Outcome::Failed,
+        _ => Outcome::Answered,
+    });
+    let mut ewma = PeakEwmaDiscover::new::<u32>(discover, second, second, classified);
+    let (service, mut handle) = mock::pair();
+    changes.insert(1, service).await.unwrap();
+    let Some(Ok(Change::Insert(1, mut endpoint))) = ewma.next().await else {
+        panic!("an insert")
+    };
+    let before = endpoint.load();
+    futures::future::poll_fn(|cx| endpoint.poll_ready(cx))
+        .await
+        .unwrap();
+    let answer = tokio::spawn(endpoint.call(1));
+    handle.next_request().await.unwrap().1.send_response(503);
+    assert_eq!(answer.await.unwrap().unwrap(), 503);
+    assert!(endpoint.load() > before);
 }
 
 #[tokio::test]

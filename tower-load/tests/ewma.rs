@@ -55,6 +55,55 @@ fn nonsense_is_harmless() {
     );
 }
 
+/// What no request can take, from a measure of the user's own: it counts as a peak, and fades as any other.
+#[test]
+fn no_sample_stays_for_ever() {
+    let start = Instant::now();
+    for odd in [
+        f64::INFINITY,
+        f64::MAX,
+        1e300,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        -f64::NAN,
+        -1e300,
+        f64::MIN_POSITIVE,
+        0.0,
+    ] {
+        let mut first = Ewma::new(start, TAU, odd);
+        let mut later = Ewma::new(start, TAU, 1.0);
+        let peak = later.add_peak(start + TAU / 10, odd);
+        assert!(peak.is_finite() && peak >= 0.9, "{odd}: {peak}");
+        for ewma in [&mut first, &mut later] {
+            assert!(ewma.get_at(start).is_finite(), "{odd}");
+            let mut now = start;
+            // Ten minutes of samples of 1.
+            for _ in 0..600 {
+                now += TAU / 10;
+                ewma.add_peak(now, 1.0);
+            }
+            let settled = ewma.get_at(now);
+            assert!((1.0..2.5).contains(&settled), "{odd}: {settled}");
+            assert!(ewma.get_at(now + 100 * TAU) < 1e-9, "{odd}");
+        }
+    }
+}
+
+/// The rise is that of the samples which come later, whichever way the clock has gone.
+#[test]
+fn a_clock_that_jumps_does_no_harm() {
+    let start = Instant::now() + Duration::from_secs(1_000_000);
+    let mut ewma = Ewma::new(start, TAU, 1.0);
+    ewma.add_peak(start - Duration::from_secs(500_000), 3.0);
+    ewma.add_peak(start + Duration::from_secs(3_000_000_000), 5.0);
+    ewma.add_peak(start, 7.0);
+    let later = start + Duration::from_secs(3_000_000_000) + 3 * TAU;
+    let faded = 7.0 * (-3.0_f64).exp();
+    assert!((ewma.get_at(later) - faded).abs() < 1e-9);
+    ewma.add_peak(later, f64::INFINITY);
+    assert!(ewma.get_at(later + 100 * TAU) < 1e-9);
+}
+
 proptest! {
     #[test]
     fn stays_between_nothing_and_the_largest_sample(

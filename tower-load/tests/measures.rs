@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
+use tower_load::estimate::Outcome;
 use tower_load::{
-    CompleteOnResponse, Constant, Load, PeakEwma, PendingRequests, TrackCompletion,
-    pending_requests,
+    Classified, CompleteOnResponse, Constant, Load, PeakEwma, PendingRequests, TrackCompletion,
+    peak_ewma, pending_requests,
 };
 use tower_service::Service;
 use tower_test::mock;
@@ -122,6 +123,58 @@ async fn peak_ewma_takes_any_decay() {
             PeakEwma::new(service, Duration::MAX, decay, CompleteOnResponse::default());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(service.load() <= service.load());
+    }
+}
+
+/// Keeps the handle in the response, until its end is known.
+#[derive(Clone)]
+struct InBody;
+
+impl<V> TrackCompletion<peak_ewma::Handle, V> for InBody {
+    type Output = (V, peak_ewma::Handle);
+
+    fn track_completion(&self, handle: peak_ewma::Handle, value: V) -> Self::Output {
+        (value, handle)
+    }
+}
+
+fn refusals(response: &&str) -> Outcome {
+    match *response {
+        "refused" => Outcome::Failed,
+        "later" => Outcome::Pushback(Duration::from_secs(30)),
+        _ => Outcome::Answered,
+    }
+}
+
+type Refusals = fn(&&'static str) -> Outcome;
+
+/// What a response says counts when the request is over, and its end has the last word.
+#[tokio::test(start_paused = true)]
+async fn peak_ewma_goes_by_what_responses_say() {
+    let second = Duration::from_secs(1);
+    // The response, what its end says, and the load before and after it, in seconds.
+    for (response, end, before, after) in [
+        ("answer", None, 2.0, 1.0),
+        ("refused", None, 2.0, 2.0),
+        ("later", None, 2.0, 3e7),
+        ("answer", Some(Outcome::Failed), 2.0, 2.0),
+        ("refused", Some(Outcome::Answered), 2.0, 1.0),
+    ] {
+        let (service, mut handle) = mock::pair::<&'static str, &'static str>();
+        let completion = Classified::with_completion(refusals as Refusals, InBody);
+        let mut service = PeakEwma::new(service, second, 1e10, completion);
+        ready(&mut service);
+        let mut call = task::spawn(service.call("request"));
+        let (_, send) = handle.next_request().await.unwrap();
+        send.send_response(response);
+        let (_, mut request) = assert_ready_ok!(call.poll());
+        let load = |service: &PeakEwma<_, _>| f64::from(service.load()) / SECOND_NS;
+        assert!((load(&service) / before - 1.0).abs() < 0.1, "{response}");
+        if let Some(outcome) = end {
+            request.set_outcome(outcome);
+        }
+        drop(request);
+        assert!((load(&service) / after - 1.0).abs() < 0.1, "{response}");
     }
 }
 

@@ -68,6 +68,12 @@ use tower_service::Service;
 
 pub use self::refusal::Refusal;
 
+/// An error of any type.
+///
+/// Every crate of the family has this very item as its own `BoxError`, so that a name that comes from two of them by globs is
+/// not ambiguous.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a service's readiness is polled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,11 +1,10 @@
-use std::error::Error;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::task::{Context, Waker};
 
 use tower_service::Service;
 
-use crate::release;
+use crate::{BoxError, release};
 
 /// For layers that refuse requests in `call`: gives back what the service inside reserved for the request.
 ///
@@ -54,8 +53,6 @@ use crate::release;
 pub struct Refusal {
     failed: AssertUnwindSafe<Option<BoxError>>,
 }
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 impl Refusal {
     /// Nothing has been refused.

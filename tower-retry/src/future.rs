@@ -32,8 +32,6 @@ pub(crate) struct Again<Request, S> {
     pub(crate) request: Request,
     /// Never polled: each attempt has a clone of it. One whose readiness failed must not be polled again.
     pub(crate) service: S,
-    /// `S::clone`, so that the future asks nothing of `S` that tower 0.5 does not.
-    pub(crate) clone: fn(&S) -> S,
 }
 
 pin_project! {
@@ -83,7 +81,13 @@ where
         this.state.set(State::Waiting { wait });
         None
     }
+}
 
+impl<P, S, Request> ResponseFuture<P, S, Request>
+where
+    P: Policy<Request, S::Response, S::Error>,
+    S: Service<Request> + Clone,
+{
     #[cold]
     fn poll_again(
         mut self: Pin<&mut Self>,
@@ -94,18 +98,18 @@ where
             let result = match this.state.as_mut().project() {
                 StateProj::Called { response } => match response.poll(cx) {
                     Poll::Ready(result) => result,
-                    Poll::Pending => Err(ready!(this.policy.poll_give_up(cx))),
+                    Poll::Pending => Err(ready!(P::poll_give_up(this.policy, cx))),
                 },
                 // ## Waiting => Retrying
                 StateProj::Waiting { wait } => {
                     ready!(wait.poll(cx));
                     let again = this.again.as_ref().expect(AGAIN);
-                    let service = (again.clone)(&again.service);
+                    let service = again.service.clone();
                     this.state.set(State::Retrying { service });
                     continue;
                 }
                 StateProj::Retrying { service } => match service.poll_ready(cx) {
-                    Poll::Pending => Err(ready!(this.policy.poll_give_up(cx))),
+                    Poll::Pending => Err(ready!(P::poll_give_up(this.policy, cx))),
                     // ## Retrying => Called
                     Poll::Ready(Ok(())) => {
                         let again = this.again.take().expect(AGAIN);
@@ -129,7 +133,7 @@ where
 impl<P, S, Request> Future for ResponseFuture<P, S, Request>
 where
     P: Policy<Request, S::Response, S::Error>,
-    S: Service<Request>,
+    S: Service<Request> + Clone,
 {
     type Output = Result<S::Response, S::Error>;
 
@@ -140,7 +144,7 @@ where
         if let StateProj::Called { response } = this.state.project() {
             let result = match response.poll(cx) {
                 Poll::Ready(result) => result,
-                Poll::Pending => Err(ready!(this.policy.poll_give_up(cx))),
+                Poll::Pending => Err(ready!(P::poll_give_up(this.policy, cx))),
             };
             if let Some(result) = self.as_mut().last(result) {
                 return Poll::Ready(result);

@@ -59,7 +59,7 @@
 //! - The policy is asked about errors of readiness between attempts, which end the request in tower 0.5.
 //! - Without a cloned request there is no clone of the service either.
 //! - A policy may give up an attempt that takes too long ([`Policy::poll_give_up`]), and a budget may want to know of failures that are
-//!   not tried again ([`budget::Budget::fail`]).
+//!   not tried again ([`budget::FailureBudget`]).
 
 pub mod budget;
 pub mod future;

@@ -70,7 +70,13 @@ pub trait Policy<Req, Res, E> {
 
     /// Polled whenever an attempt is pending, or a further one waits for readiness, so that the policy can give it up: the attempt
     /// is dropped, and fails with the error. Never by default.
-    fn poll_give_up(&mut self, _cx: &mut Context<'_>) -> Poll<E> {
+    ///
+    /// Not a method, since tower 0.5.3 does not have it: a method of the same name of your own trait stays unambiguous.
+    fn poll_give_up(policy: &mut Self, cx: &mut Context<'_>) -> Poll<E>
+    where
+        Self: Sized,
+    {
+        let _ = (policy, cx);
         Poll::Pending
     }
 }

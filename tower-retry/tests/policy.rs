@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tower_layer::Layer;
 use tower_retry::backoff::{Jitter, Schedule};
-use tower_retry::budget::{Budget, Throttle, TpsBudget};
+use tower_retry::budget::{Budget, FailureBudget, Throttle, TpsBudget};
 use tower_retry::{Attempt, Classify, GaveUp, Next, Retry, RetryLayer, RetryPolicy, Verdict};
 use tower_timeout::error::Elapsed;
 use tower_util::{BoxError, ServiceExt, service_fn};
@@ -43,7 +43,9 @@ impl Budget for Counting {
         self.withdrawals.fetch_add(1, Ordering::Relaxed);
         !self.empty
     }
+}
 
+impl FailureBudget for Counting {
     fn fail(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
@@ -221,7 +223,7 @@ async fn the_budget_is_asked_for_each_retry_and_told_of_each_end() {
     let ask = async |budget: &Arc<Counting>, fails| {
         let policy = RetryPolicy::builder()
             .attempts(3)
-            .budget(Arc::clone(budget) as Arc<_>)
+            .throttle(Arc::clone(budget) as Arc<_>)
             .build();
         Retry::new(policy, flaky(fails)).oneshot("x").await
     };
@@ -273,7 +275,7 @@ async fn told(
     let policy = RetryPolicy::builder()
         .attempts(3)
         .backoff(Schedule::constant(10 * MS))
-        .budget(Arc::clone(&budget) as Arc<_>)
+        .throttle(Arc::clone(&budget) as Arc<_>)
         .classify(Says(Mutex::new(verdicts.to_vec())))
         .on_attempt(move |attempt: &Attempt| observer.lock().unwrap().push(*attempt))
         .build();

@@ -98,4 +98,5 @@ pub use self::layer::TimeoutLayer;
 pub use self::service::Timeout;
 
 /// An error of any type: the inner service's, or [`error::Elapsed`].
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+#[doc(inline)]
+pub use tower_readiness::BoxError;

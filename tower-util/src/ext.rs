@@ -4,13 +4,16 @@ use futures_core::Stream;
 use tower_service::Service;
 
 use crate::{
-    AndThen, BoxCloneService, BoxCloneSyncService, BoxService, CallAll, MapErr, MapFuture,
-    MapRequest, MapResponse, MapResult, Oneshot, Ready, ReadyOneshot, Then,
+    AndThen, BoxCloneService, BoxService, CallAll, MapErr, MapFuture, MapRequest, MapResponse,
+    MapResult, Oneshot, Ready, ReadyOneshot, Then,
 };
 
 /// Methods for every [`Service`].
 ///
 /// Each is explained by its example; they can be chained, and what comes out is a service again.
+///
+/// It has the methods of tower 0.5.3 and never gets another one: that would make a method of the same name in a trait of
+/// yours ambiguous. Newer ones are in `tower::ext`.
 pub trait ServiceExt<Request>: Service<Request> {
     /// Waits until the service is ready for a request.
     ///
@@ -276,15 +279,6 @@ pub trait ServiceExt<Request>: Service<Request> {
         Self::Future: Send + 'static,
     {
         BoxCloneService::new(self)
-    }
-
-    /// Hides the type of the service, which stays `Clone` and `Sync`.
-    fn boxed_clone_sync(self) -> BoxCloneSyncService<Request, Self::Response, Self::Error>
-    where
-        Self: Clone + Sized + Send + Sync + 'static,
-        Self::Future: Send + 'static,
-    {
-        BoxCloneSyncService::new(self)
     }
 }
 

@@ -108,7 +108,8 @@ pub mod future {
 }
 
 /// An error of any type.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+#[doc(inline)]
+pub use tower_readiness::BoxError;
 
 /// Keeps the traits of [`make`] from being implemented elsewhere: they are other names for [`Service`](tower_service::Service).
 #[cfg(feature = "make")]

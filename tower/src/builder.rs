@@ -454,7 +454,7 @@ impl<L> ServiceBuilder<L> {
     where
         L: Layer<S> + Send + Sync + 'static,
         L::Service: Service<R> + Clone + Send + Sync + 'static,
-        <L::Service as Service<R>>::Future: Send + Sync + 'static,
+        <L::Service as Service<R>>::Future: Send + 'static,
     {
         ServiceBuilder::new().layer(crate::util::BoxCloneSyncServiceLayer::new(
             self.into_inner(),

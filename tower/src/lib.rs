@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod builder;
+#[cfg(feature = "util")]
+pub mod ext;
 pub mod layer;
 
 #[cfg(feature = "balance")]
@@ -157,4 +159,5 @@ pub use tower_service::Service;
 ///
 /// In an `async` block that is spawned, the compiler may complain of a stack with such an error that something "is not general
 /// enough": see [`ServiceBuilder`](crate::ServiceBuilder#reading-a-compile-error).
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+#[doc(inline)]
+pub use tower_readiness::BoxError;

@@ -164,3 +164,116 @@ fn compiles() {
         .timeout(std::time::Duration::from_secs(1))
         .service(Any);
 }
+
+/// Names of ours that tower 0.5.3 does not have, as methods of a user's own trait: calls of them are not ambiguous.
+mod names_of_a_user {
+    use std::future::Ready;
+
+    use tower::hedge::Policy as _;
+    use tower::load::Load;
+    use tower::retry::Policy as _;
+    use tower::retry::budget::Budget;
+    use tower::{BoxError, ServiceExt as _};
+
+    use super::Any;
+
+    trait Names: Sized {
+        fn boxed_clone_sync(self) -> &'static str {
+            "boxed_clone_sync"
+        }
+
+        fn buffered(self) -> &'static str {
+            "buffered"
+        }
+
+        fn retry(&self) -> &'static str {
+            "retry"
+        }
+
+        fn weight(&self) -> &'static str {
+            "weight"
+        }
+
+        fn relative_weight(&self) -> &'static str {
+            "relative_weight"
+        }
+
+        fn prepare(&self) -> &'static str {
+            "prepare"
+        }
+
+        fn prepare_copy(&self) -> &'static str {
+            "prepare_copy"
+        }
+
+        fn fail(&self) -> &'static str {
+            "fail"
+        }
+
+        fn poll_give_up(&mut self) -> &'static str {
+            "poll_give_up"
+        }
+    }
+
+    impl Names for Any {}
+
+    impl Load for Any {
+        type Metric = u32;
+
+        fn load(&self) -> u32 {
+            0
+        }
+    }
+
+    impl Budget for Any {
+        fn deposit(&self) {}
+
+        fn withdraw(&self) -> bool {
+            false
+        }
+    }
+
+    impl tower::hedge::Policy<u8> for Any {
+        fn clone_request(&self, _request: &u8) -> Option<u8> {
+            None
+        }
+
+        fn can_retry(&self, _request: &u8) -> bool {
+            false
+        }
+    }
+
+    /// A policy of retries, which has a method `retry` in tower 0.5.3 as well.
+    struct Attempts;
+
+    impl Names for Attempts {}
+
+    impl tower::retry::Policy<u8, (), BoxError> for Attempts {
+        type Future = Ready<()>;
+
+        fn retry(
+            &mut self,
+            _request: &mut u8,
+            _result: &mut Result<(), BoxError>,
+        ) -> Option<Ready<()>> {
+            None
+        }
+
+        fn clone_request(&mut self, _request: &u8) -> Option<u8> {
+            None
+        }
+    }
+
+    #[test]
+    fn are_not_ambiguous() {
+        assert_eq!(Any.boxed_clone_sync(), "boxed_clone_sync");
+        assert_eq!(Any.buffered(), "buffered");
+        assert_eq!(Any.retry(), "retry");
+        assert_eq!(Any.weight(), "weight");
+        assert_eq!(Any.relative_weight(), "relative_weight");
+        assert_eq!(Any.prepare(), "prepare");
+        assert_eq!(Any.prepare_copy(), "prepare_copy");
+        assert_eq!(Any.fail(), "fail");
+        assert_eq!(Attempts.poll_give_up(), "poll_give_up");
+    }
+}

@@ -225,7 +225,8 @@ async fn errors_are_passed_on_and_clones_are_of_use() {
     passes_on(|inner| Optional::new::<u32>(Some(inner))).await;
     passes_on(Either::<_, Fragile>::Left).await;
     passes_on(BoxCloneService::new).await;
-    passes_on(|inner| ServiceExt::<u32>::boxed_clone_sync(inner.map_future(SyncAnswer))).await;
+    passes_on(|inner| tower::ext::WrapExt::<u32>::boxed_clone_sync(inner.map_future(SyncAnswer)))
+        .await;
     passes_on(|inner| Hedge::new::<u32>(inner, Twice, 10, 0.9, SECOND)).await;
     passes_on(|inner| Steer::new([inner], |_: &u32, _: &[_]| 0)).await;
 }

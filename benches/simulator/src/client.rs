@@ -38,7 +38,7 @@ impl Client {
             _ => (0..zones).map(in_zone).collect(),
         };
         let groups: Result<_, _> = (parts.iter())
-            .map(|part| Group::new(row.contestant, part, &mut rng, base))
+            .map(|part| Group::new(row.contestant, part, scenario.first, &mut rng, base))
             .collect();
         Ok(Self {
             groups: groups?,

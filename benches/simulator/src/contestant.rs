@@ -1,8 +1,8 @@
 //! Who competes: the pickers of `tower-balance`, each with a measure of load.
 
 use tower_balance::picker::{
-    LeastLoaded, MaglevHash, P2c, PickContext, Picker, PrequalPicker, Probes, Random, RingHash,
-    RoundRobin, WeightedRoundRobin,
+    LeastLoaded, Levels, MaglevHash, P2c, PickContext, Picker, Place, PrequalPicker, Probes,
+    Random, RingHash, RoundRobin, WeightedRoundRobin,
 };
 use tower_balance::policy::InvalidPolicy;
 use tower_balance::policy::prequal::PrequalConfig;
@@ -28,12 +28,16 @@ pub enum Contestant {
     OfAll(Measure),
     /// By the key of a request.
     RingHash,
+    /// By the key of a request, in a table.
+    Maglev,
     /// The same, none with more than one and a half times its share of requests in flight.
     BoundedMaglev,
     /// By probes.
     Prequal,
     /// The same, but a server is hot that has more requests in flight than half of those seen, not than 84 % of them.
     PrequalHalf,
+    /// Weighted P2C by requests in flight within a level, of which all servers are.
+    Levels,
 }
 
 impl Contestant {
@@ -57,6 +61,7 @@ impl Contestant {
         let measure = |measure| match measure {
             Measure::Requests => "requests",
             Measure::PeakEwma => "peak EWMA",
+            Measure::Unclassified => "peak EWMA, unclassified",
             Measure::PlainEwma => "EWMA of tower 0.5",
         };
         match self {
@@ -67,9 +72,11 @@ impl Contestant {
             Self::Weighted(by) => format!("weighted P2C, {}", measure(by)),
             Self::OfAll(by) => format!("least of all, {}", measure(by)),
             Self::RingHash => "ring hash".into(),
+            Self::Maglev => "Maglev".into(),
             Self::BoundedMaglev => "Maglev, bounded".into(),
             Self::Prequal => "Prequal".into(),
             Self::PrequalHalf => "Prequal, hot above the median".into(),
+            Self::Levels => "weighted P2C of a level, requests".into(),
         }
     }
 
@@ -98,6 +105,10 @@ impl Contestant {
             Self::Weighted(_) => AnyPicker::LeastLoaded(LeastLoaded::new()),
             Self::OfAll(_) => AnyPicker::LeastLoaded(LeastLoaded::of_all()),
             Self::RingHash => AnyPicker::RingHash(RingHash::by::<u64>(key)),
+            Self::Maglev => {
+                AnyPicker::Maglev(MaglevHash::by::<u64>(key as Key).table_size(10_007)?)
+            }
+            Self::Levels => AnyPicker::Levels(Levels::new(LeastLoaded::new(), first_level)),
             Self::BoundedMaglev => {
                 let table = MaglevHash::by::<u64>(key as Key).table_size(10_007)?;
                 AnyPicker::Maglev(table.bounded(150)?)
@@ -118,6 +129,11 @@ fn prequal(
 }
 
 type Key = fn(&u64) -> Option<u64>;
+type Level = fn(&str) -> Place;
+
+fn first_level(_server: &str) -> Place {
+    Place::default()
+}
 
 fn key(request: &u64) -> Option<u64> {
     Some(*request)
@@ -133,6 +149,7 @@ pub(crate) enum AnyPicker {
     RingHash(RingHash<Key>),
     Maglev(MaglevHash<Key>),
     Prequal(PrequalPicker),
+    Levels(Levels<LeastLoaded, Level>),
 }
 
 macro_rules! with_picker {
@@ -146,6 +163,7 @@ macro_rules! with_picker {
             AnyPicker::RingHash($picker) => $body,
             AnyPicker::Maglev($picker) => $body,
             AnyPicker::Prequal($picker) => $body,
+            AnyPicker::Levels($picker) => $body,
         }
     };
 }

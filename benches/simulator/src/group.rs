@@ -10,6 +10,7 @@ use tower_util::rng::{Rng, SplitMix};
 use crate::contestant::{AnyPicker, Contestant};
 use crate::event::Nanos;
 use crate::load::{Load, Measure};
+use crate::server::Ending;
 
 /// What the names of the servers begin with.
 const SERVER: &str = "server-";
@@ -25,6 +26,8 @@ pub(crate) struct Group {
 pub(crate) struct Members {
     base: Instant,
     measure: Measure,
+    /// What latencies count as until there is one.
+    first: Nanos,
     /// By number, in the order of their servers.
     endpoints: Vec<Endpoint>,
     /// The numbers of those that are ready.
@@ -61,6 +64,7 @@ impl Group {
     pub(crate) fn new(
         contestant: Contestant,
         servers: &[(usize, u32)],
+        first: Nanos,
         rng: &mut SplitMix,
         base: Instant,
     ) -> Result<Self, InvalidPolicy> {
@@ -68,7 +72,7 @@ impl Group {
         let endpoint = |&(server, weight)| Endpoint {
             server,
             weight,
-            load: Load::new(measure, 0, base),
+            load: Load::new(measure, first, 0, base),
             epoch: 0,
             ready: None,
         };
@@ -79,6 +83,7 @@ impl Group {
             members: Members {
                 base,
                 measure,
+                first,
                 endpoints: servers.iter().map(endpoint).collect(),
                 ready: Vec::new(),
                 generation: 0,
@@ -112,11 +117,11 @@ impl Group {
     }
 
     /// A request that was sent there is over.
-    pub(crate) fn end(&mut self, target: Target, began: Nanos, failed: bool, now: Nanos) {
+    pub(crate) fn end(&mut self, target: Target, began: Nanos, ending: Ending, now: Nanos) {
         let instant = self.members.instant(now);
         let endpoint = &mut self.members.endpoints[target.id];
         if endpoint.epoch == target.epoch {
-            endpoint.load.end(began, failed, now, instant);
+            endpoint.load.end(began, ending, now, instant);
         }
     }
 
@@ -126,14 +131,14 @@ impl Group {
             return false;
         };
         let instant = self.members.instant(now);
-        let measure = self.members.measure;
+        let Members { measure, first, .. } = self.members;
         let endpoint = &mut self.members.endpoints[id];
         if endpoint.ready.is_some() {
             return false;
         }
         endpoint.ready = Some(self.members.ready.len());
         endpoint.epoch += 1;
-        endpoint.load = Load::new(measure, now, instant);
+        endpoint.load = Load::new(measure, first, now, instant);
         self.members.ready.push(id);
         self.members.generation += 1;
         let members = &self.members;

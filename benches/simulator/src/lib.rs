@@ -6,6 +6,7 @@
 mod client;
 pub mod connections;
 pub mod contestant;
+pub mod distribution;
 pub mod draw;
 pub mod event;
 mod group;

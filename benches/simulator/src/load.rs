@@ -7,14 +7,17 @@ use tower_load::Ewma;
 use tower_load::estimate::{Estimate, Outcome};
 
 use crate::event::Nanos;
+use crate::server::Ending;
 
 /// Which measure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {
     /// Requests in flight: `tower_load::PendingRequests`.
     Requests,
-    /// What `tower_load::PeakEwma` goes by.
+    /// What `tower_load::PeakEwma` goes by, with a classification of the answers.
     PeakEwma,
+    /// The same without one: what was refused was answered.
+    Unclassified,
     /// What it is in tower 0.5, where a failure is a sample like any other, and silence is none.
     PlainEwma,
 }
@@ -29,19 +32,25 @@ pub struct Load {
 #[derive(Debug)]
 enum Latency {
     None,
-    Peak(Estimate),
+    Peak {
+        estimate: Estimate,
+        classifies: bool,
+    },
     Plain(Ewma),
 }
 
 impl Load {
-    /// Nothing is known, and nothing in flight. `instant` is the time `now`.
-    pub fn new(measure: Measure, now: Nanos, instant: Instant) -> Self {
+    /// Nothing is known, and nothing in flight; latencies count as `first` until there is one. `instant` is the time `now`.
+    pub fn new(measure: Measure, first: Nanos, now: Nanos, instant: Instant) -> Self {
+        let peak = |classifies| Latency::Peak {
+            estimate: Estimate::new(now, DECAY, Duration::from_nanos(first)),
+            classifies,
+        };
         let latency = match measure {
             Measure::Requests => Latency::None,
-            Measure::PeakEwma => Latency::Peak(Estimate::new(now, DECAY, FIRST)),
-            Measure::PlainEwma => {
-                Latency::Plain(Ewma::new(instant, DECAY, FIRST.as_nanos() as f64))
-            }
+            Measure::PeakEwma => peak(true),
+            Measure::Unclassified => peak(false),
+            Measure::PlainEwma => Latency::Plain(Ewma::new(instant, DECAY, first as f64)),
         };
         Self {
             in_flight: 0,
@@ -52,21 +61,24 @@ impl Load {
     /// A request goes out.
     pub fn begin(&mut self, now: Nanos) {
         self.in_flight += 1;
-        if let Latency::Peak(estimate) = &self.latency {
+        if let Latency::Peak { estimate, .. } = &self.latency {
             estimate.begin(now);
         }
     }
 
     /// The request that went out at `began` is over.
-    pub fn end(&mut self, began: Nanos, failed: bool, now: Nanos, instant: Instant) {
+    pub fn end(&mut self, began: Nanos, ending: Ending, now: Nanos, instant: Instant) {
         self.in_flight -= 1;
         match &mut self.latency {
             Latency::None => {}
-            Latency::Peak(estimate) => {
-                let outcome = if failed {
-                    Outcome::Failed
-                } else {
-                    Outcome::Answered
+            Latency::Peak {
+                estimate,
+                classifies,
+            } => {
+                let outcome = match ending {
+                    Ending::Failed => Outcome::Failed,
+                    Ending::Refused if *classifies => Outcome::Failed,
+                    Ending::Refused | Ending::Answered => Outcome::Answered,
                 };
                 estimate.end(began, outcome, now);
             }
@@ -81,7 +93,7 @@ impl Load {
         let requests = f64::from(self.in_flight);
         match &self.latency {
             Latency::None => requests,
-            Latency::Peak(estimate) => estimate.cost(now),
+            Latency::Peak { estimate, .. } => estimate.cost(now),
             Latency::Plain(ewma) => ewma.get_at(instant) * (requests + 1.0),
         }
     }
@@ -89,5 +101,3 @@ impl Load {
 
 /// As linkerd and Finagle have it.
 const DECAY: Duration = Duration::from_secs(10);
-/// What counts until there is a measurement.
-const FIRST: Duration = Duration::from_millis(30);

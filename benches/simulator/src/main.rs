@@ -58,7 +58,7 @@ fn run(Arguments { seed, out, names }: &Arguments) -> Result<(), Error> {
     let known: Vec<_> = scenarios
         .iter()
         .map(|scenario| scenario.name)
-        .chain([CONNECTIONS])
+        .chain([DISTRIBUTION, CONNECTIONS])
         .collect();
     if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!("there is no {name}, only {}", known.join(", ")).into());
@@ -103,6 +103,9 @@ fn run(Arguments { seed, out, names }: &Arguments) -> Result<(), Error> {
             plot::svg(scenario, &scores),
         )?;
     }
+    if wanted(DISTRIBUTION) {
+        println!("{}", table::of_distribution(*seed, base)?);
+    }
     if wanted(CONNECTIONS) {
         println!("{}", table::of_connections());
     }
@@ -121,4 +124,5 @@ fn take<T: Copy>(next: &AtomicUsize, runs: &[T]) -> Option<(usize, T)> {
 
 const USAGE: &str = "the arguments are --seed NUMBER, --out DIRECTORY, and names of scenarios";
 const CONNECTIONS: &str = "connections";
+const DISTRIBUTION: &str = "distribution";
 const THREADS: usize = 2;

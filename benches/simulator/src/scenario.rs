@@ -31,6 +31,8 @@ pub struct Scenario {
     pub warm_up: Nanos,
     /// What takes longer counts as an error. Nobody gives up because of it.
     pub deadline: Nanos,
+    /// What peak EWMA takes for the latency of a server until there is one.
+    pub first: Nanos,
     /// What happens to the servers.
     pub changes: Vec<(Nanos, Change)>,
     /// Whether servers report their usage once a second, for the weights of weighted round robin.

@@ -1,5 +1,6 @@
 //! The scenarios, in the order of the README.
 
+mod failing;
 mod trouble;
 mod usual;
 
@@ -8,7 +9,8 @@ use crate::draw::Work;
 use crate::event::{MS, SECOND};
 use crate::scenario::{Host, Row, Scenario};
 
-pub use self::trouble::{antagonists, buoyant, failing, restart, slow, zones};
+pub use self::failing::{buoyant_beside, failing, refusing, slow_beside};
+pub use self::trouble::{antagonists, buoyant, restart, slow, zones};
 pub use self::usual::{aperture, equal, supermarket, weights};
 
 /// All of them.
@@ -18,6 +20,9 @@ pub fn all(seed: u64) -> Vec<Scenario> {
         supermarket(),
         slow(),
         failing(),
+        slow_beside(),
+        buoyant_beside(),
+        refusing(),
         antagonists(seed),
         restart(),
         weights(),
@@ -45,7 +50,7 @@ impl Row {
 }
 
 /// Ten seconds, of which the first two do not count, with so many of the cores in use.
-fn basic(
+pub(crate) fn basic(
     name: &'static str,
     title: &'static str,
     clients: usize,
@@ -65,6 +70,7 @@ fn basic(
         duration: 10 * SECOND,
         warm_up: 2 * SECOND,
         deadline: 5 * SECOND,
+        first: 30 * MS,
         changes: Vec::new(),
         reports: false,
         bad: None,
@@ -73,4 +79,4 @@ fn basic(
 }
 
 /// A millisecond.
-const MS_F: f64 = MS as f64;
+pub(crate) const MS_F: f64 = MS as f64;

@@ -37,6 +37,26 @@ pub enum Conduct {
     Answer(Nanos),
     /// It fails after this time.
     Fail(Nanos),
+    /// It answers after this time that it does not do it, as with an HTTP 503.
+    Refuse(Nanos),
+}
+
+/// How a request ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Ending {
+    /// It was done.
+    Answered,
+    /// There is an answer, but it was not done.
+    Refused,
+    /// There is no answer.
+    Failed,
+}
+
+impl Ending {
+    /// Whether the caller does not have what it wanted.
+    pub fn is_failure(self) -> bool {
+        self != Self::Answered
+    }
 }
 
 impl Server {

@@ -12,7 +12,7 @@ use crate::event::{Agenda, MS, Nanos, SECOND};
 use crate::group::{Group, Target};
 use crate::scenario::{Change, Row, Scenario};
 use crate::score::Score;
-use crate::server::{Conduct, Server};
+use crate::server::{Conduct, Ending, Server};
 use crate::usage;
 
 /// Runs a scenario with one of its rows.
@@ -66,7 +66,7 @@ enum Event {
     /// A server is done with a request, if the plan still holds.
     Finish { server: usize, generation: u32 },
     /// A request that was not worked on has its end.
-    End { request: u32, failed: bool },
+    End { request: u32, ending: Ending },
     /// Number so and so of the scenario's changes.
     Change(usize),
     /// A probe reaches its server.
@@ -129,14 +129,14 @@ impl<'a> Sim<'a> {
             Event::Arrive => self.arrive(now),
             Event::Finish { server, generation } => {
                 if let Some(request) = self.servers[server].finish(generation, now) {
-                    self.end(request, false, now);
+                    self.end(request, Ending::Answered, now);
                     self.plan(server);
                 }
             }
-            Event::End { request, failed } => {
+            Event::End { request, ending } => {
                 if let Some(Request { target, .. }) = self.requests[request as usize] {
                     self.servers[target.server].end_idle();
-                    self.end(request, failed, now);
+                    self.end(request, ending, now);
                 }
             }
             Event::Change(number) => self.change(self.scenario.changes[number].1, now),
@@ -207,17 +207,18 @@ impl<'a> Sim<'a> {
             in_flight,
         });
         let server = &mut self.servers[target.server];
-        let (after, failed) = match conduct {
+        let (after, ending) = match conduct {
             Conduct::Work => {
                 server.begin(request, work, now);
                 return self.plan(target.server);
             }
-            Conduct::Answer(after) => (after, false),
-            Conduct::Fail(after) => (after, true),
+            Conduct::Answer(after) => (after, Ending::Answered),
+            Conduct::Fail(after) => (after, Ending::Failed),
+            Conduct::Refuse(after) => (after, Ending::Refused),
         };
         server.begin_idle();
         self.agenda
-            .plan(now + after, Event::End { request, failed });
+            .plan(now + after, Event::End { request, ending });
     }
 
     fn admit(&mut self, request: Request) -> u32 {
@@ -229,7 +230,7 @@ impl<'a> Sim<'a> {
         self.requests.len() as u32 - 1
     }
 
-    fn end(&mut self, request: u32, failed: bool, now: Nanos) {
+    fn end(&mut self, request: u32, ending: Ending, now: Nanos) {
         let Some(ended) = self.requests[request as usize].take() else {
             return;
         };
@@ -241,7 +242,8 @@ impl<'a> Sim<'a> {
             began,
             in_flight,
         } = ended;
-        self.clients[client].groups[group].end(target, began, failed, now);
+        let failed = ending.is_failure();
+        self.clients[client].groups[group].end(target, began, ending, now);
         self.servers[target.server].record(in_flight, now - began, failed, now);
         self.count(began, failed, now);
     }
@@ -273,7 +275,7 @@ impl<'a> Sim<'a> {
             Change::Conduct(server, conduct) => self.servers[server].set_conduct(conduct),
             Change::Crash(server) => {
                 for request in self.servers[server].crash(now) {
-                    self.end(request, true, now);
+                    self.end(request, Ending::Failed, now);
                 }
             }
             Change::Restart(server) => {

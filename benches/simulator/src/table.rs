@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
+use tokio::time::Instant;
+use tower_balance::policy::InvalidPolicy;
+
 use crate::connections;
+use crate::distribution::{self, Busy};
 use crate::scenario::Scenario;
 use crate::score::Score;
 
@@ -89,6 +93,64 @@ pub fn of_connections() -> String {
         }
     }
     out
+}
+
+/// What each server gets, at no, low and high load.
+///
+/// # Errors
+///
+/// If a picker refuses its settings.
+pub fn of_distribution(seed: u64, base: Instant) -> Result<String, InvalidPolicy> {
+    let mut out = String::from(
+        "### Distribution\n\n1 client, servers that are never busy, requests of 10 ms (normal, deviation 1 ms). No load is one \
+         request per second; low load one in flight for two servers; high load a hundred for each server, and three for each unit \
+         of weight.\n\nTen servers of equal weight: what the least and the most used one gets, in shares of one of ten.\n\n",
+    );
+    out += &header();
+    let equal = |shares: &[f64]| {
+        let count = shares.len() as f64;
+        let in_shares = || shares.iter().map(|share| share * count);
+        let least = in_shares().fold(f64::INFINITY, f64::min);
+        let most = in_shares().fold(0.0, f64::max);
+        format!("{least:.2} to {most:.2}")
+    };
+    rows(&mut out, &distribution::EQUAL, equal, seed, base)?;
+    out += "\nTwelve servers, three of each weight: what those of weight 1, 10, 100 and 1,000 get, in percent of all. By weight it \
+            is 0.09, 0.9, 9.0 and 90. P2C and round robin know nothing of weights, and give 25 to each; so does Prequal.\n\n";
+    out += &header();
+    let by_weight = |shares: &[f64]| {
+        let percent = |some: &[f64]| match some.iter().sum::<f64>() * 100.0 {
+            sum if sum < 0.995 => format!("{sum:.2}"),
+            sum => format!("{sum:.1}"),
+        };
+        let classes: Vec<_> = shares.chunks(3).map(percent).collect();
+        classes.join(" / ")
+    };
+    rows(&mut out, &distribution::WEIGHTS, by_weight, seed, base)?;
+    Ok(out)
+}
+
+fn header() -> String {
+    let names = Busy::ALL.map(Busy::name).join(" | ");
+    format!("| picker | {names} |\n|---|---:|---:|---:|\n")
+}
+
+fn rows(
+    out: &mut String,
+    weights: &[u32],
+    cell: impl Fn(&[f64]) -> String,
+    seed: u64,
+    base: Instant,
+) -> Result<(), InvalidPolicy> {
+    for contestant in distribution::contestants() {
+        let _ = write!(out, "| {} |", contestant.name());
+        for busy in Busy::ALL {
+            let shares = distribution::shares(contestant, weights, busy, seed, base)?;
+            let _ = write!(out, " {} |", cell(&shares));
+        }
+        *out += "\n";
+    }
+    Ok(())
 }
 
 fn milliseconds(ms: f64) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_simulator::connections::Connections;
 use tower_simulator::contestant::Contestant;
+use tower_simulator::distribution::{self, Busy};
 use tower_simulator::load::Measure;
 use tower_simulator::scenario::{Row, Scenario, Subset};
 use tower_simulator::score::Score;
@@ -61,13 +62,92 @@ fn a_server_that_fails_fast_attracts_only_those_who_do_not_count_failures() {
     for seed in SEEDS {
         let bad = |contestant| score(&scenario, contestant, seed).worst_share();
         let (aware, plain) = (bad(P2C_PEAK), bad(P2C_PLAIN));
-        assert!(aware < 0.02, "seed {seed}: {aware}");
+        assert!(aware < 0.002, "seed {seed}: {aware}");
         // Twice its share is the most that any server can get from a choice of two.
         assert!((0.18..0.21).contains(&plain), "seed {seed}: {plain}");
         let all_plain = bad(Contestant::OfAll(Measure::PlainEwma));
         assert!(all_plain > 0.5, "seed {seed}: {all_plain}");
         let prequal = bad(Contestant::Prequal);
         assert!(prequal < 0.02, "seed {seed}: {prequal}");
+    }
+}
+
+/// However slow the others are, and also if its failures are answers.
+#[test]
+fn a_server_that_fails_fast_draws_next_to_nothing_at_any_scale() {
+    for seed in SEEDS {
+        for scenario in [
+            scenarios::slow_beside(),
+            scenarios::buoyant_beside(),
+            scenarios::refusing(),
+        ] {
+            for contestant in [P2C_PEAK, Contestant::OfAll(Measure::PeakEwma)] {
+                let share = score(&scenario, contestant, seed).worst_share();
+                // It is tried now and then.
+                assert!(
+                    share > 0.0 && share <= 0.005,
+                    "seed {seed}, {}: {share}",
+                    scenario.name
+                );
+            }
+            let plain = score(&scenario, P2C_PLAIN, seed).worst_share();
+            assert!(plain > 0.15, "seed {seed}, {}: {plain}", scenario.name);
+        }
+        let unclassified = Contestant::P2c(Measure::Unclassified);
+        let share = score(&scenarios::refusing(), unclassified, seed).worst_share();
+        assert!(share > 0.15, "seed {seed}: {share}");
+    }
+}
+
+#[test]
+fn requests_are_distributed_by_weight_at_any_load() {
+    let by_weight = [
+        (Contestant::WeightedRoundRobin, [0.002; 3]),
+        (Contestant::Random, [0.01; 3]),
+        (Contestant::Maglev, [0.01; 3]),
+        (Contestant::RingHash, [0.01; 3]),
+        (Contestant::Weighted(Measure::Requests), [0.01, 0.02, 0.01]),
+        (Contestant::Levels, [0.01, 0.02, 0.01]),
+        // A request is much where there are six.
+        (Contestant::OfAll(Measure::Requests), [0.01, 0.06, 0.01]),
+    ];
+    let base = Instant::now();
+    for (contestant, tolerances) in by_weight {
+        for (busy, tolerance) in Busy::ALL.into_iter().zip(tolerances) {
+            let weights = distribution::WEIGHTS;
+            let shares = distribution::shares(contestant, &weights, busy, 1, base).unwrap();
+            for (share, weight) in shares.iter().zip(weights) {
+                let due = f64::from(weight) / 3333.0;
+                assert!(
+                    (share - due).abs() <= tolerance,
+                    "{}, {busy:?}: {share} instead of {due}",
+                    contestant.name()
+                );
+            }
+        }
+    }
+}
+
+/// By load, and not by where they are in the list.
+#[test]
+fn equal_servers_get_the_same_at_any_load() {
+    let base = Instant::now();
+    for contestant in distribution::contestants() {
+        // At low load its servers' last latencies decide, and those of one that gets nothing stay as they are.
+        if contestant == Contestant::Prequal {
+            continue;
+        }
+        for busy in Busy::ALL {
+            let weights = distribution::EQUAL;
+            let shares = distribution::shares(contestant, &weights, busy, 1, base).unwrap();
+            for share in &shares {
+                assert!(
+                    (0.085..0.115).contains(share),
+                    "{}, {busy:?}: {shares:?}",
+                    contestant.name()
+                );
+            }
+        }
     }
 }
 

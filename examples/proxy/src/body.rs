@@ -13,7 +13,6 @@ use tower::retry::http::{PeekBody, ReplayBody};
 use tower::timeout::http::TimeoutBody;
 
 use crate::headers;
-use crate::metrics::InFlight;
 use crate::stall::{self, Limits};
 use crate::upload::UploadBody;
 use crate::upstream::UpstreamBody;
@@ -90,14 +89,12 @@ pub fn check_trailers(mut frame: Frame<Bytes>, max: usize) -> Result<Frame<Bytes
 
 /// The body of a response on its way down: the upstream's stream, or a few bytes of our own.
 ///
-/// It ends the request's account in the metrics when it is dropped, read to its end or not. How long it may be kept waiting
-/// by a client that does not read, it [tells](stall::handed) the task that sends it.
+/// How long it may be kept waiting by a client that does not read, it [tells](stall::handed) the task that sends it.
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
     /// Told a little later.
     failed: Option<Failed>,
-    in_flight: Option<InFlight>,
     /// Its task was told to come back.
     awaited: bool,
 }
@@ -123,7 +120,6 @@ impl ResponseBody {
         Self {
             content: Content::Upstream(body),
             failed: None,
-            in_flight: None,
             awaited: false,
         }
     }
@@ -133,7 +129,6 @@ impl ResponseBody {
         Self {
             content: Content::Own(text.into()),
             failed: None,
-            in_flight: None,
             awaited: false,
         }
     }
@@ -159,12 +154,6 @@ impl ResponseBody {
             stall::handed(limits, None);
             self.awaited = true;
         }
-    }
-
-    /// Keeps the request counted as in flight until the body is dropped.
-    pub fn hold(mut self, in_flight: InFlight) -> Self {
-        self.in_flight = Some(in_flight);
-        self
     }
 }
 

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
 
+pub use tower::retry::http::is_grpc;
+
 /// Drops the fields that concern one connection alone, and those that it names (RFC 9110, 7.6.1).
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // One look at all names costs less than one at each place where they could be.
@@ -69,13 +71,6 @@ pub fn accepts_trailers(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::TE).into_iter();
     let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-}
-
-/// Whether this is a request or a response of gRPC.
-pub fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Whether the proxy itself reads or writes this field, so that it is of no use for anything else.

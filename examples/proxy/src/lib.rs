@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accept;
 pub mod admin;
 pub mod authority;
 pub mod body;
@@ -7,13 +8,16 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod descriptors;
+pub mod dialect;
 pub mod error;
 pub mod framing;
 pub mod headers;
 pub mod hedge;
 pub mod hop;
 pub mod interim;
+mod malformed;
 pub mod metrics;
+pub mod outcome;
 pub mod outliers;
 pub mod path;
 pub mod proxy;

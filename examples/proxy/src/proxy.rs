@@ -11,11 +11,13 @@ use tower::{BoxError, Service, ServiceExt};
 
 use crate::body::{BoundedBody, ClientBody, ResponseBody};
 use crate::config::{Config, Paths, Protocol};
+use crate::dialect::Dialect;
 use crate::error::Failure;
 use crate::headers;
 use crate::hop::Hop;
 use crate::interim::Exchange;
 use crate::metrics::{Metrics, RouteStats};
+use crate::outcome::OutcomeBody;
 use crate::router::Router;
 use crate::upload::{UploadBody, UploadLimits};
 use crate::{authority, framing, path, stack};
@@ -73,7 +75,11 @@ pub fn build(
             cluster.endpoints.iter().map(ToString::to_string).collect(),
         )
     });
-    let metrics = Arc::new(Metrics::new(routes.collect(), clusters.collect()));
+    let metrics = Arc::new(Metrics::new(
+        routes.collect(),
+        clusters.collect(),
+        config.longest_timeout(),
+    ));
 
     let endpoints = config.clusters.values().map(|c| c.endpoints.len()).sum();
     let clusters = config.clusters.iter().zip(&metrics.clusters);
@@ -126,27 +132,56 @@ where
     /// Answers one request of `client`.
     pub async fn handle(
         &self,
+        request: Request<Incoming>,
+        client: SocketAddr,
+    ) -> Response<OutcomeBody<ResponseBody>> {
+        let dialect = Dialect::of(request.headers());
+        let head = request.method() == Method::HEAD;
+        // Over HTTP/1.1 a client gets trailers only if it asked for them, and gRPC is not spoken.
+        let has_trailers = dialect == Dialect::Grpc && request.version() == Version::HTTP_2;
+        let (response, in_flight) = match self.route(&request) {
+            Ok((handler, path)) => {
+                let mut in_flight = handler.stats.begin();
+                let answer = self.forward(handler, path, request, client).await;
+                let response = answer.unwrap_or_else(|failure| {
+                    in_flight.failed(failure.reason());
+                    failure.response(dialect)
+                });
+                in_flight.answered(response.status());
+                (response, in_flight)
+            }
+            Err(failure) => {
+                let mut in_flight = self.metrics.unrouted.begin();
+                in_flight.failed(failure.reason());
+                in_flight.answered(failure.status());
+                (failure.response(dialect), in_flight)
+            }
+        };
+        response.map(|body| {
+            let body = match head {
+                // Over HTTP/2, hyper would send the body of one of our own.
+                true => body.without_own(),
+                false => body,
+            };
+            OutcomeBody::new(body, in_flight, has_trailers)
+        })
+    }
+
+    /// Forwards a request, or answers it where the client has it end here.
+    async fn forward(
+        &self,
+        handler: &Handler<S>,
+        path: Option<PathAndQuery>,
         mut request: Request<Incoming>,
         client: SocketAddr,
-    ) -> Response<ResponseBody> {
-        let head = request.method() == Method::HEAD;
-        let grpc = headers::is_grpc(request.headers());
-        let refuse = |failure: Failure| match head {
-            // Over HTTP/2, hyper would send the body.
-            true => failure.response(grpc).map(ResponseBody::without_own),
-            false => failure.response(grpc),
-        };
-        let (handler, path) = match self.route(&request) {
-            Ok(found) => found,
-            Err(failure) => return refuse(failure),
-        };
+    ) -> Result<Response<ResponseBody>, Failure> {
         if !headers::count_down(&mut request) {
             return match *request.method() {
-                Method::OPTIONS => Response::new(ResponseBody::own("")),
-                _ => refuse(Failure::Unsupported),
+                Method::OPTIONS => Ok(Response::new(ResponseBody::own(""))),
+                _ => Err(Failure::Unsupported),
             };
         }
-        let in_flight = handler.stats.begin();
+        let grpc = headers::is_grpc(request.headers());
         let takes_trailers =
             request.version() == Version::HTTP_2 || headers::accepts_trailers(request.headers());
         let mut request = request.map(|body| ClientBody::new(body, self.max_head_size));
@@ -154,33 +189,27 @@ where
             .forward(&mut request, path, handler.protocol, client.ip());
 
         let exchange = request.extensions().get::<Exchange>().cloned();
-        let request = handler.upload.accept(request, grpc).await;
-        let response = match request {
+        let response = match handler.upload.accept(request, grpc).await {
             Ok(request) => handler.stack.clone().oneshot(request).await,
             Err(failure) => Err(failure.into()),
-        };
-        let response = match response {
-            Ok(response) => {
-                let mut response = response.map(ResponseBody::upstream);
-                // That of the proxy: hyper lowers it for a client of HTTP/1.0.
-                *response.version_mut() = Version::HTTP_11;
-                headers::strip_hop_by_hop(response.headers_mut());
-                if !takes_trailers {
-                    response.headers_mut().remove(header::TRAILER);
-                }
-                response
-            }
-            Err(error) => {
-                let failure = Failure::of(&error);
-                tracing::debug!(route = %handler.stats.route, %error, ?failure, "request failed");
-                refuse(failure)
-            }
         };
         if let Some(exchange) = exchange {
             exchange.finish().await;
         }
-        in_flight.answered(response.status());
-        response.map(|body| body.hold(in_flight))
+        let mut response = response
+            .map_err(|error| {
+                let failure = Failure::of(&error);
+                tracing::debug!(route = %handler.stats.route, %error, ?failure, "request failed");
+                failure
+            })?
+            .map(ResponseBody::upstream);
+        // That of the proxy: hyper lowers it for a client of HTTP/1.0.
+        *response.version_mut() = Version::HTTP_11;
+        headers::strip_hop_by_hop(response.headers_mut());
+        if !takes_trailers {
+            response.headers_mut().remove(header::TRAILER);
+        }
+        Ok(response)
     }
 
     /// Who handles a request, and its target if that is not in its normal form; or why nobody does.

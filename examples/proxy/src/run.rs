@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tower::BoxError;
 
 use crate::config::Config;
 use crate::descriptors;
 use crate::server::{Server, Shutdown, bind, serve};
-use crate::{admin, proxy};
+use crate::{admin, malformed, proxy};
 
 /// A proxy whose sockets are bound, and which serves nobody yet.
 #[derive(Debug)]
@@ -86,17 +87,23 @@ impl Bound {
         let server = Server::new(&config.clients, config.max_head_size);
         let mut servers = JoinSet::new();
         for listener in listeners {
+            let metrics = Arc::clone(proxy.metrics());
             let (proxy, server) = (Arc::clone(&proxy), server.clone());
             let handler = move |request, client| {
                 let proxy = Arc::clone(&proxy);
                 async move { proxy.handle(request, client).await }
             };
+            let failed = move |error: &BoxError| malformed::count(error, &metrics.unrouted);
             let (shutdown, drain) = (shutdown.clone(), config.drain);
-            servers.spawn(async move { server.serve(listener, handler, shutdown, drain).await });
+            servers.spawn(async move {
+                server
+                    .serve(listener, handler, shutdown, drain, failed)
+                    .await;
+            });
         }
         // The admin page goes on while the proxy drains, so that one can watch it.
-        let admin = admin.map(|listener| {
-            let state = admin::Admin::new(Arc::clone(proxy.metrics()), shutdown.clone());
+        let admin = admin.zip(config.admin.as_ref()).map(|(listener, config)| {
+            let state = admin::Admin::new(config, Arc::clone(proxy.metrics()), shutdown.clone());
             let handler = move |request, _client| {
                 let response = state.handle(&request);
                 async move { response }

@@ -23,11 +23,14 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 use tower::BoxError;
 
 use self::activity::{ActiveBody, Activity};
+pub use self::connection::GivenUp;
 use self::connection::{Connection, Watch};
 pub use self::lifetime::Times;
+use crate::accept;
 use crate::config::Clients;
 use crate::descriptors::max_connections;
 use crate::interim::{self, Interim};
@@ -55,11 +58,13 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let server = Server::new(&Clients::default(), MAX_HEAD_SIZE);
-    server.serve(listener, handler, shutdown, drain).await;
+    server
+        .serve(listener, handler, shutdown, drain, |_| {})
+        .await;
 }
 
 /// A connection, its client, and its place among the connections.
-type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
+type Accepted = (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>);
 
 /// Serves clients on any number of listeners, which share the maximum number of connections.
 #[derive(Debug, Clone)]
@@ -82,56 +87,54 @@ impl Server {
 
     /// Serves connections until `shutdown` says so, then drains.
     ///
-    /// Each connection speaks HTTP/1.1 or HTTP/2 as its first bytes tell. After `shutdown` no connection is accepted but
-    /// those that wait already; idle ones close at once, and busy ones when their running requests are answered, or after
-    /// `drain` at the latest.
+    /// Each connection speaks HTTP/1.1 or HTTP/2 as its first bytes tell. After `shutdown` the listener closes, and what it has
+    /// accepted or queued is answered: connections with a request in flight end with its response, others after a second
+    /// without one. What is left after `drain` is cut off.
+    ///
+    /// `failed` is told of each connection that fails: what no handler sees, since the HTTP library answers it.
     pub async fn serve<H, F, B>(
         &self,
         listener: TcpListener,
         handler: H,
         mut shutdown: Shutdown,
         drain: Duration,
+        failed: impl Fn(&BoxError) + Clone + Send + 'static,
     ) where
         H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let (draining, connections) = watch::channel(false);
+        let draining = shutdown.clone();
+        let connection = |(stream, client, place): Accepted| {
+            // A connection that is broken already fails when it is read.
+            let _ = socket::prepare(&stream, self.clients.keep_alive);
+            let connection = self.connection(stream, client, handler.clone());
+            let (draining, failed) = (draining.clone(), failed.clone());
+            async move {
+                let _place = place;
+                if let Err(error) = connection.run(draining).await {
+                    tracing::debug!(%client, error, "connection failed");
+                    failed(&error);
+                }
+            }
+        };
+        let mut connections = JoinSet::new();
         loop {
-            let accepted = tokio::select! {
-                accepted = self.accept(&listener) => accepted,
+            tokio::select! {
+                accepted = self.accept(&listener) => drop(connections.spawn(connection(accepted))),
+                Some(_) = connections.join_next() => {}
                 () = shutdown.requested() => break,
-            };
-            self.spawn(accepted, &handler, connections.clone());
+            }
         }
-        // Those that the system has accepted already take themselves for connected.
-        for accepted in self.accept_waiting(listener) {
-            self.spawn(accepted, &handler, connections.clone());
+        for (stream, client) in accept::close(listener) {
+            // These are answered also if they are too many.
+            let place = Arc::clone(&self.places).try_acquire_owned().ok();
+            connections.spawn(connection((stream, client, place)));
         }
-        drop(connections);
-        draining.send_replace(true);
-        if tokio::time::timeout(drain, draining.closed())
-            .await
-            .is_err()
-        {
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(drain, ended).await.is_err() {
             tracing::warn!(?drain, "gave up on requests that are still running");
         }
-    }
-
-    fn spawn<H, F, B>(&self, accepted: Accepted, handler: &H, draining: watch::Receiver<bool>)
-    where
-        H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<B>> + Send + 'static,
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
-        let (stream, client, place) = accepted;
-        let connection = self.connection(stream, client, handler.clone());
-        tokio::spawn(async move {
-            let _place = place;
-            if let Err(error) = connection.run(draining).await {
-                tracing::debug!(%client, error, "connection failed");
-            }
-        });
     }
 
     fn connection<T, H, F, B>(
@@ -169,30 +172,12 @@ impl Server {
         Connection::new(http.into_owned(), activity, self.clients.times())
     }
 
-    /// The connections in the queue of a listener, which is closed then.
-    fn accept_waiting(&self, listener: TcpListener) -> Vec<Accepted> {
-        let next = |listener: &std::net::TcpListener| {
-            let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-            let (stream, client) = listener.accept().ok()?;
-            stream.set_nonblocking(true).ok()?;
-            let stream = TcpStream::from_std(stream).ok()?;
-            let _ = socket::prepare(&stream, self.clients.keep_alive);
-            Some((stream, client, place))
-        };
-        match listener.into_std() {
-            Ok(listener) => std::iter::from_fn(|| next(&listener)).collect(),
-            Err(_) => Vec::new(),
-        }
-    }
-
-    /// The next connection. Failures to accept are of the moment (a client that gave up, no more file descriptors): they
-    /// are logged, and tried again a little later. At the maximum number of connections the next one waits in the
-    /// listener's queue until another one ends.
+    /// The next connection. At the maximum number of connections it waits in the listener's queue until another one ends.
     async fn accept(&self, listener: &TcpListener) -> Accepted {
         let place = match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => place,
             Err(_) => {
-                tracing::warn!("as many connections from clients as there may be");
+                tracing::debug!("as many connections from clients as there may be");
                 // It is never closed.
                 Arc::clone(&self.places)
                     .acquire_owned()
@@ -200,19 +185,8 @@ impl Server {
                     .expect("open")
             }
         };
-        loop {
-            match listener.accept().await {
-                Ok((stream, client)) => {
-                    // A connection that is broken already fails when it is read.
-                    let _ = socket::prepare(&stream, self.clients.keep_alive);
-                    return (stream, client, place);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+        let (stream, client) = accept::accept(listener).await;
+        (stream, client, Some(place))
     }
 }
 
@@ -295,8 +269,6 @@ const MAX_HEAD_SIZE: usize = 64 * 1024;
 const HEAD_ROOM: u32 = 2;
 /// What waits to be written on a stream of HTTP/2.
 const MAX_UNSENT: usize = 64 * 1024;
-/// How long to wait after a failure to accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
@@ -356,9 +328,9 @@ mod tests {
             let (stream, mut client) = tokio::io::duplex(64);
             let server = Server::new(&Clients::default(), MAX_HEAD_SIZE);
             let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-            let (_draining, connections) = watch::channel(false);
+            let (_trigger, shutdown) = shutdown_channel();
             let connection = server.connection(stream, nowhere, handler);
-            let connection = tokio::spawn(connection.run(connections));
+            let connection = tokio::spawn(connection.run(shutdown));
             client.write_all(request).await.unwrap();
             client.read_u8().await.unwrap();
             // Paused time goes on when nothing else does.

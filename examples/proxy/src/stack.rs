@@ -63,8 +63,12 @@ pub fn route(
     Ok(ServiceBuilder::new()
         .load_shed()
         .concurrency_limit(config.limits.concurrency)
-        .layer(ResponseTimeoutLayer::new(config.timeout))
-        .layer(AcceptDeadlineLayer::new().header(config.timeout_header.clone()))
+        .layer(ResponseTimeoutLayer::new(config.timeout.http))
+        .layer(
+            AcceptDeadlineLayer::new()
+                .header(config.timeout_header.clone())
+                .grpc_max(config.timeout.grpc),
+        )
         .layer(bodies(config))
         .option_layer(
             hedge
@@ -168,7 +172,11 @@ fn key(by: &HashKey) -> Box<dyn Fn(&Request<RequestBody>) -> Option<u64> + Send>
 }
 
 fn endpoint(connect: &Connect, address: &config::Endpoint, stats: &Arc<EndpointStats>) -> Measured {
-    let reconnect = Reconnect::with_backoff(connect.clone(), address.clone(), backoff());
+    let reconnect = Reconnect::with_backoff(
+        connect.clone().tell(Arc::clone(stats)),
+        address.clone(),
+        backoff(),
+    );
     PendingRequests::new(Observe::new(reconnect, Arc::clone(stats)), TrackBody)
 }
 

@@ -128,8 +128,8 @@ impl<S: Load, R: Rule, C> Load for Guarded<S, R, C> {
         self.inner.load()
     }
 
-    fn weight(&self) -> u32 {
-        self.inner.weight()
+    fn relative_weight(load: &Self) -> u32 {
+        S::relative_weight(&load.inner)
     }
 }
 

@@ -42,9 +42,9 @@ use crate::policy::SlowStart;
 /// let list = ServiceList::new::<u32>([Constant::new(echo, 1)]);
 /// let mut discover = SlowStartDiscover::new(list, SlowStart::new(Duration::from_secs(60)));
 /// let Some(Ok(Change::Insert(_, endpoint))) = discover.next().await else { panic!() };
-/// assert_eq!(endpoint.weight(), 10);
+/// assert_eq!(Load::relative_weight(&endpoint), 10);
 /// tokio::time::advance(Duration::from_secs(30)).await;
-/// assert_eq!(endpoint.weight(), 50);
+/// assert_eq!(Load::relative_weight(&endpoint), 50);
 /// # }
 /// ```
 ///
@@ -127,12 +127,12 @@ impl<S: Load, K: Hash + Eq + Clone + fmt::Debug> Load for Warming<S, K> {
         self.inner.load()
     }
 
-    fn weight(&self) -> u32 {
-        let endpoint = &self.live.0;
+    fn relative_weight(load: &Self) -> u32 {
+        let endpoint = &load.live.0;
         let age = Instant::now().saturating_duration_since(endpoint.seat.well_since());
         // By whole percents, since each new weight is work for some pickers.
         let percent = (endpoint.rule.slow_start.factor(age) * 100.0).ceil() as u64;
-        let weight = u64::from(self.inner.weight()) * percent;
+        let weight = u64::from(S::relative_weight(&load.inner)) * percent;
         u32::try_from(weight).unwrap_or(u32::MAX)
     }
 }

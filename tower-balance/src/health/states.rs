@@ -213,8 +213,8 @@ impl<S: Load, K: Hash + Eq + Clone + fmt::Debug> Load for Observed<S, K> {
         self.inner.load()
     }
 
-    fn weight(&self) -> u32 {
-        self.inner.weight()
+    fn relative_weight(load: &Self) -> u32 {
+        S::relative_weight(&load.inner)
     }
 }
 

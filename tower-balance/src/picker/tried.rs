@@ -2,6 +2,7 @@ use std::fmt;
 
 use tower_util::Tried;
 
+use super::turns::{Draw, draw_of};
 use super::{Endpoints, PickContext, Picker};
 use crate::policy::hash;
 
@@ -12,15 +13,52 @@ pub struct AvoidTried<P, Req> {
     find: fn(&Req) -> Option<&Tried>,
     /// Sets the endpoints of this balancer apart from those of others that the request may have passed.
     salt: u64,
+    draw: Draw,
 }
 
 impl<P, Req> AvoidTried<P, Req> {
     pub(crate) const fn new(inner: P, find: fn(&Req) -> Option<&Tried>, salt: u64) -> Self {
-        Self { inner, find, salt }
+        Self {
+            inner,
+            find,
+            salt,
+            draw: Draw::new(),
+        }
     }
 
-    fn number(&self, endpoints: &impl Endpoints, index: usize) -> u64 {
-        hash::mix(self.salt, endpoints.id(index) as u64)
+    /// The less loaded of two that are new, drawn by weight; the first one if their weights differ, as loads do not tell then.
+    /// `None` if none is found.
+    fn another<E: Endpoints>(
+        &mut self,
+        endpoints: &E,
+        picked: usize,
+        is_new: &impl Fn(&usize) -> bool,
+        cx: &mut impl PickContext,
+    ) -> Option<usize> {
+        // One without weight is none, unless what was picked has none either.
+        let weights_count = endpoints.weight(picked) > 0;
+        let weight = |index| match weights_count {
+            true => endpoints.weight(index),
+            false => 1,
+        };
+        let mut draw = |but: Option<usize>| {
+            let may_be = |index: &usize| is_new(index) && Some(*index) != but;
+            // Nearly always one of a few draws is new. If not, look at all of them.
+            let draws = if weights_count { MOST_DRAWS } else { 0 };
+            let mut drawn = (0..draws).filter_map(|_| self.draw.draw(endpoints, cx));
+            drawn.find(may_be).or_else(|| {
+                let others = (0..endpoints.ready_len()).filter(may_be);
+                let weighted = others.map(|index| (index, weight(index)));
+                draw_of(weighted.filter(|(_, weight)| *weight > 0), cx)
+            })
+        };
+        let first = draw(None)?;
+        let Some(second) = draw(Some(first)) else {
+            return Some(first);
+        };
+        let are_alike = weight(first) == weight(second);
+        let is_less = endpoints.load(second) < endpoints.load(first);
+        Some(if are_alike && is_less { second } else { first })
     }
 }
 
@@ -45,32 +83,19 @@ where
         let Some(tried) = request.and_then(self.find) else {
             return Some(picked);
         };
-        let is_new = |index: &usize| !tried.contains(self.number(endpoints, *index));
+        let salt = self.salt;
+        let is_new = |index: &usize| !tried.contains(number(salt, endpoints, *index));
         if is_new(&picked) {
             return Some(picked);
         }
-        let ready = endpoints.ready_len();
-        let start = cx.next_range(0..ready as u64) as usize;
-        // One without weight is none, unless the others have none either.
-        let has_weight =
-            |index: &usize| endpoints.weight(*index) > 0 || endpoints.weight(picked) == 0;
-        // Among so many, at least two were not tried, if there are two.
-        let some = (0..ready.min(tried.len() + 2)).map(|step| (start + step) % ready);
-        let lesser = |one, other| match endpoints.load(other) < endpoints.load(one) {
-            true => other,
-            false => one,
-        };
-        some.filter(is_new)
-            .filter(has_weight)
-            .take(2)
-            .reduce(lesser)
+        self.another(endpoints, picked, &is_new, cx)
             .or(Some(picked))
     }
 
     fn sent(&mut self, endpoints: &E, index: usize, request: &Req) {
         self.inner.sent(endpoints, index, request);
         if let Some(tried) = (self.find)(request) {
-            tried.insert(self.number(endpoints, index));
+            tried.insert(number(self.salt, endpoints, index));
         }
     }
 
@@ -90,3 +115,9 @@ impl<P: fmt::Debug, Req> fmt::Debug for AvoidTried<P, Req> {
             .finish_non_exhaustive()
     }
 }
+
+fn number(salt: u64, endpoints: &impl Endpoints, index: usize) -> u64 {
+    hash::mix(salt, endpoints.id(index) as u64)
+}
+
+const MOST_DRAWS: usize = 8;

@@ -208,28 +208,58 @@ impl Draw {
                 return Some(index);
             }
         }
-        Some(self.draw_of_all(endpoints, cx))
+        // Those that were greater may have gone, or changed.
+        let all = (0..endpoints.ready_len()).map(|index| (index, endpoints.weight(index)));
+        self.greatest = all.clone().map(|(_, weight)| weight).max().unwrap_or(0);
+        draw_of(all, cx)
     }
 
-    #[cold]
-    fn draw_of_all<E: Endpoints>(&mut self, endpoints: &E, cx: &mut impl PickContext) -> usize {
-        let weights = || (0..endpoints.ready_len()).map(|index| endpoints.weight(index));
-        // Those that were greater may have gone, or changed.
-        self.greatest = weights().max().unwrap_or(0);
-        let sum: u64 = weights().map(u64::from).sum();
-        if sum == 0 {
-            return cx.next_range(0..endpoints.ready_len() as u64) as usize;
-        }
-        let mut left = cx.next_range(0..sum);
-        let drawn = weights().position(|weight| {
-            let hit = left < u64::from(weight);
-            left = left.saturating_sub(weight.into());
-            hit
+    /// Another one than `first`, if there is another, by the weights of the others.
+    pub(super) fn draw_other<E: Endpoints>(
+        &mut self,
+        endpoints: &E,
+        first: usize,
+        cx: &mut impl PickContext,
+    ) -> Option<usize> {
+        let drawn = (0..REDRAWS).find_map(|_| {
+            let drawn = self.draw(endpoints, cx)?;
+            (drawn != first).then_some(drawn)
         });
-        drawn.unwrap_or(0)
+        if drawn.is_some() || endpoints.ready_len() < 2 {
+            return drawn.or(Some(first));
+        }
+        // It has nearly all of the weight.
+        let others = (0..endpoints.ready_len()).filter(|index| *index != first);
+        draw_of(others.map(|index| (index, endpoints.weight(index))), cx)
     }
 }
 
+/// One of these, each with its weight, by weight. If none has any, each is as likely as any other; `None` if there is none.
+pub(super) fn draw_of(
+    among: impl Iterator<Item = (usize, u32)> + Clone,
+    cx: &mut impl PickContext,
+) -> Option<usize> {
+    let sum: u64 = among.clone().map(|(_, weight)| u64::from(weight)).sum();
+    let part = |weight| if sum == 0 { 1 } else { u64::from(weight) };
+    let all = match sum {
+        0 => among.clone().count() as u64,
+        sum => sum,
+    };
+    let mut left = cx.next_range(0..all);
+    let mut drawn = None;
+    for (index, weight) in among {
+        // The weights may have changed since they were added up. Then it is the last one.
+        drawn = Some(index);
+        if left < part(weight) {
+            break;
+        }
+        left -= part(weight);
+    }
+    drawn
+}
+
 const MOST_DRAWS: usize = 64;
+/// As in Finagle.
+const REDRAWS: usize = 5;
 /// Enough for the heaviest to have a turn, if there are few.
 const MOST_TURNS: u64 = 128;

@@ -43,6 +43,40 @@ pub fn compare(a: (f64, f64), b: (f64, f64)) -> Ordering {
     relative(a).total_cmp(&relative(b))
 }
 
+/// Whether an endpoint is more loaded for its weight than `other`, also if that had the request that comes next. If it is not,
+/// neither is to be preferred.
+///
+/// Loads that are whole numbers are taken for requests in flight. They come in steps of one, and so do not tell more: an idle
+/// endpoint of weight 1 is not less loaded than one of weight 1,000 that has a request. To prefer it would give it a request
+/// whenever it is idle, in place of one out of a thousand. What is no whole number is another measure, and compared as it
+/// is.
+#[inline]
+pub(crate) fn is_over(endpoint: (f64, f64), other: (f64, f64)) -> bool {
+    let load = relative(endpoint.0, endpoint.1);
+    if is_whole(endpoint.0) && is_whole(other.0) {
+        let with_next = relative(other.0 + 1.0, other.1);
+        with_next <= load && with_next < f64::INFINITY
+    } else {
+        relative(other.0, other.1) < load
+    }
+}
+
+/// A load for its weight. Without weight, and of what is no number, it is infinite.
+#[inline]
+pub(crate) fn relative(load: f64, weight: f64) -> f64 {
+    if weight > 0.0 && !load.is_nan() {
+        load / weight
+    } else {
+        f64::INFINITY
+    }
+}
+
+/// In place of `fract`, which is a call of libm where the target has no instruction for it.
+#[inline]
+pub(crate) fn is_whole(load: f64) -> bool {
+    load as i64 as f64 == load
+}
+
 /// The least loaded of all; of several that are, each as likely as any other. `None` if there is none.
 ///
 /// It looks at all of them. Many clients that do so flock to the same endpoint: draw two and [`compare`], unless there is
@@ -110,6 +144,31 @@ mod tests {
         assert_eq!(compare((f64::NAN, 1.0), (1e9, 1.0)), Ordering::Greater);
         assert_eq!(compare((1.0, 0.0), (2.0, 0.0)), Ordering::Less);
         assert_eq!(compare((1.0, 1.0), (1.1, 1.00001)), Ordering::Less);
+    }
+
+    #[test]
+    fn a_request_less_is_less_for_equal_weights_only() {
+        for (endpoint, other, expected) in [
+            ((1.0, 1.0), (0.0, 1.0), true),
+            ((1.0, 1.0), (1.0, 1.0), false),
+            ((0.0, 1.0), (0.0, 1000.0), false),
+            ((1.0, 1000.0), (0.0, 1.0), false),
+            ((999.0, 1000.0), (0.0, 1.0), false),
+            ((1000.0, 1000.0), (0.0, 1.0), true),
+            ((1.0, 1.0), (998.0, 1000.0), true),
+            ((1.0, 1.0), (1000.0, 1000.0), false),
+            // Parts of something.
+            ((0.75, 2.0), (0.25, 1.0), true),
+            ((0.25, 1.0), (0.75, 2.0), false),
+            // No weight, or no number.
+            ((0.0, 0.0), (9.0, 1.0), true),
+            ((0.0, 0.0), (9.0, 0.0), false),
+            ((f64::NAN, 1.0), (9.0, 1.0), true),
+            ((f64::NAN, 1.0), (f64::INFINITY, 1.0), false),
+        ] {
+            assert_eq!(is_over(endpoint, other), expected, "{endpoint:?} {other:?}");
+            assert!(!(expected && is_over(other, endpoint)));
+        }
     }
 
     #[test]

@@ -44,6 +44,8 @@ impl HttpClassify {
 }
 
 impl<B> Classify<Response<B>> for HttpClassify {
+    type Lost = Result<Response<B>, BoxError>;
+
     fn classify(&self, result: Result<&Response<B>, &BoxError>) -> Verdict {
         let lost = Verdict::Lose {
             next: Next::AsPlanned,

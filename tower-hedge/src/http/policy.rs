@@ -120,7 +120,7 @@ impl<B> Policy<Request<B>> for HttpPolicy<B> {
         (self.ready)(req.body())
     }
 
-    fn prepare(&self, req: &mut Request<B>, attempts: u32) {
+    fn prepare_copy(_policy: &Self, req: &mut Request<B>, attempts: u32) {
         if is_grpc(req.headers()) {
             count_attempts(req.headers_mut(), attempts);
         }

@@ -141,7 +141,7 @@ impl<S: tower_load::Load> tower_load::Load for ConcurrencyLimit<S> {
         self.inner.load()
     }
 
-    fn weight(&self) -> u32 {
-        self.inner.weight()
+    fn relative_weight(load: &Self) -> u32 {
+        S::relative_weight(&load.inner)
     }
 }

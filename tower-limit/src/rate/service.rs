@@ -172,8 +172,8 @@ impl<S: tower_load::Load> tower_load::Load for RateLimit<S> {
         self.inner.load()
     }
 
-    fn weight(&self) -> u32 {
-        self.inner.weight()
+    fn relative_weight(load: &Self) -> u32 {
+        S::relative_weight(&load.inner)
     }
 }
 

@@ -43,7 +43,11 @@ pub trait Budget {
 
     /// Asks for a retry of a request that has failed. `false` if there is nothing left.
     fn withdraw(&self) -> bool;
+}
 
-    /// A request has failed for which no retry is asked. Does nothing by default; for budgets that go by failures.
-    fn fail(&self) {}
+/// A [`Budget`] that also goes by the failures for which no retry is asked; see
+/// [`Builder::throttle`](crate::Builder::throttle).
+pub trait FailureBudget: Budget {
+    /// A request has failed for which no retry is asked.
+    fn fail(&self);
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::Budget;
+use super::{Budget, FailureBudget};
 use crate::sync::{AtomicU32, Ordering};
 
 /// Allows retries while more requests succeed than fail: gRPC's `retryThrottling`.
@@ -8,6 +8,9 @@ use crate::sync::{AtomicU32, Ordering};
 /// There are so many tokens at first, and never more. A failure takes one, a success gives back a part of one, and retries
 /// are allowed while more than half of the tokens are there. With the defaults, 10 tokens and a ratio of 0.1, the fifth
 /// failure in a row is not retried.
+///
+/// Hand it to a retry policy by [`Builder::throttle`](crate::Builder::throttle), so that it also sees failures that are not
+/// to be retried.
 ///
 /// # Cost
 ///
@@ -91,7 +94,9 @@ impl Budget for Throttle {
     fn withdraw(&self) -> bool {
         self.take() > self.max / 2
     }
+}
 
+impl FailureBudget for Throttle {
     fn fail(&self) {
         self.take();
     }

@@ -9,7 +9,7 @@ use super::classify::{EveryError, RetryIf, Verdict};
 use super::event::Attempt;
 use super::retry_policy::{Observer, RetryPolicy, Shared};
 use super::timer::{NoTimeout, PerAttempt};
-use crate::budget::{Budget, TpsBudget};
+use crate::budget::{Budget, FailureBudget, TpsBudget};
 use crate::sync::AtomicU64;
 
 /// A [`RetryPolicy`] to be filled in.
@@ -60,6 +60,7 @@ pub struct Builder<C = EveryError, T = NoTimeout> {
     attempts: u32,
     schedule: Schedule,
     budget: Option<Arc<dyn Budget + Send + Sync>>,
+    failures: Option<Arc<dyn FailureBudget + Send + Sync>>,
     classify: C,
     timer: T,
     observer: Option<Observer>,
@@ -72,6 +73,7 @@ impl<C> Builder<C> {
             attempts: 3,
             schedule: Schedule::default(),
             budget: None,
+            failures: None,
             classify,
             timer: NoTimeout,
             observer: None,
@@ -99,6 +101,16 @@ impl<C, T> Builder<C, T> {
     #[must_use]
     pub fn budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
         self.budget = Some(budget);
+        self.failures = None;
+        self
+    }
+
+    /// Like [`budget`](Self::budget), for one that is also told of the failures for which no retry is asked, such as a
+    /// [`Throttle`](crate::budget::Throttle).
+    #[must_use]
+    pub fn throttle(mut self, budget: Arc<dyn FailureBudget + Send + Sync>) -> Self {
+        self.budget = Some(Arc::clone(&budget) as Arc<_>);
+        self.failures = Some(budget);
         self
     }
 
@@ -151,6 +163,7 @@ impl<C, T> Builder<C, T> {
             budget: self
                 .budget
                 .unwrap_or_else(|| Arc::new(TpsBudget::default())),
+            failures: self.failures,
             classify: self.classify,
             observer: self.observer,
             seed: self.seed.unwrap_or_else(|| SplitMix::new().next_u64()),
@@ -166,6 +179,7 @@ impl<C, T> Builder<C, T> {
             attempts: self.attempts,
             schedule: self.schedule,
             budget: self.budget,
+            failures: self.failures,
             classify,
             timer,
             observer: self.observer,

@@ -13,7 +13,7 @@ use super::event::{Attempt, GaveUp, Next};
 use super::timer::{AttemptTimer, NoTimeout};
 use super::wait::Wait;
 use crate::Policy;
-use crate::budget::Budget;
+use crate::budget::{Budget, FailureBudget};
 use crate::sync::{AtomicU64, Ordering};
 
 /// A [`Policy`] with all that a retry needs: so many attempts, a backoff, a budget, a judge of results.
@@ -48,6 +48,8 @@ pub(super) struct Shared<C> {
     pub(super) attempts: u32,
     pub(super) schedule: Schedule,
     pub(super) budget: Arc<dyn Budget + Send + Sync>,
+    /// The same one, if it goes by failures.
+    pub(super) failures: Option<Arc<dyn FailureBudget + Send + Sync>>,
     pub(super) classify: C,
     pub(super) observer: Option<Observer>,
     pub(super) seed: u64,
@@ -106,8 +108,10 @@ impl<C, T> RetryPolicy<C, T> {
             ?why,
             "a request is not sent again"
         );
-        if why != GaveUp::Budget {
-            self.shared.budget.fail();
+        if let Some(failures) = &self.shared.failures
+            && why != GaveUp::Budget
+        {
+            failures.fail();
         }
         self.tell(Next::GaveUp(why));
     }
@@ -223,8 +227,8 @@ where
     }
 
     #[inline]
-    fn poll_give_up(&mut self, cx: &mut Context<'_>) -> Poll<E> {
-        self.timer.poll(cx)
+    fn poll_give_up(policy: &mut Self, cx: &mut Context<'_>) -> Poll<E> {
+        policy.timer.poll(cx)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::ServiceExt;
 
 type Inner<T, U, E> = dyn CloneBoxed<T, U, E> + Send + Sync;
 
-/// A service of hidden type that is `Clone`, `Send` and `Sync`; see [`ServiceExt::boxed_clone_sync`].
+/// A service of hidden type that is `Clone`, `Send` and `Sync`.
 pub struct BoxCloneSyncService<T, U, E>(Box<Inner<T, U, E>>);
 
 impl<T, U, E> BoxCloneSyncService<T, U, E> {

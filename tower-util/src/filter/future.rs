@@ -65,7 +65,6 @@ impl<R, F> fmt::Debug for ResponseFuture<R, F> {
 
 pin_project! {
     /// The response of an [`AsyncFilter`](super::AsyncFilter).
-    #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct AsyncResponseFuture<P, S, Request>
     where
@@ -155,12 +154,19 @@ where
     }
 }
 
-impl<C, S, R, F> fmt::Debug for State<C, S, R, F> {
+impl<P, S, Request> fmt::Debug for AsyncResponseFuture<P, S, Request>
+where
+    P: AsyncPredicate<Request>,
+    S: Service<P::Request>,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Checking { .. } => "Checking",
-            Self::Waiting { .. } => "Waiting",
-            Self::Called { .. } => "Called",
-        })
+        let state = match self.state {
+            State::Checking { .. } => "Checking",
+            State::Waiting { .. } => "Waiting",
+            State::Called { .. } => "Called",
+        };
+        f.debug_struct("AsyncResponseFuture")
+            .field("state", &format_args!("{state}"))
+            .finish_non_exhaustive()
     }
 }

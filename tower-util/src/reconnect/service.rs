@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -26,7 +27,8 @@ where
 
 enum State<F, S, W> {
     Idle,
-    Waiting(Pin<Box<W>>),
+    /// Unwind safe, as without a backoff there is none: a wait that has panicked is only polled again.
+    Waiting(AssertUnwindSafe<Pin<Box<W>>>),
     Connecting(F),
     /// `proven`: it has served a request.
     Connected {
@@ -125,7 +127,7 @@ where
         match &mut self.backoff {
             Some(waits) => {
                 tracing::debug!(error = %error.into(), "not connected; trying again after a while");
-                self.state = State::Waiting(Box::pin(waits.next()));
+                self.state = State::Waiting(AssertUnwindSafe(Box::pin(waits.next())));
                 Ok(())
             }
             None => {

@@ -29,32 +29,6 @@ pub fn slow() -> Scenario {
     }
 }
 
-/// One fails in no time.
-pub fn failing() -> Scenario {
-    let mut rows = Row::all();
-    let of_all = |measure| Row::of(Contestant::OfAll(measure));
-    rows.extend([Measure::PlainEwma, Measure::PeakEwma].map(of_all));
-    Scenario {
-        about: "5 clients, 10 servers of 8 cores, 50 % busy, requests of 20 ms (exponential), for 30 s. From 5 s to 25 s one \
-                server fails each request within 1 ms.",
-        duration: 30 * SECOND,
-        changes: vec![
-            (5 * SECOND, Change::Conduct(3, Conduct::Fail(MS))),
-            (25 * SECOND, Change::Conduct(3, Conduct::Work)),
-        ],
-        bad: Some((3, 5 * SECOND, 25 * SECOND)),
-        rows,
-        ..basic(
-            "failing",
-            "One server fails fast",
-            5,
-            Host::alike(10, 8.0),
-            0.5,
-            Work::Exponential(20.0 * MS_F),
-        )
-    }
-}
-
 /// The machines are shared, and what is left of them changes all the time.
 pub fn antagonists(seed: u64) -> Scenario {
     let mut rng = fork(seed, ANTAGONISTS);

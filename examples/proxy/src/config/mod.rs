@@ -22,12 +22,14 @@
 //! );
 //! ```
 
+mod check;
 mod connections;
 mod error;
 mod network;
+mod shape;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -89,6 +91,24 @@ pub struct Admin {
     /// Its address.
     #[serde(deserialize_with = "value::address")]
     pub listen: SocketAddr,
+    /// The names that it may be asked for by, besides addresses and `localhost`: those by which probes and Prometheus reach it.
+    /// Requests for others are refused, since they come from a browser that a foreign site has led here. By default none.
+    #[serde(default, deserialize_with = "value::names")]
+    pub hosts: Vec<String>,
+    /// The clusters that must each have a ready endpoint for `/ready` to say yes. By default any one of all will do.
+    #[serde(default, deserialize_with = "value::clusters")]
+    pub ready_clusters: Option<Vec<String>>,
+}
+
+impl Admin {
+    /// An admin page at this address, with the defaults.
+    pub fn at(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            hosts: Vec::new(),
+            ready_clusters: None,
+        }
+    }
 }
 
 /// A socket that clients connect to, speaking HTTP/1.1 or HTTP/2 with prior knowledge.
@@ -112,12 +132,10 @@ pub struct Route {
     pub path: String,
     /// The cluster that answers.
     pub cluster: String,
-    /// How long all attempts together may take until the response begins, whatever the client says. By default 15 seconds.
-    #[serde(
-        default = "default::timeout",
-        deserialize_with = "value::duration_or_off"
-    )]
-    pub timeout: Option<Duration>,
+    /// How long all attempts together may take, whatever the client says: until the response begins, for gRPC until it has
+    /// ended. By default 15 seconds, and for gRPC as long as the client says.
+    #[serde(default)]
+    pub timeout: Timeout,
     /// The header by which a client, other than one of gRPC, says in milliseconds how long it waits; and by which the upstream
     /// is told. By default `x-request-timeout-ms`.
     #[serde(
@@ -142,6 +160,17 @@ pub struct Route {
     /// What is refused.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// How long a request may take on a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeout {
+    /// Until the response begins. `None` for as long as the client says.
+    pub http: Option<Duration>,
+    /// Until the response to a gRPC call has ended. `None` for as long as the client says.
+    ///
+    /// There is none unless the route sets one: gRPC's deadlines are for whole calls, and a stream has no usual duration.
+    pub grpc: Option<Duration>,
 }
 
 /// How often a request is sent.
@@ -365,6 +394,9 @@ impl Config {
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let deserializer = toml::Deserializer::parse(text)
             .map_err(|error| ConfigError::syntax(name, text, &error))?;
+        if let Some(misshapen) = shape::misshapen(text) {
+            return Err(ConfigError::misshapen(name, text, misshapen));
+        }
         let config: Self = serde_path_to_error::deserialize(deserializer).map_err(|error| {
             ConfigError::at_path(name, text, &error.path().to_string(), error.inner())
         })?;
@@ -400,12 +432,37 @@ impl Config {
             paths: Paths::default(),
             via: Via::default(),
             trusted_proxies: Vec::new(),
-            admin: admin.map(|listen| Admin { listen }),
+            admin: admin.map(Admin::at),
             clients: Clients::default(),
             listeners: vec![Listener { listen }],
             routes: vec![Route::to("upstream")],
             clusters: BTreeMap::from([("upstream".to_owned(), cluster)]),
         }
+    }
+
+    /// Checks it again, after `changed` has changed it.
+    ///
+    /// # Errors
+    ///
+    /// Tells `changed`, the key, what was found there and what is accepted.
+    pub fn recheck(&self, changed: &str) -> Result<(), ConfigError> {
+        self.check()
+            .map_err(|(key, message)| ConfigError::without_place(changed, key, message))
+    }
+
+    /// The longest time that any route gives a request or a body.
+    pub fn longest_timeout(&self) -> Duration {
+        let of_route = |route: &Route| {
+            let Route { timeout, .. } = route;
+            [
+                timeout.http,
+                timeout.grpc,
+                route.idle_timeout,
+                route.body_timeout,
+            ]
+        };
+        let all = self.routes.iter().flat_map(of_route).flatten();
+        all.max().unwrap_or_default()
     }
 
     /// What no part can see by itself: the key at fault, and what is wrong with it.
@@ -423,21 +480,6 @@ impl Config {
                 "found none; expected at least one [[routes]] with a cluster".into(),
             );
         }
-        let window = |streams, window| connections::check_window(streams, window);
-        if let Err(message) = window(self.clients.max_streams, self.clients.stream_window) {
-            return wrong("clients.stream_window", message);
-        }
-        let mut addresses = BTreeSet::new();
-        for (index, listener) in self.listeners.iter().enumerate() {
-            if listener.listen.port() != 0 && !addresses.insert(listener.listen) {
-                let message = format!(
-                    "found {} a second time; expected an address of its own",
-                    listener.listen
-                );
-                return wrong(&format!("listeners[{index}].listen"), message);
-            }
-        }
-        let mut labels = BTreeSet::new();
         for (index, route) in self.routes.iter().enumerate() {
             if !self.clusters.contains_key(&route.cluster) {
                 let known = self
@@ -451,13 +493,6 @@ impl Config {
                     route.cluster
                 );
                 return wrong(&format!("routes[{index}].cluster"), message);
-            }
-            if !labels.insert(route.label()) {
-                let message = format!(
-                    "found {:?} a second time; expected a host and path of its own",
-                    route.label()
-                );
-                return wrong(&format!("routes[{index}]"), message);
             }
             if route.retry.max_backoff < route.retry.backoff {
                 let Retry {
@@ -483,25 +518,8 @@ impl Config {
                     format!("found {found}; expected one for each of {expected} endpoints");
                 return wrong(&format!("clusters.{name}.weights"), message);
             }
-            let connections = &cluster.connections;
-            if let Err(message) = window(connections.max_streams, connections.stream_window) {
-                return wrong(
-                    &format!("clusters.{name}.connections.stream_window"),
-                    message,
-                );
-            }
-            let mut seen = BTreeSet::new();
-            for (index, endpoint) in cluster.endpoints.iter().enumerate() {
-                if !seen.insert(endpoint.to_string()) {
-                    let message = format!(
-                        "found {:?} a second time; expected each once",
-                        endpoint.to_string()
-                    );
-                    return wrong(&format!("clusters.{name}.endpoints[{index}]"), message);
-                }
-            }
         }
-        Ok(())
+        check::relations(self)
     }
 }
 
@@ -512,7 +530,7 @@ impl Route {
             host: None,
             path: default::path(),
             cluster: cluster.to_owned(),
-            timeout: default::timeout(),
+            timeout: Timeout::default(),
             timeout_header: default::timeout_header(),
             idle_timeout: default::idle_timeout(),
             body_timeout: None,
@@ -525,6 +543,15 @@ impl Route {
     /// Its name in metrics: the host, if there is one, and the path.
     pub fn label(&self) -> String {
         format!("{}{}", self.host.as_deref().unwrap_or(""), self.path)
+    }
+}
+
+impl Default for Timeout {
+    fn default() -> Self {
+        Self {
+            http: Some(Duration::from_secs(15)),
+            grpc: None,
+        }
     }
 }
 
@@ -607,10 +634,6 @@ mod default {
 
     pub(super) fn path() -> String {
         "/".to_owned()
-    }
-
-    pub(super) fn timeout() -> Option<Duration> {
-        Some(Duration::from_secs(15))
     }
 
     pub(super) fn timeout_header() -> HeaderName {

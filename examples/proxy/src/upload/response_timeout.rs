@@ -15,7 +15,7 @@ use tower::timeout::error::Elapsed;
 use tower::{BoxError, Layer, Service};
 
 use super::body::{Arrival, UploadBody};
-use crate::headers;
+use crate::dialect::Dialect;
 
 /// Wraps services in [`ResponseTimeout`].
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +25,9 @@ pub struct ResponseTimeoutLayer {
 
 /// Bounds the time from the end of a request to the beginning of its response.
 ///
-/// A request that has come whole, and a call of gRPC, gets a [`Deadline`] among its extensions, for the layers inside to
-/// enforce and to tell the upstream. While a body comes, no time runs but that of the body itself; it is
-/// here that it is enforced afterwards.
+/// A request that has come whole gets a [`Deadline`] among its extensions, for the layers inside to enforce and to tell the
+/// upstream. While a body comes, no time runs but that of the body itself; that of the response is enforced here
+/// afterwards. Calls of gRPC have deadlines for the whole of them instead, which are not set here.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseTimeout<S> {
     inner: S,
@@ -65,8 +65,11 @@ where
 
     fn call(&mut self, mut request: Request<UploadBody<B>>) -> Self::Future {
         let mut arriving = None;
-        if let Some(timeout) = self.timeout {
-            if request.body().has_arrived() || headers::is_grpc(request.headers()) {
+        if let Some(timeout) = self
+            .timeout
+            .filter(|_| Dialect::of(request.headers()) == Dialect::Http)
+        {
+            if request.body().has_arrived() {
                 let deadline = Deadline::after(Instant::now(), timeout);
                 request.extensions_mut().insert(deadline);
             } else {

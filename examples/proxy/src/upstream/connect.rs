@@ -1,5 +1,7 @@
+use std::error::Error as _;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use crate::config::{Cluster, Connections, Endpoint, Protocol};
 use crate::descriptors;
 use crate::framing;
 use crate::interim::Exchange;
+use crate::metrics::EndpointStats;
 use crate::socket::{self, Observe, Socket};
 
 /// Makes connections to an endpoint: the maker that [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
@@ -26,6 +29,7 @@ pub struct Connect {
     /// How many connections an endpoint may have.
     pub(super) max: usize,
     pub(super) max_head_size: usize,
+    stats: Option<Arc<EndpointStats>>,
 }
 
 impl Connect {
@@ -43,7 +47,22 @@ impl Connect {
             connections: cluster.connections.clone(),
             max: cluster.connections.max.unwrap_or_else(share),
             max_head_size,
+            stats: None,
         }
+    }
+
+    /// Tells the metrics why it cannot connect, if that is so.
+    #[must_use]
+    pub fn tell(mut self, stats: Arc<EndpointStats>) -> Self {
+        self.stats = Some(stats);
+        self
+    }
+
+    async fn connect(self, endpoint: Endpoint) -> Result<Connection, UpstreamError> {
+        Ok(match self.protocol {
+            Protocol::Http1 => Connection::Http1(Pool::open(self, endpoint).await?),
+            Protocol::Http2 => Connection::Http2(Multiplexed::open(self, endpoint).await?),
+        })
     }
 
     /// Opens a TCP connection, and begins HTTP on it as `begin` does, within the time for both.
@@ -88,12 +107,25 @@ impl Service<Endpoint> for Connect {
     fn call(&mut self, endpoint: Endpoint) -> Self::Future {
         let connect = self.clone();
         Box::pin(async move {
-            Ok(match connect.protocol {
-                Protocol::Http1 => Connection::Http1(Pool::open(connect, endpoint).await?),
-                Protocol::Http2 => Connection::Http2(Multiplexed::open(connect, endpoint).await?),
-            })
+            let stats = connect.stats.clone();
+            let opened = connect.connect(endpoint).await;
+            if let Some(stats) = stats {
+                stats.set_last_error(opened.as_ref().err().map(describe));
+            }
+            opened
         })
     }
+}
+
+/// An error with its causes.
+fn describe(error: &UpstreamError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// What is connected to an endpoint, and takes requests until it breaks.

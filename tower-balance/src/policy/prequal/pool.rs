@@ -82,7 +82,7 @@ impl Prequal {
         self.pool.retain(|answer| answer.endpoint != endpoint);
     }
 
-    /// Whom to probe along with a request: different endpoints, drawn at random.
+    /// Which endpoints to probe along with a request: different ones, drawn at random and in random order.
     pub fn probes<R: Rng + ?Sized>(&mut self, rng: &mut R) -> &[usize] {
         self.probes_due += self.config.probes;
         let due = self.probes_due as usize;
@@ -93,11 +93,14 @@ impl Prequal {
         // Floyd's sampling.
         for last in self.endpoints - due.min(self.endpoints)..self.endpoints {
             let target = rng.next_range(0..last as u64 + 1) as usize;
-            targets.push(if targets.contains(&target) {
+            let target = if targets.contains(&target) {
                 last
             } else {
                 target
-            });
+            };
+            // In any order: of answers that are alike, the first one is picked, and removed.
+            let place = rng.next_range(0..targets.len() as u64 + 1) as usize;
+            targets.insert(place, target);
         }
         targets
     }

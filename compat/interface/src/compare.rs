@@ -1,0 +1,167 @@
+//! Whether one set of facts is in the other, but for the differences that are known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is true of the registry's tower and not of ours, or must not be true of ours, or is listed in `differences` and is
+/// no difference.
+///
+/// A line of `differences` is a fact after `- ` if ours lacks it, after `+ ` if it has it in addition, where a last `*`
+/// stands for any rest; or a comment after `#`.
+pub fn faults(registry: &str, ours: &str, differences: &str) -> Vec<String> {
+    let [registry, ours] = [registry, ours].map(|facts| facts.lines().collect::<BTreeSet<_>>());
+    assert!(!registry.is_empty(), "no facts about the registry's tower");
+    let mut known: Vec<(&str, bool)> = differences
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| (line, false))
+        .collect();
+    let missing = registry
+        .difference(&ours)
+        .filter(|fact| !fact.starts_with("due ") && !fact.starts_with("item "));
+    let missing = missing.map(|fact| format!("- {fact}"));
+    let added = ours
+        .difference(&registry)
+        .filter(|fact| is_too_much(fact, &registry));
+    let added = added.map(|fact| format!("+ {fact}"));
+    let clashes = clashes(&registry, &ours)
+        .into_iter()
+        .map(|path| format!("+ clash {path}"));
+    let mut faults: Vec<_> = missing.chain(added).chain(clashes).collect();
+    faults.retain(|fault| {
+        let mut is_known = false;
+        for (line, used) in &mut known {
+            if line
+                .strip_suffix('*')
+                .map_or(*line == fault, |start| fault.starts_with(start))
+            {
+                (*used, is_known) = (true, true);
+            }
+        }
+        !is_known
+    });
+    faults.extend(
+        known
+            .iter()
+            .filter(|(_, used)| !used)
+            .map(|(line, _)| format!("no difference: {line}")),
+    );
+    faults.extend(unprobed(&registry).map(|path| format!("no probe of {path}")));
+    faults
+}
+
+/// What ours has in addition in a module of 0.5.3, under a name that 0.5.3 has elsewhere and that means something else there:
+/// with globs of both modules the name would be ambiguous.
+fn clashes<'a>(registry: &BTreeSet<&str>, ours: &BTreeSet<&'a str>) -> Vec<&'a str> {
+    let (theirs, ours) = (items(registry), items(ours));
+    let is_added = |path: &str| !theirs.contains_key(path) && is_module(registry, parent(path));
+    let mut clashes: Vec<_> = ours.keys().copied().filter(|path| is_added(path)).collect();
+    clashes.retain(|path| {
+        let elsewhere = theirs.iter().filter(|(there, _)| name(there) == name(path));
+        let meanings: BTreeSet<_> = elsewhere.clone().map(|(_, item)| item).collect();
+        // Of several meanings there, as `error` has, none can be meant without its module.
+        meanings.len() == 1
+            && elsewhere
+                .clone()
+                .all(|(there, _)| ours.get(there) != ours.get(path))
+    });
+    clashes
+}
+
+/// Paths, and the shortest path to the same item.
+fn items<'a>(facts: &BTreeSet<&'a str>) -> BTreeMap<&'a str, &'a str> {
+    let items = facts.iter().filter_map(|fact| fact.strip_prefix("item "));
+    items.filter_map(|item| item.split_once(" is ")).collect()
+}
+
+fn is_module(facts: &BTreeSet<&str>, path: &str) -> bool {
+    path == "tower" || facts.contains(&*format!("path {path} is a module"))
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once("::").map_or("", |(parent, _)| parent)
+}
+
+fn name(path: &str) -> &str {
+    path.rsplit_once("::").map_or(path, |(_, name)| name)
+}
+
+fn unprobed<'a>(registry: &BTreeSet<&'a str>) -> impl Iterator<Item = &'a str> {
+    let due = registry.iter().filter_map(|fact| fact.strip_prefix("due "));
+    due.filter(|path| !registry.contains(&*format!("probe {path} is probed")))
+}
+
+/// `only PATH has ...`, where the registry's tower has the path.
+fn is_too_much(fact: &str, registry: &BTreeSet<&str>) -> bool {
+    let path = fact
+        .strip_prefix("only ")
+        .and_then(|fact| fact.split(' ').next());
+    path.is_some_and(|path| {
+        let prefix = format!("path {path} is a ");
+        registry.iter().any(|fact| fact.starts_with(&prefix))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::faults;
+
+    const REGISTRY: &str =
+        "path tower::A is a trait\nonly tower::A has the required method a\nfeature b is there";
+
+    fn faults_of(ours: &str, differences: &str) -> Vec<String> {
+        faults(REGISTRY, ours, differences)
+    }
+
+    #[test]
+    fn what_is_missing_is_a_fault_unless_it_is_known() {
+        let ours = "path tower::A is a trait\nonly tower::A has the required method a";
+        assert_eq!(faults_of(ours, ""), ["- feature b is there"]);
+        assert_eq!(faults_of(ours, "# why\n- feature b*\n"), [""; 0]);
+    }
+
+    #[test]
+    fn another_member_is_a_fault_only_of_what_is_there_already() {
+        let ours = format!(
+            "{REGISTRY}\npath tower::B is a trait\nonly tower::B has the required method b"
+        );
+        assert_eq!(faults_of(&ours, ""), [""; 0]);
+        let ours = format!("{REGISTRY}\nonly tower::A has the provided method c");
+        assert_eq!(
+            faults_of(&ours, ""),
+            ["+ only tower::A has the provided method c"]
+        );
+    }
+
+    #[test]
+    fn a_type_without_a_probe_is_a_fault() {
+        let registry = format!("{REGISTRY}\ndue tower::C");
+        assert_eq!(faults(&registry, REGISTRY, ""), ["no probe of tower::C"]);
+        let probed = "probe tower::C is probed";
+        let (registry, ours) = (
+            format!("{registry}\n{probed}"),
+            format!("{REGISTRY}\n{probed}"),
+        );
+        assert_eq!(faults(&registry, &ours, ""), [""; 0]);
+    }
+
+    #[test]
+    fn another_meaning_of_a_name_is_a_fault() {
+        let there =
+            "path tower::m is a module\nitem tower::E is tower::E\nitem tower::m is tower::m";
+        let registry = format!("{REGISTRY}\n{there}");
+        let same = format!("{registry}\nitem tower::m::E is tower::E");
+        assert_eq!(faults(&registry, &same, ""), [""; 0]);
+        let another = format!("{registry}\nitem tower::m::E is tower::m::E");
+        assert_eq!(faults(&registry, &another, ""), ["+ clash tower::m::E"]);
+        let elsewhere = format!("{registry}\nitem tower::n::E is tower::n::E");
+        assert_eq!(faults(&registry, &elsewhere, ""), [""; 0]);
+    }
+
+    #[test]
+    fn a_known_difference_that_is_none_is_a_fault() {
+        assert_eq!(
+            faults_of(REGISTRY, "- feature b is there"),
+            ["no difference: - feature b is there"]
+        );
+    }
+}
