@@ -28,3 +28,4 @@ pub mod server;
 pub mod signal;
 pub mod stack;
 pub mod upstream;
+pub mod withdraw;

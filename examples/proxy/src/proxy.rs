@@ -81,7 +81,9 @@ pub fn build(
 
     let clusters = config.clusters.iter().zip(&metrics.clusters);
     let clusters = clusters.map(|((name, cluster), stats)| {
-        let queue = stack::cluster(cluster, config.max_head_size, stats)?;
+        let mut cluster = cluster.clone();
+        cluster.outliers.cancelled_after = config.cancelled_after(name, &cluster);
+        let queue = stack::cluster(&cluster, config.max_head_size, stats)?;
         Ok::<_, BoxError>((name.as_str(), (queue, cluster.protocol)))
     });
     let clusters = clusters.collect::<Result<std::collections::BTreeMap<_, _>, _>>()?;

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::BoxError;
 
+use crate::withdraw::Withdraw;
 use crate::{accept, connection};
 
 /// Binds `address`; the error names it.
@@ -80,7 +81,7 @@ impl Serving {
             let (server, stop, failed) = (Arc::clone(&server), stop.clone(), failed.clone());
             let handler = handler.clone();
             async move {
-                let handler = move |request| handler(request, client);
+                let handler = move |request| Withdraw::new(handler(request, client));
                 if let Err(error) = connection::serve(&server, stream, handler, stop).await {
                     tracing::debug!(%client, error, "connection failed");
                     failed(&error);
