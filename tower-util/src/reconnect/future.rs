@@ -1,5 +1,4 @@
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,17 +12,17 @@ pin_project! {
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<F, E> {
         #[pin]
-        state: State<F>,
-        _error: PhantomData<fn(E)>,
+        state: State<F, E>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
     #[derive(Debug)]
-    enum State<F> {
+    enum State<F, E> {
         Called { #[pin] response: F },
-        Failed { error: Option<BoxError> },
+        // `into`: see below.
+        Failed { error: Option<E>, into: fn(E) -> BoxError },
     }
 }
 
@@ -31,14 +30,18 @@ impl<F, E> ResponseFuture<F, E> {
     pub(super) const fn called(response: F) -> Self {
         Self {
             state: State::Called { response },
-            _error: PhantomData,
         }
     }
 
-    pub(super) const fn failed(error: BoxError) -> Self {
+    pub(super) fn failed(error: E) -> Self
+    where
+        BoxError: From<E>,
+    {
         Self {
-            state: State::Failed { error: Some(error) },
-            _error: PhantomData,
+            state: State::Failed {
+                error: Some(error),
+                into: BoxError::from,
+            },
         }
     }
 }
@@ -55,8 +58,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Called { response } => response.poll(cx).map_err(Into::into),
-            StateProj::Failed { error } => {
-                Poll::Ready(Err(error.take().expect("polled after it has finished")))
+            StateProj::Failed { error, into } => {
+                let error = error.take().expect("polled after it has finished");
+                Poll::Ready(Err(into(error)))
             }
         }
     }
