@@ -462,7 +462,7 @@ async fn an_answer_that_was_looked_at_arrives_whole() {
     assert_eq!(rest.to_bytes(), "two");
 }
 
-/// A caller may wait for the headers before he goes on; and a server may have nothing to say for long.
+/// A caller may wait for the headers before it goes on; and a server may have nothing to say for long.
 #[tokio::test(start_paused = true)]
 async fn headers_are_not_held_back_while_anyone_waits_for_them() {
     let answer = |_request| async {
@@ -479,7 +479,7 @@ async fn headers_are_not_held_back_while_anyone_waits_for_them() {
         .unwrap();
     assert_eq!(start.elapsed(), Duration::ZERO, "the request has not ended");
     client.oneshot(grpc("").map(|_| empty())).await.unwrap();
-    assert_eq!(start.elapsed(), 1000 * MS, "the request has ended");
+    assert_eq!(start.elapsed(), 10 * MS, "the request has ended");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,31 +1,104 @@
 //! The two bodies that pass through the proxy, frame by frame and never collected.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::Sleep;
 use tower::BoxError;
 use tower::retry::http::{PeekBody, ReplayBody};
 use tower::timeout::http::TimeoutBody;
 
-use crate::metrics::InFlight;
+use crate::headers;
 use crate::upstream::UpstreamBody;
 
 /// The body of a request on its way up: what the client sends, within its time, and kept as far as it may be sent again.
-pub type RequestBody = ReplayBody<TimeoutBody<Incoming>>;
+pub type RequestBody = ReplayBody<TimeoutBody<ClientBody>>;
 
 /// The body of a response within its time. Of a gRPC call, its first frame may have been looked at.
 pub type BoundedBody = TimeoutBody<PeekBody<UpstreamBody>>;
 
-/// The body of a response on its way down: the upstream's stream, or a few bytes of our own.
+/// What a client sends, with only such trailers as may pass.
+#[derive(Debug)]
+pub struct ClientBody {
+    incoming: Incoming,
+    max_trailers: usize,
+}
+
+impl ClientBody {
+    /// Trailers over `max_trailers` bytes are an error.
+    pub fn new(incoming: Incoming, max_trailers: usize) -> Self {
+        Self {
+            incoming,
+            max_trailers,
+        }
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        polled.map(|frame| frame.map(|frame| check_trailers(frame?, self.max_trailers)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// Trailers that are too large.
+#[derive(Debug)]
+pub struct TrailersTooLarge(());
+
+impl TrailersTooLarge {
+    /// As they have come, or as h2 has cut them.
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
+
+/// Lets data pass, and of trailers what may.
 ///
-/// It ends the request's account in the metrics when it is dropped, read to its end or not.
+/// # Errors
+///
+/// [`TrailersTooLarge`] over `max` bytes.
+pub fn check_trailers(mut frame: Frame<Bytes>, max: usize) -> Result<Frame<Bytes>, BoxError> {
+    if let Some(trailers) = frame.trailers_mut() {
+        if headers::size(trailers) > max {
+            return Err(TrailersTooLarge::new().into());
+        }
+        headers::strip_trailers(trailers);
+    }
+    Ok(frame)
+}
+
+/// The body of a response on its way down: the upstream's stream, or a few bytes of our own.
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
-    in_flight: Option<InFlight>,
+    /// Told a little later.
+    failed: Option<Failed>,
+}
+
+/// An error that is not told at once: hyper and h2 drop then what they have not yet written, the head too, and do not say
+/// when they have.
+#[derive(Debug)]
+struct Failed {
+    error: BoxError,
+    until: Pin<Box<Sleep>>,
 }
 
 #[derive(Debug)]
@@ -40,7 +113,7 @@ impl ResponseBody {
     pub fn upstream(body: BoundedBody) -> Self {
         Self {
             content: Content::Upstream(body),
-            in_flight: None,
+            failed: None,
         }
     }
 
@@ -48,13 +121,15 @@ impl ResponseBody {
     pub fn own(text: impl Into<Bytes>) -> Self {
         Self {
             content: Content::Own(text.into()),
-            in_flight: None,
+            failed: None,
         }
     }
 
-    /// Keeps the request counted as in flight until the body is dropped.
-    pub fn hold(mut self, in_flight: InFlight) -> Self {
-        self.in_flight = Some(in_flight);
+    /// The same, but for a body of the proxy's own words, which is empty then.
+    pub fn without_own(mut self) -> Self {
+        if let Content::Own(text) = &mut self.content {
+            *text = Bytes::new();
+        }
         self
     }
 }
@@ -67,11 +142,23 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.content {
-            Content::Upstream(body) => Pin::new(body).poll_frame(cx),
-            Content::Own(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Content::Own(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+        if let Some(failed) = &mut self.failed {
+            ready!(failed.until.as_mut().poll(cx));
+            return Poll::Ready(self.failed.take().map(|failed| Err(failed.error)));
         }
+        let frame = match &mut self.content {
+            Content::Upstream(body) => ready!(Pin::new(body).poll_frame(cx)),
+            Content::Own(bytes) if bytes.is_empty() => None,
+            Content::Own(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+        };
+        if let Some(Err(error)) = frame {
+            self.failed = Some(Failed {
+                error,
+                until: Box::pin(tokio::time::sleep(FLUSH_TIME)),
+            });
+            return self.poll_frame(cx);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -88,3 +175,14 @@ impl Body for ResponseBody {
         }
     }
 }
+
+impl std::fmt::Display for TrailersTooLarge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the trailers are too large")
+    }
+}
+
+impl std::error::Error for TrailersTooLarge {}
+
+/// What was sent before an error is written within this time, if the client reads.
+const FLUSH_TIME: Duration = Duration::from_millis(20);

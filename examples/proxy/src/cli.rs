@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, Endpoint, Protocol};
+use crate::config::{Admin, Config, ConfigError, Endpoint, Protocol};
+use crate::demo;
 use crate::run::Bound;
-use crate::server::{Shutdown, shutdown_channel};
-use crate::{demo, signal};
+use crate::server::{Shutdown, ShutdownTrigger, shutdown_channel};
+use crate::signal::{Signal, Signals};
 
 /// An HTTP and gRPC proxy that is composed of Tower's layers.
 ///
-/// Exit codes: 0 after Ctrl-C or SIGTERM, when all requests have finished or their time is over; 1 if it cannot run, for
-/// instance because an address is taken; 2 if the command line or the configuration is wrong.
+/// Exit codes: 0 after Ctrl-C, SIGTERM or SIGQUIT, when all requests have finished, their time is over, or a second such
+/// signal has come; 1 if it cannot run, for instance because an address is taken; 2 if the command line or the configuration
+/// is wrong.
 #[derive(Debug, Parser)]
 #[command(name = "tower-proxy", version)]
 pub struct Cli {
@@ -115,11 +117,13 @@ impl Run {
             (None, None) => unreachable!("clap asks for one of them"),
         };
         if let Some(listen) = self.admin {
-            config.admin = Some(crate::config::Admin { listen });
+            let admin = config.admin.get_or_insert_with(|| Admin::at(listen));
+            admin.listen = listen;
         }
         if let Some(drain) = drain {
             config.drain = drain;
         }
+        config.recheck("the command line")?;
         Ok(config)
     }
 }
@@ -135,7 +139,7 @@ async fn serve(config: Config, shutdown: Shutdown) -> io::Result<()> {
     proxy.serve(shutdown).await
 }
 
-/// Runs the service until a signal comes and it has drained.
+/// Runs the service until a signal comes and it has drained, or a second signal comes.
 fn until_signal(service: impl AsyncFnOnce(Shutdown) -> io::Result<()>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -143,18 +147,35 @@ fn until_signal(service: impl AsyncFnOnce(Shutdown) -> io::Result<()>) -> ExitCo
     };
     let result = runtime.block_on(async {
         let (trigger, shutdown) = shutdown_channel();
-        let signal = signal::listen()?;
-        tokio::spawn(async move {
-            signal.await;
-            tracing::info!("draining");
-            trigger.trigger();
-        });
-        service(shutdown).await
+        let signals = Signals::listen()?;
+        tokio::select! {
+            result = service(shutdown) => result,
+            () = obey(signals, trigger) => Ok(()),
+        }
     });
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
+    }
+}
+
+/// Drains at the first signal that asks for the end, and returns at the second.
+async fn obey(mut signals: Signals, trigger: ShutdownTrigger) {
+    let mut draining = false;
+    loop {
+        match signals.next().await {
+            Signal::Ignored(signal, why) => tracing::warn!("{signal}: {why}"),
+            Signal::Stop(signal) if draining => {
+                tracing::warn!("{signal} while draining: ending at once");
+                return;
+            }
+            Signal::Stop(signal) => {
+                draining = true;
+                tracing::info!("{signal}: draining; a second signal ends at once");
+                trigger.trigger();
+            }
+        }
     }
 }
 

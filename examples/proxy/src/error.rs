@@ -7,9 +7,13 @@ use tower::BoxError;
 use tower::buffer::fail_fast::Unavailable;
 use tower::load_shed::error::Overloaded;
 use tower::timeout::error::{DeadlineExceeded, Elapsed};
-use tower::timeout::http::InvalidTimeout;
+use tower::timeout::http::{BodyTimedOut, InvalidTimeout};
 
-use crate::body::ResponseBody;
+use crate::authority::BadTarget;
+use crate::body::{ResponseBody, TrailersTooLarge};
+use crate::dialect::Dialect;
+use crate::framing::BadFraming;
+use crate::path::BadPath;
 use crate::upstream::UpstreamError;
 
 /// Finds an error of type `E` in `error` or in its chain of sources.
@@ -31,18 +35,42 @@ pub enum Failure {
     NoRoute,
     /// The request cannot be forwarded as it is.
     Unsupported,
+    /// It is for no host, or for more than one.
+    BadTarget(BadTarget),
+    /// Its path has no normal form.
+    BadPath,
+    /// Where its body ends is not clear, or its content not what it seems.
+    BadFraming(BadFraming),
+    /// Its head is longer than configured.
+    HeadTooLarge,
+    /// It has been here before.
+    Loop,
     /// The route has as many requests under way as it may.
     Overloaded,
     /// No endpoint of the cluster is ready.
     Unavailable,
     /// The connection broke half-way.
     BadGateway,
+    /// The upstream's answer is none, or may be read in more than one way.
+    BadAnswer,
+    /// The head of the upstream's answer is longer than configured.
+    AnswerTooLarge,
     /// The route's timeout passed, or the client's.
     Timeout,
     /// The client's body did not come in time. (If he has gone instead, nobody reads it.)
     RequestTimeout,
     /// The client's timeout makes no sense.
     InvalidTimeout,
+    /// The response took too long after its head.
+    ResponseTimeout,
+    /// The response broke off after its head.
+    ResponseBroken,
+}
+
+impl From<BadPath> for Failure {
+    fn from(_: BadPath) -> Self {
+        Self::BadPath
+    }
 }
 
 impl Failure {
@@ -60,10 +88,60 @@ impl Failure {
         } else {
             match cause_of::<UpstreamError>(error) {
                 Some(UpstreamError::RequestBody(_)) => Self::RequestTimeout,
+                Some(UpstreamError::BadAnswer(_)) => Self::BadAnswer,
+                Some(UpstreamError::HeadTooLarge) => Self::AnswerTooLarge,
                 Some(upstream) if !upstream.is_unsent() => Self::BadGateway,
                 _ => Self::Unavailable,
             }
         }
+    }
+
+    /// Reads the error of a response's body.
+    pub fn of_body(error: &BoxError) -> Self {
+        let error: &(dyn Error + 'static) = error.as_ref();
+        let is_late = cause_of::<DeadlineExceeded>(error).is_some()
+            || cause_of::<BodyTimedOut>(error).is_some();
+        if is_late {
+            Self::ResponseTimeout
+        } else if cause_of::<TrailersTooLarge>(error).is_some() {
+            Self::AnswerTooLarge
+        } else {
+            Self::ResponseBroken
+        }
+    }
+
+    /// Its name in the metrics.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NoRoute => "no_route",
+            Self::Unsupported => "unsupported",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::BadGateway => "upstream_broke",
+            Self::Timeout => "timeout",
+            Self::RequestTimeout => "request_timeout",
+            Self::InvalidTimeout => "invalid_timeout",
+            Self::ResponseTimeout => "response_timeout",
+            Self::ResponseBroken => "response_broke",
+            Self::BadTarget(_) => "bad_target",
+            Self::BadPath => "bad_path",
+            Self::BadFraming(_) => "bad_framing",
+            Self::HeadTooLarge => "head_too_large",
+            Self::Loop => "loop",
+            Self::BadAnswer => "bad_answer",
+            Self::AnswerTooLarge => "answer_too_large",
+        }
+    }
+
+    /// The HTTP status, also where a client of gRPC gets 200 and its own status.
+    pub fn status(self) -> StatusCode {
+        self.terms().0
+    }
+
+    /// The gRPC status, and its message.
+    pub fn grpc_status(self) -> (u8, &'static str) {
+        let (_, status, message) = self.terms();
+        (status, message)
     }
 
     /// The HTTP status, the gRPC status (of `google.rpc.Code`), and a sentence for either.
@@ -75,6 +153,28 @@ impl Failure {
                 12,
                 "the proxy does not forward this method",
             ),
+            Self::BadTarget(bad) => (StatusCode::BAD_REQUEST, 13, bad.as_str()),
+            Self::BadPath => (StatusCode::BAD_REQUEST, 13, "the request's path is invalid"),
+            Self::BadFraming(BadFraming::UnknownCoding) => (
+                StatusCode::NOT_IMPLEMENTED,
+                12,
+                "the proxy knows no transfer coding but chunked",
+            ),
+            Self::BadFraming(_) => (
+                StatusCode::BAD_REQUEST,
+                13,
+                "the request's framing is invalid",
+            ),
+            Self::HeadTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                8,
+                "the request's head is too large",
+            ),
+            Self::Loop => (
+                StatusCode::LOOP_DETECTED,
+                13,
+                "the request has been here before",
+            ),
             Self::Overloaded => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 14,
@@ -85,12 +185,22 @@ impl Failure {
                 14,
                 "no upstream is available",
             ),
-            Self::BadGateway => (
+            Self::BadGateway | Self::ResponseBroken => (
                 StatusCode::BAD_GATEWAY,
                 14,
                 "the upstream broke the connection",
             ),
-            Self::Timeout => (
+            Self::BadAnswer => (
+                StatusCode::BAD_GATEWAY,
+                13,
+                "the upstream's answer is malformed",
+            ),
+            Self::AnswerTooLarge => (
+                StatusCode::BAD_GATEWAY,
+                13,
+                "the head of the upstream's answer is too large",
+            ),
+            Self::Timeout | Self::ResponseTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
                 4,
                 "the upstream did not answer in time",
@@ -108,28 +218,26 @@ impl Failure {
         }
     }
 
-    /// The answer: to a gRPC client a status in the headers alone, to others a short plain text.
-    pub fn response(self, grpc: bool) -> Response<ResponseBody> {
+    /// The answer: to a gRPC or gRPC-Web client a status in the headers alone, to others a short plain text.
+    pub fn response(self, dialect: Dialect) -> Response<ResponseBody> {
         let (status, grpc_status, message) = self.terms();
-        let mut response = Response::new(ResponseBody::own(match grpc {
-            true => String::new(),
-            false => format!("{message}\n"),
+        let mut response = Response::new(ResponseBody::own(match dialect {
+            Dialect::Http => format!("{message}\n"),
+            _ => String::new(),
         }));
+        if dialect == Dialect::Http {
+            *response.status_mut() = status;
+        }
         let headers = response.headers_mut();
-        if grpc {
+        headers.insert(header::CONTENT_TYPE, dialect.content_type());
+        if dialect != Dialect::Http {
             // gRPC over HTTP/2, "Trailers-Only": HTTP status 200, and the outcome in the one block of headers.
-            headers.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/grpc"),
-            );
             headers.insert("grpc-status", HeaderValue::from(u16::from(grpc_status)));
             headers.insert("grpc-message", HeaderValue::from_static(message));
-        } else {
-            headers.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("text/plain; charset=utf-8"),
-            );
-            *response.status_mut() = status;
+        }
+        if matches!(self, Self::BadFraming(_)) {
+            // What follows on the connection may be of this request or another.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

@@ -1,203 +1,167 @@
-//! What changes in the head of a message on its way through a proxy.
+//! The fields that a proxy drops, joins, adds to or looks at.
 
+use std::io::Write;
 use std::net::IpAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::{Authority, PathAndQuery, Scheme, Uri};
-use http::{Request, Version};
+use http::{Method, Request};
 
-use crate::config::Protocol;
+pub use tower::retry::http::is_grpc;
 
-/// Makes a client's request one that an upstream of `protocol` understands.
-///
-/// Drops the headers of this hop, tells the upstream who asked (`x-forwarded-for`, `x-forwarded-proto`), and puts the
-/// authority where the protocol has it: in `Host` for HTTP/1.1, in the URI for HTTP/2.
-pub fn forward<B>(
-    request: &mut Request<B>,
-    authority: Option<Authority>,
-    protocol: Protocol,
-    client: IpAddr,
-) {
-    let trailers = accepts_trailers(request.headers());
-    strip_hop_by_hop(request.headers_mut());
-    let headers = request.headers_mut();
-    if trailers {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    }
-    append_forwarded_for(headers, client);
-    headers
-        .entry(X_FORWARDED_PROTO)
-        .or_insert(HeaderValue::from_static("http"));
-
-    let path = request
-        .uri()
-        .path_and_query()
-        .cloned()
-        .unwrap_or(PathAndQuery::from_static("/"));
-    let mut target = Uri::default().into_parts();
-    target.path_and_query = Some(path);
-    match protocol {
-        Protocol::Http1 => {
-            if let Some(host) =
-                authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
-            {
-                request.headers_mut().insert(header::HOST, host);
-            }
-            *request.version_mut() = Version::HTTP_11;
-        }
-        Protocol::Http2 => {
-            request.headers_mut().remove(header::HOST);
-            target.scheme = Some(Scheme::HTTP);
-            target.authority = Some(authority.unwrap_or(Authority::from_static("localhost")));
-            *request.version_mut() = Version::HTTP_2;
-        }
-    }
-    // A path with, for HTTP/2, a scheme and an authority is always a URI; if it were not, the old one stays.
-    if let Ok(uri) = Uri::from_parts(target) {
-        *request.uri_mut() = uri;
-    }
-}
-
-/// Drops the headers that concern one connection alone (RFC 9110, 7.6.1).
+/// Drops the fields that concern one connection alone, and those that it names (RFC 9110, 7.6.1).
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if let Some(connection) = headers.remove(header::CONNECTION) {
-        let named = connection.to_str().unwrap_or_default().split(',');
-        for name in named.filter_map(|name| HeaderName::try_from(name.trim()).ok()) {
-            headers.remove(name);
-        }
+    let values = headers.get_all(header::CONNECTION).into_iter();
+    let options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    // The first two are no names of others, and nearly always all there is. The host is for all: without it the request is
+    // for another.
+    let is_name = |option: &&[u8]| {
+        let no_names = [&b"close"[..], b"keep-alive", b"host"];
+        !no_names
+            .iter()
+            .any(|other| option.eq_ignore_ascii_case(other))
+    };
+    let named = options.map(<[u8]>::trim_ascii).filter(is_name);
+    let named = named.filter_map(|option| HeaderName::from_bytes(option).ok());
+    for name in named.collect::<Vec<_>>() {
+        headers.remove(name);
     }
-    for name in HOP_BY_HOP {
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
 }
 
-/// Whether this is a request or a response of gRPC.
-pub fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+/// Drops what a trailer may not say: it comes too late, or would be believed of the next hop (RFC 9110, 6.5.1).
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    strip_hop_by_hop(trailers);
+    strip_forwarded(trailers);
+    for name in &NOT_IN_TRAILERS {
+        trailers.remove(name);
+    }
 }
 
-fn accepts_trailers(headers: &HeaderMap) -> bool {
-    let codings = headers
-        .get_all(header::TE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    codings
-        .flat_map(|value| value.split(','))
-        .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+/// Counts `Max-Forwards` down, if the method is one of the two that obey it; `false` if the request may go no further
+/// (RFC 9110, 7.6.2).
+pub fn count_down<B>(request: &mut Request<B>) -> bool {
+    if !matches!(*request.method(), Method::OPTIONS | Method::TRACE) {
+        return true;
+    }
+    let left = request.headers().get(header::MAX_FORWARDS);
+    let left = left.and_then(|left| left.to_str().ok()?.parse::<u32>().ok());
+    match left.map(|left| left.checked_sub(1)) {
+        None => true,
+        Some(None) => false,
+        Some(Some(left)) => {
+            let headers = request.headers_mut();
+            headers.insert(header::MAX_FORWARDS, HeaderValue::from(left));
+            true
+        }
+    }
 }
 
-fn append_forwarded_for(headers: &mut HeaderMap, client: IpAddr) {
-    let client = client.to_string();
-    let before = headers
-        .get_all(X_FORWARDED_FOR)
+/// Whether the sender of this takes trailers (RFC 9110, 10.1.4).
+pub fn accepts_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::TE).into_iter();
+    let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// Whether the proxy itself reads or writes this field, so that it is of no use for anything else.
+pub fn is_reserved(name: &HeaderName) -> bool {
+    let others = [
+        header::CONNECTION,
+        header::TRAILER,
+        header::EXPECT,
+        header::VIA,
+        X_FORWARDED_FOR,
+    ];
+    HOP_BY_HOP.contains(name)
+        || NOT_IN_TRAILERS.contains(name)
+        || others.contains(name)
+        || is_forwarded(name)
+}
+
+/// The size of fields as HTTP/2 counts it (RFC 9113, 6.5.2).
+pub fn size(headers: &HeaderMap) -> usize {
+    let sizes = headers
         .iter()
-        .filter_map(|value| value.to_str().ok());
-    let chain = before
-        .chain([client.as_str()])
-        .collect::<Vec<_>>()
-        .join(", ");
-    if let Ok(value) = HeaderValue::try_from(chain) {
+        .map(|(name, value)| name.as_str().len() + value.len() + 32);
+    sizes.sum()
+}
+
+/// Joins the crumbs that HTTP/2 may make of a cookie (RFC 9113, 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let cookies = headers.get_all(header::COOKIE);
+    if cookies.iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<_> = cookies.iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// Drops what only a proxy may say of a client.
+pub(crate) fn strip_forwarded(headers: &mut HeaderMap) {
+    let claims = headers.keys().filter(|name| is_forwarded(name));
+    for name in claims.cloned().collect::<Vec<_>>() {
+        headers.remove(name);
+    }
+}
+
+/// All of the family but `x-forwarded-for`, in which the last address is true whatever comes before.
+fn is_forwarded(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    match name.strip_prefix("x-forwarded-") {
+        Some(rest) => rest != "for",
+        None => name == "forwarded" || name == "x-real-ip",
+    }
+}
+
+pub(crate) fn append_forwarded_for(headers: &mut HeaderMap, client: IpAddr) {
+    // An address has 45 characters at most.
+    let mut text = [0; 48];
+    let mut rest = &mut text[..];
+    let _ = write!(rest, "{client}");
+    let length = 48 - rest.len();
+    let client = &text[..length];
+    let before = headers.get_all(X_FORWARDED_FOR);
+    let value = match before.iter().next() {
+        None => HeaderValue::from_bytes(client),
+        Some(_) => {
+            let before = before.iter().filter(|value| value.to_str().is_ok());
+            let chain: Vec<_> = before.map(HeaderValue::as_bytes).chain([client]).collect();
+            HeaderValue::from_bytes(&chain.join(&b", "[..]))
+        }
+    };
+    if let Ok(value) = value {
         headers.insert(X_FORWARDED_FOR, value);
     }
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-const HOP_BY_HOP: [HeaderName; 6] = [
+/// `Trailer` is not one of them: it goes with the trailers.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    // Credentials for a proxy are for the first that asks for them: this one, which does not.
     header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-authentication-info"),
     header::TE,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 7));
-
-    fn request(uri: &str, headers: &[(&str, &str)]) -> Request<()> {
-        let request = headers
-            .iter()
-            .fold(Request::builder().uri(uri), |r, (name, value)| {
-                r.header(*name, *value)
-            });
-        request.body(()).unwrap()
-    }
-
-    fn forwarded(mut request: Request<()>, protocol: Protocol) -> Request<()> {
-        let authority = crate::router::authority_of(&request);
-        forward(&mut request, authority, protocol, CLIENT);
-        request
-    }
-
-    #[test]
-    fn headers_of_this_hop_do_not_pass() {
-        let request = request(
-            "/a?b=c",
-            &[
-                ("host", "a.example"),
-                ("connection", "close, X-Secret"),
-                ("x-secret", "1"),
-                ("keep-alive", "timeout=5"),
-                ("upgrade", "websocket"),
-                ("x-kept", "1"),
-            ],
-        );
-        let request = forwarded(request, Protocol::Http1);
-        let mut names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        assert_eq!(
-            names,
-            ["host", "x-forwarded-for", "x-forwarded-proto", "x-kept"]
-        );
-        assert_eq!(request.uri(), "/a?b=c");
-    }
-
-    #[test]
-    fn te_trailers_passes_and_nothing_else_of_te() {
-        let request = forwarded(request("/", &[("te", "gzip, Trailers")]), Protocol::Http2);
-        assert_eq!(request.headers()[header::TE], "trailers");
-        let request = forwarded(self::request("/", &[("te", "gzip")]), Protocol::Http2);
-        assert!(!request.headers().contains_key(header::TE));
-    }
-
-    #[test]
-    fn the_authority_goes_where_the_protocol_has_it() {
-        let request = forwarded(request("http://a.example:81/x", &[]), Protocol::Http1);
-        assert_eq!(request.uri(), "/x");
-        assert_eq!(request.headers()[header::HOST], "a.example:81");
-
-        let request = forwarded(
-            self::request("/x", &[("host", "a.example:81")]),
-            Protocol::Http2,
-        );
-        assert_eq!(request.uri(), "http://a.example:81/x");
-        assert!(!request.headers().contains_key(header::HOST));
-    }
-
-    #[test]
-    fn the_client_is_added_to_those_who_forwarded_before() {
-        let request = request(
-            "/",
-            &[
-                ("x-forwarded-for", "1.2.3.4"),
-                ("x-forwarded-for", "5.6.7.8"),
-            ],
-        );
-        let request = forwarded(request, Protocol::Http1);
-        assert_eq!(
-            request.headers()["x-forwarded-for"],
-            "1.2.3.4, 5.6.7.8, 10.0.0.7"
-        );
-        assert_eq!(
-            request.headers().get_all("x-forwarded-for").iter().count(),
-            1
-        );
-    }
-}
+const NOT_IN_TRAILERS: [HeaderName; 9] = [
+    header::AUTHORIZATION,
+    header::CONTENT_LENGTH,
+    header::COOKIE,
+    header::EXPECT,
+    header::HOST,
+    header::MAX_FORWARDS,
+    header::TRAILER,
+    header::VIA,
+    X_FORWARDED_FOR,
+];

@@ -1,15 +1,25 @@
 #![doc = include_str!("../README.md")]
 
+mod accept;
 pub mod admin;
+pub mod authority;
 pub mod body;
 pub mod cli;
 pub mod config;
+mod connection;
 pub mod demo;
+pub mod dialect;
 pub mod error;
+pub mod framing;
 pub mod headers;
 pub mod hedge;
+pub mod hop;
+pub mod interim;
+mod malformed;
 pub mod metrics;
+pub mod outcome;
 pub mod outliers;
+pub mod path;
 pub mod proxy;
 pub mod retry;
 pub mod router;
@@ -18,3 +28,4 @@ pub mod server;
 pub mod signal;
 pub mod stack;
 pub mod upstream;
+pub mod withdraw;

@@ -1,24 +1,33 @@
 //! The way of a request through the proxy: route, forward, answer.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{Method, Request, Response};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, Version, header};
 use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceExt};
 
-use crate::body::{BoundedBody, ResponseBody};
-use crate::config::{Config, Protocol};
+use crate::body::{BoundedBody, ClientBody, ResponseBody};
+use crate::config::{Config, Paths, Protocol};
+use crate::dialect::Dialect;
 use crate::error::Failure;
 use crate::headers;
+use crate::hop::Hop;
+use crate::interim::Interim;
 use crate::metrics::{Metrics, RouteStats};
-use crate::router::{Router, authority_of, host_of};
-use crate::stack;
+use crate::outcome::OutcomeBody;
+use crate::router::Router;
+use crate::{authority, framing, path, stack};
 
 /// A configured proxy without its listeners: it takes requests, and answers every one of them.
 #[derive(Debug)]
 pub struct Proxy<S> {
     router: Router<Handler<S>>,
+    hop: Hop,
+    paths: Paths,
+    max_head_size: usize,
     metrics: Arc<Metrics>,
 }
 
@@ -41,7 +50,7 @@ pub fn build(
 ) -> Result<
     Proxy<
         impl Service<
-            Request<Incoming>,
+            Request<ClientBody>,
             Response = Response<BoundedBody>,
             Error = BoxError,
             Future: Send,
@@ -64,11 +73,17 @@ pub fn build(
             cluster.endpoints.iter().map(ToString::to_string).collect(),
         )
     });
-    let metrics = Arc::new(Metrics::new(routes.collect(), clusters.collect()));
+    let metrics = Arc::new(Metrics::new(
+        routes.collect(),
+        clusters.collect(),
+        config.longest_timeout(),
+    ));
 
     let clusters = config.clusters.iter().zip(&metrics.clusters);
     let clusters = clusters.map(|((name, cluster), stats)| {
-        let queue = stack::cluster(cluster, stats)?;
+        let mut cluster = cluster.clone();
+        cluster.outliers.cancelled_after = config.cancelled_after(name, &cluster);
+        let queue = stack::cluster(&cluster, config.max_head_size, stats)?;
         Ok::<_, BoxError>((name.as_str(), (queue, cluster.protocol)))
     });
     let clusters = clusters.collect::<Result<std::collections::BTreeMap<_, _>, _>>()?;
@@ -88,7 +103,13 @@ pub fn build(
             Some(handler.map(|handler| (route.clone(), handler)))
         });
     let router = Router::new(routes.collect::<Result<_, BoxError>>()?);
-    Ok(Proxy { router, metrics })
+    Ok(Proxy {
+        router,
+        hop: Hop::new(config),
+        paths: config.paths,
+        max_head_size: config.max_head_size,
+        metrics,
+    })
 }
 
 impl<S> Proxy<S> {
@@ -100,38 +121,123 @@ impl<S> Proxy<S> {
 
 impl<S> Proxy<S>
 where
-    S: Service<Request<Incoming>, Response = Response<BoundedBody>, Error = BoxError> + Clone,
+    S: Service<Request<ClientBody>, Response = Response<BoundedBody>, Error = BoxError> + Clone,
 {
     /// Answers one request of `client`.
     pub async fn handle(
         &self,
+        request: Request<Incoming>,
+        client: SocketAddr,
+    ) -> Response<OutcomeBody<ResponseBody>> {
+        let dialect = Dialect::of(request.headers());
+        let head = request.method() == Method::HEAD;
+        // Over HTTP/1.1 a client gets trailers only if it asked for them, and gRPC is not spoken.
+        let has_trailers = dialect == Dialect::Grpc && request.version() == Version::HTTP_2;
+        let (response, in_flight) = match self.route(&request) {
+            Ok((handler, path)) => {
+                let mut in_flight = handler.stats.begin();
+                let answer = self.forward(handler, path, request, client).await;
+                let response = answer.unwrap_or_else(|failure| {
+                    in_flight.failed(failure.reason());
+                    failure.response(dialect)
+                });
+                in_flight.answered(response.status());
+                (response, in_flight)
+            }
+            Err(failure) => {
+                let mut in_flight = self.metrics.unrouted.begin();
+                in_flight.failed(failure.reason());
+                in_flight.answered(failure.status());
+                (failure.response(dialect), in_flight)
+            }
+        };
+        response.map(|body| {
+            let body = match head {
+                // Over HTTP/2, hyper would send the body of one of our own.
+                true => body.without_own(),
+                false => body,
+            };
+            OutcomeBody::new(body, in_flight, has_trailers)
+        })
+    }
+
+    /// Forwards a request, or answers it where the client has it end here.
+    async fn forward(
+        &self,
+        handler: &Handler<S>,
+        path: Option<PathAndQuery>,
         mut request: Request<Incoming>,
         client: SocketAddr,
-    ) -> Response<ResponseBody> {
-        let grpc = headers::is_grpc(request.headers());
-        if request.method() == Method::CONNECT {
-            return Failure::Unsupported.response(grpc);
+    ) -> Result<Response<ResponseBody>, Failure> {
+        if !headers::count_down(&mut request) {
+            return match *request.method() {
+                Method::OPTIONS => Ok(Response::new(ResponseBody::own(""))),
+                _ => Err(Failure::Unsupported),
+            };
         }
-        let Some(handler) = self.router.find(host_of(&request), request.uri().path()) else {
-            return Failure::NoRoute.response(grpc);
-        };
-        let in_flight = handler.stats.begin();
-        let authority = authority_of(&request);
-        headers::forward(&mut request, authority, handler.protocol, client.ip());
+        let takes_trailers =
+            request.version() == Version::HTTP_2 || headers::accepts_trailers(request.headers());
+        let mut request = request.map(|body| ClientBody::new(body, self.max_head_size));
+        self.hop
+            .forward(&mut request, path, handler.protocol, client.ip());
 
-        let response = match handler.stack.clone().oneshot(request).await {
-            Ok(response) => {
-                let mut response = response.map(ResponseBody::upstream);
-                headers::strip_hop_by_hop(response.headers_mut());
-                response
-            }
-            Err(error) => {
+        let exchange = request.extensions_mut().remove::<Interim>();
+        let exchange = exchange.map(|interim| interim.begin());
+        if let Some(exchange) = &exchange {
+            request.extensions_mut().insert(exchange.clone());
+        }
+        let response = handler.stack.clone().oneshot(request).await;
+        if let Some(exchange) = exchange {
+            exchange.finish().await;
+        }
+        let mut response = response
+            .map_err(|error| {
                 let failure = Failure::of(&error);
                 tracing::debug!(route = %handler.stats.route, %error, ?failure, "request failed");
-                failure.response(grpc)
-            }
+                failure
+            })?
+            .map(ResponseBody::upstream);
+        // That of the proxy: hyper lowers it for a client of HTTP/1.0.
+        *response.version_mut() = Version::HTTP_11;
+        headers::strip_hop_by_hop(response.headers_mut());
+        if !takes_trailers {
+            response.headers_mut().remove(header::TRAILER);
+        }
+        Ok(response)
+    }
+
+    /// Who handles a request, and its target if that is not in its normal form; or why nobody does.
+    fn route<B>(
+        &self,
+        request: &Request<B>,
+    ) -> Result<(&Handler<S>, Option<PathAndQuery>), Failure> {
+        if request.method() == Method::CONNECT {
+            return Err(Failure::Unsupported);
+        }
+        framing::check_request(request.headers()).map_err(Failure::BadFraming)?;
+        // Of HTTP/1, hyper has seen to it.
+        if request.version() == Version::HTTP_2
+            && headers::size(request.headers()) > self.max_head_size
+        {
+            return Err(Failure::HeadTooLarge);
+        }
+        let authority = authority::of(request).map_err(Failure::BadTarget)?;
+        if self.hop.has_forwarded(request.headers()) {
+            return Err(Failure::Loop);
+        }
+        let sent = request.uri().path();
+        let path = match self.paths {
+            Paths::Normalized if sent != "*" => path::normalize(sent)?,
+            _ => Cow::Borrowed(sent),
         };
-        in_flight.answered(response.status());
-        response.map(|body| body.hold(in_flight))
+        let host = authority.map(authority::host);
+        // RFC 9112, 3.2.4: it is about the server as a whole.
+        let matched = if path == "*" { "/" } else { &*path };
+        let handler = self.router.find(host, matched).ok_or(Failure::NoRoute)?;
+        let target = match path {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(path) => Some(path::with_query(path, request.uri().query())?),
+        };
+        Ok((handler, target))
     }
 }

@@ -50,7 +50,8 @@ pub struct Upstream;
 impl JudgeError<BoxError> for Upstream {
     fn judge(&self, error: &BoxError) -> ErrorKind {
         match cause_of::<UpstreamError>(error.as_ref()) {
-            Some(UpstreamError::RequestBody(_)) => ErrorKind::Final,
+            // Another try would come to the same.
+            Some(UpstreamError::RequestBody(_) | UpstreamError::HeadTooLarge) => ErrorKind::Final,
             Some(upstream) if upstream.is_unsent() => ErrorKind::Unsent,
             Some(_) => ErrorKind::Broken,
             // An attempt took too long: nobody knows what has become of it.

@@ -1,8 +1,5 @@
 //! Which route takes a request.
 
-use http::uri::Authority;
-use http::{Request, header};
-
 use crate::config::Route;
 
 /// Finds the route of a request: the most specific host first, then the longest path prefix.
@@ -20,30 +17,14 @@ impl<T> Router<T> {
         Self { entries }
     }
 
-    /// What handles requests for this host and path, if anything does.
+    /// What handles requests for this host and path, if anything does. Both are normal: the host without a port and a final
+    /// dot, but in letters of either case, and the path as [`normalize`](crate::path::normalize) makes it.
     pub fn find(&self, host: Option<&str>, path: &str) -> Option<&T> {
         let takes = |route: &Route| matches_host(route, host) && matches_path(&route.path, path);
         self.entries
             .iter()
             .find(|(route, _)| takes(route))
             .map(|(_, handler)| handler)
-    }
-}
-
-/// The host that a request is for, without the port: from `:authority` or the absolute URI, else from `Host`.
-pub fn host_of<B>(request: &Request<B>) -> Option<&str> {
-    let authority = match request.uri().authority() {
-        Some(authority) => authority.as_str(),
-        None => request.headers().get(header::HOST)?.to_str().ok()?,
-    };
-    // An authority is checked already; a header may hold anything.
-    Some(without_port(authority))
-}
-
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
     }
 }
 
@@ -64,10 +45,10 @@ fn matches_host(route: &Route, host: Option<&str>) -> bool {
     match pattern.strip_prefix('*') {
         // "*.example.com" takes any host below example.com, at whatever depth, but not example.com.
         Some(suffix) => {
-            host.len() > suffix.len()
-                && host[..]
-                    .to_ascii_lowercase()
-                    .ends_with(&suffix.to_ascii_lowercase())
+            let end = host.len().checked_sub(suffix.len());
+            end.filter(|end| *end > 0)
+                .and_then(|end| host.get(end..))
+                .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
         }
         None => host.eq_ignore_ascii_case(pattern),
     }
@@ -79,14 +60,6 @@ fn matches_path(prefix: &str, path: &str) -> bool {
         return false;
     };
     rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/')
-}
-
-/// The authority of a request, from its URI or its `Host` header; `None` if there is none or it is not well-formed.
-pub fn authority_of<B>(request: &Request<B>) -> Option<Authority> {
-    match request.uri().authority() {
-        Some(authority) => Some(authority.clone()),
-        None => Authority::try_from(request.headers().get(header::HOST)?.as_bytes()).ok(),
-    }
 }
 
 #[cfg(test)]
@@ -142,27 +115,5 @@ mod tests {
         assert_eq!(router.find(Some("b.example"), "/v2"), None);
         assert_eq!(router.find(Some("b.example"), "/v1"), None);
         assert!(router.find(Some("b.example"), "/v1/x").is_some());
-    }
-
-    #[test]
-    fn the_host_is_read_from_the_uri_or_the_header_without_its_port() {
-        let request = |uri: &str, host: Option<&str>| {
-            let mut request = Request::builder().uri(uri);
-            if let Some(host) = host {
-                request = request.header(header::HOST, host);
-            }
-            request.body(()).unwrap()
-        };
-        assert_eq!(
-            host_of(&request("http://a.example:80/", Some("b.example"))),
-            Some("a.example")
-        );
-        assert_eq!(
-            host_of(&request("/", Some("b.example:8080"))),
-            Some("b.example")
-        );
-        assert_eq!(host_of(&request("/", Some("[::1]:8080"))), Some("[::1]"));
-        assert_eq!(host_of(&request("/", Some("[::1]"))), Some("[::1]"));
-        assert_eq!(host_of(&request("/", None)), None);
     }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tower::BoxError;
 
 use crate::config::Config;
-use crate::server::{Shutdown, bind, serve};
-use crate::{admin, proxy};
+use crate::server::{Serving, Shutdown, bind, serve};
+use crate::{admin, malformed, proxy};
 
 /// A proxy whose sockets are bound, and which serves nobody yet.
 #[derive(Debug)]
@@ -75,16 +76,22 @@ impl Bound {
 
         let mut servers = JoinSet::new();
         for listener in listeners {
+            let metrics = Arc::clone(proxy.metrics());
             let proxy = Arc::clone(&proxy);
             let handler = move |request, client| {
                 let proxy = Arc::clone(&proxy);
                 async move { proxy.handle(request, client).await }
             };
-            servers.spawn(serve(listener, handler, shutdown.clone(), config.drain));
+            let serving = Serving {
+                drain: config.drain,
+                max_head_size: config.max_head_size,
+            };
+            let failed = move |error: &BoxError| malformed::count(error, &metrics.unrouted);
+            servers.spawn(serving.serve(listener, handler, shutdown.clone(), failed));
         }
         // The admin page goes on while the proxy drains, so that one can watch it.
-        let admin = admin.map(|listener| {
-            let state = admin::Admin::new(Arc::clone(proxy.metrics()), shutdown.clone());
+        let admin = admin.zip(config.admin.as_ref()).map(|(listener, config)| {
+            let state = admin::Admin::new(config, Arc::clone(proxy.metrics()), shutdown.clone());
             let handler = move |request, _client| {
                 let response = state.handle(&request);
                 async move { response }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::stream;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tower::balance::health::{EjectOutliers, Guarded, Outliers};
 use tower::balance::http as http_key;
 use tower::balance::p2c::Balance;
@@ -27,7 +26,7 @@ use tower::util::MapRequestLayer;
 use tower::util::rng::HasherRng;
 use tower::{BoxError, Service, ServiceBuilder};
 
-use crate::body::{BoundedBody, RequestBody};
+use crate::body::{BoundedBody, ClientBody, RequestBody};
 use crate::config::{self, Balancer, HashKey};
 use crate::hedge;
 use crate::metrics::{ClusterStats, EndpointStats, RouteStats};
@@ -48,7 +47,7 @@ pub fn route(
     cluster: Cluster,
     stats: &RouteStats,
 ) -> Result<
-    impl Service<Request<Incoming>, Response = Response<BoundedBody>, Error = BoxError, Future: Send>
+    impl Service<Request<ClientBody>, Response = Response<BoundedBody>, Error = BoxError, Future: Send>
     + Clone
     + Send
     + Sync
@@ -57,9 +56,10 @@ pub fn route(
     BoxError,
 > {
     let mut deadline = AcceptDeadlineLayer::new().header(config.timeout_header.clone());
-    if let Some(timeout) = config.timeout {
+    if let Some(timeout) = config.timeout.http {
         deadline = deadline.max(timeout);
     }
+    deadline = deadline.grpc_max(config.timeout.grpc);
     let retry = retry::policy(&config.retry, stats);
     let hedge = config.hedge.as_ref();
     let hedge = hedge.map(|hedge| hedge::layer(hedge, retry.budget(), stats));
@@ -100,28 +100,38 @@ fn bodies(config: &config::Route) -> BodyTimeoutLayer {
 /// # Errors
 ///
 /// If a number of the outlier detection is out of its range.
-pub fn cluster(config: &config::Cluster, stats: &ClusterStats) -> Result<Cluster, InvalidPolicy> {
+pub fn cluster(
+    config: &config::Cluster,
+    max_head_size: usize,
+    stats: &ClusterStats,
+) -> Result<Cluster, InvalidPolicy> {
     match config.balancer {
         // Where all weights are alike, it is not looked at them.
         Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => {
-            queue(config, stats, P2c::new())
+            queue(config, max_head_size, stats, P2c::new())
         }
-        Balancer::P2c => queue(config, stats, LeastLoaded::new()),
-        Balancer::RoundRobin => queue(config, stats, WeightedRoundRobin::new()),
-        Balancer::Random => queue(config, stats, Random::new()),
+        Balancer::P2c => queue(config, max_head_size, stats, LeastLoaded::new()),
+        Balancer::RoundRobin => queue(config, max_head_size, stats, WeightedRoundRobin::new()),
+        Balancer::Random => queue(config, max_head_size, stats, Random::new()),
         Balancer::RingHash => {
             // Enough points for shares that are right to some percent, without a ring that is all memory.
             let greatest = config.weights.iter().copied().max().unwrap_or(1).max(1);
             let points = (1600 / greatest as usize).clamp(1, 160);
             let ring = RingHash::by(key(&config.hash)).points_per_weight(points)?;
-            queue(config, stats, ring)
+            queue(config, max_head_size, stats, ring)
         }
-        Balancer::Maglev => queue(config, stats, MaglevHash::by(key(&config.hash))),
+        Balancer::Maglev => queue(
+            config,
+            max_head_size,
+            stats,
+            MaglevHash::by(key(&config.hash)),
+        ),
     }
 }
 
 fn queue<P>(
     config: &config::Cluster,
+    max_head_size: usize,
     stats: &ClusterStats,
     picker: P,
 ) -> Result<Cluster, InvalidPolicy>
@@ -134,14 +144,14 @@ where
     let endpoints = config.endpoints.iter().zip(&stats.endpoints).zip(weights);
     // By address: so proxies with the same configuration map a key to the same endpoint.
     let endpoints = endpoints.map(|((address, stats), weight)| {
-        let endpoint = Weighted::new(endpoint(config, address, stats), weight);
+        let endpoint = Weighted::new(endpoint(config, max_head_size, address, stats), weight);
         Ok::<_, Infallible>(Change::Insert(address.to_string(), endpoint))
     });
     let discover = stream::iter(endpoints.collect::<Vec<_>>());
     let balance = Balance::builder(discover)
         .health(outliers::health(stats))
         .eject_outliers(
-            outliers::detector(config.outliers.as_ref()),
+            outliers::detector(&config.outliers),
             outliers::classify as outliers::Classify,
         )?
         .pick(picker)
@@ -164,10 +174,12 @@ fn key(by: &HashKey) -> Box<dyn Fn(&Request<RequestBody>) -> Option<u64> + Send>
 
 fn endpoint(
     config: &config::Cluster,
+    max_head_size: usize,
     address: &config::Endpoint,
     stats: &Arc<EndpointStats>,
 ) -> Measured {
-    let connect = Connect::new(config.protocol, config.connect_timeout);
+    let connect = Connect::new(config.protocol, config.connect_timeout, max_head_size)
+        .tell(Arc::clone(stats));
     let reconnect = Reconnect::with_backoff(connect, address.clone(), backoff());
     PendingRequests::new(Observe::new(reconnect, Arc::clone(stats)), TrackBody)
 }

@@ -4,6 +4,7 @@ mod support;
 
 use http::StatusCode;
 use support::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower_proxy::demo::Mood;
 
 #[tokio::test]
@@ -111,4 +112,124 @@ async fn endpoints_connect_before_any_request_comes() {
             0.0
         );
     }
+}
+
+/// What a raw client is answered by the admin page: the status line, and the rest.
+async fn raw(address: std::net::SocketAddr, request: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    // Some answers leave bytes unread behind, so that the end may be a reset.
+    let _ = stream.read_to_string(&mut answer).await;
+    answer
+}
+
+/// A site whose name resolves to this machine would read it all otherwise (DNS rebinding).
+#[tokio::test]
+async fn requests_for_foreign_hosts_are_refused() {
+    let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
+    let own = proxy.admin.to_string();
+    for path in ["/", "/state", "/metrics", "/ready", "/live"] {
+        for host in [
+            own.as_str(),
+            "localhost",
+            "[::1]:9090",
+            "10.0.0.1",
+            "TEST.example:80",
+        ] {
+            let mut request = get(path);
+            request.headers_mut().insert("host", host.parse().unwrap());
+            let status = ask(proxy.admin, request).await.status();
+            assert_ne!(status, StatusCode::MISDIRECTED_REQUEST, "{host}{path}");
+        }
+        for host in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+        ] {
+            let mut request = get(path);
+            request.headers_mut().insert("host", host.parse().unwrap());
+            let answer = ask(proxy.admin, request).await;
+            assert_eq!(
+                answer.status(),
+                StatusCode::MISDIRECTED_REQUEST,
+                "{host}{path}"
+            );
+            assert!(answer.body().contains("admin.hosts"), "{}", answer.body());
+        }
+        // Over HTTP/2 and in absolute form the host is in the target.
+        let mut request = get(path);
+        *request.uri_mut() = format!("http://evil.example{path}").parse().unwrap();
+        let mut http2 = http2_client(proxy.admin).await;
+        let status = http2.send_request(request).await.unwrap().status();
+        assert_eq!(status, StatusCode::MISDIRECTED_REQUEST, "{path}");
+        let absolute = format!(
+            "GET http://evil.example{path} HTTP/1.1\r\nhost: {own}\r\nconnection: close\r\n\r\n"
+        );
+        let answer = raw(proxy.admin, &absolute).await;
+        assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+        let two = format!(
+            "GET {path} HTTP/1.1\r\nhost: {own}\r\nhost: evil.example\r\nconnection: close\r\n\r\n"
+        );
+        let answer = raw(proxy.admin, &two).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    // Load balancers probe like this.
+    let answer = raw(proxy.admin, "GET /live HTTP/1.0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
+}
+
+async fn two_clusters(admin: &str) -> Proxy {
+    let alive = backend("b", Mood::Steady).await;
+    let config = format!(
+        "[[routes]]\ncluster = \"alive\"\n[[routes]]\npath = \"/dead\"\ncluster = \"dead\"\n{}{}",
+        cluster("alive", "http1", &[alive]),
+        cluster("dead", "http1", &[nobody().await])
+    );
+    let proxy = proxy_with_admin(&config, admin).await;
+    ready_endpoints(&proxy, &[alive]).await;
+    proxy
+}
+
+#[tokio::test]
+async fn a_dead_cluster_of_several_does_not_take_the_proxy_from_all() {
+    const ONE_OF: &str = "ready, but no endpoint is ready in: dead\n";
+    const DEAD: &str = "no endpoint is ready in: dead\n";
+    for (key, status, body) in [
+        ("", 200, ONE_OF),
+        ("ready_clusters = [\"alive\"]\n", 200, ONE_OF),
+        ("ready_clusters = []\n", 200, ONE_OF),
+        ("ready_clusters = [\"dead\"]\n", 503, DEAD),
+        ("ready_clusters = [\"alive\", \"dead\"]\n", 503, DEAD),
+    ] {
+        let proxy = two_clusters(key).await;
+        let ready = ask(proxy.admin, get("/ready")).await;
+        let found = (ready.status().as_u16(), ready.body().as_str());
+        assert_eq!(found, (status, body), "{key}");
+
+        // The page tells the same, and of each endpoint why it cannot be reached.
+        let state = ask(proxy.admin, get("/state")).await.into_body();
+        let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+        assert_eq!(state["ready"], status == 200);
+        assert_eq!(state["status"], body.trim_end());
+        let error = &state["metrics"]["clusters"][1]["endpoints"][0]["error"];
+        let error = error.as_str().unwrap();
+        assert!(error.contains("cannot connect to 127.0.0.1:"), "{error}");
+        assert!(error.contains("refused"), "{error}");
+        let alive = &state["metrics"]["clusters"][0]["endpoints"][0];
+        assert!(alive["error"].is_null(), "{alive}");
+    }
+}
+
+#[tokio::test]
+async fn with_all_clusters_dead_it_is_not_ready() {
+    let config = format!(
+        "[[routes]]\ncluster = \"a\"\n{}{}",
+        cluster("a", "http1", &[nobody().await]),
+        cluster("b", "http2", &[nobody().await])
+    );
+    let proxy = proxy(&config).await;
+    let ready = ask(proxy.admin, get("/ready")).await;
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ready.body(), "no endpoint is ready in: a, b\n");
 }

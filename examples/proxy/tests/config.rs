@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tower_proxy::config::{Config, Hedge, Protocol, Route};
+use tower_proxy::config::{Config, Hedge, Protocol, Route, Timeout};
 
 const GOOD: &str = include_str!("../proxy.toml");
 
@@ -11,8 +11,10 @@ const GOOD: &str = include_str!("../proxy.toml");
 fn the_example_is_good_and_means_what_it_says() {
     let config = Config::parse("proxy.toml", GOOD).unwrap();
     assert_eq!(config.drain, Duration::from_secs(30));
-    assert_eq!(config.routes[0].timeout, None);
-    assert_eq!(config.routes[1].timeout, Some(Duration::from_secs(15)));
+    let timeout = |http, grpc| Timeout { http, grpc };
+    assert_eq!(config.routes[0].timeout, timeout(None, None));
+    let default = timeout(Some(Duration::from_secs(15)), None);
+    assert_eq!(config.routes[1].timeout, default);
     assert_eq!(
         config.routes[0].label(),
         "*.example.com/helloworld.Greeter/"
@@ -28,13 +30,14 @@ fn the_example_is_good_and_means_what_it_says() {
     );
 }
 
-/// The example with one piece of text replaced, and the error.
+/// The example with one piece of text replaced, and the error, with `LINE` for the number of the line where that piece is.
 #[track_caller]
 fn error(old: &str, new: &str) -> String {
-    assert!(GOOD.contains(old), "{old} is not in the example");
-    Config::parse("proxy.toml", &GOOD.replacen(old, new, 1))
-        .unwrap_err()
-        .to_string()
+    let before = GOOD.split_once(old).expect("it is in the example").0;
+    let line = before.matches('\n').count() + 1;
+    let error = Config::parse("proxy.toml", &GOOD.replacen(old, new, 1)).unwrap_err();
+    let place = format!("proxy.toml:{line}:");
+    error.to_string().replacen(&place, "proxy.toml:LINE:", 1)
 }
 
 #[test]
@@ -43,42 +46,42 @@ fn errors_name_the_file_the_line_the_key_what_was_found_and_what_is_accepted() {
         (
             r#"timeout = "off""#,
             r#"timeout = "5 parsecs""#,
-            r#"proxy.toml:16:11: routes[0].timeout: found "5 parsecs"; expected a duration such as "250ms", "5s" or "1m", or "off""#,
+            r#"proxy.toml:LINE:11: routes[0].timeout: found "5 parsecs"; expected a duration such as "250ms", "5s" or "1m", or "off""#,
         ),
         (
             r#"cluster = "greeter""#,
             r#"cluster = "greter""#,
-            r#"proxy.toml:15:11: routes[0].cluster: found "greter"; expected the name of a cluster: "greeter", "web""#,
+            r#"proxy.toml:LINE:11: routes[0].cluster: found "greter"; expected the name of a cluster: "greeter", "web""#,
         ),
         (
             r#"protocol = "http2""#,
             r#"protocol = "http3""#,
-            "proxy.toml:64:12: clusters.greeter.protocol: found `http3`; expected `http1` or `http2`",
+            "proxy.toml:LINE:12: clusters.greeter.protocol: found `http3`; expected `http1` or `http2`",
         ),
         (
             "buffer = 1024",
             "buffer = 0",
-            "proxy.toml:54:10: clusters.web.buffer: found integer `0`; expected a number from 1 to 1000000",
+            "proxy.toml:LINE:10: clusters.web.buffer: found integer `0`; expected a number from 1 to 1000000",
         ),
         (
             "attempts = 3",
             "attempts = -1",
-            "proxy.toml:27:12: routes[1].retry.attempts: found integer `-1`; expected a number from 1 to 10",
+            "proxy.toml:LINE:12: routes[1].retry.attempts: found integer `-1`; expected a number from 1 to 10",
         ),
         (
             r#"max_backoff = "250ms""#,
             r#"max_backoff = "2ms""#,
-            "proxy.toml:31:15: routes[1].retry.max_backoff: found 2ms; expected at least the backoff of 25ms",
+            "proxy.toml:LINE:15: routes[1].retry.max_backoff: found 2ms; expected at least the backoff of 25ms",
         ),
         (
             r#""127.0.0.1:3001""#,
             r#""127.0.0.1:3000""#,
-            r#"proxy.toml:48:32: clusters.web.endpoints[1]: found "127.0.0.1:3000" a second time; expected each once"#,
+            r#"proxy.toml:LINE:32: clusters.web.endpoints[1]: found "127.0.0.1:3000" a second time; expected each once"#,
         ),
         (
             r#"["127.0.0.1:50051"]"#,
             "[]",
-            "proxy.toml:65:13: clusters.greeter.endpoints: found none; expected at least one",
+            "proxy.toml:LINE:13: clusters.greeter.endpoints: found none; expected at least one",
         ),
     ] {
         assert_eq!(error(old, new), expected);
@@ -91,127 +94,127 @@ fn errors_of_other_kinds_name_their_place_too() {
         (
             "budget = 0.2",
             "budget = nan",
-            "proxy.toml:28:",
+            "proxy.toml:LINE:",
             "a number from 0 to 10",
         ),
         (
             "budget = 0.2",
             "budgett = 0.2",
-            "proxy.toml:28:",
+            "proxy.toml:LINE:",
             "unknown key `budgett`; expected one of `attempts`",
         ),
         (
             "statuses = [502, 503, 504]",
             "statuses = [502, 200]",
-            "proxy.toml:33:",
+            "proxy.toml:LINE:",
             "found integer `200`; expected a status from 400 to 599",
         ),
         (
             r#"grpc_codes = ["unavailable"]"#,
             r#"grpc_codes = ["down"]"#,
-            "proxy.toml:34:",
+            "proxy.toml:LINE:",
             "the name of a gRPC status",
         ),
         (
             "replay_bytes = 65536",
             r#"replay_bytes = "64KiB""#,
-            "proxy.toml:36:",
+            "proxy.toml:LINE:",
             "a number of bytes from 0 to 16777216",
         ),
         (
             "percentile = 0.99",
             "percentile = 99",
-            "proxy.toml:39:",
+            "proxy.toml:LINE:",
             "a number from 0.5 to 1",
         ),
         (
             r#"window = "30s""#,
             r#"window = "30ms""#,
-            "proxy.toml:40:",
+            "proxy.toml:LINE:",
             "a duration of 100ms or more",
         ),
         (
             r#"timeout_header = "x-request-timeout-ms""#,
             r#"timeout_header = "x request""#,
-            "proxy.toml:22:",
+            "proxy.toml:LINE:",
             "the name of a header",
         ),
         (
             "weights = [1, 1]",
             "weights = [1]",
-            "proxy.toml:49:",
+            "proxy.toml:LINE:",
             "found 1; expected one for each of 2 endpoints",
         ),
         (
             "weights = [1, 1]",
             "weights = [1, -1]",
-            "proxy.toml:49:",
+            "proxy.toml:LINE:",
             "a weight from 0 to 1000",
         ),
         (
             r#"balancer = "p2c""#,
             r#"balancer = "best""#,
-            "proxy.toml:50:",
+            "proxy.toml:LINE:",
             "found `best`; expected one of `p2c`",
         ),
         (
             r#"hash = "path""#,
             r#"hash = { header = "x user" }"#,
-            "proxy.toml:51:",
+            "proxy.toml:LINE:",
             "the name of a header",
         ),
         (
             r#"listen = "127.0.0.1:9090""#,
             r#"listen = "localhost""#,
-            "proxy.toml:7:",
+            "proxy.toml:LINE:",
             "an IP address and a port",
         ),
         (
-            r#"listen = "127.0.0.1:9090""#,
-            "",
-            "proxy.toml:6:",
+            "[admin]",
+            "[admin]\n[[routes]]",
+            "proxy.toml:LINE:",
             "`listen` is missing",
         ),
         (
             r#"host = "*.example.com""#,
             r#"host = "a b""#,
-            "proxy.toml:13:",
+            "proxy.toml:LINE:",
             "a host such as",
         ),
         (
             r#"path = "/""#,
             r#"path = "x""#,
-            "proxy.toml:19:",
+            "proxy.toml:LINE:",
             "begins with",
         ),
         (
             r#""127.0.0.1:50051""#,
             r#""127.0.0.1""#,
-            "proxy.toml:65:",
+            "proxy.toml:LINE:",
             "a host and a port",
         ),
         (
             r#""127.0.0.1:50051""#,
             r#""127.0.0.1:0""#,
-            "proxy.toml:65:",
+            "proxy.toml:LINE:",
             "a host and a port",
         ),
         (
             r#"drain = "30s""#,
             r#"drain = "30s"#,
-            "proxy.toml:4:",
+            "proxy.toml:LINE:",
             "string",
         ),
         (
             r#"drain = "30s""#,
             "drain = 30",
-            "proxy.toml:4:",
+            "proxy.toml:LINE:",
             "found integer `30`; expected a duration",
         ),
         (
             "[clusters.greeter]",
             "[clusters.web]",
-            "proxy.toml:63:",
+            "proxy.toml:LINE:",
             "duplicate",
         ),
     ] {
@@ -220,6 +223,238 @@ fn errors_of_other_kinds_name_their_place_too() {
             error.starts_with(place) && error.contains(words),
             "{new}: {error}"
         );
+    }
+}
+
+/// A small good file with one piece of text replaced, and the error without the file's name.
+#[track_caller]
+fn small(old: &str, new: &str) -> String {
+    const SMALL: &str = "[admin]\nlisten = \"127.0.0.1:9\"\n[[listeners]]\nlisten = \"127.0.0.1:1\"\n\
+        [[routes]]\ncluster = \"a\"\n[clusters.a]\nendpoints = [\"127.0.0.1:2\"]\n";
+    Config::parse("f", SMALL).expect("it is good");
+    assert!(SMALL.contains(old), "{old}");
+    match Config::parse("f", &SMALL.replacen(old, new, 1)) {
+        Ok(_) => panic!("{new:?} in place of {old:?} is taken for good"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn what_would_not_work_or_not_as_it_says_is_found() {
+    let route = "cluster = \"a\"\n";
+    let endpoints = "endpoints = [\"127.0.0.1:2\"]";
+    for (old, new, expected) in [
+        (
+            route,
+            "cluster = \"a\"\nhost = \"A.example\"\n[[routes]]\ncluster = \"a\"\nhost = \"a.EXAMPLE\"\n",
+            r#"f:8:1: routes[1]: found "a.EXAMPLE/" a second time; expected a host and path of its own"#,
+        ),
+        (
+            route,
+            "cluster = \"a\"\nhost = \"*.a.b\"\n[[routes]]\ncluster = \"a\"\nhost = \"*.A.b\"\n",
+            r#"f:8:1: routes[1]: found "*.A.b/" a second time; expected a host and path of its own"#,
+        ),
+        (
+            endpoints,
+            "endpoints = [\"a.b:2\", \"A.B:2\"]",
+            r#"f:8:23: clusters.a.endpoints[1]: found "A.B:2" a second time; expected each once"#,
+        ),
+        (
+            endpoints,
+            "endpoints = [\"127.0.0.1:2\", \"[::ffff:127.0.0.1]:2\"]",
+            r#"f:8:29: clusters.a.endpoints[1]: found "[::ffff:127.0.0.1]:2" a second time; expected each once"#,
+        ),
+        (
+            endpoints,
+            "endpoints = [\"127.0.0.1:2\"]\nweights = [0]",
+            "f:9:11: clusters.a.weights: found 0 for all endpoints, so that none would get a request; \
+             expected one that is more",
+        ),
+        (
+            endpoints,
+            "endpoints = [\"127.0.0.1:2\"]\noutliers = { ejection_time = \"6m\" }",
+            "f:9:30: clusters.a.outliers.ejection_time: found 360s; expected at most the max_ejection_time of 300s",
+        ),
+        (
+            endpoints,
+            "endpoints = [\"127.0.0.1:2\"]\noutliers = { max_ejection_time = \"10s\" }",
+            "f:9:12: clusters.a.outliers.ejection_time: found 30s; expected at most the max_ejection_time of 10s",
+        ),
+        (
+            "127.0.0.1:9",
+            "127.0.0.1:1",
+            "f:2:10: admin.listen: found 127.0.0.1:1, which listeners[0].listen has with 127.0.0.1:1; \
+             expected an address of its own",
+        ),
+        (
+            "127.0.0.1:9",
+            "0.0.0.0:1",
+            "f:2:10: admin.listen: found 0.0.0.0:1, which listeners[0].listen has with 127.0.0.1:1; \
+             expected an address of its own",
+        ),
+        (
+            "[[routes]]",
+            "[[listeners]]\nlisten = \"[::]:1\"\n[[routes]]",
+            "f:6:10: listeners[1].listen: found [::]:1, which listeners[0].listen has with 127.0.0.1:1; \
+             expected an address of its own",
+        ),
+        (
+            "127.0.0.1:2",
+            "127.0.0.1:1",
+            r#"f:8:14: clusters.a.endpoints[0]: found "127.0.0.1:1", where the proxy itself listens (127.0.0.1:1); expected an upstream"#,
+        ),
+        (
+            "[[listeners]]",
+            "ready_clusters = [\"a\", \"b\"]\n[[listeners]]",
+            r#"f:3:24: admin.ready_clusters[1]: found "b"; expected the name of a cluster: "a""#,
+        ),
+    ] {
+        assert_eq!(small(old, new), expected);
+    }
+    // What ends in a number is an address of IPv4 or nothing.
+    let long = format!("{}.example", "a".repeat(64));
+    for host in [
+        "999.1.1.1",
+        "1.2.3",
+        "1.2.3.4.5",
+        "example.1",
+        "1",
+        "127.0.0.01",
+        "*.127.0.0.1",
+        &long,
+    ] {
+        let error = small(route, &format!("cluster = \"a\"\nhost = \"{host}\"\n"));
+        let words = format!("routes[0].host: found {host:?}; expected a host such as");
+        assert!(error.contains(&words), "{error}");
+        let error = small("127.0.0.1:2", &format!("{host}:2"));
+        let words = format!("endpoints[0]: found \"{host}:2\"; expected a host and a port");
+        assert!(error.contains(&words), "{error}");
+    }
+    let hosts = "[\"a.1x\", \"1.example\", \"10.0.0.1\"]";
+    let admin = format!("hosts = {hosts}\n[[listeners]]");
+    let good = format!(
+        "[admin]\nlisten = \"127.0.0.1:9\"\n{admin}\nlisten = \"127.0.0.1:1\"\n[[routes]]\ncluster = \"a\"\n\
+         [clusters.a]\nendpoints = [\"127.0.0.2:1\"]\nweights = [0, 1]\n"
+    );
+    let good = good.replace("127.0.0.2:1\"]", "127.0.0.2:1\", \"b:1\"]");
+    Config::parse("f", &good).unwrap();
+}
+
+#[test]
+fn errors_are_in_the_words_of_the_file_and_not_of_serde() {
+    let route = "cluster = \"a\"\n";
+    let endpoints = "endpoints = [\"127.0.0.1:2\"]";
+    let after = |text: &str, line: &str| format!("{text}\n{line}\n");
+    for (old, new, expected) in [
+        (
+            route,
+            "cluster = \"a\"\ncluster = \"a\"\n".to_owned(),
+            "f:7:1: duplicate key `cluster`",
+        ),
+        (
+            route,
+            "cluster = \"a\"\nretry = { attempts = 2, attempts = 3 }\n".to_owned(),
+            "f:7:25: duplicate key `attempts`",
+        ),
+        (
+            endpoints,
+            after(endpoints, "[clusters.a]"),
+            "f:9:11: duplicate key `a`",
+        ),
+        (
+            "[[listeners]]",
+            "[admin]\n[[listeners]]".to_owned(),
+            "f:3:2: duplicate key `admin`",
+        ),
+        (
+            route,
+            "cluster = \"a\"\nretry = 3\n".to_owned(),
+            "f:7:9: routes[0].retry: found 3; expected a table such as { attempts = 3 }",
+        ),
+        (
+            route,
+            "cluster = \"a\"\nretry = [3]\n".to_owned(),
+            "f:7:9: routes[0].retry: found a list; expected a table such as { attempts = 3 }",
+        ),
+        (
+            "[[routes]]",
+            "[routes]".to_owned(),
+            "f:5:1: routes: found a table; expected a list: [[routes]] before each",
+        ),
+        (
+            "[admin]",
+            "[[admin]]".to_owned(),
+            "f:1:1: admin: found a list; expected a table: [admin]",
+        ),
+        (
+            "[\"127.0.0.1:2\"]",
+            "\"127.0.0.1:2\"".to_owned(),
+            r#"f:8:13: clusters.a.endpoints: found "127.0.0.1:2"; expected a list such as ["127.0.0.1:3000"]"#,
+        ),
+        (
+            endpoints,
+            after(endpoints, "hash = \"header\""),
+            r#"f:9:8: clusters.a.hash: found "header"; expected "path", { header = "x-user" } or { cookie = "session" }"#,
+        ),
+        (
+            endpoints,
+            after(endpoints, "protocol = 2"),
+            r#"f:9:12: clusters.a.protocol: found 2; expected "http1" or "http2""#,
+        ),
+        (
+            endpoints,
+            after(endpoints, "buffer = 2026-01-01"),
+            "f:9:10: clusters.a.buffer: found 2026-01-01; expected a number from 1 to 1000000",
+        ),
+        (
+            route,
+            "cluster = \"a\"\nhedge = { grpc = 1 }\n".to_owned(),
+            "f:7:18: routes[0].hedge.grpc: found integer `1`; expected true or false",
+        ),
+    ] {
+        assert_eq!(small(old, &new), expected);
+    }
+}
+
+/// Whatever stands for each value of the example, serde's words for Rust's types do not show.
+#[test]
+fn no_error_speaks_of_rust() {
+    let values = [
+        "1",
+        "true",
+        "\"x\"",
+        "[]",
+        "[1]",
+        "[[1]]",
+        "{}",
+        "{ x = 1 }",
+        "1.5",
+        "2026-01-01",
+        "-1",
+        "\"\"",
+    ];
+    for line in GOOD.lines().filter(|line| line.contains(" = ")) {
+        let key = line.split_once(" = ").unwrap().0;
+        for value in values {
+            let text = GOOD.replacen(line, &format!("{key} = {value}"), 1);
+            let Err(error) = Config::parse("proxy.toml", &text) else {
+                continue;
+            };
+            let error = error.to_string();
+            for word in [
+                "struct",
+                "sequence",
+                " map",
+                "variant",
+                "i128",
+                "u64",
+                "enum",
+                "wanted",
+                "string or",
+            ] {
+                assert!(!error.contains(word), "{key} = {value}: {error}");
+            }
+        }
     }
 }
 

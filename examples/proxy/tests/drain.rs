@@ -49,7 +49,7 @@ async fn running_requests_finish_and_new_connections_are_refused() {
 }
 
 #[tokio::test]
-async fn idle_connections_close_at_once() {
+async fn idle_connections_close_soon() {
     let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
     let mut silent = TcpStream::connect(proxy.address).await.unwrap();
     let mut client = http1_client(proxy.address).await;

@@ -16,10 +16,11 @@ use super::replay::{Progress, ReplayBody};
 
 /// Middleware that waits for the first frame of a gRPC response, so that a retry can see a status that comes in trailers.
 ///
-/// A server that fails before its first message may answer with headers and then with trailers. The answer is held back until
-/// that is clear: until the first frame of its body, if the request has been sent whole by then, so that nobody waits for
-/// the caller; and for a second at most. Answers of HTTP, those that have their status in the headers, and those to requests
-/// that cannot be sent again pass at once.
+/// A server that fails before its first message may answer with headers and, right after them, with trailers. The answer is
+/// held back until the first frame of its body, if the request has been sent whole by then, so that the server does not wait
+/// for the caller; and for 10 ms at most, since the head of a stream may come long before its first message, and the caller
+/// may wait for it. Answers of HTTP, those that have their status in the headers, and those to requests that cannot be sent
+/// again pass at once.
 #[derive(Clone, Debug)]
 pub struct PeekTrailers<S> {
     inner: S,
@@ -237,5 +238,6 @@ impl<B: Body + fmt::Debug> fmt::Debug for PeekBody<B> {
     }
 }
 
-/// A server that has sent its headers fails soon, or not at all.
-const LONGEST: Duration = Duration::from_secs(1);
+/// Trailers that belong to a failed call follow its headers in the same packet or the next one. A head that is held for longer
+/// would be missed by a caller that waits for it, as those of server streams do.
+const LONGEST: Duration = Duration::from_millis(10);

@@ -47,10 +47,11 @@ pub(super) fn write(headers: &mut HeaderMap, name: &HeaderName, left: Duration) 
     millis > 0
 }
 
-/// `application/grpc`, also with a suffix; gRPC-Web has the same header.
+/// gRPC or gRPC-Web, which has the same header: `application/grpc`, also with a suffix.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    content_type.is_some_and(|value| value.starts_with(b"application/grpc"))
+    let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';' | b'-', ..]))
 }
 
 /// A header that says how much time a request has left makes no sense.

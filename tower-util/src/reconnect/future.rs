@@ -1,4 +1,6 @@
 use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -12,17 +14,18 @@ pin_project! {
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<F, E> {
         #[pin]
-        state: State<F, E>,
+        state: State<F>,
+        _error: PhantomData<fn(E)>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
     #[derive(Debug)]
-    enum State<F, E> {
+    enum State<F> {
         Called { #[pin] response: F },
-        // `into`: see below.
-        Failed { error: Option<E>, into: fn(E) -> BoxError },
+        // Unwind safe, as it is only taken.
+        Failed { error: AssertUnwindSafe<Option<BoxError>> },
     }
 }
 
@@ -30,18 +33,16 @@ impl<F, E> ResponseFuture<F, E> {
     pub(super) const fn called(response: F) -> Self {
         Self {
             state: State::Called { response },
+            _error: PhantomData,
         }
     }
 
-    pub(super) fn failed(error: E) -> Self
-    where
-        BoxError: From<E>,
-    {
+    pub(super) const fn failed(error: BoxError) -> Self {
         Self {
             state: State::Failed {
-                error: Some(error),
-                into: BoxError::from,
+                error: AssertUnwindSafe(Some(error)),
             },
+            _error: PhantomData,
         }
     }
 }
@@ -58,9 +59,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Called { response } => response.poll(cx).map_err(Into::into),
-            StateProj::Failed { error, into } => {
-                let error = error.take().expect("polled after it has finished");
-                Poll::Ready(Err(into(error)))
+            StateProj::Failed { error } => {
+                Poll::Ready(Err(error.take().expect("polled after it has finished")))
             }
         }
     }

@@ -212,7 +212,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         if let Some(error) = self.error.take() {
-            return ResponseFuture::failed(error);
+            return ResponseFuture::failed(error.into());
         }
         match &mut self.state {
             State::Connected { service, proven } => {

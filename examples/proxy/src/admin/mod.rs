@@ -1,12 +1,18 @@
 //! The admin page: is the proxy alive, is it ready, and what is it doing.
 
+mod host;
+mod readiness;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 
-use crate::metrics::Metrics;
+pub use self::host::Hosts;
+pub use self::readiness::Readiness;
+use crate::config;
+use crate::metrics::{Metrics, json};
 use crate::server::Shutdown;
 
 /// Answers the requests of operators, probes and Prometheus.
@@ -14,16 +20,34 @@ use crate::server::Shutdown;
 pub struct Admin {
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
+    readiness: Readiness,
+    hosts: Hosts,
 }
 
 impl Admin {
     /// Shows `metrics`; is not ready any more once `shutdown` is requested.
-    pub fn new(metrics: Arc<Metrics>, shutdown: Shutdown) -> Self {
-        Self { metrics, shutdown }
+    pub fn new(config: &config::Admin, metrics: Arc<Metrics>, shutdown: Shutdown) -> Self {
+        let readiness = match &config.ready_clusters {
+            Some(clusters) => Readiness::Clusters(clusters.clone()),
+            None => Readiness::AnyCluster,
+        };
+        Self {
+            metrics,
+            shutdown,
+            readiness,
+            hosts: Hosts::new(config.hosts.clone()),
+        }
     }
 
     /// Answers one request.
     pub fn handle<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        if !self.hosts.admit(request) {
+            return answer(
+                StatusCode::MISDIRECTED_REQUEST,
+                TEXT,
+                "this host is not one of the admin page: it takes addresses, localhost, and what admin.hosts lists\n",
+            );
+        }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return answer(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -38,7 +62,10 @@ impl Admin {
                 include_str!("page.html"),
             ),
             "/live" => answer(StatusCode::OK, TEXT, "live\n"),
-            "/ready" => self.ready(),
+            "/ready" => match self.ready() {
+                Ok(how) => answer(StatusCode::OK, TEXT, how + "\n"),
+                Err(why) => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, why + "\n"),
+            },
             "/metrics" => answer(StatusCode::OK, PROMETHEUS, self.metrics.prometheus()),
             "/state" => answer(StatusCode::OK, "application/json", self.state()),
             _ => answer(
@@ -49,30 +76,22 @@ impl Admin {
         }
     }
 
-    fn ready(&self) -> Response<Full<Bytes>> {
-        if self.shutdown.is_requested() {
-            return answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n");
-        }
-        let down = self
-            .metrics
-            .clusters
-            .iter()
-            .filter(|cluster| !cluster.is_ready());
-        let down: Vec<_> = down.map(|cluster| cluster.name.as_str()).collect();
-        match down.as_slice() {
-            [] => answer(StatusCode::OK, TEXT, "ready\n"),
-            names => {
-                let text = format!("no endpoint is ready in: {}\n", names.join(", "));
-                answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, text)
-            }
+    /// How it is ready, or why it is not.
+    fn ready(&self) -> Result<String, String> {
+        match self.shutdown.is_requested() {
+            true => Err("draining".to_owned()),
+            false => self.readiness.judge(&self.metrics),
         }
     }
 
     fn state(&self) -> String {
+        let ready = self.ready();
+        let is_ready = ready.is_ok();
+        let (Ok(text) | Err(text)) = ready;
         format!(
-            r#"{{"draining":{},"ready":{},"metrics":{}}}"#,
+            r#"{{"draining":{},"ready":{is_ready},"status":{},"metrics":{}}}"#,
             self.shutdown.is_requested(),
-            self.metrics.is_ready(),
+            json::string(&text),
             self.metrics.json()
         )
     }
@@ -86,10 +105,19 @@ fn answer(
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, PAGE_ALONE),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     response
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const PROMETHEUS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The page is one file that asks for `/state`, and is shown in no other page.
+const PAGE_ALONE: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+                          frame-ancestors 'none'";

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use super::shape::Misshapen;
+
 /// What is wrong with a configuration, and where.
 #[derive(Debug)]
 pub struct ConfigError {
@@ -29,12 +31,24 @@ impl ConfigError {
         Self::at_path(file, text, ".", error)
     }
 
+    pub(super) fn misshapen(file: &str, text: &str, misshapen: Misshapen) -> Self {
+        Self {
+            file: file.to_owned(),
+            line_and_column: Some(position(text, misshapen.span.start)),
+            key: Some(misshapen.key),
+            message: misshapen.message,
+        }
+    }
+
     pub(super) fn at_path(file: &str, text: &str, path: &str, error: &toml::de::Error) -> Self {
         Self {
             file: file.to_owned(),
             line_and_column: error.span().map(|span| position(text, span.start)),
             key: (path != ".").then(|| path.to_owned()),
-            message: found_and_expected(error.message()),
+            message: in_our_words(
+                error.message(),
+                error.span().and_then(|span| text.get(span)),
+            ),
         }
     }
 
@@ -44,6 +58,18 @@ impl ConfigError {
             file: file.to_owned(),
             line_and_column: find(text, key).map(|span| position(text, span.start)),
             key: Some(key.to_owned()),
+            message,
+        }
+    }
+}
+
+impl ConfigError {
+    /// What is wrong is in no file.
+    pub(super) fn without_place(source: &str, key: String, message: String) -> Self {
+        Self {
+            file: source.to_owned(),
+            line_and_column: None,
+            key: Some(key),
             message,
         }
     }
@@ -73,9 +99,18 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     )
 }
 
-/// serde's words in ours.
-fn found_and_expected(message: &str) -> String {
+/// The words of serde and of the parser in those of the file; `found` is what is written where the error is.
+fn in_our_words(message: &str, found: Option<&str>) -> String {
     let message = message.trim();
+    if message == "duplicate key" {
+        return match found {
+            Some(key) => format!("duplicate key `{key}`"),
+            None => message.to_owned(),
+        };
+    }
+    if let Some(rest) = message.strip_prefix("duplicate field ") {
+        return format!("duplicate key {rest}");
+    }
     if let Some(rest) = message.strip_prefix("unknown field ") {
         let (found, accepted) = rest.split_once(", expected ").unwrap_or((rest, "nothing"));
         return format!("unknown key {found}; expected {accepted}");
@@ -83,17 +118,46 @@ fn found_and_expected(message: &str) -> String {
     if let Some(rest) = message.strip_prefix("missing field ") {
         return format!("the key {rest} is missing");
     }
+    if message == "wanted string or table" {
+        return format!("found {}; expected a string", found.unwrap_or("no string"));
+    }
     let rest = ["invalid type: ", "invalid value: ", "unknown variant "]
         .iter()
         .find_map(|p| message.strip_prefix(p));
     match rest.and_then(|rest| rest.split_once(", expected ")) {
-        Some((found, expected)) => {
+        Some((said, expected)) => {
             format!(
-                "found {}; expected {expected}",
-                found.strip_prefix("string ").unwrap_or(found)
+                "found {}; expected {}",
+                what_is_found(said, found),
+                what_is_expected(expected)
             )
         }
         None => message.to_owned(),
+    }
+}
+
+fn what_is_found(said: &str, found: Option<&str>) -> String {
+    // A date is a map to serde.
+    let found = found.filter(|found| !found.starts_with(['{', '[']));
+    match (said, found) {
+        ("map", Some(found)) => found.to_owned(),
+        ("map", None) => "a table".to_owned(),
+        ("sequence", _) => "a list".to_owned(),
+        _ => {
+            let said = said.strip_prefix("string ").unwrap_or(said);
+            said.replace("floating point ", "number ")
+                .replace(" as i128", "")
+        }
+    }
+}
+
+fn what_is_expected(expected: &str) -> &str {
+    match expected {
+        "a map" => "a table",
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        _ if expected.starts_with("struct ") => "a table",
+        _ => expected,
     }
 }
 

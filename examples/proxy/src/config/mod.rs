@@ -22,10 +22,13 @@
 //! );
 //! ```
 
+mod check;
 mod error;
+mod network;
+mod shape;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -36,6 +39,7 @@ use serde::Deserialize;
 use tower::retry::http::Code;
 
 pub use self::error::ConfigError;
+pub use self::network::Network;
 pub use self::value::Endpoint;
 
 /// All of the proxy.
@@ -48,6 +52,23 @@ pub struct Config {
         deserialize_with = "value::duration_or_zero"
     )]
     pub drain: Duration,
+    /// How long the head of a message may be, and its trailers, in bytes: from clients and from upstreams, over HTTP/1 and
+    /// HTTP/2. By default 64 KiB.
+    #[serde(
+        default = "default::max_head_size",
+        deserialize_with = "value::head_size"
+    )]
+    pub max_head_size: usize,
+    /// How paths are matched and forwarded. By default in their normal form.
+    #[serde(default)]
+    pub paths: Paths,
+    /// The name that requests carry in `via`, by which one that comes round again is known. By default one of its own for
+    /// each process.
+    #[serde(default, deserialize_with = "value::via")]
+    pub via: Via,
+    /// Clients that are proxies, and may say for whom they ask: `forwarded`, `x-forwarded-host` and so on. By default none.
+    #[serde(default, deserialize_with = "value::networks")]
+    pub trusted_proxies: Vec<Network>,
     /// The admin page, if there is to be one.
     pub admin: Option<Admin>,
     /// Where clients connect. At least one.
@@ -65,6 +86,24 @@ pub struct Admin {
     /// Its address.
     #[serde(deserialize_with = "value::address")]
     pub listen: SocketAddr,
+    /// The names that it may be asked for by, besides addresses and `localhost`: those by which probes and Prometheus reach it.
+    /// Requests for others are refused, since they come from a browser that a foreign site has led here. By default none.
+    #[serde(default, deserialize_with = "value::names")]
+    pub hosts: Vec<String>,
+    /// The clusters that must each have a ready endpoint for `/ready` to say yes. By default any one of all will do.
+    #[serde(default, deserialize_with = "value::clusters")]
+    pub ready_clusters: Option<Vec<String>>,
+}
+
+impl Admin {
+    /// An admin page at this address, with the defaults.
+    pub fn at(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            hosts: Vec::new(),
+            ready_clusters: None,
+        }
+    }
 }
 
 /// A socket that clients connect to, speaking HTTP/1.1 or HTTP/2 with prior knowledge.
@@ -88,17 +127,15 @@ pub struct Route {
     pub path: String,
     /// The cluster that answers.
     pub cluster: String,
-    /// How long all attempts together may take until the response begins, whatever the client says. By default 15 seconds.
-    #[serde(
-        default = "default::timeout",
-        deserialize_with = "value::duration_or_off"
-    )]
-    pub timeout: Option<Duration>,
+    /// How long all attempts together may take, whatever the client says: until the response begins, for gRPC until it has
+    /// ended. By default 15 seconds, and for gRPC as long as the client says.
+    #[serde(default)]
+    pub timeout: Timeout,
     /// The header by which a client, other than one of gRPC, says in milliseconds how long it waits; and by which the upstream
     /// is told. By default `x-request-timeout-ms`.
     #[serde(
         default = "default::timeout_header",
-        deserialize_with = "value::header"
+        deserialize_with = "value::own_header"
     )]
     pub timeout_header: HeaderName,
     /// How long the next piece of a body may be waited for, either way. By default 5 minutes.
@@ -118,6 +155,17 @@ pub struct Route {
     /// What is refused.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// How long a request may take on a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeout {
+    /// Until the response begins. `None` for as long as the client says.
+    pub http: Option<Duration>,
+    /// Until the response to a gRPC call has ended. `None` for as long as the client says.
+    ///
+    /// There is none unless the route sets one: gRPC's deadlines are for whole calls, and a stream has no usual duration.
+    pub grpc: Option<Duration>,
 }
 
 /// How often a request is sent.
@@ -207,8 +255,9 @@ pub struct Cluster {
     /// What the balancers `ring_hash` and `maglev` go by. By default the path.
     #[serde(default)]
     pub hash: HashKey,
-    /// Which of them are left out for a while because they fail. By default none.
-    pub outliers: Option<Outliers>,
+    /// Which of them are ejected for a while because they fail.
+    #[serde(default)]
+    pub outliers: Outliers,
     /// How long connecting to one may take. By default 1 second.
     #[serde(
         default = "default::connect_timeout",
@@ -230,9 +279,16 @@ pub struct Cluster {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outliers {
+    /// Whether any endpoint is ejected. By default yes.
+    pub enabled: bool,
     /// After so many failures in a row. By default 5.
     #[serde(deserialize_with = "value::count")]
     pub consecutive: usize,
+    /// How long a request waited for the endpoint that is cancelled by a timeout, or because a hedge was faster, and then
+    /// counts as a failure. By default 250 milliseconds, or three quarters of the shortest timeout of the cluster's routes if
+    /// that is less. A client that goes away is never a failure of the endpoint.
+    #[serde(deserialize_with = "value::duration")]
+    pub cancelled_after: Duration,
     /// For so long the first time, and longer each time. By default 30 seconds.
     #[serde(deserialize_with = "value::duration")]
     pub ejection_time: Duration,
@@ -278,6 +334,29 @@ pub enum HashKey {
     Cookie(String),
 }
 
+/// How the path of a request is matched with routes, and forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Paths {
+    /// In the one normal form that [`normalize`](crate::path::normalize) makes.
+    #[default]
+    Normalized,
+    /// As the client sent it, so that one with `//`, `..` or `%61` may walk round a route.
+    AsSent,
+}
+
+/// What a proxy is called in `via`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Via {
+    /// A name of its own for each process.
+    #[default]
+    Unique,
+    /// This one. Two proxies in a row must not have the same.
+    Name(String),
+    /// The field is not written, and loops are not seen.
+    Off,
+}
+
 /// What an upstream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -310,6 +389,9 @@ impl Config {
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let deserializer = toml::Deserializer::parse(text)
             .map_err(|error| ConfigError::syntax(name, text, &error))?;
+        if let Some(misshapen) = shape::misshapen(text) {
+            return Err(ConfigError::misshapen(name, text, misshapen));
+        }
         let config: Self = serde_path_to_error::deserialize(deserializer).map_err(|error| {
             ConfigError::at_path(name, text, &error.path().to_string(), error.inner())
         })?;
@@ -333,18 +415,60 @@ impl Config {
             weights: Vec::new(),
             balancer: Balancer::default(),
             hash: HashKey::default(),
-            outliers: None,
+            outliers: Outliers::default(),
             connect_timeout: default::connect_timeout(),
             unavailable_timeout: default::unavailable_timeout(),
             buffer: default::buffer(),
         };
         Self {
             drain,
-            admin: admin.map(|listen| Admin { listen }),
+            max_head_size: default::max_head_size(),
+            paths: Paths::default(),
+            via: Via::default(),
+            trusted_proxies: Vec::new(),
+            admin: admin.map(Admin::at),
             listeners: vec![Listener { listen }],
             routes: vec![Route::to("upstream")],
             clusters: BTreeMap::from([("upstream".to_owned(), cluster)]),
         }
+    }
+
+    /// Checks it again, after `changed` has changed it.
+    ///
+    /// # Errors
+    ///
+    /// Tells `changed`, the key, what was found there and what is accepted.
+    pub fn recheck(&self, changed: &str) -> Result<(), ConfigError> {
+        self.check()
+            .map_err(|(key, message)| ConfigError::without_place(changed, key, message))
+    }
+
+    /// The longest time that any route gives a request or a body.
+    pub fn longest_timeout(&self) -> Duration {
+        let of_route = |route: &Route| {
+            let Route { timeout, .. } = route;
+            [
+                timeout.http,
+                timeout.grpc,
+                route.idle_timeout,
+                route.body_timeout,
+            ]
+        };
+        let all = self.routes.iter().flat_map(of_route).flatten();
+        all.max().unwrap_or_default()
+    }
+
+    /// How long a request to the cluster must have waited to count as a failure when a timeout cancels it: no longer than the
+    /// timeouts let it wait.
+    pub fn cancelled_after(&self, name: &str, cluster: &Cluster) -> Duration {
+        let to_it = self.routes.iter().filter(|route| route.cluster == name);
+        let timeouts = to_it.flat_map(|route| {
+            let Timeout { http, grpc } = route.timeout;
+            [http, grpc, route.retry.attempt_timeout]
+        });
+        let most = timeouts.flatten().min().map(|timeout| timeout * 3 / 4);
+        let configured = cluster.outliers.cancelled_after;
+        most.map_or(configured, |most| most.min(configured))
     }
 
     /// What no part can see by itself: the key at fault, and what is wrong with it.
@@ -362,17 +486,6 @@ impl Config {
                 "found none; expected at least one [[routes]] with a cluster".into(),
             );
         }
-        let mut addresses = BTreeSet::new();
-        for (index, listener) in self.listeners.iter().enumerate() {
-            if listener.listen.port() != 0 && !addresses.insert(listener.listen) {
-                let message = format!(
-                    "found {} a second time; expected an address of its own",
-                    listener.listen
-                );
-                return wrong(&format!("listeners[{index}].listen"), message);
-            }
-        }
-        let mut labels = BTreeSet::new();
         for (index, route) in self.routes.iter().enumerate() {
             if !self.clusters.contains_key(&route.cluster) {
                 let known = self
@@ -386,13 +499,6 @@ impl Config {
                     route.cluster
                 );
                 return wrong(&format!("routes[{index}].cluster"), message);
-            }
-            if !labels.insert(route.label()) {
-                let message = format!(
-                    "found {:?} a second time; expected a host and path of its own",
-                    route.label()
-                );
-                return wrong(&format!("routes[{index}]"), message);
             }
             if route.retry.max_backoff < route.retry.backoff {
                 let Retry {
@@ -418,18 +524,8 @@ impl Config {
                     format!("found {found}; expected one for each of {expected} endpoints");
                 return wrong(&format!("clusters.{name}.weights"), message);
             }
-            let mut seen = BTreeSet::new();
-            for (index, endpoint) in cluster.endpoints.iter().enumerate() {
-                if !seen.insert(endpoint.to_string()) {
-                    let message = format!(
-                        "found {:?} a second time; expected each once",
-                        endpoint.to_string()
-                    );
-                    return wrong(&format!("clusters.{name}.endpoints[{index}]"), message);
-                }
-            }
         }
-        Ok(())
+        check::relations(self)
     }
 }
 
@@ -440,7 +536,7 @@ impl Route {
             host: None,
             path: default::path(),
             cluster: cluster.to_owned(),
-            timeout: default::timeout(),
+            timeout: Timeout::default(),
             timeout_header: default::timeout_header(),
             idle_timeout: default::idle_timeout(),
             body_timeout: None,
@@ -453,6 +549,15 @@ impl Route {
     /// Its name in metrics: the host, if there is one, and the path.
     pub fn label(&self) -> String {
         format!("{}{}", self.host.as_deref().unwrap_or(""), self.path)
+    }
+}
+
+impl Default for Timeout {
+    fn default() -> Self {
+        Self {
+            http: Some(Duration::from_secs(15)),
+            grpc: None,
+        }
     }
 }
 
@@ -493,7 +598,9 @@ impl Default for Hedge {
 impl Default for Outliers {
     fn default() -> Self {
         Self {
+            enabled: true,
             consecutive: 5,
+            cancelled_after: Duration::from_millis(250),
             ejection_time: Duration::from_secs(30),
             max_ejection_time: Duration::from_secs(300),
             max_ejection_percent: 10,
@@ -526,12 +633,12 @@ mod default {
         Duration::from_secs(30)
     }
 
-    pub(super) fn path() -> String {
-        "/".to_owned()
+    pub(super) fn max_head_size() -> usize {
+        64 * 1024
     }
 
-    pub(super) fn timeout() -> Option<Duration> {
-        Some(Duration::from_secs(15))
+    pub(super) fn path() -> String {
+        "/".to_owned()
     }
 
     pub(super) fn timeout_header() -> HeaderName {

@@ -1,7 +1,7 @@
 //! The values that occur in a file, each with its words for what is accepted.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,6 +9,10 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use tower::retry::http::Code;
+
+use super::{Network, Timeout, Via};
+use crate::headers::is_reserved;
+use crate::path::normalize;
 
 /// An upstream's address: a name or an IP address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,15 +95,59 @@ pub(super) fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     text(
         deserializer,
         "a host such as \"example.com\" or \"*.example.com\", without a port",
-        |text| is_name(text.strip_prefix("*.").unwrap_or(text)).then(|| Some(text.to_owned())),
+        |text| {
+            let good = match text.strip_prefix("*.") {
+                Some(parent) => is_name(parent) && parent.parse::<Ipv4Addr>().is_err(),
+                None => is_name(text),
+            };
+            good.then(|| Some(text.to_owned()))
+        },
     )
+}
+
+pub(super) fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(serde::Deserialize)]
+    struct Name(#[serde(deserialize_with = "name")] String);
+
+    list(
+        deserializer,
+        "a list of hosts such as [\"proxy.example\"]",
+        |Name(name)| name,
+    )
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let expected = "a host such as \"proxy.example\", without a port";
+    text(deserializer, expected, |text| {
+        is_name(text).then(|| text.to_owned())
+    })
+}
+
+pub(super) fn clusters<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(serde::Deserialize)]
+    struct Name(#[serde(deserialize_with = "cluster")] String);
+
+    let expected = "a list of clusters such as [\"web\"]";
+    list(deserializer, expected, |Name(name)| name).map(Some)
+}
+
+pub(super) fn cluster<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    text(deserializer, "the name of a cluster", |text| {
+        Some(text.to_owned())
+    })
 }
 
 pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     text(
         deserializer,
-        "a path that begins with \"/\", without \"?\" and \"#\"",
-        |text| (text.starts_with('/') && !text.contains(['?', '#', ' '])).then(|| text.to_owned()),
+        "a path that begins with \"/\", without \"?\" and \"#\", in its normal form: no \"//\", no \"..\", no needless \"%\"",
+        |text| {
+            let is_path = text.starts_with('/') && !text.contains(['?', '#', ' ']);
+            let is_normal = normalize(text).is_ok_and(|normal| normal == text);
+            (is_path && is_normal).then(|| text.to_owned())
+        },
     )
 }
 
@@ -144,6 +192,16 @@ pub(super) fn duration_or_off<'de, D: Deserializer<'de>>(
     )
 }
 
+impl<'de> Deserialize<'de> for Timeout {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let timeout = duration_or_off(deserializer)?;
+        Ok(Self {
+            http: timeout,
+            grpc: timeout,
+        })
+    }
+}
+
 pub(super) fn attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     number(deserializer, "a number from 1 to 10", |number| {
         (1..=10).contains(&number).then_some(number as u32)
@@ -186,6 +244,61 @@ pub(super) fn header<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Heade
     text(
         deserializer,
         "the name of a header such as \"x-request-timeout-ms\"",
+        |text| text.parse().ok(),
+    )
+}
+
+/// The name of a header that is free for the proxy's own use.
+pub(super) fn own_header<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<HeaderName, D::Error> {
+    text(
+        deserializer,
+        "the name of a header such as \"x-request-timeout-ms\", and none that HTTP or the proxy uses itself",
+        |text| text.parse().ok().filter(|name| !is_reserved(name)),
+    )
+}
+
+pub(super) fn head_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    number(
+        deserializer,
+        "a number of bytes from 8192 to 1048576",
+        |number| {
+            (8192..=1_048_576)
+                .contains(&number)
+                .then_some(number as usize)
+        },
+    )
+}
+
+pub(super) fn via<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Via, D::Error> {
+    text(
+        deserializer,
+        "a name such as \"edge-1\", or \"off\"",
+        |text| match text {
+            "off" => Some(Via::Off),
+            text => is_name(text).then(|| Via::Name(text.to_owned())),
+        },
+    )
+}
+
+pub(super) fn networks<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Network>, D::Error> {
+    #[derive(serde::Deserialize)]
+    struct Text(#[serde(deserialize_with = "network")] Network);
+
+    list(
+        deserializer,
+        "a list of networks such as [\"10.0.0.0/8\", \"::1\"]",
+        |Text(network)| network,
+    )
+}
+
+fn network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Network, D::Error> {
+    text(
+        deserializer,
+        "an IP address or a network such as \"10.0.0.0/8\"",
         |text| text.parse().ok(),
     )
 }
@@ -281,14 +394,19 @@ fn parse_duration(text: &str) -> Option<Duration> {
     (duration <= Duration::from_secs(24 * 60 * 60)).then_some(duration)
 }
 
+/// Whether this can be the name of a host, or an address of IPv4: what ends in a number is such an address or nothing.
 fn is_name(text: &str) -> bool {
     let is_label = |label: &str| {
-        !label.is_empty()
+        (1..=63).contains(&label.len())
             && label
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
-    text.len() < 254 && text.split('.').all(is_label)
+    let last = text.rsplit('.').next().unwrap_or(text);
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() < 254
+        && text.split('.').all(is_label)
+        && (!is_number || text.parse::<Ipv4Addr>().is_ok())
 }
 
 /// A string that `parse` accepts.

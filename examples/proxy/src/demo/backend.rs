@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::headers::is_grpc;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -10,7 +11,6 @@ use hyper::body::Incoming;
 use tower::{BoxError, ServiceExt};
 
 use super::grpc::{self, EchoService};
-use crate::headers::is_grpc;
 
 /// How a backend behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,7 @@
+use std::error::Error as _;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -8,22 +10,51 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use super::checked::checked;
 use super::error::ConnectError;
 use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::{Endpoint, Protocol};
+use crate::framing;
+use crate::interim::Exchange;
+use crate::metrics::EndpointStats;
 
 /// Makes connections to an endpoint: the maker that [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
 #[derive(Debug, Clone)]
 pub struct Connect {
     protocol: Protocol,
     timeout: Duration,
+    max_head_size: usize,
+    stats: Option<Arc<EndpointStats>>,
 }
 
 impl Connect {
-    /// Connects with `protocol`, within `timeout`.
-    pub fn new(protocol: Protocol, timeout: Duration) -> Self {
-        Self { protocol, timeout }
+    /// Connects with `protocol`, within `timeout`, for responses with heads up to `max_head_size` bytes.
+    pub fn new(protocol: Protocol, timeout: Duration, max_head_size: usize) -> Self {
+        Self {
+            protocol,
+            timeout,
+            max_head_size,
+            stats: None,
+        }
+    }
+
+    /// Tells the metrics why it cannot connect, if that is so.
+    #[must_use]
+    pub fn tell(mut self, stats: Arc<EndpointStats>) -> Self {
+        self.stats = Some(stats);
+        self
+    }
+
+    async fn open(self, endpoint: Endpoint) -> Result<Connection, UpstreamError> {
+        Ok(match self.protocol {
+            Protocol::Http1 => Connection::Http1(Pool::open(self, endpoint).await?),
+            Protocol::Http2 => Connection::Http2(Multiplexed::open(self, endpoint).await?),
+        })
+    }
+
+    pub(super) fn max_head_size(&self) -> usize {
+        self.max_head_size
     }
 
     /// Opens a TCP connection.
@@ -59,12 +90,25 @@ impl Service<Endpoint> for Connect {
     fn call(&mut self, endpoint: Endpoint) -> Self::Future {
         let connect = self.clone();
         Box::pin(async move {
-            Ok(match connect.protocol {
-                Protocol::Http1 => Connection::Http1(Pool::open(connect, endpoint).await?),
-                Protocol::Http2 => Connection::Http2(Multiplexed::open(connect, endpoint).await?),
-            })
+            let stats = connect.stats.clone();
+            let opened = connect.open(endpoint).await;
+            if let Some(stats) = stats {
+                stats.set_last_error(opened.as_ref().err().map(describe));
+            }
+            opened
         })
     }
+}
+
+/// An error with its causes.
+fn describe(error: &UpstreamError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// What is connected to an endpoint, and takes requests until it breaks.
@@ -89,10 +133,21 @@ impl Service<Request<RequestBody>> for Connection {
         }
     }
 
-    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         match self {
-            Self::Http1(pool) => Box::pin(pool.send(request)),
-            Self::Http2(connection) => Box::pin(connection.send(request)),
+            Self::Http1(pool) => {
+                framing::frame(&mut request, Protocol::Http1);
+                if let Some(exchange) = request.extensions_mut().remove::<Exchange>() {
+                    hyper::ext::on_informational(&mut request, move |answer| {
+                        exchange.send(answer.status(), answer.headers());
+                    });
+                }
+                Box::pin(checked(pool.send(request)))
+            }
+            Self::Http2(connection) => {
+                framing::frame(&mut request, Protocol::Http2);
+                Box::pin(checked(connection.send(request)))
+            }
         }
     }
 }

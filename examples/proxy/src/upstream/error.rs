@@ -1,6 +1,7 @@
 use std::{error, fmt, io};
 
 use crate::config::Endpoint;
+use crate::framing::BadFraming;
 
 /// Why an endpoint did not answer.
 ///
@@ -19,6 +20,12 @@ pub enum UpstreamError {
     Unsent(hyper::Error),
     /// The connection failed after the request was written, in part at least.
     Broken(hyper::Error),
+    /// The connection failed, or the peer reset the stream, between the head of the response and its first byte.
+    Interrupted(hyper::Error),
+    /// The response is one that the client could read in another way than the proxy.
+    BadAnswer(BadFraming),
+    /// The response's head is longer than configured.
+    HeadTooLarge,
     /// The client's body failed while it was sent: he went away, or took too long.
     RequestBody(hyper::Error),
     /// The connection is closed and takes no more requests.
@@ -40,9 +47,12 @@ pub enum ConnectError {
 impl UpstreamError {
     /// The failure of a request that was written, in part at least.
     pub(super) fn sent(error: hyper::Error) -> Self {
-        match is_request_body(&error) {
-            true => Self::RequestBody(error),
-            false => Self::Broken(error),
+        if is_request_body(&error) {
+            Self::RequestBody(error)
+        } else if error.is_parse_too_large() {
+            Self::HeadTooLarge
+        } else {
+            Self::Broken(error)
         }
     }
 
@@ -51,7 +61,10 @@ impl UpstreamError {
         match self {
             Self::Connect { .. } | Self::Unsent(_) | Self::Closed => true,
             Self::Broken(error) => is_refused(error),
-            Self::RequestBody(_) => false,
+            Self::Interrupted(_)
+            | Self::BadAnswer(_)
+            | Self::HeadTooLarge
+            | Self::RequestBody(_) => false,
         }
     }
 }
@@ -72,7 +85,7 @@ fn is_request_body(error: &hyper::Error) -> bool {
 /// GOAWAY whose last stream is below this one (6.8).
 fn is_refused(error: &hyper::Error) -> bool {
     h2_error(error).is_some_and(|h2| {
-        h2.reason() == Some(h2::Reason::REFUSED_STREAM)
+        (h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
             || (h2.is_go_away() && h2.is_remote() && h2.reason() == Some(h2::Reason::NO_ERROR))
     })
 }
@@ -85,6 +98,11 @@ impl fmt::Display for UpstreamError {
                 f.write_str("the upstream connection closed before the request was sent")
             }
             Self::Broken(_) => f.write_str("the upstream connection broke"),
+            Self::Interrupted(_) => {
+                f.write_str("the upstream connection broke before the response's body")
+            }
+            Self::BadAnswer(bad) => write!(f, "the response has {bad}"),
+            Self::HeadTooLarge => f.write_str("the response's head is too large"),
             Self::RequestBody(_) => f.write_str("the request's body failed"),
             Self::Closed => f.write_str("the upstream connection is closed"),
         }
@@ -95,8 +113,12 @@ impl error::Error for UpstreamError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Connect { source, .. } => Some(source),
-            Self::Unsent(error) | Self::Broken(error) | Self::RequestBody(error) => Some(error),
-            Self::Closed => None,
+            Self::Unsent(error)
+            | Self::Broken(error)
+            | Self::Interrupted(error)
+            | Self::RequestBody(error) => Some(error),
+            Self::BadAnswer(bad) => Some(bad),
+            Self::HeadTooLarge | Self::Closed => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::error::ConnectError;
 use super::{Connect, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::Endpoint;
+use crate::framing;
 
 /// The HTTP/1.1 connections to one endpoint.
 ///
@@ -73,11 +74,12 @@ impl Pool {
                 };
                 match connection.try_send_request(request).await {
                     Ok(response) => {
-                        let lease = Lease {
+                        let max_trailers = shared.connect.max_head_size();
+                        let lease = framing::is_reusable(&response).then(|| Lease {
                             shared,
                             connection: Some(connection),
-                        };
-                        return Ok(response.map(|body| UpstreamBody::new(body, Some(lease))));
+                        });
+                        return Ok(UpstreamBody::of(response, lease, max_trailers));
                     }
                     Err(mut failure) => match failure.take_message() {
                         // The peer had closed the idle connection: the next one, or a new one in the end.
@@ -94,13 +96,14 @@ impl Pool {
 impl Shared {
     async fn open(&self) -> Result<SendRequest<RequestBody>, UpstreamError> {
         let io = self.connect.tcp(&self.endpoint).await?;
-        let (mut connection, task) =
-            http1::handshake(io)
-                .await
-                .map_err(|error| UpstreamError::Connect {
-                    endpoint: self.endpoint.clone(),
-                    source: ConnectError::Handshake(error),
-                })?;
+        let (mut connection, task) = http1::Builder::new()
+            .max_header_size(self.connect.max_head_size())
+            .handshake(io)
+            .await
+            .map_err(|error| UpstreamError::Connect {
+                endpoint: self.endpoint.clone(),
+                source: ConnectError::Handshake(error),
+            })?;
         let endpoint = self.endpoint.clone();
         tokio::spawn(async move {
             if let Err(error) = task.await {

@@ -13,6 +13,7 @@ use super::error::ConnectError;
 use super::{Connect, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::Endpoint;
+use crate::headers;
 
 /// The HTTP/2 connection to one endpoint, shared by all its requests.
 ///
@@ -21,6 +22,7 @@ use crate::config::Endpoint;
 pub struct Multiplexed {
     connection: SendRequest<RequestBody>,
     closed: Arc<Closed>,
+    max_head_size: usize,
 }
 
 #[derive(Debug, Default)]
@@ -33,11 +35,13 @@ impl Multiplexed {
     /// Connects to `endpoint` with prior knowledge that it speaks HTTP/2.
     pub async fn open(connect: Connect, endpoint: Endpoint) -> Result<Self, UpstreamError> {
         let io = connect.tcp(&endpoint).await?;
+        let max_head_size = connect.max_head_size();
         let (connection, task) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(KEEP_ALIVE)
+            .max_header_list_size(HEAD_ROOM * max_head_size as u32)
             .handshake(io)
             .await
             .map_err(|error| UpstreamError::Connect {
@@ -52,7 +56,11 @@ impl Multiplexed {
                 tracing::debug!(%endpoint, %error, "upstream connection failed");
             }
         });
-        Ok(Self { connection, closed })
+        Ok(Self {
+            connection,
+            closed,
+            max_head_size,
+        })
     }
 
     pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
@@ -71,9 +79,13 @@ impl Multiplexed {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + Send + use<> {
         let mut connection = self.connection.clone();
+        let max_head_size = self.max_head_size;
         async move {
             match connection.try_send_request(request).await {
-                Ok(response) => Ok(response.map(|body| UpstreamBody::new(body, None))),
+                Ok(response) if headers::size(response.headers()) > max_head_size => {
+                    Err(UpstreamError::HeadTooLarge)
+                }
+                Ok(response) => Ok(UpstreamBody::of(response, None, max_head_size)),
                 Err(mut failure) => Err(match failure.take_message() {
                     Some(_) => UpstreamError::Unsent(failure.into_error()),
                     None => UpstreamError::sent(failure.into_error()),
@@ -93,6 +105,9 @@ impl Drop for CloseOnDrop {
     }
 }
 
+/// Of trailers over its limit h2 drops fields without a word, so it gets a higher one, and what is over the right one is
+/// seen here.
+const HEAD_ROOM: u32 = 4;
 /// What a peer may send on one stream before it is read, 256 KiB: enough for 1 Gbit/s at 2 ms.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same for all streams of a connection together.

@@ -1,5 +1,6 @@
 //! An endpoint of a cluster: connections to one address, made again by themselves when they break.
 
+mod checked;
 mod connect;
 mod error;
 mod http1;

@@ -3,12 +3,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use http::Response;
 use pin_project_lite::pin_project;
 use tower::Service;
 
 use crate::metrics::EndpointStats;
 
-/// Middleware that tells the metrics whether an endpoint is ready, and counts its requests and failures.
+/// Middleware that tells the metrics whether an endpoint is ready, and counts its requests, answers and failures.
 #[derive(Debug)]
 pub struct Observe<S> {
     inner: S,
@@ -22,9 +23,9 @@ impl<S> Observe<S> {
     }
 }
 
-impl<S, Req> Service<Req> for Observe<S>
+impl<S, Req, B> Service<Req> for Observe<S>
 where
-    S: Service<Req>,
+    S: Service<Req, Response = Response<B>>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -61,17 +62,18 @@ pin_project! {
     }
 }
 
-impl<F, T, E> Future for ObserveFuture<F>
+impl<F, B, E> Future for ObserveFuture<F>
 where
-    F: Future<Output = Result<T, E>>,
+    F: Future<Output = Result<Response<B>, E>>,
 {
-    type Output = Result<T, E>;
+    type Output = Result<Response<B>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.inner.poll(cx));
-        if result.is_err() {
-            this.stats.failures.inc();
+        match &result {
+            Ok(response) => this.stats.answered(response.status()),
+            Err(_) => drop(this.stats.failures.inc()),
         }
         Poll::Ready(result)
     }

@@ -1,13 +1,16 @@
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, HeaderName, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tower::BoxError;
 use tower::load::{TrackCompletion, pending_requests};
 
 use super::http1::Lease;
+use crate::body::{TrailersTooLarge, check_trailers};
+use crate::headers;
 
 /// The body of an endpoint's response.
 ///
@@ -15,35 +18,51 @@ use super::http1::Lease;
 #[derive(Debug)]
 pub struct UpstreamBody {
     incoming: Incoming,
+    /// Read before anybody asked for it.
+    first: Option<Frame<Bytes>>,
+    max_trailers: usize,
+    /// Its trailers must have a status. If they have none, h2 has dropped it.
+    needs_status: bool,
     lease: Option<Lease>,
     load: Option<pending_requests::Handle>,
 }
 
 impl UpstreamBody {
-    pub(super) fn new(incoming: Incoming, lease: Option<Lease>) -> Self {
+    /// Makes it the body of a response. Trailers over `max_trailers` bytes are an error.
+    pub(super) fn of(
+        response: Response<Incoming>,
+        lease: Option<Lease>,
+        max_trailers: usize,
+    ) -> Response<Self> {
+        let (head, incoming) = response.into_parts();
         let mut body = Self {
             incoming,
+            first: None,
+            max_trailers,
+            needs_status: head.version == Version::HTTP_2
+                && headers::is_grpc(&head.headers)
+                && !head.headers.contains_key(GRPC_STATUS),
             lease,
             load: None,
         };
         body.release_at_end();
-        body
+        Response::from_parts(head, body)
     }
 
-    fn release_at_end(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.lease = None;
-            self.load = None;
+    /// Reads the first frame, for [`poll_frame`](Body::poll_frame) to return.
+    pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        if self.is_end_stream() {
+            return Poll::Ready(Ok(()));
         }
+        let polled = self.poll_incoming(cx);
+        polled.map(|frame| {
+            self.first = frame.transpose()?;
+            Ok(())
+        })
     }
-}
 
-impl Body for UpstreamBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+    fn poll_incoming(
+        &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
@@ -59,12 +78,53 @@ impl Body for UpstreamBody {
         polled
     }
 
+    fn release_at_end(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.lease = None;
+            self.load = None;
+        }
+    }
+
+    fn check(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
+        let has_status = |trailers: &HeaderMap| trailers.contains_key(GRPC_STATUS);
+        if self.needs_status && frame.trailers_ref().is_some_and(|it| !has_status(it)) {
+            return Err(TrailersTooLarge::new().into());
+        }
+        check_trailers(frame, self.max_trailers)
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = match self.first.take() {
+            Some(first) => Some(Ok(first)),
+            None => ready!(self.poll_incoming(cx)),
+        };
+        Poll::Ready(frame.map(|frame| self.check(frame?)))
+    }
+
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.first.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let mut hint = self.incoming.size_hint();
+        if let Some(first) = self.first.as_ref().and_then(Frame::data_ref) {
+            let first = first.len() as u64;
+            let (lower, upper) = (hint.lower() + first, hint.upper());
+            hint = SizeHint::new();
+            hint.set_lower(lower);
+            if let Some(upper) = upper {
+                hint.set_upper(upper + first);
+            }
+        }
+        hint
     }
 }
 
@@ -86,3 +146,5 @@ impl TrackCompletion<pending_requests::Handle, Response<UpstreamBody>> for Track
         response
     }
 }
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

@@ -6,6 +6,8 @@
     reason = "each test file uses a part of it"
 )]
 
+pub mod process;
+
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -40,8 +42,14 @@ pub struct Proxy {
 
 /// Starts a proxy of this configuration, to which listener and admin page are added.
 pub async fn proxy(config: &str) -> Proxy {
+    proxy_with_admin(config, "").await
+}
+
+/// As [`proxy`], with these keys of the admin page.
+pub async fn proxy_with_admin(config: &str, admin: &str) -> Proxy {
     let text = format!(
-        "{config}\n[admin]\nlisten = \"127.0.0.1:0\"\n[[listeners]]\nlisten = \"127.0.0.1:0\"\n"
+        "{config}\n[admin]\nlisten = \"127.0.0.1:0\"\nhosts = [\"test.example\"]\n{admin}\
+         [[listeners]]\nlisten = \"127.0.0.1:0\"\n"
     );
     let config =
         Config::parse("test.toml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -252,7 +260,7 @@ where
 pub async fn ready(proxy: &Proxy) {
     let admin = proxy.admin;
     eventually("ready", || async move {
-        ask(admin, get("/ready")).await.status().is_success()
+        ask(admin, get("/ready")).await.body() == "ready\n"
     })
     .await;
 }

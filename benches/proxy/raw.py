@@ -1,0 +1,77 @@
+"""A client that sends bytes as they are."""
+
+import itertools
+import re
+import socket
+import time
+
+_numbers = itertools.count(1)
+
+
+def token():
+    """A word that no other request has."""
+    return f"t{next(_numbers)}x"
+
+
+class Answer:
+    """What has come back, and whether the connection ended, and how long that took."""
+
+    def __init__(self, data, ended, seconds, reset):
+        self.data, self.ended, self.seconds, self.reset = data, ended, seconds, reset
+
+    @property
+    def statuses(self):
+        return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3})", self.data)]
+
+    @property
+    def status(self):
+        final = [status for status in self.statuses if status >= 200 or status == 101]
+        if final:
+            return str(final[0])
+        if self.data:
+            return f"{self.statuses[-1]:03} alone" if self.statuses else "bytes without a status"
+        return "reset" if self.reset else "closed" if self.ended else "no answer"
+
+    @property
+    def body(self):
+        return self.data.partition(b"\r\n\r\n")[2]
+
+
+def connect(port):
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def read(stream, seconds, until=None):
+    """Reads until the end, until `until` is there, or for so long."""
+    data, since, ended, reset = b"", time.monotonic(), False, False
+    while not (until and until(data)):
+        left = since + seconds - time.monotonic()
+        if left <= 0:
+            break
+        stream.settimeout(left)
+        try:
+            piece = stream.recv(65536)
+        except TimeoutError:
+            break
+        except OSError:
+            ended = reset = True
+            break
+        if not piece:
+            ended = True
+            break
+        data += piece
+    return Answer(data, ended, time.monotonic() - since, reset)
+
+
+def exchange(port, data, seconds=3.0, until=None):
+    with connect(port) as stream:
+        try:
+            stream.sendall(data)
+        except OSError:
+            pass
+        return read(stream, seconds, until)
+
+
+def whole(data):
+    """Whether this holds an answer of the backend to its end."""
+    return data.endswith(b"\r\n\r\nhi")

@@ -1,0 +1,339 @@
+//! What is counted of one route.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::StatusCode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tokio::time::{Duration, Instant};
+
+/// What is counted of one route.
+#[derive(Debug)]
+pub struct RouteStats {
+    /// Host and path prefix, as configured.
+    pub route: String,
+    /// The cluster behind it.
+    pub cluster: String,
+    by_class: [Counter; 5],
+    /// Seconds from a request's arrival until its response has ended.
+    latency: Histogram,
+    /// Requests whose response has not ended.
+    pub in_flight: Gauge,
+    /// Attempts beyond the first.
+    pub retries: Counter,
+    /// Attempts beyond the first that the budget did not allow.
+    pub retries_refused: Counter,
+    /// Attempts that were sent because an earlier one was slow.
+    pub hedges: Counter,
+    /// Those whose answer came first.
+    pub hedges_won: Counter,
+    failures: Failures,
+}
+
+impl RouteStats {
+    /// Counts a request that has arrived.
+    pub fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.inc();
+        InFlight {
+            stats: Arc::clone(self),
+            since: Instant::now(),
+            is_answered: false,
+        }
+    }
+
+    /// Counts a response of this status.
+    pub fn answered(&self, status: StatusCode) {
+        self.by_class[class_of(status)].inc();
+    }
+
+    /// Counts a request that failed, for a reason out of few.
+    pub fn failed(&self, reason: &'static str) {
+        self.failures.count(reason);
+    }
+
+    /// Responses sent, by the first digit of their status less one.
+    pub fn responses(&self) -> [u64; 5] {
+        std::array::from_fn(|class| self.by_class[class].get())
+    }
+
+    /// Requests that failed, by reason, without those reasons that did not occur.
+    pub fn failures(&self) -> Vec<(&'static str, u64)> {
+        self.failures.all()
+    }
+}
+
+/// A request under way. Dropped when its response has ended, or the client has gone.
+#[derive(Debug)]
+pub struct InFlight {
+    stats: Arc<RouteStats>,
+    since: Instant,
+    is_answered: bool,
+}
+
+impl InFlight {
+    /// Counts the head of the response.
+    pub fn answered(&mut self, status: StatusCode) {
+        self.is_answered = true;
+        self.stats.answered(status);
+    }
+
+    /// Counts that the response ended before it was complete.
+    pub fn failed(&self, reason: &'static str) {
+        self.stats.failed(reason);
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.stats.failed(CLIENT_GONE);
+        }
+        self.stats.in_flight.dec();
+        let elapsed = self.since.elapsed();
+        self.stats.latency.observe(elapsed.as_secs_f64());
+    }
+}
+
+/// Counters by reason, which appear with 0 if it is known that they can occur, else when they do.
+#[derive(Debug)]
+struct Failures {
+    family: Family<FailureLabels, Counter>,
+    labels: RouteLabels,
+    counters: Mutex<BTreeMap<&'static str, Counter>>,
+}
+
+impl Failures {
+    fn count(&self, reason: &'static str) {
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let counter = counters.entry(reason).or_insert_with(|| {
+            self.family.get_or_create_owned(&FailureLabels {
+                route: self.labels.route.clone(),
+                cluster: self.labels.cluster.clone(),
+                reason,
+            })
+        });
+        counter.inc();
+    }
+
+    fn all(&self) -> Vec<(&'static str, u64)> {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = counters
+            .iter()
+            .map(|(reason, count)| (*reason, count.get()));
+        all.filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+    cluster: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResponseLabels {
+    route: String,
+    cluster: String,
+    class: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    route: String,
+    cluster: String,
+    reason: &'static str,
+}
+
+/// The metrics that each route has.
+#[derive(Debug)]
+pub(super) struct RouteFamilies {
+    responses: Family<ResponseLabels, Counter>,
+    failures: Family<FailureLabels, Counter>,
+    retries: Family<RouteLabels, Counter>,
+    retries_refused: Family<RouteLabels, Counter>,
+    hedges: Family<RouteLabels, Counter>,
+    hedges_won: Family<RouteLabels, Counter>,
+    in_flight: Family<RouteLabels, Gauge>,
+    latency: Family<RouteLabels, Histogram, Buckets>,
+}
+
+impl RouteFamilies {
+    /// Registers them; `longest` is the longest timeout of all routes.
+    pub(super) fn register(registry: &mut Registry, longest: Duration) -> Self {
+        let families = Self {
+            responses: Family::default(),
+            failures: Family::default(),
+            retries: Family::default(),
+            retries_refused: Family::default(),
+            hedges: Family::default(),
+            hedges_won: Family::default(),
+            in_flight: Family::default(),
+            latency: Family::new_with_constructor(Buckets(buckets(longest).into())),
+        };
+        registry.register(
+            "requests",
+            "Requests answered, by class of the response's status; the route \"none\" has those that no route took",
+            families.responses.clone(),
+        );
+        registry.register(
+            "failures",
+            "Requests that were refused, that failed, or whose response ended before it was complete, by reason",
+            families.failures.clone(),
+        );
+        registry.register(
+            "retries",
+            "Attempts beyond a request's first",
+            families.retries.clone(),
+        );
+        registry.register(
+            "retries_refused",
+            "Attempts beyond a request's first that the budget did not allow",
+            families.retries_refused.clone(),
+        );
+        registry.register(
+            "hedges",
+            "Attempts sent because an earlier one of the request was slow",
+            families.hedges.clone(),
+        );
+        registry.register(
+            "hedges_won",
+            "Attempts sent because an earlier one was slow, and answered before it",
+            families.hedges_won.clone(),
+        );
+        registry.register(
+            "requests_in_flight",
+            "Requests whose response has not ended",
+            families.in_flight.clone(),
+        );
+        registry.register(
+            "request_duration_seconds",
+            "Time from a request's arrival until its response has ended",
+            families.latency.clone(),
+        );
+        families
+    }
+
+    /// What is counted of the route of this name, which leads to this cluster; `reasons` are shown from the beginning.
+    pub(super) fn of(
+        &self,
+        route: String,
+        cluster: String,
+        reasons: &[&'static str],
+    ) -> Arc<RouteStats> {
+        let labels = RouteLabels { route, cluster };
+        Arc::new(RouteStats {
+            by_class: std::array::from_fn(|class| self.answers(&labels, class)),
+            latency: self.latency.get_or_create_owned(&labels),
+            in_flight: self.in_flight.get_or_create_owned(&labels),
+            retries: self.retries.get_or_create_owned(&labels),
+            retries_refused: self.retries_refused.get_or_create_owned(&labels),
+            hedges: self.hedges.get_or_create_owned(&labels),
+            hedges_won: self.hedges_won.get_or_create_owned(&labels),
+            ..self.failures_of(labels.clone(), reasons)
+        })
+    }
+
+    /// What is counted of requests that go nowhere: why, and their answers, which are of the classes 4xx and 5xx.
+    pub(super) fn of_unrouted(&self, name: &str, reasons: &[&'static str]) -> Arc<RouteStats> {
+        let labels = RouteLabels {
+            route: name.to_owned(),
+            cluster: name.to_owned(),
+        };
+        let (refused, failed) = (self.answers(&labels, 3), self.answers(&labels, 4));
+        let mut stats = self.failures_of(labels, reasons);
+        stats.by_class[3] = refused;
+        stats.by_class[4] = failed;
+        Arc::new(stats)
+    }
+
+    fn answers(&self, labels: &RouteLabels, class: usize) -> Counter {
+        self.responses.get_or_create_owned(&ResponseLabels {
+            route: labels.route.clone(),
+            cluster: labels.cluster.clone(),
+            class: super::CLASSES[class],
+        })
+    }
+
+    /// Failures are registered, and nothing else.
+    fn failures_of(&self, labels: RouteLabels, reasons: &[&'static str]) -> RouteStats {
+        let counters = reasons.iter().map(|reason| {
+            let labels = FailureLabels {
+                route: labels.route.clone(),
+                cluster: labels.cluster.clone(),
+                reason,
+            };
+            (*reason, self.failures.get_or_create_owned(&labels))
+        });
+        RouteStats {
+            by_class: Default::default(),
+            latency: Histogram::new([]),
+            in_flight: Gauge::default(),
+            retries: Counter::default(),
+            retries_refused: Counter::default(),
+            hedges: Counter::default(),
+            hedges_won: Counter::default(),
+            failures: Failures {
+                family: self.failures.clone(),
+                counters: Mutex::new(counters.collect()),
+                labels: labels.clone(),
+            },
+            route: labels.route,
+            cluster: labels.cluster,
+        }
+    }
+}
+
+/// Makes histograms.
+#[derive(Debug, Clone)]
+struct Buckets(Arc<[f64]>);
+
+impl prometheus_client::metrics::family::MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
+/// The bounds of the histogram's buckets in seconds: from half a millisecond to more than what any timeout allows, so that
+/// what a timeout ends is not beyond the last one.
+fn buckets(longest: Duration) -> Vec<f64> {
+    let mut buckets = vec![
+        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0,
+        60.0, 300.0, 600.0,
+    ];
+    let mut last = 600.0;
+    while last <= longest.as_secs_f64() {
+        last *= 2.0;
+        buckets.push(last);
+    }
+    buckets
+}
+
+pub(super) fn class_of(status: StatusCode) -> usize {
+    usize::from(status.as_u16() / 100).clamp(1, 5) - 1
+}
+
+/// The client went away before its response began, or before it was complete.
+pub const CLIENT_GONE: &str = "client_gone";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_reach_past_every_timeout() {
+        for seconds in [1, 15, 300, 599, 600, 601, 3600, 24 * 60 * 60] {
+            let buckets = buckets(Duration::from_secs(seconds));
+            assert!(buckets.is_sorted());
+            let past = buckets.last().copied().unwrap() > seconds as f64;
+            assert!(past, "{seconds}: {buckets:?}");
+            assert!(buckets.len() < 30);
+        }
+        // And a timeout has one bucket that ends before it, so that it is told from what was in time.
+        assert!(buckets(Duration::ZERO).contains(&10.0));
+    }
+}
