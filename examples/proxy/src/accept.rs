@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, client)) => return (prepared(stream), client),
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -41,13 +41,10 @@ pub(crate) fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
         tracing::debug!(%error, "a connection that comes now may be reset");
     }
     loop {
-        let accepted = listener
-            .accept()
-            .and_then(|(stream, client)| {
-                stream.set_nonblocking(true)?;
-                Ok((TcpStream::from_std(stream)?, client))
-            })
-            .map(|(stream, client)| (prepared(stream), client));
+        let accepted = listener.accept().and_then(|(stream, client)| {
+            stream.set_nonblocking(true)?;
+            Ok((TcpStream::from_std(stream)?, client))
+        });
         match accepted {
             Ok(connection) => queued.push(connection),
             Err(error) => match error.kind() {
@@ -61,12 +58,6 @@ pub(crate) fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
             },
         }
     }
-}
-
-fn prepared(stream: TcpStream) -> TcpStream {
-    // Without it a response's last, small packet may wait for an acknowledgement.
-    let _ = stream.set_nodelay(true);
-    stream
 }
 
 /// Lets the kernel drop each packet to the listener that has SYN set.
