@@ -13,10 +13,12 @@ use tower::retry::http::{PeekBody, ReplayBody};
 use tower::timeout::http::TimeoutBody;
 
 use crate::headers;
+use crate::stall::{self, Limits};
+use crate::upload::UploadBody;
 use crate::upstream::UpstreamBody;
 
 /// The body of a request on its way up: what the client sends, within its time, and kept as far as it may be sent again.
-pub type RequestBody = ReplayBody<TimeoutBody<ClientBody>>;
+pub type RequestBody = ReplayBody<TimeoutBody<UploadBody>>;
 
 /// The body of a response within its time. Of a gRPC call, its first frame may have been looked at.
 pub type BoundedBody = TimeoutBody<PeekBody<UpstreamBody>>;
@@ -86,11 +88,15 @@ pub fn check_trailers(mut frame: Frame<Bytes>, max: usize) -> Result<Frame<Bytes
 }
 
 /// The body of a response on its way down: the upstream's stream, or a few bytes of our own.
+///
+/// How long it may be kept waiting by a client that does not read, it [tells](stall::handed) the task that sends it.
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
     /// Told a little later.
     failed: Option<Failed>,
+    /// Its task was told to come back.
+    awaited: bool,
 }
 
 /// An error that is not told at once: hyper and h2 drop then what they have not yet written, the head too, and do not say
@@ -114,6 +120,7 @@ impl ResponseBody {
         Self {
             content: Content::Upstream(body),
             failed: None,
+            awaited: false,
         }
     }
 
@@ -122,6 +129,7 @@ impl ResponseBody {
         Self {
             content: Content::Own(text.into()),
             failed: None,
+            awaited: false,
         }
     }
 
@@ -131,6 +139,21 @@ impl ResponseBody {
             *text = Bytes::new();
         }
         self
+    }
+
+    /// After a frame that is not the last, the task that sends it must come back for the next.
+    fn tell_task(&mut self, handed: bool) {
+        if let Content::Upstream(body) = &self.content
+            && handed
+            && !body.is_end_stream()
+        {
+            let limits = Limits {
+                idle: body.idle_timeout(),
+                end: body.end(),
+            };
+            stall::handed(limits, None);
+            self.awaited = true;
+        }
     }
 }
 
@@ -142,6 +165,9 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if std::mem::take(&mut self.awaited) {
+            stall::waits();
+        }
         if let Some(failed) = &mut self.failed {
             ready!(failed.until.as_mut().poll(cx));
             return Poll::Ready(self.failed.take().map(|failed| Err(failed.error)));
@@ -158,6 +184,7 @@ impl Body for ResponseBody {
             });
             return self.poll_frame(cx);
         }
+        self.tell_task(frame.is_some());
         Poll::Ready(frame)
     }
 
@@ -176,6 +203,13 @@ impl Body for ResponseBody {
     }
 }
 
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if self.awaited {
+            stall::waits();
+        }
+    }
+}
 impl std::fmt::Display for TrailersTooLarge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the trailers are too large")

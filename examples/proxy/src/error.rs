@@ -14,6 +14,7 @@ use crate::body::{ResponseBody, TrailersTooLarge};
 use crate::dialect::Dialect;
 use crate::framing::BadFraming;
 use crate::path::BadPath;
+use crate::upload::BodyFailure;
 use crate::upstream::UpstreamError;
 
 /// Finds an error of type `E` in `error` or in its chain of sources.
@@ -57,8 +58,14 @@ pub enum Failure {
     AnswerTooLarge,
     /// The route's timeout passed, or the client's.
     Timeout,
-    /// The client's body did not come in time. (If he has gone instead, nobody reads it.)
+    /// The client's body did not come in time.
     RequestTimeout,
+    /// The client's body breaks the rules of its protocol, or stopped before its end.
+    MalformedBody,
+    /// The client's trailers are too long.
+    LongTrailers,
+    /// The upstream does not read the request.
+    UpstreamStalled,
     /// The client's timeout makes no sense.
     InvalidTimeout,
     /// The response took too long after its head.
@@ -77,7 +84,15 @@ impl Failure {
     /// Reads the error of a route's stack.
     pub fn of(error: &BoxError) -> Self {
         let error: &(dyn Error + 'static) = error.as_ref();
-        if cause_of::<DeadlineExceeded>(error).is_some() || cause_of::<Elapsed>(error).is_some() {
+        if let Some(failure) = cause_of::<BodyFailure>(error) {
+            match failure {
+                BodyFailure::TimedOut(_) => Self::RequestTimeout,
+                BodyFailure::LongTrailers => Self::LongTrailers,
+                BodyFailure::Malformed | BodyFailure::Incomplete => Self::MalformedBody,
+            }
+        } else if cause_of::<DeadlineExceeded>(error).is_some()
+            || cause_of::<Elapsed>(error).is_some()
+        {
             Self::Timeout
         } else if cause_of::<InvalidTimeout>(error).is_some() {
             Self::InvalidTimeout
@@ -87,7 +102,7 @@ impl Failure {
             Self::Unavailable
         } else {
             match cause_of::<UpstreamError>(error) {
-                Some(UpstreamError::RequestBody(_)) => Self::RequestTimeout,
+                Some(UpstreamError::Stalled) => Self::UpstreamStalled,
                 Some(UpstreamError::BadAnswer(_)) => Self::BadAnswer,
                 Some(UpstreamError::HeadTooLarge) => Self::AnswerTooLarge,
                 Some(upstream) if !upstream.is_unsent() => Self::BadGateway,
@@ -120,6 +135,9 @@ impl Failure {
             Self::BadGateway => "upstream_broke",
             Self::Timeout => "timeout",
             Self::RequestTimeout => "request_timeout",
+            Self::MalformedBody => "malformed_body",
+            Self::LongTrailers => "trailers_too_large",
+            Self::UpstreamStalled => "upstream_stalled",
             Self::InvalidTimeout => "invalid_timeout",
             Self::ResponseTimeout => "response_timeout",
             Self::ResponseBroken => "response_broke",
@@ -221,6 +239,21 @@ impl Failure {
                 StatusCode::REQUEST_TIMEOUT,
                 4,
                 "the request's body did not come in time",
+            ),
+            Self::MalformedBody => (
+                StatusCode::BAD_REQUEST,
+                13,
+                "the request's body is malformed",
+            ),
+            Self::LongTrailers => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                8,
+                "the request's trailers are too long",
+            ),
+            Self::UpstreamStalled => (
+                StatusCode::GATEWAY_TIMEOUT,
+                14,
+                "the upstream does not read the request",
             ),
             Self::InvalidTimeout => (
                 StatusCode::BAD_REQUEST,

@@ -1,13 +1,12 @@
 #![doc = include_str!("../README.md")]
 
-mod accept;
 pub mod admin;
 pub mod authority;
 pub mod body;
 pub mod cli;
 pub mod config;
-mod connection;
 pub mod demo;
+pub mod descriptors;
 pub mod dialect;
 pub mod error;
 pub mod framing;
@@ -26,5 +25,8 @@ pub mod router;
 pub mod run;
 pub mod server;
 pub mod signal;
+pub mod socket;
 pub mod stack;
+pub mod stall;
+pub mod upload;
 pub mod upstream;

@@ -19,6 +19,7 @@ use crate::interim::Interim;
 use crate::metrics::{Metrics, RouteStats};
 use crate::outcome::OutcomeBody;
 use crate::router::Router;
+use crate::upload::{UploadBody, UploadLimits};
 use crate::{authority, framing, path, stack};
 
 /// A configured proxy without its listeners: it takes requests, and answers every one of them.
@@ -36,6 +37,7 @@ struct Handler<S> {
     stack: S,
     protocol: Protocol,
     stats: Arc<RouteStats>,
+    upload: UploadLimits,
 }
 
 /// Builds the stacks of all routes and clusters.
@@ -50,7 +52,7 @@ pub fn build(
 ) -> Result<
     Proxy<
         impl Service<
-            Request<ClientBody>,
+            Request<UploadBody>,
             Response = Response<BoundedBody>,
             Error = BoxError,
             Future: Send,
@@ -79,9 +81,10 @@ pub fn build(
         config.longest_timeout(),
     ));
 
+    let endpoints = config.clusters.values().map(|c| c.endpoints.len()).sum();
     let clusters = config.clusters.iter().zip(&metrics.clusters);
     let clusters = clusters.map(|((name, cluster), stats)| {
-        let queue = stack::cluster(cluster, config.max_head_size, stats)?;
+        let queue = stack::cluster(cluster, stats, endpoints, config.max_head_size)?;
         Ok::<_, BoxError>((name.as_str(), (queue, cluster.protocol)))
     });
     let clusters = clusters.collect::<Result<std::collections::BTreeMap<_, _>, _>>()?;
@@ -97,6 +100,11 @@ pub fn build(
                 stack,
                 protocol: *protocol,
                 stats: Arc::clone(stats),
+                upload: UploadLimits {
+                    idle: route.idle_timeout,
+                    total: route.body_timeout,
+                    buffer: route.limits.request_buffer,
+                },
             });
             Some(handler.map(|handler| (route.clone(), handler)))
         });
@@ -119,7 +127,7 @@ impl<S> Proxy<S> {
 
 impl<S> Proxy<S>
 where
-    S: Service<Request<ClientBody>, Response = Response<BoundedBody>, Error = BoxError> + Clone,
+    S: Service<Request<UploadBody>, Response = Response<BoundedBody>, Error = BoxError> + Clone,
 {
     /// Answers one request of `client`.
     pub async fn handle(
@@ -184,7 +192,11 @@ where
         if let Some(exchange) = &exchange {
             request.extensions_mut().insert(exchange.clone());
         }
-        let response = handler.stack.clone().oneshot(request).await;
+        let grpc = headers::is_grpc(request.headers());
+        let response = match handler.upload.accept(request, grpc).await {
+            Ok(request) => handler.stack.clone().oneshot(request).await,
+            Err(failure) => Err(failure.into()),
+        };
         if let Some(exchange) = exchange {
             exchange.finish().await;
         }

@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use tower::BoxError;
 
 use crate::config::Config;
-use crate::server::{Serving, Shutdown, bind, serve};
+use crate::descriptors;
+use crate::server::{Server, Shutdown, bind, serve};
 use crate::{admin, malformed, proxy};
 
 /// A proxy whose sockets are bound, and which serves nobody yet.
@@ -28,6 +29,15 @@ impl Bound {
     ///
     /// What the operating system said of the first address that could not be bound.
     pub async fn bind(config: Config) -> io::Result<Self> {
+        let files = descriptors::raise_limit();
+        if let Some(most) = config.clients.max_connections.filter(|most| *most >= files) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "clients.max_connections: found {most}; this process may have {files} open files"
+                ),
+            ));
+        }
         let mut listeners = Vec::with_capacity(config.listeners.len());
         for listener in &config.listeners {
             listeners.push(bind(listener.listen).await?);
@@ -74,20 +84,21 @@ impl Bound {
         } = self;
         let proxy = Arc::new(proxy::build(&config).map_err(io::Error::other)?);
 
+        let server = Server::new(&config.clients, config.max_head_size);
         let mut servers = JoinSet::new();
         for listener in listeners {
+            let (proxy, server) = (Arc::clone(&proxy), server.clone());
             let metrics = Arc::clone(proxy.metrics());
-            let proxy = Arc::clone(&proxy);
             let handler = move |request, client| {
                 let proxy = Arc::clone(&proxy);
                 async move { proxy.handle(request, client).await }
             };
-            let serving = Serving {
-                drain: config.drain,
-                max_head_size: config.max_head_size,
-            };
+            let (shutdown, drain) = (shutdown.clone(), config.drain);
             let failed = move |error: &BoxError| malformed::count(error, &metrics.unrouted);
-            servers.spawn(serving.serve(listener, handler, shutdown.clone(), failed));
+            servers.spawn(async move {
+                let serving = server.serve_observed(listener, handler, shutdown, drain, failed);
+                serving.await;
+            });
         }
         // The admin page goes on while the proxy drains, so that one can watch it.
         let admin = admin.zip(config.admin.as_ref()).map(|(listener, config)| {

@@ -1,5 +1,11 @@
 //! Listeners: accepting connections, telling HTTP/1.1 from HTTP/2, and draining.
 
+mod activity;
+mod backlog;
+mod connection;
+mod lifetime;
+
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -7,17 +13,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::BoxError;
 
-use crate::{accept, connection};
+use self::activity::{ActiveBody, Activity};
+use self::connection::{Connection, Watch};
+pub use self::lifetime::Times;
+use crate::config::Clients;
+use crate::descriptors::max_connections;
+use crate::interim::{self, Interim};
+use crate::socket::{self, Reset, Socket};
+use crate::stall::Patient;
 
 /// Binds `address`; the error names it.
 ///
@@ -30,97 +46,226 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     })
 }
 
-/// Serves connections until `shutdown` says so, then drains, with the default for the heads of requests.
+/// Serves connections until `shutdown` says so, then drains, with the defaults of [`Clients`].
 ///
-/// See [`Serving::serve`].
+/// See [`Server::serve`].
 pub async fn serve<H, F, B>(listener: TcpListener, handler: H, shutdown: Shutdown, drain: Duration)
 where
     H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let serving = Serving {
-        drain,
-        max_head_size: MAX_HEAD_SIZE,
-    };
-    serving.serve(listener, handler, shutdown, |_| {}).await;
+    let server = Server::new(&Clients::default(), MAX_HEAD_SIZE);
+    server.serve(listener, handler, shutdown, drain).await;
 }
 
-/// How connections are served.
-#[derive(Debug, Clone, Copy)]
-pub struct Serving {
-    /// How long running requests may take after the shutdown.
-    pub drain: Duration,
-    /// Over HTTP/1, heads of more bytes get a 431.
-    pub max_head_size: usize,
+/// A connection, its client, and its place among the connections.
+type Accepted = (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>);
+
+/// Serves clients on any number of listeners, which share the maximum number of connections.
+#[derive(Debug, Clone)]
+pub struct Server {
+    http: Arc<auto::Builder<Streams>>,
+    clients: Clients,
+    places: Arc<Semaphore>,
 }
 
-impl Serving {
+impl Server {
+    /// Treats clients as `clients` says. Over HTTP/1, heads of more than `max_head_size` bytes get a 431.
+    pub fn new(clients: &Clients, max_head_size: usize) -> Self {
+        let places = clients.max_connections.unwrap_or_else(max_connections);
+        Self {
+            http: Arc::new(http_server(clients, max_head_size)),
+            clients: clients.clone(),
+            places: Arc::new(Semaphore::new(places)),
+        }
+    }
+
     /// Serves connections until `shutdown` says so, then drains.
     ///
     /// Each connection speaks HTTP/1.1 or HTTP/2 as its first bytes tell. After `shutdown` the listener closes, and what it has
     /// accepted or queued is answered: connections with a request in flight end with its response, others after a second
-    /// without one. What is left after the time for draining is cut off.
-    ///
-    /// `failed` is told of each connection that fails: what no handler sees, since the HTTP library answers it.
+    /// without one, and all of them after `drain` at the latest.
     pub async fn serve<H, F, B>(
-        self,
+        &self,
+        listener: TcpListener,
+        handler: H,
+        shutdown: Shutdown,
+        drain: Duration,
+    ) where
+        H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let unheard = |_: &BoxError| {};
+        self.serve_observed(listener, handler, shutdown, drain, unheard)
+            .await;
+    }
+
+    /// As [`serve`](Self::serve), and tells `failed` of each connection that fails: what no handler sees, since the HTTP
+    /// library answers it.
+    pub async fn serve_observed<H, F, B>(
+        &self,
         listener: TcpListener,
         handler: H,
         mut shutdown: Shutdown,
+        drain: Duration,
         failed: impl Fn(&BoxError) + Clone + Send + 'static,
     ) where
         H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let server = Arc::new(http_server(self.max_head_size));
-        let stop = shutdown.clone();
-        let connection = move |(stream, client): (TcpStream, SocketAddr)| {
-            let (server, stop, failed) = (Arc::clone(&server), stop.clone(), failed.clone());
-            let handler = handler.clone();
-            async move {
-                let handler = move |request| handler(request, client);
-                if let Err(error) = connection::serve(&server, stream, handler, stop).await {
-                    tracing::debug!(%client, error, "connection failed");
-                    failed(&error);
+        let (draining, connections) = watch::channel(false);
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.accept(&listener) => accepted,
+                () = shutdown.requested() => break,
+            };
+            self.spawn(accepted, &handler, connections.clone(), failed.clone());
+        }
+        // Those that the system has accepted already take themselves for connected.
+        for (stream, client) in backlog::close(listener) {
+            let _ = socket::prepare(&stream, self.clients.keep_alive);
+            // There may be more than the maximum of them, but no more than the backlog of the listener.
+            let accepted = (stream, client, self.place());
+            self.spawn(accepted, &handler, connections.clone(), failed.clone());
+        }
+        drop(connections);
+        draining.send_replace(true);
+        if tokio::time::timeout(drain, draining.closed())
+            .await
+            .is_err()
+        {
+            tracing::warn!(?drain, "gave up on requests that are still running");
+        }
+    }
+
+    fn spawn<H, F, B>(
+        &self,
+        accepted: Accepted,
+        handler: &H,
+        draining: watch::Receiver<bool>,
+        failed: impl Fn(&BoxError) + Send + 'static,
+    ) where
+        H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let (stream, client, place) = accepted;
+        let connection = self.connection(stream, client, handler.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = connection.run(draining).await {
+                tracing::debug!(%client, error, "connection failed");
+                failed(&error);
+            }
+        });
+    }
+
+    fn connection<T, H, F, B>(
+        &self,
+        stream: T,
+        client: SocketAddr,
+        handler: H,
+    ) -> Connection<impl GracefulConnection<Error = BoxError> + Send + use<T, H, F, B>>
+    where
+        T: AsyncRead + AsyncWrite + Reset + Unpin + Send + 'static,
+        H: Fn(Request<Incoming>, SocketAddr) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let activity = Arc::new(Activity::default());
+        let socket = Socket::new(stream, Watch::new(Arc::clone(&activity)));
+        let interim = Interim::default();
+        let io = TokioIo::new(interim::Io::new(socket, interim.clone()));
+        let service = {
+            let activity = Arc::clone(&activity);
+            service_fn(move |mut request: Request<Incoming>| {
+                // Those before may not know them, and in those after hyper has no way for them.
+                if request.version() == Version::HTTP_11 {
+                    request.extensions_mut().insert(interim.clone());
+                }
+                let active = activity.begin();
+                let response = handler(request, client);
+                async move {
+                    let response = response.await;
+                    Ok::<_, Infallible>(response.map(|inner| ActiveBody { inner, active }))
+                }
+            })
+        };
+        let http = self.http.serve_connection(io, service);
+        Connection::new(http.into_owned(), activity, self.clients.times())
+    }
+
+    /// A place among the connections, if there is one.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    /// The next connection. Failures to accept are of the moment (a client that gave up, no more file descriptors): they
+    /// are logged, and tried again a little later. At the maximum number of connections the next one waits in the
+    /// listener's queue until another one ends.
+    async fn accept(&self, listener: &TcpListener) -> Accepted {
+        let mut place = self.place();
+        if place.is_none() {
+            tracing::warn!("as many connections from clients as there may be");
+            let next = Arc::clone(&self.places).acquire_owned();
+            place = Some(next.await.expect("it is never closed"));
+        }
+        loop {
+            match listener.accept().await {
+                Ok((stream, client)) => {
+                    // A connection that is broken already fails when it is read.
+                    let _ = socket::prepare(&stream, self.clients.keep_alive);
+                    return (stream, client, place);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
-        };
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                accepted = accept::accept(&listener) => drop(connections.spawn(connection(accepted))),
-                Some(_) = connections.join_next() => {}
-                () = shutdown.requested() => break,
-            }
-        }
-        for queued in accept::close(listener) {
-            connections.spawn(connection(queued));
-        }
-        let ended = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.drain, ended).await.is_err() {
-            tracing::warn!(drain = ?self.drain, "gave up on requests that are still running");
         }
     }
 }
 
-fn http_server(max_head_size: usize) -> auto::Builder<TokioExecutor> {
-    let mut server = auto::Builder::new(TokioExecutor::new());
+fn http_server(clients: &Clients, max_head_size: usize) -> auto::Builder<Streams> {
+    let mut server = auto::Builder::new(Streams);
+    // The time of heads is the connection's own, see `Lifetime`.
     server
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .header_read_timeout(None)
         // hyper-util does not pass `max_header_size` on; this is the buffer that a head must fit in.
         .max_buf_size(max_head_size);
     server
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-        .max_header_list_size(HEAD_ROOM * max_head_size as u32)
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE);
+        .max_concurrent_streams(clients.max_streams)
+        // So that uploads that nothing reads never keep another from being sent: the window has room for all of them.
+        .initial_stream_window_size(clients.stream_window)
+        .initial_connection_window_size(clients.max_streams.saturating_mul(clients.stream_window))
+        .max_send_buf_size(MAX_UNSENT)
+        .max_header_list_size(HEAD_ROOM * max_head_size as u32);
+    if let Some(interval) = clients.keep_alive {
+        server
+            .http2()
+            .keep_alive_interval(interval)
+            .keep_alive_timeout(interval);
+    }
     server
+}
+
+/// Runs each stream of HTTP/2 as a task that ends when its client does not read; dropped, the stream is reset.
+#[derive(Debug, Clone, Copy)]
+struct Streams;
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        tokio::spawn(Patient::new(stream));
+    }
 }
 
 /// Tells servers to stop; see [`shutdown_channel`].
@@ -156,14 +301,84 @@ impl Shutdown {
     }
 }
 
-/// A client must send the head of a request within this time.
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a head may be where nobody says.
+/// How long a head may be where the configuration does not say, and what waits to be written on a connection of HTTP/1.1.
 const MAX_HEAD_SIZE: usize = 64 * 1024;
 /// Of trailers over its limit h2 drops fields without a word, so it gets a higher one; what is over the right one is refused
 /// by who handles the request.
 const HEAD_ROOM: u32 = 2;
-/// Requests at a time on one HTTP/2 connection.
-const MAX_CONCURRENT_STREAMS: u32 = 256;
-/// A ping after so long without a frame, and so long for its answer, finds a client that went away silently.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// What waits to be written on a stream of HTTP/2.
+const MAX_UNSENT: usize = 64 * 1024;
+/// How long to wait after a failure to accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll};
+
+    use http_body::Frame;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    impl Reset for DuplexStream {
+        fn reset(&self) {}
+    }
+
+    /// Without end, in pieces as long as they come from an upstream at most. Counts what was taken.
+    struct Endless(Arc<AtomicUsize>);
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let chunk = Bytes::from_static(&[b'x'; 32 * 1024]);
+            self.0.fetch_add(chunk.len(), Ordering::Relaxed);
+            Poll::Ready(Some(Ok(Frame::data(chunk))))
+        }
+    }
+
+    /// What a connection holds for a client that reads a byte, and then nothing. With one more piece on its way from an
+    /// upstream of HTTP/1.1, or with the window of a stream of HTTP/2, that makes 128 KiB.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_costs_little() {
+        let http2 = [
+            &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
+            // Windows without end.
+            b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff",
+            b"\0\0\x04\x08\0\0\0\0\0\x7f\x00\x00\x00",
+            // GET / of nowhere.
+            b"\0\0\x03\x01\x05\0\0\0\x01\x82\x86\x84",
+        ]
+        .concat();
+        for (request, most) in [
+            (&b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"[..], 96 * 1024),
+            (&http2, 128 * 1024),
+        ] {
+            let taken = Arc::new(AtomicUsize::new(0));
+            let counter = Arc::clone(&taken);
+            let handler = move |_request, _client| {
+                let body = Endless(Arc::clone(&counter));
+                async move { Response::new(body) }
+            };
+            let (stream, mut client) = tokio::io::duplex(64);
+            let server = Server::new(&Clients::default(), MAX_HEAD_SIZE);
+            let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+            let (_draining, connections) = watch::channel(false);
+            let connection = server.connection(stream, nowhere, handler);
+            let connection = tokio::spawn(connection.run(connections));
+            client.write_all(request).await.unwrap();
+            client.read_u8().await.unwrap();
+            // Paused time goes on when nothing else does.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let taken = taken.load(Ordering::Relaxed);
+            assert!(0 < taken && taken <= most, "{taken} bytes");
+            connection.abort();
+        }
+    }
+}

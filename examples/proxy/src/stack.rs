@@ -26,10 +26,11 @@ use tower::util::MapRequestLayer;
 use tower::util::rng::HasherRng;
 use tower::{BoxError, Service, ServiceBuilder};
 
-use crate::body::{BoundedBody, ClientBody, RequestBody};
+use crate::body::{BoundedBody, RequestBody};
 use crate::config::{self, Balancer, HashKey};
 use crate::hedge;
 use crate::metrics::{ClusterStats, EndpointStats, RouteStats};
+use crate::upload::{ResponseTimeoutLayer, UploadBody};
 use crate::upstream::{Connect, Observe, TrackBody};
 use crate::{outliers, retry};
 
@@ -47,7 +48,7 @@ pub fn route(
     cluster: Cluster,
     stats: &RouteStats,
 ) -> Result<
-    impl Service<Request<ClientBody>, Response = Response<BoundedBody>, Error = BoxError, Future: Send>
+    impl Service<Request<UploadBody>, Response = Response<BoundedBody>, Error = BoxError, Future: Send>
     + Clone
     + Send
     + Sync
@@ -55,11 +56,6 @@ pub fn route(
     + use<>,
     BoxError,
 > {
-    let mut deadline = AcceptDeadlineLayer::new().header(config.timeout_header.clone());
-    if let Some(timeout) = config.timeout.http {
-        deadline = deadline.max(timeout);
-    }
-    deadline = deadline.grpc_max(config.timeout.grpc);
     let retry = retry::policy(&config.retry, stats);
     let hedge = config.hedge.as_ref();
     let hedge = hedge.map(|hedge| hedge::layer(hedge, retry.budget(), stats));
@@ -67,7 +63,8 @@ pub fn route(
     Ok(ServiceBuilder::new()
         .load_shed()
         .concurrency_limit(config.limits.concurrency)
-        .layer(deadline)
+        .layer(ResponseTimeoutLayer::new(config.timeout))
+        .layer(AcceptDeadlineLayer::new().header(config.timeout_header.clone()))
         .layer(bodies(config))
         .option_layer(
             hedge
@@ -80,14 +77,14 @@ pub fn route(
         .service(cluster))
 }
 
-/// The same bounds for both directions.
+/// The bounds of responses; those of requests count from their arrival, and are set there.
 fn bodies(config: &config::Route) -> BodyTimeoutLayer {
     let mut bodies = BodyTimeoutLayer::new().grpc_deadline();
     if let Some(idle) = config.idle_timeout {
-        bodies = bodies.request_idle(idle).response_idle(idle);
+        bodies = bodies.response_idle(idle);
     }
     if let Some(total) = config.body_timeout {
-        bodies = bodies.request_total(total).response_total(total);
+        bodies = bodies.response_total(total);
     }
     bodies
 }
@@ -95,43 +92,41 @@ fn bodies(config: &config::Route) -> BodyTimeoutLayer {
 /// The stack of a cluster, below its routes: queue while no endpoint is ready, but not for long; balance over the
 /// endpoints that are; connect each of them again by itself when it is lost.
 ///
-/// Spawns the queue's worker, which also drives connecting while there is no traffic.
+/// Spawns the queue's worker, which also drives connecting while there is no traffic. `endpoints` is how many all
+/// clusters have together.
 ///
 /// # Errors
 ///
 /// If a number of the outlier detection is out of its range.
 pub fn cluster(
     config: &config::Cluster,
-    max_head_size: usize,
     stats: &ClusterStats,
+    endpoints: usize,
+    max_head_size: usize,
 ) -> Result<Cluster, InvalidPolicy> {
+    let connect = &Connect::new(config, endpoints, max_head_size);
     match config.balancer {
         // Where all weights are alike, it is not looked at them.
         Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => {
-            queue(config, max_head_size, stats, P2c::new())
+            queue(config, connect, stats, P2c::new())
         }
-        Balancer::P2c => queue(config, max_head_size, stats, LeastLoaded::new()),
-        Balancer::RoundRobin => queue(config, max_head_size, stats, WeightedRoundRobin::new()),
-        Balancer::Random => queue(config, max_head_size, stats, Random::new()),
+        Balancer::P2c => queue(config, connect, stats, LeastLoaded::new()),
+        Balancer::RoundRobin => queue(config, connect, stats, WeightedRoundRobin::new()),
+        Balancer::Random => queue(config, connect, stats, Random::new()),
         Balancer::RingHash => {
             // Enough points for shares that are right to some percent, without a ring that is all memory.
             let greatest = config.weights.iter().copied().max().unwrap_or(1).max(1);
             let points = (1600 / greatest as usize).clamp(1, 160);
             let ring = RingHash::by(key(&config.hash)).points_per_weight(points)?;
-            queue(config, max_head_size, stats, ring)
+            queue(config, connect, stats, ring)
         }
-        Balancer::Maglev => queue(
-            config,
-            max_head_size,
-            stats,
-            MaglevHash::by(key(&config.hash)),
-        ),
+        Balancer::Maglev => queue(config, connect, stats, MaglevHash::by(key(&config.hash))),
     }
 }
 
 fn queue<P>(
     config: &config::Cluster,
-    max_head_size: usize,
+    connect: &Connect,
     stats: &ClusterStats,
     picker: P,
 ) -> Result<Cluster, InvalidPolicy>
@@ -144,7 +139,7 @@ where
     let endpoints = config.endpoints.iter().zip(&stats.endpoints).zip(weights);
     // By address: so proxies with the same configuration map a key to the same endpoint.
     let endpoints = endpoints.map(|((address, stats), weight)| {
-        let endpoint = Weighted::new(endpoint(config, max_head_size, address, stats), weight);
+        let endpoint = Weighted::new(endpoint(connect, address, stats), weight);
         Ok::<_, Infallible>(Change::Insert(address.to_string(), endpoint))
     });
     let discover = stream::iter(endpoints.collect::<Vec<_>>());
@@ -172,14 +167,8 @@ fn key(by: &HashKey) -> Box<dyn Fn(&Request<RequestBody>) -> Option<u64> + Send>
     }
 }
 
-fn endpoint(
-    config: &config::Cluster,
-    max_head_size: usize,
-    address: &config::Endpoint,
-    stats: &Arc<EndpointStats>,
-) -> Measured {
-    let connect = Connect::new(config.protocol, config.connect_timeout, max_head_size)
-        .tell(Arc::clone(stats));
+fn endpoint(connect: &Connect, address: &config::Endpoint, stats: &Arc<EndpointStats>) -> Measured {
+    let connect = connect.clone().tell(Arc::clone(stats));
     let reconnect = Reconnect::with_backoff(connect, address.clone(), backoff());
     PendingRequests::new(Observe::new(reconnect, Arc::clone(stats)), TrackBody)
 }

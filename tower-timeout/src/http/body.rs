@@ -81,6 +81,16 @@ impl<B> TimeoutBody<B> {
         self
     }
 
+    /// How long each frame may be waited for, if that is bounded.
+    pub const fn idle_timeout(&self) -> Option<Duration> {
+        self.idle
+    }
+
+    /// When the whole of it must have come, if that is bounded. While nothing polls the body, only its holder can see to that.
+    pub fn end(&self) -> Option<Instant> {
+        self.end.map(End::instant)
+    }
+
     /// Of two, the sooner one counts.
     fn set_end(&mut self, end: End) {
         if self

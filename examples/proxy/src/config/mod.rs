@@ -23,6 +23,7 @@
 //! ```
 
 mod check;
+mod connections;
 mod error;
 mod network;
 mod shape;
@@ -38,6 +39,7 @@ use http::{HeaderName, StatusCode};
 use serde::Deserialize;
 use tower::retry::http::Code;
 
+pub use self::connections::{Clients, Connections};
 pub use self::error::ConfigError;
 pub use self::network::Network;
 pub use self::value::Endpoint;
@@ -71,6 +73,9 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// The admin page, if there is to be one.
     pub admin: Option<Admin>,
+    /// Connections from clients.
+    #[serde(default)]
+    pub clients: Clients,
     /// Where clients connect. At least one.
     pub listeners: Vec<Listener>,
     /// Which requests go where. At least one.
@@ -235,6 +240,11 @@ pub struct Limits {
     /// How many requests at a time, until their responses begin; what is more gets a 503. By default 1024.
     #[serde(deserialize_with = "value::count")]
     pub concurrency: usize,
+    /// How many bytes of a request's body, or all of a shorter one, must have come before the request takes its place
+    /// and its upstream connection, from 0 to 16 MiB. By default 1: the body must have begun. Calls of gRPC do not wait,
+    /// since there the server may be the first to speak.
+    #[serde(deserialize_with = "value::bytes")]
+    pub request_buffer: usize,
 }
 
 /// Endpoints that answer alike.
@@ -272,6 +282,9 @@ pub struct Cluster {
     /// How many requests may wait for an endpoint. By default 1024.
     #[serde(default = "default::buffer", deserialize_with = "value::count")]
     pub buffer: usize,
+    /// The connections to each endpoint.
+    #[serde(default)]
+    pub connections: Connections,
 }
 
 /// When an endpoint is left out: a 5xx, a gRPC status that says the same, and no answer are failures.
@@ -411,6 +424,7 @@ impl Config {
             connect_timeout: default::connect_timeout(),
             unavailable_timeout: default::unavailable_timeout(),
             buffer: default::buffer(),
+            connections: Connections::default(),
         };
         Self {
             drain,
@@ -419,6 +433,7 @@ impl Config {
             via: Via::default(),
             trusted_proxies: Vec::new(),
             admin: admin.map(Admin::at),
+            clients: Clients::default(),
             listeners: vec![Listener { listen }],
             routes: vec![Route::to("upstream")],
             clusters: BTreeMap::from([("upstream".to_owned(), cluster)]),
@@ -465,6 +480,10 @@ impl Config {
                 "found none; expected at least one [[routes]] with a cluster".into(),
             );
         }
+        let window = |streams, window| connections::check_window(streams, window);
+        if let Err(message) = window(self.clients.max_streams, self.clients.stream_window) {
+            return wrong("clients.stream_window", message);
+        }
         for (index, route) in self.routes.iter().enumerate() {
             if !self.clusters.contains_key(&route.cluster) {
                 let known = self
@@ -502,6 +521,13 @@ impl Config {
                 let message =
                     format!("found {found}; expected one for each of {expected} endpoints");
                 return wrong(&format!("clusters.{name}.weights"), message);
+            }
+            let connections = &cluster.connections;
+            if let Err(message) = window(connections.max_streams, connections.stream_window) {
+                return wrong(
+                    &format!("clusters.{name}.connections.stream_window"),
+                    message,
+                );
             }
         }
         check::relations(self)
@@ -588,7 +614,10 @@ impl Default for Outliers {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { concurrency: 1024 }
+        Self {
+            concurrency: 1024,
+            request_buffer: 1,
+        }
     }
 }
 

@@ -214,6 +214,30 @@ pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize,
     })
 }
 
+pub(super) fn some_count<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<usize>, D::Error> {
+    count(deserializer).map(Some)
+}
+
+pub(super) fn streams<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    number(deserializer, "a number from 1 to 1000", |number| {
+        (1..=1000).contains(&number).then_some(number as u32)
+    })
+}
+
+pub(super) fn window_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    number(
+        deserializer,
+        "a number of bytes from 16384 to 16777216",
+        |number| {
+            (16_384..=16_777_216)
+                .contains(&number)
+                .then_some(number as u32)
+        },
+    )
+}
+
 pub(super) fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     number(
         deserializer,

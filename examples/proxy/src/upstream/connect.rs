@@ -14,26 +14,39 @@ use super::checked::checked;
 use super::error::ConnectError;
 use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
-use crate::config::{Endpoint, Protocol};
+use crate::config::{Cluster, Connections, Endpoint, Protocol};
+use crate::descriptors;
 use crate::framing;
 use crate::interim::Exchange;
 use crate::metrics::EndpointStats;
+use crate::socket::{self, Observe, Socket};
 
 /// Makes connections to an endpoint: the maker that [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
 #[derive(Debug, Clone)]
 pub struct Connect {
     protocol: Protocol,
-    timeout: Duration,
-    max_head_size: usize,
+    pub(super) timeout: Duration,
+    pub(super) connections: Connections,
+    /// How many connections an endpoint may have.
+    pub(super) max: usize,
+    pub(super) max_head_size: usize,
     stats: Option<Arc<EndpointStats>>,
 }
 
 impl Connect {
-    /// Connects with `protocol`, within `timeout`, for responses with heads up to `max_head_size` bytes.
-    pub fn new(protocol: Protocol, timeout: Duration, max_head_size: usize) -> Self {
+    /// Connects as `cluster` says. If it does not say how many connections there may be, each of `endpoints`, which are all
+    /// that the proxy has, gets its share of the open files. The heads of responses may have up to `max_head_size` bytes.
+    pub fn new(cluster: &Cluster, endpoints: usize, max_head_size: usize) -> Self {
+        let most = match cluster.protocol {
+            Protocol::Http1 => MOST_HTTP1,
+            Protocol::Http2 => MOST_HTTP2,
+        };
+        let share = || descriptors::max_connections_of_each(endpoints, most);
         Self {
-            protocol,
-            timeout,
+            protocol: cluster.protocol,
+            timeout: cluster.connect_timeout,
+            connections: cluster.connections.clone(),
+            max: cluster.connections.max.unwrap_or_else(share),
             max_head_size,
             stats: None,
         }
@@ -46,35 +59,40 @@ impl Connect {
         self
     }
 
-    async fn open(self, endpoint: Endpoint) -> Result<Connection, UpstreamError> {
+    async fn connect(self, endpoint: Endpoint) -> Result<Connection, UpstreamError> {
         Ok(match self.protocol {
             Protocol::Http1 => Connection::Http1(Pool::open(self, endpoint).await?),
             Protocol::Http2 => Connection::Http2(Multiplexed::open(self, endpoint).await?),
         })
     }
 
-    pub(super) fn max_head_size(&self) -> usize {
-        self.max_head_size
-    }
-
-    /// Opens a TCP connection.
-    pub(super) async fn tcp(
+    /// Opens a TCP connection, and begins HTTP on it as `begin` does, within the time for both.
+    pub(super) async fn open<T, O, F, R>(
         &self,
         endpoint: &Endpoint,
-    ) -> Result<TokioIo<TcpStream>, UpstreamError> {
-        let failed = |source| UpstreamError::Connect {
-            endpoint: endpoint.clone(),
-            source,
+        observer: O,
+        begin: F,
+    ) -> Result<T, UpstreamError>
+    where
+        O: Observe,
+        F: FnOnce(TokioIo<Socket<TcpStream, O>>) -> R,
+        R: Future<Output = Result<T, ConnectError>>,
+    {
+        let opening = async {
+            let address = (endpoint.host(), endpoint.port());
+            let stream = TcpStream::connect(address)
+                .await
+                .map_err(ConnectError::Tcp)?;
+            socket::prepare(&stream, self.connections.keep_alive).map_err(ConnectError::Tcp)?;
+            begin(TokioIo::new(Socket::new(stream, observer))).await
         };
-        let connecting = TcpStream::connect((endpoint.host(), endpoint.port()));
-        let stream = tokio::time::timeout(self.timeout, connecting)
+        tokio::time::timeout(self.timeout, opening)
             .await
-            .map_err(|_| failed(ConnectError::Elapsed(self.timeout)))?
-            .map_err(|error| failed(ConnectError::Tcp(error)))?;
-        stream
-            .set_nodelay(true)
-            .map_err(|error| failed(ConnectError::Tcp(error)))?;
-        Ok(TokioIo::new(stream))
+            .unwrap_or(Err(ConnectError::Elapsed(self.timeout)))
+            .map_err(|source| UpstreamError::Connect {
+                endpoint: endpoint.clone(),
+                source,
+            })
     }
 }
 
@@ -91,7 +109,7 @@ impl Service<Endpoint> for Connect {
         let connect = self.clone();
         Box::pin(async move {
             let stats = connect.stats.clone();
-            let opened = connect.open(endpoint).await;
+            let opened = connect.connect(endpoint).await;
             if let Some(stats) = stats {
                 stats.set_last_error(opened.as_ref().err().map(describe));
             }
@@ -116,7 +134,7 @@ fn describe(error: &UpstreamError) -> String {
 pub enum Connection {
     /// Connections of HTTP/1.1, each for one request at a time.
     Http1(Pool),
-    /// One connection of HTTP/2 for all.
+    /// Connections of HTTP/2, each for many.
     Http2(Multiplexed),
 }
 
@@ -128,8 +146,8 @@ impl Service<Request<RequestBody>> for Connection {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         match self {
-            Self::Http1(pool) => pool.poll_ready(),
-            Self::Http2(connection) => connection.poll_ready(cx),
+            Self::Http1(pool) => pool.poll_ready(cx),
+            Self::Http2(connections) => connections.poll_ready(cx),
         }
     }
 
@@ -144,10 +162,15 @@ impl Service<Request<RequestBody>> for Connection {
                 }
                 Box::pin(checked(pool.send(request)))
             }
-            Self::Http2(connection) => {
+            Self::Http2(connections) => {
                 framing::frame(&mut request, Protocol::Http2);
-                Box::pin(checked(connection.send(request)))
+                Box::pin(checked(connections.send(request)))
             }
         }
     }
 }
+
+/// How many connections of HTTP/1.1 an endpoint has at most by default.
+const MOST_HTTP1: usize = 1024;
+/// The same of HTTP/2, where each is for many requests.
+const MOST_HTTP2: usize = 32;

@@ -2,6 +2,7 @@ use std::{error, fmt, io};
 
 use crate::config::Endpoint;
 use crate::framing::BadFraming;
+use crate::upload::{BodyFailure, Upload};
 
 /// Why an endpoint did not answer.
 ///
@@ -26,8 +27,12 @@ pub enum UpstreamError {
     BadAnswer(BadFraming),
     /// The response's head is longer than configured.
     HeadTooLarge,
-    /// The client's body failed while it was sent: he went away, or took too long.
-    RequestBody(hyper::Error),
+    /// The client's body failed while it was sent.
+    RequestBody(BodyFailure),
+    /// The endpoint did not read the request's body.
+    Stalled,
+    /// The endpoint has as many connections and requests as it may.
+    Exhausted,
     /// The connection is closed and takes no more requests.
     Closed,
 }
@@ -46,39 +51,40 @@ pub enum ConnectError {
 
 impl UpstreamError {
     /// The failure of a request that was written, in part at least.
-    pub(super) fn sent(error: hyper::Error) -> Self {
-        if is_request_body(&error) {
-            Self::RequestBody(error)
-        } else if error.is_parse_too_large() {
-            Self::HeadTooLarge
-        } else {
-            Self::Broken(error)
+    pub(super) fn sent(error: hyper::Error, upload: Option<&Upload>) -> Self {
+        match upload {
+            Some(upload) if upload.is_stalled() => Self::Stalled,
+            Some(upload) => match upload.failure() {
+                Some(failure) => Self::RequestBody(failure),
+                None => Self::broken(error),
+            },
+            None => Self::broken(error),
+        }
+    }
+
+    fn broken(error: hyper::Error) -> Self {
+        match error.is_parse_too_large() {
+            true => Self::HeadTooLarge,
+            false => Self::Broken(error),
         }
     }
 
     /// Whether the endpoint has provably not acted on the request, so that it may be sent again whatever it is.
     pub fn is_unsent(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Unsent(_) | Self::Closed => true,
+            Self::Connect { .. } | Self::Unsent(_) | Self::Closed | Self::Exhausted => true,
             Self::Broken(error) => is_refused(error),
             Self::Interrupted(_)
             | Self::BadAnswer(_)
             | Self::HeadTooLarge
-            | Self::RequestBody(_) => false,
+            | Self::RequestBody(_)
+            | Self::Stalled => false,
         }
     }
 }
 
 fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
     error::Error::source(error)?.downcast_ref()
-}
-
-/// Whether the body was at fault, and neither the connection nor the peer. Over HTTP/2, hyper resets the stream then.
-fn is_request_body(error: &hyper::Error) -> bool {
-    let reset_by_hyper = |h2: &h2::Error| {
-        h2.is_reset() && !h2.is_remote() && h2.reason() == Some(h2::Reason::INTERNAL_ERROR)
-    };
-    error.is_user() || h2_error(error).is_some_and(reset_by_hyper)
 }
 
 /// Whether an HTTP/2 peer said that it did not process the stream: REFUSED_STREAM (RFC 9113, 8.7), or a graceful
@@ -88,6 +94,36 @@ fn is_refused(error: &hyper::Error) -> bool {
         (h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
             || (h2.is_go_away() && h2.is_remote() && h2.reason() == Some(h2::Reason::NO_ERROR))
     })
+}
+
+impl ConnectError {
+    /// Whether it is this machine that lacks something, which says nothing of the endpoint.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(error) => {
+                matches!(
+                    error.kind(),
+                    io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory
+                ) || error.raw_os_error().is_some_and(is_exhausted)
+            }
+            Self::Handshake(_) | Self::Elapsed(_) => false,
+        }
+    }
+}
+
+/// No file descriptors for the process or the system, or no buffers.
+#[cfg(unix)]
+fn is_exhausted(code: i32) -> bool {
+    use rustix::io::Errno;
+
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS]
+        .iter()
+        .any(|errno| errno.raw_os_error() == code)
+}
+
+#[cfg(not(unix))]
+fn is_exhausted(_code: i32) -> bool {
+    false
 }
 
 impl fmt::Display for UpstreamError {
@@ -104,6 +140,8 @@ impl fmt::Display for UpstreamError {
             Self::BadAnswer(bad) => write!(f, "the response has {bad}"),
             Self::HeadTooLarge => f.write_str("the response's head is too large"),
             Self::RequestBody(_) => f.write_str("the request's body failed"),
+            Self::Stalled => f.write_str("the upstream does not read the request's body"),
+            Self::Exhausted => f.write_str("the upstream has as many requests as it may"),
             Self::Closed => f.write_str("the upstream connection is closed"),
         }
     }
@@ -113,12 +151,10 @@ impl error::Error for UpstreamError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Connect { source, .. } => Some(source),
-            Self::Unsent(error)
-            | Self::Broken(error)
-            | Self::Interrupted(error)
-            | Self::RequestBody(error) => Some(error),
+            Self::Unsent(error) | Self::Broken(error) | Self::Interrupted(error) => Some(error),
             Self::BadAnswer(bad) => Some(bad),
-            Self::HeadTooLarge | Self::Closed => None,
+            Self::RequestBody(failure) => Some(failure),
+            Self::HeadTooLarge | Self::Closed | Self::Stalled | Self::Exhausted => None,
         }
     }
 }

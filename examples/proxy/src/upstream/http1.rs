@@ -1,91 +1,133 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1::{Builder, SendRequest};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::ConnectError;
+use super::keeper::{Keeper, Kept, Place, State};
+use super::track::Hold;
 use super::{Connect, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::Endpoint;
 use crate::framing;
+use crate::socket::Observe;
+use crate::stall::Patient;
+use crate::upload::{SentBody, Upload};
 
 /// The HTTP/1.1 connections to one endpoint.
 ///
 /// A request takes the connection that was idle for the shortest time, or opens another one; the end of its response
-/// gives the connection back. Once a connection cannot be opened the pool is broken for good: it is not ready any
-/// more, and whoever made it makes another.
+/// gives the connection back. A request that is given up takes its connection with it. If there are as many as there may
+/// be, or another one cannot be opened while the endpoint is well, a request waits for one that is given back, no longer than
+/// for a new one.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
+    _keeper: Keeper,
 }
 
 #[derive(Debug)]
 struct Shared {
     connect: Connect,
     endpoint: Endpoint,
+    state: Arc<State>,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
     /// The newest last. Some may be closed by the peer, or not yet done with their last response.
-    idle: Mutex<Vec<SendRequest<RequestBody>>>,
-    broken: AtomicBool,
+    connections: Vec<Connection>,
+    /// The pool is gone, and keeps none any more.
+    closed: bool,
+}
+
+enum Next {
+    Use(Connection),
+    Open(Place),
+}
+
+/// Dropped, it is closed, whatever its peer does.
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<SentBody>,
+    task: AbortHandle,
+    given_up: GivenUp,
+    born: u32,
+    idle_since: u32,
+    _place: Place,
 }
 
 /// What a response body holds of its connection until it ends.
 #[derive(Debug)]
 pub(super) struct Lease {
     shared: Arc<Shared>,
-    connection: Option<SendRequest<RequestBody>>,
+    connection: Connection,
+    reusable: bool,
+    upload: Option<Arc<Upload>>,
 }
 
 impl Pool {
     /// Opens the first connection to `endpoint`.
+    ///
+    /// # Errors
+    ///
+    /// If the endpoint cannot be connected to.
     pub async fn open(connect: Connect, endpoint: Endpoint) -> Result<Self, UpstreamError> {
-        let shared = Shared {
+        let shared = Arc::new(Shared {
+            state: State::new(&connect.connections),
             connect,
             endpoint,
             idle: Mutex::default(),
-            broken: AtomicBool::new(false),
-        };
-        let first = shared.open().await?;
-        shared.give_back(first);
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        });
+        shared.renew().await?;
+        let _keeper = Keeper::of(&shared);
+        Ok(Self { shared, _keeper })
     }
 
-    pub(super) fn poll_ready(&self) -> Poll<Result<(), UpstreamError>> {
-        Poll::Ready(match self.shared.broken.load(Ordering::Relaxed) {
-            true => Err(UpstreamError::Closed),
-            false => Ok(()),
-        })
+    pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        self.shared.state.poll_ready(cx)
     }
 
     pub(super) fn send(
         &self,
-        mut request: Request<RequestBody>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + Send + use<> {
         let shared = Arc::clone(&self.shared);
         async move {
+            let mut request = SentBody::of(request);
+            let upload = request.body().upload();
             loop {
                 let (mut connection, reused) = match shared.take() {
                     Some(connection) => (connection, true),
-                    None => (shared.open_or_break().await?, false),
+                    None => shared.obtain().await?,
                 };
-                match connection.try_send_request(request).await {
+                // If this is dropped meanwhile, so is the connection.
+                match connection.sender.try_send_request(request).await {
                     Ok(response) => {
-                        let max_trailers = shared.connect.max_head_size();
-                        let lease = framing::is_reusable(&response).then(|| Lease {
+                        shared.state.answered();
+                        let max_trailers = shared.connect.max_head_size;
+                        let lease = Lease {
                             shared,
-                            connection: Some(connection),
-                        });
-                        return Ok(UpstreamBody::of(response, lease, max_trailers));
+                            connection,
+                            reusable: framing::is_reusable(&response),
+                            upload,
+                        };
+                        return Ok(UpstreamBody::of(response, Hold::Http1(lease), max_trailers));
                     }
                     Err(mut failure) => match failure.take_message() {
                         // The peer had closed the idle connection: the next one, or a new one in the end.
                         Some(unsent) if reused => request = unsent,
                         Some(_) => return Err(UpstreamError::Unsent(failure.into_error())),
-                        None => return Err(UpstreamError::sent(failure.into_error())),
+                        None => {
+                            let error = failure.into_error();
+                            return Err(UpstreamError::sent(error, upload.as_deref()));
+                        }
                     },
                 }
             }
@@ -93,77 +135,182 @@ impl Pool {
     }
 }
 
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut idle = self.shared.idle();
+        idle.closed = true;
+        let connections = std::mem::take(&mut idle.connections);
+        drop(idle);
+        drop(connections);
+    }
+}
+
 impl Shared {
-    async fn open(&self) -> Result<SendRequest<RequestBody>, UpstreamError> {
-        let io = self.connect.tcp(&self.endpoint).await?;
-        let (mut connection, task) = http1::Builder::new()
-            .max_header_size(self.connect.max_head_size())
-            .handshake(io)
-            .await
-            .map_err(|error| UpstreamError::Connect {
-                endpoint: self.endpoint.clone(),
-                source: ConnectError::Handshake(error),
-            })?;
+    async fn open(&self, place: Place) -> Result<Connection, UpstreamError> {
+        let state = Arc::clone(&self.state);
         let endpoint = self.endpoint.clone();
-        tokio::spawn(async move {
-            if let Err(error) = task.await {
-                tracing::debug!(%endpoint, %error, "upstream connection failed");
-            }
-        });
-        // Before its task has run for the first time it is not ready, and `take` would pass it over.
-        connection
-            .ready()
-            .await
-            .map_err(|error| UpstreamError::Connect {
-                endpoint: self.endpoint.clone(),
-                source: ConnectError::Handshake(error),
-            })?;
-        Ok(connection)
+        let born = state.ticks().now();
+        let given_up = GivenUp::default();
+        let observer = given_up.clone();
+        let max_head_size = self.connect.max_head_size;
+        let begin = |io| async move {
+            let (mut sender, connection) = Builder::new()
+                .max_header_size(max_head_size)
+                // That is also what may wait to be written.
+                .max_buf_size(max_head_size)
+                .handshake(io)
+                .await
+                .map_err(ConnectError::Handshake)?;
+            let task = tokio::spawn(async move {
+                match Patient::new(connection).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::debug!(%endpoint, %error, "upstream connection failed");
+                    }
+                    Err(_) => tracing::debug!(%endpoint, "the upstream does not read"),
+                }
+                state.lost_one();
+            });
+            // Before its task has run for the first time it is not ready, and `take` would pass it over.
+            let task = task.abort_handle();
+            sender.ready().await.map_err(ConnectError::Handshake)?;
+            Ok(Connection {
+                sender,
+                task,
+                given_up,
+                born,
+                idle_since: born,
+                _place: place,
+            })
+        };
+        self.connect.open(&self.endpoint, observer, begin).await
     }
 
-    async fn open_or_break(&self) -> Result<SendRequest<RequestBody>, UpstreamError> {
-        let opened = self.open().await;
-        if opened.is_err() {
-            self.broken.store(true, Ordering::Relaxed);
+    /// A connection when none is idle, and whether it was used before.
+    async fn obtain(&self) -> Result<(Connection, bool), UpstreamError> {
+        let deadline = Instant::now() + self.connect.timeout;
+        let mut failure = None;
+        loop {
+            let next = || self.next(failure.is_none());
+            match self.state.wait_for(deadline, next).await {
+                Some(Next::Open(place)) => {
+                    let answers = self.state.answers();
+                    match self.open(place).await {
+                        Ok(connection) => return Ok((connection, false)),
+                        Err(error) if !self.state.failed(&error, answers) => return Err(error),
+                        // The endpoint is well, with the connections that there are.
+                        Err(error) => failure = Some(error),
+                    }
+                }
+                Some(Next::Use(mut connection)) => {
+                    match timeout_at(deadline, connection.sender.ready()).await {
+                        Ok(Ok(())) => return Ok((connection, true)),
+                        Ok(Err(_)) => {}
+                        Err(_) => return Err(failure.unwrap_or(UpstreamError::Exhausted)),
+                    }
+                }
+                None => return Err(failure.unwrap_or(UpstreamError::Exhausted)),
+            }
         }
-        opened
+    }
+
+    /// What a request that needs a connection can have now.
+    fn next(&self, may_open: bool) -> Option<Next> {
+        if let Some(connection) = self.take() {
+            return Some(Next::Use(connection));
+        }
+        if may_open && let Some(place) = self.state.place(self.connect.max) {
+            return Some(Next::Open(place));
+        }
+        // One that is not quite done with its last request.
+        self.idle().connections.pop().map(Next::Use)
     }
 
     /// The newest connection that can take a request now.
-    fn take(&self) -> Option<SendRequest<RequestBody>> {
+    fn take(&self) -> Option<Connection> {
         let mut idle = self.idle();
-        let newest_ready = idle.iter().rposition(SendRequest::is_ready);
-        if newest_ready.is_none() {
-            idle.retain(|connection| !connection.is_closed());
-        }
-        newest_ready.map(|index| idle.remove(index))
+        let connections = &mut idle.connections;
+        let newest = connections
+            .iter()
+            .rposition(|connection| connection.sender.is_ready())?;
+        Some(connections.remove(newest))
     }
 
-    fn give_back(&self, connection: SendRequest<RequestBody>) {
-        if connection.is_closed() {
+    fn give_back(&self, mut connection: Connection) {
+        let ticks = self.state.ticks();
+        if connection.sender.is_closed() || ticks.is_old(connection.born) {
             return;
         }
+        connection.idle_since = ticks.now();
         let mut idle = self.idle();
-        if idle.len() >= MAX_IDLE {
-            idle.remove(0);
+        if idle.closed {
+            drop(idle);
+            return;
         }
-        idle.push(connection);
+        idle.connections.push(connection);
+        drop(idle);
+        self.state.freed_one();
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<SendRequest<RequestBody>>> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         // Nothing panics while it holds the lock, and the list is whole at any time.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        // If the response was not read to its end, hyper closes the connection, and `take` passes it over.
-        if let Some(connection) = self.connection.take() {
-            self.shared.give_back(connection);
+impl Kept for Shared {
+    fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    async fn sweep(&self) {
+        let ticks = self.state.ticks();
+        let is_over = |connection: &mut Connection| {
+            connection.sender.is_closed()
+                || ticks.is_idle(connection.idle_since)
+                || ticks.is_old(connection.born)
+        };
+        let over: Vec<_> = self.idle().connections.extract_if(.., is_over).collect();
+        drop(over);
+    }
+
+    async fn renew(&self) -> Result<(), UpstreamError> {
+        let place = self.state.place(self.connect.max);
+        let connection = self.open(place.ok_or(UpstreamError::Exhausted)?).await?;
+        self.give_back(connection);
+        Ok(())
+    }
+}
+
+impl Lease {
+    /// What becomes of the request's body.
+    pub(super) fn upload(&self) -> Option<&Upload> {
+        self.upload.as_deref()
+    }
+
+    /// The response has come to its end. If the request has not, its rest is given up with its connection.
+    pub(super) fn finish(self) {
+        if self.reusable && self.upload.as_ref().is_none_or(|upload| upload.is_sent()) {
+            self.shared.give_back(self.connection);
         }
     }
 }
 
-/// How many idle connections an endpoint keeps; the oldest goes first.
-const MAX_IDLE: usize = 1024;
+/// Whether a request of a connection was given up.
+#[derive(Debug, Clone, Default)]
+struct GivenUp(Arc<AtomicBool>);
+
+impl Observe for GivenUp {
+    fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.given_up
+            .0
+            .store(!self.sender.is_ready(), Ordering::Relaxed);
+        self.task.abort();
+    }
+}

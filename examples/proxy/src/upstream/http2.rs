@@ -1,116 +1,365 @@
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use futures_util::task::AtomicWaker;
+use futures_util::future::poll_fn;
 use http::{Request, Response};
 use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::rt::Executor;
+use hyper_util::rt::TokioTimer;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::error::ConnectError;
+use super::keeper::{Keeper, Kept, Place, State};
+use super::settings::{Allowed, Settings};
+use super::track::Hold;
 use super::{Connect, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
 use crate::config::Endpoint;
 use crate::headers;
+use crate::stall::Patient;
+use crate::upload::{SentBody, Upload};
 
-/// The HTTP/2 connection to one endpoint, shared by all its requests.
+/// The HTTP/2 connections to one endpoint, each shared by many requests.
 ///
-/// It is ready until the connection ends, and wakes the task that saw it ready when it does.
+/// A request takes the oldest connection that has room for it, by what the endpoint allows and what is configured. If none
+/// has, another one is opened; if there may be no more, the request is refused at once. The window of a connection has
+/// room for all of its streams: a response that nothing reads holds up no other.
 #[derive(Debug)]
 pub struct Multiplexed {
-    connection: SendRequest<RequestBody>,
-    closed: Arc<Closed>,
-    max_head_size: usize,
+    shared: Arc<Shared>,
+    _keeper: Keeper,
+}
+
+#[derive(Debug)]
+struct Shared {
+    connect: Connect,
+    endpoint: Endpoint,
+    state: Arc<State>,
+    set: Mutex<Set>,
+    /// An attempt to open another connection has ended, in whatever way.
+    opened: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Closed {
-    closed: AtomicBool,
-    waker: AtomicWaker,
+struct Set {
+    /// The oldest first.
+    connections: Vec<Arc<Connection>>,
+    opening: bool,
+    /// Attempts to open another one that failed.
+    failures: usize,
+}
+
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<SentBody>,
+    allowed: Arc<Allowed>,
+    active: AtomicU32,
+    born: u32,
+    idle_since: AtomicU32,
+    _place: Place,
+}
+
+/// What a request holds of its connection until its response ends.
+#[derive(Debug)]
+pub(super) struct Lease {
+    connection: Arc<Connection>,
+    state: Arc<State>,
+    upload: Option<Arc<Upload>>,
 }
 
 impl Multiplexed {
     /// Connects to `endpoint` with prior knowledge that it speaks HTTP/2.
+    ///
+    /// # Errors
+    ///
+    /// If the endpoint cannot be connected to.
     pub async fn open(connect: Connect, endpoint: Endpoint) -> Result<Self, UpstreamError> {
-        let io = connect.tcp(&endpoint).await?;
-        let max_head_size = connect.max_head_size();
-        let (connection, task) = Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .keep_alive_interval(KEEP_ALIVE)
-            .max_header_list_size(HEAD_ROOM * max_head_size as u32)
-            .handshake(io)
-            .await
-            .map_err(|error| UpstreamError::Connect {
-                endpoint: endpoint.clone(),
-                source: ConnectError::Handshake(error),
-            })?;
-        let closed = Arc::new(Closed::default());
-        let notify = CloseOnDrop(Arc::clone(&closed));
-        tokio::spawn(async move {
-            let _notify = notify;
-            if let Err(error) = task.await {
-                tracing::debug!(%endpoint, %error, "upstream connection failed");
-            }
+        let shared = Arc::new(Shared {
+            state: State::new(&connect.connections),
+            connect,
+            endpoint,
+            set: Mutex::default(),
+            opened: Notify::new(),
         });
-        Ok(Self {
-            connection,
-            closed,
-            max_head_size,
-        })
+        shared.renew().await?;
+        let _keeper = Keeper::of(&shared);
+        Ok(Self { shared, _keeper })
     }
 
-    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        // Registered before the look, so that an end in between is not missed.
-        self.closed.waker.register(cx.waker());
-        Poll::Ready(
-            match self.closed.closed.load(Ordering::Acquire) || self.connection.is_closed() {
-                true => Err(UpstreamError::Closed),
-                false => Ok(()),
-            },
-        )
+    pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        self.shared.state.poll_ready(cx)
     }
 
     pub(super) fn send(
         &self,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + Send + use<> {
-        let mut connection = self.connection.clone();
-        let max_head_size = self.max_head_size;
+        let shared = Arc::clone(&self.shared);
         async move {
-            match connection.try_send_request(request).await {
-                Ok(response) if headers::size(response.headers()) > max_head_size => {
-                    Err(UpstreamError::HeadTooLarge)
+            let request = SentBody::of(request);
+            // If this is dropped meanwhile, the request's body is given up.
+            let mut lease = shared.obtain().await?;
+            lease.upload = request.body().upload();
+            let mut sender = lease.connection.sender.clone();
+            let mut response = std::pin::pin!(sender.try_send_request(request));
+            let response = poll_fn(|cx| match response.as_mut().poll(cx) {
+                Poll::Pending => lease.poll_stalled(cx).map(Err),
+                Poll::Ready(response) => Poll::Ready(Ok(response)),
+            });
+            match response.await {
+                Ok(Ok(response)) => {
+                    shared.state.answered();
+                    let most = shared.connect.max_head_size;
+                    match headers::size(response.headers()) > most {
+                        true => Err(UpstreamError::HeadTooLarge),
+                        false => Ok(UpstreamBody::of(response, Hold::Http2(lease), most)),
+                    }
                 }
-                Ok(response) => Ok(UpstreamBody::of(response, None, max_head_size)),
-                Err(mut failure) => Err(match failure.take_message() {
+                Ok(Err(mut failure)) => Err(match failure.take_message() {
                     Some(_) => UpstreamError::Unsent(failure.into_error()),
-                    None => UpstreamError::sent(failure.into_error()),
+                    None => UpstreamError::sent(failure.into_error(), lease.upload.as_deref()),
                 }),
+                Err(stalled) => Err(stalled),
             }
         }
     }
 }
 
-/// Marks the connection closed when its task ends, in whatever way.
-struct CloseOnDrop(Arc<Closed>);
+impl Shared {
+    async fn open(&self, place: Place) -> Result<Arc<Connection>, UpstreamError> {
+        let config = &self.connect.connections;
+        let allowed = Allowed::new();
+        let state = Arc::clone(&self.state);
+        let endpoint = self.endpoint.clone();
+        let observer = Settings::new(Arc::clone(&allowed));
+        let max_head_size = self.connect.max_head_size;
+        let begin = |io| async move {
+            let mut builder = Builder::new(Streams);
+            builder
+                .timer(TokioTimer::new())
+                .initial_stream_window_size(config.stream_window)
+                .initial_connection_window_size(
+                    config.max_streams.saturating_mul(config.stream_window),
+                )
+                .max_send_buf_size(MAX_UNSENT)
+                .max_header_list_size(HEAD_ROOM * max_head_size as u32);
+            if let Some(interval) = config.keep_alive {
+                builder
+                    .keep_alive_interval(interval)
+                    .keep_alive_timeout(interval)
+                    .keep_alive_while_idle(true);
+            }
+            let (sender, connection) = builder
+                .handshake(io)
+                .await
+                .map_err(ConnectError::Handshake)?;
+            let born = state.ticks().now();
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%endpoint, %error, "upstream connection failed");
+                }
+                state.lost_one();
+            });
+            allowed.some().await;
+            Ok(Connection {
+                sender,
+                allowed,
+                active: AtomicU32::new(0),
+                born,
+                idle_since: AtomicU32::new(born),
+                _place: place,
+            })
+        };
+        let connection = self.connect.open(&self.endpoint, observer, begin).await?;
+        let connection = Arc::new(connection);
+        self.set().connections.push(Arc::clone(&connection));
+        Ok(connection)
+    }
 
-impl Drop for CloseOnDrop {
+    /// A place on a connection: one that has room, or another one that is opened by this request or before it.
+    async fn obtain(self: &Arc<Self>) -> Result<Lease, UpstreamError> {
+        if let Some(lease) = self.take() {
+            return Ok(lease);
+        }
+        let deadline = Instant::now() + self.connect.timeout;
+        let failures = self.set().failures;
+        let failure = loop {
+            let mut opened = std::pin::pin!(self.opened.notified());
+            opened.as_mut().enable();
+            if let Some(lease) = self.take() {
+                return Ok(lease);
+            }
+            match self.may_open(failures) {
+                Leave::Granted(opening, place) => {
+                    let answers = self.state.answers();
+                    match self.open(place).await {
+                        Ok(_) => drop(opening),
+                        Err(error) => {
+                            opening.failed();
+                            match self.state.failed(&error, answers) {
+                                true => break error,
+                                false => return Err(error),
+                            }
+                        }
+                    }
+                }
+                Leave::Later => opened.await,
+                Leave::Failed => break UpstreamError::Exhausted,
+                Leave::Full => return Err(UpstreamError::Exhausted),
+            }
+        };
+        // The endpoint is well, with the connections that there are.
+        let freed = self.state.wait_for(deadline, || self.take());
+        freed.await.ok_or(failure)
+    }
+
+    /// Whether another connection may be opened now, if so many attempts have failed when the request came.
+    fn may_open(self: &Arc<Self>, failures: usize) -> Leave {
+        let mut set = self.set();
+        if set.failures != failures {
+            return Leave::Failed;
+        }
+        if set.opening {
+            return Leave::Later;
+        }
+        let Some(place) = self.state.place(self.connect.max) else {
+            return Leave::Full;
+        };
+        set.opening = true;
+        Leave::Granted(Opening(Arc::clone(self)), place)
+    }
+
+    /// A place on the oldest connection that has room.
+    fn take(&self) -> Option<Lease> {
+        let set = self.set();
+        let ticks = self.state.ticks();
+        let most = self.connect.connections.max_streams;
+        let has_room = |connection: &&Arc<Connection>| {
+            !connection.sender.is_closed()
+                && !ticks.is_old(connection.born)
+                && connection.active.load(Ordering::Relaxed)
+                    < connection.allowed.streams().min(most)
+        };
+        let connection = set.connections.iter().find(has_room)?;
+        connection.active.fetch_add(1, Ordering::Relaxed);
+        Some(Lease {
+            connection: Arc::clone(connection),
+            state: Arc::clone(&self.state),
+            upload: None,
+        })
+    }
+
+    fn set(&self) -> MutexGuard<'_, Set> {
+        // Nothing panics while it holds the lock, and the list is whole at any time.
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    fn is_over(&self, state: &State) -> bool {
+        let ticks = state.ticks();
+        let idle = self.active.load(Ordering::Relaxed) == 0
+            && ticks.is_idle(self.idle_since.load(Ordering::Relaxed));
+        self.sender.is_closed() || idle || ticks.is_old(self.born)
+    }
+}
+
+impl Kept for Shared {
+    fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    async fn sweep(&self) {
+        let is_over = |connection: &mut Arc<Connection>| connection.is_over(&self.state);
+        let over: Vec<_> = self.set().connections.extract_if(.., is_over).collect();
+        drop(over);
+    }
+
+    async fn renew(&self) -> Result<(), UpstreamError> {
+        let place = self.state.place(self.connect.max);
+        self.open(place.ok_or(UpstreamError::Exhausted)?).await?;
+        Ok(())
+    }
+}
+
+/// Whether a request may open a connection.
+enum Leave {
+    Granted(Opening, Place),
+    /// Another one is being opened.
+    Later,
+    /// That has failed.
+    Failed,
+    /// There are as many as there may be.
+    Full,
+}
+
+/// A connection is being opened; others wait for that.
+struct Opening(Arc<Shared>);
+
+impl Opening {
+    fn failed(self) {
+        self.0.set().failures += 1;
+    }
+}
+
+impl Drop for Opening {
     fn drop(&mut self) {
-        self.0.closed.store(true, Ordering::Release);
-        self.0.waker.wake();
+        self.0.set().opening = false;
+        self.0.opened.notify_waiters();
+    }
+}
+
+impl Lease {
+    /// What becomes of the request's body.
+    pub(super) fn upload(&self) -> Option<&Upload> {
+        self.upload.as_deref()
+    }
+
+    fn poll_stalled(&self, cx: &Context<'_>) -> Poll<UpstreamError> {
+        match &self.upload {
+            Some(upload) => upload.poll_stalled(cx).map(|()| UpstreamError::Stalled),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // The response is over, or given up. The stream is reset when nothing holds it any more.
+        if let Some(upload) = &self.upload {
+            upload.give_up();
+        }
+        let connection = &self.connection;
+        let now = self.state.ticks().now();
+        connection.idle_since.store(now, Ordering::Relaxed);
+        connection.active.fetch_sub(1, Ordering::SeqCst);
+        self.state.freed_one();
+    }
+}
+
+/// Runs what sends bodies as tasks that end when the endpoint does not read.
+#[derive(Debug, Clone, Copy)]
+struct Streams;
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        // hyper has polled the body already, and goes on with it in here.
+        let (patient, upload) = Patient::adopting(stream);
+        let task = tokio::spawn(patient);
+        if let Some(upload) = upload {
+            upload.sent_by(task.abort_handle());
+        }
     }
 }
 
 /// Of trailers over its limit h2 drops fields without a word, so it gets a higher one, and what is over the right one is
 /// seen here.
 const HEAD_ROOM: u32 = 4;
-/// What a peer may send on one stream before it is read, 256 KiB: enough for 1 Gbit/s at 2 ms.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// The same for all streams of a connection together.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// A ping after so long without a frame finds a peer that went away silently.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// What waits to be written on a stream.
+const MAX_UNSENT: usize = 64 * 1024;

@@ -5,7 +5,9 @@ mod connect;
 mod error;
 mod http1;
 mod http2;
+mod keeper;
 mod observe;
+mod settings;
 mod track;
 
 pub use self::connect::{Connect, Connection};

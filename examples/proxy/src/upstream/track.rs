@@ -8,13 +8,15 @@ use hyper::body::Incoming;
 use tower::BoxError;
 use tower::load::{TrackCompletion, pending_requests};
 
-use super::http1::Lease;
+use super::{UpstreamError, http1, http2};
 use crate::body::{TrailersTooLarge, check_trailers};
 use crate::headers;
+use crate::upload::Upload;
 
 /// The body of an endpoint's response.
 ///
-/// Until it ends, or is dropped, it keeps the connection from other requests and counts as load of its endpoint.
+/// Until it ends, or is dropped, it keeps its connection, or its place on one, from other requests and counts as load of its
+/// endpoint. If it ends before the request has, the rest of the request is given up.
 #[derive(Debug)]
 pub struct UpstreamBody {
     incoming: Incoming,
@@ -23,15 +25,38 @@ pub struct UpstreamBody {
     max_trailers: usize,
     /// Its trailers must have a status. If they have none, h2 has dropped it.
     needs_status: bool,
-    lease: Option<Lease>,
+    hold: Option<Hold>,
     load: Option<pending_requests::Handle>,
+}
+
+/// What a response holds of its endpoint.
+#[derive(Debug)]
+pub(super) enum Hold {
+    Http1(http1::Lease),
+    Http2(http2::Lease),
+}
+
+impl Hold {
+    fn upload(&self) -> Option<&Upload> {
+        match self {
+            Self::Http1(lease) => lease.upload(),
+            Self::Http2(lease) => lease.upload(),
+        }
+    }
+
+    fn finish(self) {
+        match self {
+            Self::Http1(lease) => lease.finish(),
+            Self::Http2(lease) => drop(lease),
+        }
+    }
 }
 
 impl UpstreamBody {
     /// Makes it the body of a response. Trailers over `max_trailers` bytes are an error.
     pub(super) fn of(
         response: Response<Incoming>,
-        lease: Option<Lease>,
+        hold: Hold,
         max_trailers: usize,
     ) -> Response<Self> {
         let (head, incoming) = response.into_parts();
@@ -42,10 +67,10 @@ impl UpstreamBody {
             needs_status: head.version == Version::HTTP_2
                 && headers::is_grpc(&head.headers)
                 && !head.headers.contains_key(GRPC_STATUS),
-            lease,
+            hold: Some(hold),
             load: None,
         };
-        body.release_at_end();
+        body.finish_at_end();
         Response::from_parts(head, body)
     }
 
@@ -67,21 +92,38 @@ impl UpstreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         match &polled {
-            Poll::Ready(None) => {
-                self.lease = None;
-                self.load = None;
-            }
+            Poll::Ready(None) => self.finish(),
             // A body of known length is at its end with its last byte: who reads it need not ask again.
-            Poll::Ready(Some(_)) => self.release_at_end(),
+            Poll::Ready(Some(Ok(_))) => self.finish_at_end(),
+            // What is held of a broken connection is not used again.
+            Poll::Ready(Some(Err(_))) => self.hold = None,
             Poll::Pending => {}
         }
         polled
     }
 
-    fn release_at_end(&mut self) {
+    fn finish_at_end(&mut self) {
         if self.incoming.is_end_stream() {
-            self.lease = None;
-            self.load = None;
+            self.finish();
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            hold.finish();
+        }
+        self.load = None;
+    }
+
+    /// Ready if the endpoint was given up because it does not read the request that this answers.
+    fn poll_stalled(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let upload = self.hold.as_ref().and_then(Hold::upload);
+        match upload.map(|upload| upload.poll_stalled(cx)) {
+            Some(Poll::Ready(())) => {
+                self.hold = None;
+                Poll::Ready(())
+            }
+            _ => Poll::Pending,
         }
     }
 
@@ -104,7 +146,13 @@ impl Body for UpstreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = match self.first.take() {
             Some(first) => Some(Ok(first)),
-            None => ready!(self.poll_incoming(cx)),
+            None => match self.poll_incoming(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    ready!(self.poll_stalled(cx));
+                    return Poll::Ready(Some(Err(UpstreamError::Stalled.into())));
+                }
+            },
         };
         Poll::Ready(frame.map(|frame| self.check(frame?)))
     }
@@ -141,8 +189,9 @@ impl TrackCompletion<pending_requests::Handle, Response<UpstreamBody>> for Track
         mut response: Response<UpstreamBody>,
     ) -> Self::Output {
         let body = response.body_mut();
-        body.load = Some(handle);
-        body.release_at_end();
+        if !body.incoming.is_end_stream() {
+            body.load = Some(handle);
+        }
         response
     }
 }

@@ -1,33 +1,16 @@
-//! The listening socket: accepting, and its end without a dropped connection.
+//! The end of a listener, without the loss of a connection.
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-
-/// The next connection.
-///
-/// Failures to accept are of the moment (a client that gave up, no more file descriptors): they are logged, and accepting
-/// is tried again a little later.
-pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, client)) => return (prepared(stream), client),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
 
 /// Closes the listener, and returns the connections that were waiting in its queue.
 ///
 /// The client of a connection that the kernel has set up may have sent its request already, and knows nothing of a queue:
 /// to close the listener over it would be a reset instead of an answer. So first no new handshake is let in, then the queue
 /// is emptied, and then the listener closes. A client whose handshake was not let in tries again and is refused.
-pub(crate) fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+pub(super) fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let mut queued = Vec::new();
     // Not through tokio, which may not have heard of the newest connections.
     let listener = match listener.into_std() {
@@ -41,13 +24,10 @@ pub(crate) fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
         tracing::debug!(%error, "a connection that comes now may be reset");
     }
     loop {
-        let accepted = listener
-            .accept()
-            .and_then(|(stream, client)| {
-                stream.set_nonblocking(true)?;
-                Ok((TcpStream::from_std(stream)?, client))
-            })
-            .map(|(stream, client)| (prepared(stream), client));
+        let accepted = listener.accept().and_then(|(stream, client)| {
+            stream.set_nonblocking(true)?;
+            Ok((TcpStream::from_std(stream)?, client))
+        });
         match accepted {
             Ok(connection) => queued.push(connection),
             Err(error) => match error.kind() {
@@ -61,12 +41,6 @@ pub(crate) fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
             },
         }
     }
-}
-
-fn prepared(stream: TcpStream) -> TcpStream {
-    // Without it a response's last, small packet may wait for an acknowledgement.
-    let _ = stream.set_nodelay(true);
-    stream
 }
 
 /// Lets the kernel drop each packet to the listener that has SYN set.
@@ -95,11 +69,10 @@ fn refuse_handshakes(_listener: &std::net::TcpListener) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// How long to wait after a failure to accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;

@@ -1,0 +1,176 @@
+//! One connection of a client, from its first byte to its last.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper_util::server::graceful::GracefulConnection;
+use pin_project_lite::pin_project;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tower::BoxError;
+use tower::timeout::alarm::Alarm;
+
+use super::activity::Activity;
+use super::lifetime::{Lifetime, Times, Verdict};
+use crate::socket::Observe;
+use crate::stall::{Patient, Stalled};
+
+pin_project! {
+    /// Drives a connection of hyper, and ends it when its time is over.
+    pub(super) struct Connection<C> {
+        #[pin]
+        inner: Patient<C>,
+        activity: Arc<Activity>,
+        lifetime: Lifetime,
+        alarm: Option<Alarm>,
+    }
+}
+
+impl<C: GracefulConnection<Error = BoxError>> Connection<C> {
+    pub(super) fn new(inner: C, activity: Arc<Activity>, times: Times) -> Self {
+        Self {
+            inner: Patient::new(inner),
+            activity,
+            lifetime: Lifetime::new(times, Instant::now()),
+            alarm: None,
+        }
+    }
+
+    /// Drives it to its end. When `draining` says so it takes no more requests.
+    pub(super) async fn run(self, mut draining: watch::Receiver<bool>) -> Result<(), BoxError> {
+        let mut connection = std::pin::pin!(self);
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return ended,
+            _ = draining.wait_for(|draining| *draining) => {}
+        }
+        connection.as_mut().project().lifetime.drain(Instant::now());
+        connection.await
+    }
+}
+
+impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
+    type Output = Result<(), BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.inner.as_mut().poll(cx) {
+                Poll::Ready(Ok(ended)) => return Poll::Ready(ended),
+                Poll::Ready(Err(Stalled)) => {
+                    this.activity.give_up();
+                    return over("the client does not read its response");
+                }
+                Poll::Pending => {}
+            }
+            let seen = this.activity.seen(cx);
+            let mut verdict = this.lifetime.look(seen, Instant::now);
+            if let Verdict::Stay(Some(deadline)) = verdict {
+                let alarm = this.alarm.get_or_insert_with(|| Alarm::new(deadline));
+                alarm.reset(deadline);
+                if alarm.poll(cx).is_ready() {
+                    verdict = this.lifetime.expire();
+                }
+            }
+            match verdict {
+                Verdict::Stay(_) => return Poll::Pending,
+                // It is polled once more, and may be at its end then.
+                Verdict::Close => this.inner.as_mut().get_pin_mut().graceful_shutdown(),
+                Verdict::Drop => {
+                    this.activity.give_up();
+                    return over("the client is silent");
+                }
+            }
+        }
+    }
+}
+
+fn over(why: &'static str) -> Poll<Result<(), BoxError>> {
+    Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why).into()))
+}
+
+/// Tells the activity of a connection what its socket does.
+#[derive(Debug)]
+pub(super) struct Watch {
+    activity: Arc<Activity>,
+    preface: Preface,
+}
+
+impl Watch {
+    pub(super) fn new(activity: Arc<Activity>) -> Self {
+        let preface = Preface::Matches(0);
+        Self { activity, preface }
+    }
+}
+
+impl Observe for Watch {
+    fn read(&mut self, bytes: &[u8]) {
+        self.activity.read();
+        if let Preface::Matches(_) = self.preface {
+            self.preface = self.preface.go_on(bytes);
+            if self.preface == Preface::Complete {
+                self.activity.is_http2();
+            }
+        }
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.activity.wrote(bytes);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.activity.is_given_up()
+    }
+}
+
+/// How much of what HTTP/2 begins with has come (RFC 9113, 3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Preface {
+    Matches(usize),
+    Complete,
+    Differs,
+}
+
+impl Preface {
+    const BYTES: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+    fn go_on(self, read: &[u8]) -> Self {
+        let Self::Matches(before) = self else {
+            return self;
+        };
+        let rest = &Self::BYTES[before..];
+        let compared = rest.len().min(read.len());
+        if rest[..compared] != read[..compared] {
+            Self::Differs
+        } else if compared == rest.len() {
+            Self::Complete
+        } else {
+            Self::Matches(before + compared)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preface_is_told_in_pieces_and_with_what_follows() {
+        let bytes = [Preface::BYTES, b"\0\0\0\x04"].concat();
+        for piece in 1..bytes.len() {
+            let read = bytes
+                .chunks(piece)
+                .fold(Preface::Matches(0), Preface::go_on);
+            assert_eq!(read, Preface::Complete, "{piece}");
+        }
+        assert_eq!(Preface::Matches(0).go_on(b"PRI "), Preface::Matches(4));
+        assert_eq!(Preface::Matches(0).go_on(b"PRIx"), Preface::Differs);
+        assert_eq!(
+            Preface::Matches(4).go_on(b"/ HTTP/1.1\r\n"),
+            Preface::Differs
+        );
+    }
+}

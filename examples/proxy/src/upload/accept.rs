@@ -1,0 +1,67 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body::Body;
+use tower::BoxError;
+use tower::timeout::http::TimeoutBody;
+
+use super::{BodyFailure, UploadBody};
+use crate::stall::Limits;
+
+/// How a route takes the bodies of requests.
+#[derive(Debug, Clone, Copy)]
+pub struct UploadLimits {
+    /// How long the next piece may be waited for, from the client and by the upstream.
+    pub idle: Option<Duration>,
+    /// How long all of it may take.
+    pub total: Option<Duration>,
+    /// So many bytes of it are waited for before the request is sent on.
+    pub buffer: usize,
+}
+
+impl UploadLimits {
+    /// The request, once its body has begun to come, so that nothing else waits for a client that sends none.
+    ///
+    /// In a call of gRPC the server may be the first to speak: it is not waited for.
+    ///
+    /// # Errors
+    ///
+    /// If the body fails before.
+    pub async fn accept<B>(
+        self,
+        request: Request<B>,
+        grpc: bool,
+    ) -> Result<Request<UploadBody<B>>, BodyFailure>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    {
+        let mut request = request.map(|body| self.bound(body));
+        if !request.body().has_arrived() {
+            let limits = Limits {
+                idle: self.idle,
+                end: request.body().end(),
+            };
+            request.extensions_mut().insert(limits);
+            if !grpc {
+                request.body_mut().arrive(self.buffer).await?;
+            }
+        }
+        Ok(request)
+    }
+
+    fn bound<B>(self, body: B) -> UploadBody<B>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    {
+        let empty = body.is_end_stream();
+        let mut body = TimeoutBody::new(body);
+        if let Some(idle) = self.idle {
+            body = body.idle(idle);
+        }
+        if let Some(total) = self.total.filter(|_| !empty) {
+            body = body.total(total);
+        }
+        UploadBody::new(body)
+    }
+}

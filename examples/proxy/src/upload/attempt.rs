@@ -1,0 +1,188 @@
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use http::Request;
+use http_body::{Body, Frame, SizeHint};
+use tokio::task::AbortHandle;
+use tower::BoxError;
+
+use super::BodyFailure;
+use crate::body::RequestBody;
+use crate::stall::{self, Limits};
+
+/// A request's body on its way to an endpoint, in one attempt.
+///
+/// It is what hyper polls; how long hyper may let it wait, it [tells](stall::handed) the task that sends it.
+#[derive(Debug)]
+pub struct SentBody {
+    body: RequestBody,
+    limits: Limits,
+    upload: Option<Arc<Upload>>,
+    /// Its task was told to come back.
+    awaited: bool,
+}
+
+impl SentBody {
+    /// The request with its body, which the endpoint may let wait within the [`Limits`] among the extensions.
+    pub fn of(request: Request<RequestBody>) -> Request<Self> {
+        let limits = request.extensions().get().copied().unwrap_or_default();
+        request.map(|body| Self::new(body, limits))
+    }
+
+    fn new(body: RequestBody, limits: Limits) -> Self {
+        let upload = (!body.is_end_stream()).then(Arc::default);
+        Self {
+            body,
+            limits,
+            upload,
+            awaited: false,
+        }
+    }
+
+    /// What becomes of it; `None` if there is nothing to send.
+    pub fn upload(&self) -> Option<Arc<Upload>> {
+        self.upload.clone()
+    }
+
+    fn tell(&self, over: impl FnOnce(&Upload)) {
+        if let Some(upload) = &self.upload {
+            over(upload);
+        }
+    }
+}
+
+impl Body for SentBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if std::mem::take(&mut self.awaited) {
+            stall::waits();
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(_)) => {
+                if self.body.is_end_stream() {
+                    self.tell(Upload::sent);
+                }
+                // Also the last frame waits until the endpoint takes it.
+                stall::handed(self.limits, self.upload.as_ref());
+                self.awaited = true;
+            }
+            Some(Err(error)) => self.tell(|upload| upload.failed(BodyFailure::of(error))),
+            None => self.tell(Upload::sent),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for SentBody {
+    fn drop(&mut self) {
+        if self.awaited {
+            stall::waits();
+        }
+    }
+}
+
+/// What the two ends of an attempt know of its upload.
+#[derive(Debug, Default)]
+pub struct Upload {
+    state: AtomicU8,
+    failure: OnceLock<BodyFailure>,
+    /// Whoever waits for the response.
+    waker: AtomicWaker,
+    /// What sends it, if it is a task of its own.
+    task: Mutex<Option<AbortHandle>>,
+}
+
+const SENDING: u8 = 0;
+const SENT: u8 = 1;
+const STALLED: u8 = 2;
+const GIVEN_UP: u8 = 3;
+
+impl Upload {
+    /// Whether all of the body was handed over.
+    pub fn is_sent(&self) -> bool {
+        self.state.load(Ordering::Acquire) == SENT
+    }
+
+    /// Whether the endpoint was given up because it did not read.
+    pub fn is_stalled(&self) -> bool {
+        self.state.load(Ordering::Acquire) == STALLED
+    }
+
+    /// Ready when the endpoint was given up because it does not read.
+    pub fn poll_stalled(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.is_stalled() {
+            self.waker.register(cx.waker());
+            if !self.is_stalled() {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// What went wrong with the body, if it was the body.
+    pub fn failure(&self) -> Option<BodyFailure> {
+        self.failure.get().copied()
+    }
+
+    /// The endpoint does not read; the task that sends ends.
+    pub fn stalled(&self) {
+        self.state.store(STALLED, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// The response is over, or nothing waits for it: what sends the rest ends now, whatever the endpoint does.
+    pub fn give_up(&self) {
+        let mut task = self.task();
+        self.state.store(GIVEN_UP, Ordering::Release);
+        if let Some(task) = task.take() {
+            task.abort();
+        }
+    }
+
+    /// This task sends it.
+    pub(crate) fn sent_by(&self, sender: AbortHandle) {
+        let mut task = self.task();
+        match self.state.load(Ordering::Acquire) {
+            GIVEN_UP => sender.abort(),
+            _ => *task = Some(sender),
+        }
+    }
+
+    fn sent(&self) {
+        self.advance(SENT);
+    }
+
+    fn failed(&self, failure: BodyFailure) {
+        // Only the first failure is told.
+        let _ = self.failure.set(failure);
+    }
+
+    fn advance(&self, to: u8) {
+        // What was stalled or given up stays so.
+        let _ = self
+            .state
+            .compare_exchange(SENDING, to, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    fn task(&self) -> std::sync::MutexGuard<'_, Option<AbortHandle>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

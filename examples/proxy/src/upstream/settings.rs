@@ -1,0 +1,208 @@
+//! Listens in on what an HTTP/2 endpoint allows.
+//!
+//! hyper tells how many streams an endpoint allows only to the task of the connection, and not when that changes. So its
+//! SETTINGS are read from the socket in passing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::sync::Notify;
+
+use crate::socket::Observe;
+
+/// What an endpoint allows.
+#[derive(Debug)]
+pub(super) struct Allowed {
+    streams: AtomicU32,
+    first: Notify,
+}
+
+impl Allowed {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            streams: AtomicU32::new(NONE_YET),
+            first: Notify::new(),
+        })
+    }
+
+    /// How many streams it allows at a time.
+    pub(super) fn streams(&self) -> u32 {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it has allowed one, which it does with the first frame it sends.
+    pub(super) async fn some(&self) {
+        while self.streams() == 0 {
+            self.first.notified().await;
+        }
+    }
+
+    fn set(&self, streams: u32) {
+        self.streams.store(streams, Ordering::Relaxed);
+        self.first.notify_one();
+    }
+}
+
+/// Follows the frames that come from an endpoint (RFC 9113, 4.1).
+#[derive(Debug)]
+pub(super) struct Settings {
+    allowed: Arc<Allowed>,
+    /// The head of a frame, or one setting, as far as it has come.
+    part: [u8; HEAD],
+    filled: usize,
+    state: State,
+    /// Whether it has said how many streams it allows.
+    said: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Head,
+    /// So many bytes of the frame are left, which do not matter.
+    Skip(usize),
+    /// So many bytes of settings are left.
+    Settings(usize),
+}
+
+impl State {
+    const fn is_end(self) -> bool {
+        matches!(self, Self::Skip(0) | Self::Settings(0))
+    }
+}
+
+impl Settings {
+    pub(super) const fn new(allowed: Arc<Allowed>) -> Self {
+        Self {
+            allowed,
+            part: [0; HEAD],
+            filled: 0,
+            state: State::Head,
+            said: false,
+        }
+    }
+
+    /// Fills the part up to `length` bytes; whether it is full now.
+    fn fill(&mut self, bytes: &mut &[u8], length: usize) -> bool {
+        let taken = bytes.len().min(length - self.filled);
+        let (some, rest) = bytes.split_at(taken);
+        self.part[self.filled..self.filled + taken].copy_from_slice(some);
+        self.filled += taken;
+        *bytes = rest;
+        let full = self.filled == length;
+        if full {
+            self.filled = 0;
+        }
+        full
+    }
+
+    const fn head(&self) -> State {
+        let [a, b, c, kind, flags, ..] = self.part;
+        let length = (a as usize) << 16 | (b as usize) << 8 | c as usize;
+        match kind == SETTINGS && flags & ACK == 0 {
+            true => State::Settings(length),
+            false => State::Skip(length),
+        }
+    }
+
+    fn setting(&mut self) {
+        let [a, b, value @ .., _, _, _] = self.part;
+        if u16::from_be_bytes([a, b]) == MAX_CONCURRENT_STREAMS {
+            self.said = true;
+            self.allowed.set(u32::from_be_bytes(value));
+        }
+    }
+
+    /// Without a word there is no limit; what was said once stays.
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.said, true) {
+            self.allowed.set(u32::MAX);
+        }
+    }
+}
+
+impl Observe for Settings {
+    fn read(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let before = self.state;
+            self.state = match before {
+                State::Head if self.fill(&mut bytes, HEAD) => self.head(),
+                State::Head => State::Head,
+                State::Skip(left) => {
+                    let skipped = left.min(bytes.len());
+                    bytes = &bytes[skipped..];
+                    State::Skip(left - skipped)
+                }
+                State::Settings(left) if left < SETTING => State::Skip(left),
+                State::Settings(left) if self.fill(&mut bytes, SETTING) => {
+                    self.setting();
+                    State::Settings(left - SETTING)
+                }
+                same @ State::Settings(_) => same,
+            };
+            if self.state.is_end() {
+                let settings = matches!(before, State::Settings(_))
+                    || matches!(self.state, State::Settings(0));
+                if settings {
+                    self.end();
+                }
+                self.state = State::Head;
+            }
+        }
+    }
+}
+
+/// The length of a frame's head.
+const HEAD: usize = 9;
+/// The length of one setting.
+const SETTING: usize = 6;
+/// A type of frame (RFC 9113, 6.5).
+const SETTINGS: u8 = 4;
+const ACK: u8 = 1;
+const MAX_CONCURRENT_STREAMS: u16 = 3;
+/// An endpoint that has not said what it allows is asked for nothing yet.
+const NONE_YET: u32 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, 0], payload].concat()
+    }
+
+    fn setting(id: u8, value: u32) -> Vec<u8> {
+        [&[0, id][..], &value.to_be_bytes()].concat()
+    }
+
+    #[test]
+    fn the_last_word_on_streams_counts_in_whatever_pieces_it_comes() {
+        let bytes = [
+            frame(SETTINGS, 0, &[setting(4, 3), setting(3, 7)].concat()),
+            frame(SETTINGS, ACK, &[]),
+            // The payload of other frames may look like settings.
+            frame(0, 0, &frame(SETTINGS, 0, &setting(3, 99))),
+            frame(SETTINGS, 0, &setting(1, 5)),
+            frame(SETTINGS, 0, &setting(3, 11)),
+            frame(6, 0, &[0; 8]),
+        ]
+        .concat();
+        for piece in 1..bytes.len() {
+            let allowed = Allowed::new();
+            let mut settings = Settings::new(Arc::clone(&allowed));
+            bytes.chunks(piece).for_each(|piece| settings.read(piece));
+            assert_eq!(allowed.streams(), 11, "{piece}");
+        }
+    }
+
+    #[test]
+    fn without_a_word_there_is_no_limit() {
+        let allowed = Allowed::new();
+        let mut settings = Settings::new(Arc::clone(&allowed));
+        assert_eq!(allowed.streams(), 0);
+        settings.read(&frame(SETTINGS, 0, &[]));
+        assert_eq!(allowed.streams(), u32::MAX);
+        settings.read(&frame(SETTINGS, 0, &setting(3, 0)));
+        assert_eq!(allowed.streams(), 0);
+    }
+}

@@ -1,0 +1,273 @@
+//! Bodies that clients send slowly, badly or not at all.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::StatusCode;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use tokio::time::{Instant, timeout};
+use tower::BoxError;
+
+use crate::bench::*;
+use crate::raw::{self, H2};
+use crate::support::*;
+
+/// A body of so many pieces, each after a pause.
+fn steady(pieces: usize, pause: Duration) -> RequestBody {
+    let pieces = stream::iter(0..pieces).then(move |_| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"12345")))
+    });
+    StreamBody::new(pieces).boxed_unsync()
+}
+
+#[tokio::test]
+async fn the_timeout_of_a_route_counts_from_the_end_of_the_request() {
+    let (upstream, _) = upstream().await;
+    for protocol in ["http1", "http2"] {
+        let cluster = cluster("c", protocol, &[upstream]);
+        let proxy = proxy_with("", "timeout = \"500ms\"", &cluster).await;
+        let pause = Duration::from_millis(100);
+        let (answer, took) = raw::time(ask(proxy.address, post("/", steady(12, pause)))).await;
+        assert_eq!(
+            (answer.status(), answer.body().as_str()),
+            (StatusCode::OK, "60")
+        );
+        assert!(took > Duration::from_secs(1), "{took:?}");
+
+        let (answer, took) = raw::time(ask(proxy.address, post("/never", steady(12, pause)))).await;
+        assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT, "{protocol}");
+        assert!(took > Duration::from_millis(1500), "{took:?}");
+    }
+}
+
+/// What the client says of its own patience counts from when it says so.
+#[tokio::test]
+async fn the_timeout_of_a_client_counts_from_its_request() {
+    let (upstream, _) = upstream().await;
+    let proxy = proxy_to("http1", &[upstream]).await;
+    let mut request = post("/", steady(100, Duration::from_millis(50)));
+    let value = http::HeaderValue::from_static("300");
+    request.headers_mut().insert("x-request-timeout-ms", value);
+    let (answer, took) = raw::time(ask(proxy.address, request)).await;
+    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+/// Requests whose bodies do not come take neither a place nor a connection, and are answered in the end.
+#[tokio::test]
+async fn a_request_takes_its_place_when_its_body_begins_to_come() {
+    let (upstream, _) = upstream().await;
+    for protocol in ["http1", "http2"] {
+        let cluster = cluster("c", protocol, &[upstream]);
+        let route = "idle_timeout = \"1s\"\nlimits = { concurrency = 2 }";
+        let proxy = proxy_with("", route, &cluster).await;
+        ready(&proxy).await;
+        let sent = metric(&proxy, "tower_proxy_endpoint_requests_total", &[]).await;
+        let mut silent = Vec::new();
+        for _ in 0..10 {
+            let mut client = raw::connect(proxy.address).await;
+            let head =
+                b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\n\r\n";
+            raw::send(&mut client, head).await;
+            silent.push(client);
+        }
+        let mut client = H2::connect(proxy.address, 65_535).await;
+        for number in 0..10 {
+            client
+                .send(&raw::headers(2 * number + 1, "POST", "/", false))
+                .await;
+        }
+        until_in_flight(&proxy, 20).await;
+        let now = metric(&proxy, "tower_proxy_endpoint_requests_total", &[]).await;
+        assert_eq!(now, sent, "{protocol}: none is sent on");
+        others_are_served("silent uploads", &proxy).await;
+        // One that begins goes through, and the others are told.
+        raw::send(&mut silent[0], b"12345").await;
+        for (number, client) in silent.iter_mut().enumerate() {
+            let answer = raw::read_to_close(client).await;
+            let expected: &[u8] = match number {
+                0 => b"HTTP/1.1 200",
+                _ => b"HTTP/1.1 408",
+            };
+            assert!(
+                answer.starts_with(expected),
+                "{number}: {}",
+                String::from_utf8_lossy(&answer)
+            );
+        }
+        until_in_flight(&proxy, 0).await;
+    }
+}
+
+/// A small body can be waited for whole: so long its request takes no connection, and a longer one when so much has come.
+#[tokio::test]
+async fn small_bodies_can_be_waited_for() {
+    let (upstream, _) = upstream().await;
+    let route = "limits = { request_buffer = 1000 }";
+    let proxy = &proxy_with("", route, &cluster("c", "http1", &[upstream])).await;
+    ready(proxy).await;
+    let sent = || async { metric(proxy, "tower_proxy_endpoint_requests_total", &[]).await };
+    let (pieces, piece) = tokio::sync::mpsc::unbounded_channel();
+    let body = stream::unfold(piece, |mut piece| async {
+        let length: usize = piece.recv().await?;
+        Some((
+            Ok::<_, BoxError>(Frame::data(vec![b'x'; length].into())),
+            piece,
+        ))
+    });
+    let body = StreamBody::new(body).boxed_unsync();
+    let request = tokio::spawn(ask(proxy.address, post("/", body)));
+    until_in_flight(proxy, 1).await;
+    pieces.send(999).unwrap();
+    tokio::time::sleep(SHORT).await;
+    assert_eq!(sent().await, 0.0);
+    pieces.send(1).unwrap();
+    eventually("it is sent on", || async { sent().await == 1.0 }).await;
+    drop(pieces);
+    assert_eq!(request.await.unwrap().body(), "1000");
+
+    let short = ask(
+        proxy.address,
+        post("/", steady(10, Duration::from_millis(20))),
+    )
+    .await;
+    assert_eq!(short.body(), "50");
+}
+
+/// How a body can fail, and what the client is told.
+#[tokio::test]
+async fn what_is_wrong_with_a_body_is_told() {
+    let (upstream, _) = upstream().await;
+    let chunked = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    let trailers = format!(
+        "{chunked}1\r\na\r\n0\r\nx-long: {}\r\n\r\n",
+        "x".repeat(100_000)
+    );
+    let many = format!(
+        "{chunked}1\r\na\r\n0\r\n{}\r\n",
+        "x-many: 1\r\n".repeat(500)
+    );
+    let table = [
+        ("a size that is none", format!("{chunked}zz\r\n"), 400),
+        (
+            "a size that is none, later",
+            format!("{chunked}1\r\na\r\nzz\r\n"),
+            400,
+        ),
+        (
+            "a size that is too large",
+            format!("{chunked}fffffffffffffffff\r\n"),
+            400,
+        ),
+        (
+            "a chunk that is longer",
+            format!("{chunked}1\r\nabc\r\n"),
+            400,
+        ),
+        (
+            "a trailer that is none",
+            format!("{chunked}1\r\na\r\n0\r\nno colon\r\n\r\n"),
+            400,
+        ),
+        ("long trailers", trailers, 431),
+        ("many trailers", many, 431),
+        ("silence", format!("{chunked}1\r\na\r\n"), 408),
+        ("silence from the beginning", chunked.to_owned(), 408),
+    ];
+    for protocol in ["http1", "http2"] {
+        let cluster = cluster("c", protocol, &[upstream]);
+        let proxy = proxy_with("", "idle_timeout = \"400ms\"", &cluster).await;
+        ready(&proxy).await;
+        for (name, request, status) in &table {
+            let mut client = raw::connect(proxy.address).await;
+            raw::send(&mut client, request.as_bytes()).await;
+            let answer = raw::read_to_close(&mut client).await;
+            let answer = String::from_utf8_lossy(&answer);
+            let expected = format!("HTTP/1.1 {status} ");
+            assert!(
+                answer.starts_with(&expected),
+                "{name}, {protocol}: {answer}"
+            );
+            until_in_flight(&proxy, 0).await;
+        }
+    }
+}
+
+/// Uploads that nothing reads, until they are given up: whether or not the client stays.
+#[tokio::test]
+async fn an_upload_that_is_not_read_is_given_up() {
+    let (upstream, _) = upstream().await;
+    let long = || full(vec![b'x'; 8 * 1024 * 1024]);
+    for protocol in ["http1", "http2"] {
+        for key in ["idle_timeout", "body_timeout"] {
+            let name = &format!("{protocol}, {key}");
+            let cluster = cluster("c", protocol, &[upstream]);
+            let proxy = proxy_with("", &format!("{key} = \"400ms\""), &cluster).await;
+            ready(&proxy).await;
+            others_are_served(name, &proxy).await;
+            let before = tasks();
+            let start = Instant::now();
+            let answer = timeout(SLACK, ask(proxy.address, post("/unread", long()))).await;
+            let answer = answer.unwrap_or_else(|_| panic!("{name}: no answer"));
+            assert_eq!(
+                answer.status(),
+                StatusCode::GATEWAY_TIMEOUT,
+                "{name}: {}",
+                answer.body()
+            );
+            freed(name, &proxy, before + 1, start, SHORT).await;
+        }
+        // Its client is answered, or goes away. Nothing more happens then, and it need not take any time.
+        for (path, gone) in [("/early", false), ("/unread", true)] {
+            let name = &format!("{protocol}, {path}");
+            let proxy = proxy_with("", "", &cluster("c", protocol, &[upstream])).await;
+            ready(&proxy).await;
+            others_are_served(name, &proxy).await;
+            let before = tasks();
+            let mut client = http2_client(proxy.address).await;
+            let request =
+                tokio::spawn(async move { client.send_request(post(path, long())).await });
+            if gone {
+                until_in_flight(&proxy, 1).await;
+                request.abort();
+            } else {
+                assert_eq!(request.await.unwrap().unwrap().status(), StatusCode::OK);
+            }
+            freed(name, &proxy, before + 1, Instant::now(), Duration::ZERO).await;
+        }
+    }
+}
+
+/// Uploads of an HTTP/2 client that an upstream does not read leave its connection to others.
+#[tokio::test]
+async fn uploads_that_are_not_read_hold_up_no_other() {
+    let (upstream, _) = upstream().await;
+    for protocol in ["http1", "http2"] {
+        let proxy = proxy_to(protocol, &[upstream]).await;
+        ready(&proxy).await;
+        let client = http2_client(proxy.address).await;
+        let stalled: Vec<_> = (0..100)
+            .map(|_| {
+                let mut client = client.clone();
+                let body = full(vec![b'x'; 1024 * 1024]);
+                tokio::spawn(async move { client.send_request(post("/unread", body)).await })
+            })
+            .collect();
+        until_in_flight(&proxy, 100).await;
+        // All that they can send has been sent.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let mut client = client.clone();
+        let length = 300_000;
+        let answer = client.send_request(post("/", full(vec![b'x'; length])));
+        let answer = timeout(SLACK, answer)
+            .await
+            .expect("it does not wait")
+            .unwrap();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, length.to_string(), "{protocol}");
+        stalled.into_iter().for_each(|request| request.abort());
+    }
+}
