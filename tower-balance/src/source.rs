@@ -70,26 +70,15 @@ where
         if *this.ended {
             return Poll::Ready(None);
         }
-        if let Some(held) = this.held {
-            ready!(held.timer.as_mut().poll(cx));
-            *this.failed_at = Some(Instant::now());
-            return Poll::Ready(this.held.take().map(|held| Err(held.error)));
+        if this.held.is_some() {
+            let error = poll_held(this.failed_at, this.held, cx);
+            return error.map(|error| error.map(Err));
         }
         match ready!(this.discover.poll_discover(cx)) {
             Some(Ok(change)) => Poll::Ready(Some(Ok(change))),
             Some(Err(error)) => {
-                let error = error.into();
-                let now = Instant::now();
-                let due = this.failed_at.map_or(now, |failed_at| failed_at + PAUSE);
-                if due <= now || Handle::try_current().is_err() {
-                    *this.failed_at = Some(now);
-                    return Poll::Ready(Some(Err(error)));
-                }
-                let mut timer = Box::pin(sleep_until(due));
-                // It is not due, and has to wake the task.
-                let _pending = timer.as_mut().poll(cx);
-                *this.held = Some(Held { error, timer });
-                Poll::Pending
+                let error = pass_on(error.into(), this.failed_at, this.held, cx);
+                error.map(|error| Some(Err(error)))
             }
             None => {
                 *this.ended = true;
@@ -97,6 +86,41 @@ where
             }
         }
     }
+}
+
+/// The error that is held, when it is time.
+#[cold]
+fn poll_held<E>(
+    failed_at: &mut Option<Instant>,
+    held: &mut Option<Held<E>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<E>> {
+    if let Some(held) = held {
+        ready!(held.timer.as_mut().poll(cx));
+        *failed_at = Some(Instant::now());
+    }
+    Poll::Ready(held.take().map(|held| held.error))
+}
+
+/// The error if it is time, and otherwise it is held.
+#[cold]
+fn pass_on<E>(
+    error: E,
+    failed_at: &mut Option<Instant>,
+    held: &mut Option<Held<E>>,
+    cx: &mut Context<'_>,
+) -> Poll<E> {
+    let now = Instant::now();
+    let due = failed_at.map_or(now, |failed_at| failed_at + PAUSE);
+    if due <= now || Handle::try_current().is_err() {
+        *failed_at = Some(now);
+        return Poll::Ready(error);
+    }
+    let mut timer = Box::pin(sleep_until(due));
+    // It is not due, and has to wake the task.
+    let _pending = timer.as_mut().poll(cx);
+    *held = Some(Held { error, timer });
+    Poll::Pending
 }
 
 impl<D, E> fmt::Debug for Source<D, E>

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use futures::{Stream, StreamExt};
 use tokio_test::{assert_pending, assert_ready, task};
-use tower_discover::{Change, Closed, Discover, Sender, ServiceList, channel};
+use tower_discover::error::Closed;
+use tower_discover::{Change, Discover, Sender, ServiceList, channel};
 use tower_service::Service;
 
 struct Unit;

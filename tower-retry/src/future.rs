@@ -32,8 +32,6 @@ pub(crate) struct Again<Request, S> {
     pub(crate) request: Request,
     /// Never polled: each attempt has a clone of it. One whose readiness failed must not be polled again.
     pub(crate) service: S,
-    /// `S::clone`, so that the future asks nothing of `S` that tower 0.5 does not.
-    pub(crate) clone: fn(&S) -> S,
 }
 
 pin_project! {
@@ -83,7 +81,13 @@ where
         this.state.set(State::Waiting { wait });
         None
     }
+}
 
+impl<P, S, Request> ResponseFuture<P, S, Request>
+where
+    P: Policy<Request, S::Response, S::Error>,
+    S: Service<Request> + Clone,
+{
     #[cold]
     fn poll_again(
         mut self: Pin<&mut Self>,
@@ -100,7 +104,7 @@ where
                 StateProj::Waiting { wait } => {
                     ready!(wait.poll(cx));
                     let again = this.again.as_ref().expect(AGAIN);
-                    let service = (again.clone)(&again.service);
+                    let service = again.service.clone();
                     this.state.set(State::Retrying { service });
                     continue;
                 }
@@ -129,7 +133,7 @@ where
 impl<P, S, Request> Future for ResponseFuture<P, S, Request>
 where
     P: Policy<Request, S::Response, S::Error>,
-    S: Service<Request>,
+    S: Service<Request> + Clone,
 {
     type Output = Result<S::Response, S::Error>;
 

@@ -58,7 +58,6 @@ where
         let again = policy.clone_request(&request).map(|request| Again {
             request,
             service: self.inner.clone(),
-            clone: S::clone,
         });
         ResponseFuture::new(policy, self.inner.call(request), again)
     }

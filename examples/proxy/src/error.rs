@@ -171,19 +171,7 @@ impl Failure {
                 12,
                 "the proxy does not forward this method",
             ),
-            Self::BadTarget(BadTarget::Missing) => {
-                (StatusCode::BAD_REQUEST, 13, "the request has no host")
-            }
-            Self::BadTarget(BadTarget::Form) => (
-                StatusCode::BAD_REQUEST,
-                13,
-                "the request's target is invalid",
-            ),
-            Self::BadTarget(_) => (
-                StatusCode::BAD_REQUEST,
-                13,
-                "the request's host is invalid, or not one alone",
-            ),
+            Self::BadTarget(bad) => (StatusCode::BAD_REQUEST, 13, bad.as_str()),
             Self::BadPath => (StatusCode::BAD_REQUEST, 13, "the request's path is invalid"),
             Self::BadFraming(BadFraming::UnknownCoding) => (
                 StatusCode::NOT_IMPLEMENTED,

@@ -12,16 +12,16 @@ pub use tower::retry::http::is_grpc;
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let values = headers.get_all(header::CONNECTION).into_iter();
     let options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let named = options.map(<[u8]>::trim_ascii).filter_map(|option| {
-        let is_plain =
-            option.eq_ignore_ascii_case(b"close") || option.eq_ignore_ascii_case(b"keep-alive");
-        // The host is for all; without it the request is for another.
-        let name = HeaderName::from_bytes(option)
-            .ok()
-            .filter(|name| name != header::HOST);
-        if is_plain { None } else { name }
-    });
-    // Without an allocation where it names nothing, which is nearly always.
+    // The first two are no names of others, and nearly always all there is. The host is for all: without it the request is
+    // for another.
+    let is_name = |option: &&[u8]| {
+        let no_names = [&b"close"[..], b"keep-alive", b"host"];
+        !no_names
+            .iter()
+            .any(|other| option.eq_ignore_ascii_case(other))
+    };
+    let named = options.map(<[u8]>::trim_ascii).filter(is_name);
+    let named = named.filter_map(|option| HeaderName::from_bytes(option).ok());
     for name in named.collect::<Vec<_>>() {
         headers.remove(name);
     }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
 use http::{Request, Version};
 
 use crate::config::{Config, Network, Protocol, Via};
@@ -97,7 +97,10 @@ impl Hop {
         if let Some(via) = &self.via {
             headers.append(header::VIA, via.value(version));
         }
-        retarget(request, path, protocol);
+        match protocol {
+            Protocol::Http1 => target_http1(request, path),
+            Protocol::Http2 => target_http2(request, path),
+        }
     }
 
     fn trusts(&self, client: IpAddr) -> bool {
@@ -125,54 +128,52 @@ impl Received {
     }
 }
 
-/// Writes the target as `protocol` has it.
-fn retarget<B>(request: &mut Request<B>, path: Option<PathAndQuery>, protocol: Protocol) {
-    let uri = request.uri();
-    let is_origin_form = uri.authority().is_none() && uri.scheme().is_none();
-    let authority = match (uri.authority(), protocol) {
-        (Some(authority), _) => Some(authority.clone()),
-        (None, Protocol::Http1) => None,
-        (None, Protocol::Http2) => {
-            let host = request.headers().get(header::HOST);
-            host.and_then(|host| Authority::try_from(host.as_bytes()).ok())
-        }
-    };
-    let is_done = protocol == Protocol::Http1 && is_origin_form && path.is_none();
-    let path = path.or_else(|| uri.path_and_query().cloned());
-    let mut target = Uri::default().into_parts();
-    target.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
-    match protocol {
-        Protocol::Http1 => {
-            *request.version_mut() = Version::HTTP_11;
-            let headers = request.headers_mut();
-            match authority.map(|authority| HeaderValue::from_str(authority.as_str())) {
-                Some(Ok(host)) => drop(headers.insert(header::HOST, host)),
-                // RFC 9112, 3.2: if the target has no authority, `Host` is empty.
-                _ => drop(
-                    headers
-                        .entry(header::HOST)
-                        .or_insert(HeaderValue::from_static("")),
-                ),
-            }
-            if is_done {
-                return;
-            }
-        }
-        Protocol::Http2 => {
-            request.headers_mut().remove(header::HOST);
-            // Without an authority, h2 takes the target of an HTTP/1 request alone.
-            *request.version_mut() = match authority {
-                Some(_) => Version::HTTP_2,
-                None => Version::HTTP_11,
-            };
-            target.scheme = authority.is_some().then_some(Scheme::HTTP);
-            target.authority = authority;
-        }
+/// Writes the target in the origin form, and the authority in `Host`.
+fn target_http1<B>(request: &mut Request<B>, path: Option<PathAndQuery>) {
+    *request.version_mut() = Version::HTTP_11;
+    let authority = request.uri().authority();
+    let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let is_absolute = authority.is_some();
+    let headers = request.headers_mut();
+    if let Some(host) = host {
+        headers.insert(header::HOST, host);
+    } else if !headers.contains_key(header::HOST) {
+        // RFC 9112, 3.2: if the target has no authority, `Host` is empty.
+        headers.insert(header::HOST, HeaderValue::from_static(""));
     }
-    // A path with, for HTTP/2, a scheme and an authority is always a URI; if it were not, the old one stays.
+    if is_absolute || path.is_some() {
+        let path = path.unwrap_or_else(|| path_of(request.uri()));
+        *request.uri_mut() = Uri::from(path);
+    }
+}
+
+/// Writes the authority in the target.
+fn target_http2<B>(request: &mut Request<B>, path: Option<PathAndQuery>) {
+    let host = request.headers_mut().remove(header::HOST);
+    let uri = request.uri();
+    let from_host = || Authority::try_from(host?.as_bytes()).ok();
+    let authority = uri.authority().cloned().or_else(from_host);
+    let path = path.unwrap_or_else(|| path_of(uri));
+    let Some(authority) = authority else {
+        // Without an authority, h2 takes the target of an HTTP/1 request alone.
+        *request.version_mut() = Version::HTTP_11;
+        *request.uri_mut() = Uri::from(path);
+        return;
+    };
+    *request.version_mut() = Version::HTTP_2;
+    let mut target = Parts::default();
+    target.scheme = Some(Scheme::HTTP);
+    target.authority = Some(authority);
+    target.path_and_query = Some(path);
+    // With all three it is a URI; if it were not, the old one stays.
     if let Ok(uri) = Uri::from_parts(target) {
         *request.uri_mut() = uri;
     }
+}
+
+fn path_of(uri: &Uri) -> PathAndQuery {
+    let path = uri.path_and_query();
+    path.cloned().unwrap_or(PathAndQuery::from_static("/"))
 }
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -62,6 +62,12 @@
 //!
 //! [`Health`]: crate::health::Health
 //!
+//! # What a failing endpoint draws
+//!
+//! One that fails each request at once is never busy. By requests in flight it draws up to twice its share while the others
+//! are busy, by [`PeakEwma`](tower_load::PeakEwma) less than 0.5 %, as trials whether it has recovered. The
+//! [pickers](crate::picker#what-a-failing-endpoint-draws) differ; ejection by its [`health`](crate::health) is for all of them.
+//!
 //! # When something is odd
 //!
 //! | what | then |

@@ -239,18 +239,22 @@ where
     <D::Service as Service<Req>>::Error: Into<BoxError>,
     P: Picker<ReadyCache<D::Key, D::Service, Req>, Req>,
 {
-    #[inline]
+    /// While there is no request. Discovery may use services of its own, such as health checks, and call them.
+    #[cold]
+    fn drive_discover(&mut self, cx: &mut Context<'_>) {
+        Purpose::Call.run(|| self.poll_discover(cx));
+    }
+
     fn poll_discover(&mut self, cx: &mut Context<'_>) {
         for _ in 0..CHANGES_PER_POLL {
             match Pin::new(&mut self.discover).poll_change(cx) {
-                Poll::Ready(Some(Ok(change))) => {
+                Poll::Ready(Some(Ok(Change::Insert(key, service)))) => {
                     self.discover_error = None;
-                    match change {
-                        Change::Insert(key, service) => self.endpoints.push(key, service),
-                        Change::Remove(key) => {
-                            self.endpoints.evict(&key);
-                        }
-                    }
+                    self.endpoints.push(key, service);
+                }
+                Poll::Ready(Some(Ok(Change::Remove(key)))) => {
+                    self.discover_error = None;
+                    self.endpoints.evict(&key);
                 }
                 Poll::Ready(Some(Err(error))) => self.discovery_failed(error),
                 Poll::Ready(None) | Poll::Pending => return,
@@ -286,10 +290,17 @@ where
         }
     }
 
+    #[cold]
+    fn take_refusal(&mut self) -> BoxError {
+        let refusal = self.refusal.take();
+        refusal.expect("service not ready; poll_ready must be called first")
+    }
+
     /// No endpoint is ready.
     ///
     /// An error of `poll_ready` is the end of it all, and of a buffer above; so it is one only if no endpoint can come any
     /// more. Otherwise a request gets the error, if there is one for it.
+    #[cold]
     fn poll_without_endpoint(&mut self) -> Poll<Result<(), BoxError>> {
         self.refusal = None;
         if self.endpoints.is_empty() {
@@ -377,11 +388,12 @@ where
             return Poll::Pending;
         }
         let picked = self.picked.take();
-        if purpose == Purpose::Drive {
-            // Discovery may use services of its own, such as health checks, and call them.
-            Purpose::Call.run(|| self.poll_discover(cx));
-        } else {
-            self.poll_discover(cx);
+        if !self.discover.has_ended() {
+            if purpose == Purpose::Drive {
+                self.drive_discover(cx);
+            } else {
+                self.poll_discover(cx);
+            }
         }
         self.poll_endpoints(cx);
         self.tell_changes();
@@ -424,13 +436,10 @@ where
                 self.picker.sent(&self.endpoints, index, &request);
             }
         }
-        let Some(index) = picked else {
-            let refusal = self.refusal.take();
-            return ResponseFuture::refused(
-                refusal.expect("service not ready; poll_ready must be called first"),
-            );
-        };
-        ResponseFuture::called(self.endpoints.call_in_place(index, request))
+        match picked {
+            Some(index) => ResponseFuture::called(self.endpoints.call_in_place(index, request)),
+            None => ResponseFuture::refused(self.take_refusal()),
+        }
     }
 }
 

@@ -241,7 +241,10 @@ pub(super) fn draw_of(
 ) -> Option<usize> {
     let sum: u64 = among.clone().map(|(_, weight)| u64::from(weight)).sum();
     let part = |weight| if sum == 0 { 1 } else { u64::from(weight) };
-    let all = among.clone().map(|(_, weight)| part(weight)).sum();
+    let all = match sum {
+        0 => among.clone().count() as u64,
+        sum => sum,
+    };
     let mut left = cx.next_range(0..all);
     let mut drawn = None;
     for (index, weight) in among {

@@ -43,12 +43,6 @@ pub fn compare(a: (f64, f64), b: (f64, f64)) -> Ordering {
     relative(a).total_cmp(&relative(b))
 }
 
-/// Which of two endpoints would be less loaded for its weight with the request that comes next: see [`is_over`].
-pub(crate) fn compare_next(a: (f64, f64), b: (f64, f64)) -> Ordering {
-    let next = if are_counts(a, b) { 1.0 } else { 0.0 };
-    compare((a.0 + next, a.1), (b.0 + next, b.1))
-}
-
 /// Whether an endpoint is more loaded for its weight than `other`, also if that had the request that comes next. If it is not,
 /// neither is to be preferred.
 ///
@@ -56,18 +50,31 @@ pub(crate) fn compare_next(a: (f64, f64), b: (f64, f64)) -> Ordering {
 /// endpoint of weight 1 is not less loaded than one of weight 1,000 that has a request. To prefer it would give it a request
 /// whenever it is idle, in place of one out of a thousand. What is no whole number is another measure, and compared as it
 /// is.
+#[inline]
 pub(crate) fn is_over(endpoint: (f64, f64), other: (f64, f64)) -> bool {
-    let next = if are_counts(endpoint, other) {
-        1.0
+    let load = relative(endpoint.0, endpoint.1);
+    if is_whole(endpoint.0) && is_whole(other.0) {
+        let with_next = relative(other.0 + 1.0, other.1);
+        with_next <= load && with_next < f64::INFINITY
     } else {
-        0.0
-    };
-    let with_next = (other.0 + next, other.1);
-    compare(other, endpoint) == Ordering::Less && compare(with_next, endpoint) != Ordering::Greater
+        relative(other.0, other.1) < load
+    }
 }
 
-fn are_counts(a: (f64, f64), b: (f64, f64)) -> bool {
-    a.0.fract() == 0.0 && b.0.fract() == 0.0
+/// A load for its weight. Without weight, and of what is no number, it is infinite.
+#[inline]
+pub(crate) fn relative(load: f64, weight: f64) -> f64 {
+    if weight > 0.0 && !load.is_nan() {
+        load / weight
+    } else {
+        f64::INFINITY
+    }
+}
+
+/// In place of `fract`, which is a call of libm where the target has no instruction for it.
+#[inline]
+pub(crate) fn is_whole(load: f64) -> bool {
+    load as i64 as f64 == load
 }
 
 /// The least loaded of all; of several that are, each as likely as any other. `None` if there is none.

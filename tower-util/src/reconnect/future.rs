@@ -1,5 +1,6 @@
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -23,7 +24,8 @@ pin_project! {
     #[derive(Debug)]
     enum State<F> {
         Called { #[pin] response: F },
-        Failed { error: Option<BoxError> },
+        // Unwind safe, as it is only taken.
+        Failed { error: AssertUnwindSafe<Option<BoxError>> },
     }
 }
 
@@ -37,7 +39,9 @@ impl<F, E> ResponseFuture<F, E> {
 
     pub(super) const fn failed(error: BoxError) -> Self {
         Self {
-            state: State::Failed { error: Some(error) },
+            state: State::Failed {
+                error: AssertUnwindSafe(Some(error)),
+            },
             _error: PhantomData,
         }
     }
