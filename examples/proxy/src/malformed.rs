@@ -5,6 +5,7 @@ use tower::BoxError;
 
 use crate::error::cause_of;
 use crate::metrics::RouteStats;
+use crate::server::HeadTimedOut;
 
 /// Counts what a connection that failed with `error` says of its last request.
 ///
@@ -30,9 +31,9 @@ fn judge(error: &BoxError) -> Option<(&'static str, Option<StatusCode>)> {
         if hyper.is_parse() {
             return Some(("malformed", Some(StatusCode::BAD_REQUEST)));
         }
-        if hyper.is_timeout() {
-            return Some(("head_timeout", None));
-        }
+    }
+    if cause_of::<HeadTimedOut>(&**error).is_some() {
+        return Some(("head_timeout", None));
     }
     // What this side has found wrong with the connection, and not what the other side says.
     let h2 = cause_of::<h2::Error>(&**error)?;

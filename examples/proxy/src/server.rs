@@ -27,6 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::BoxError;
 
 use self::activity::{ActiveBody, Activity};
+pub(crate) use self::connection::HeadTimedOut;
 use self::connection::{Connection, Watch};
 pub use self::lifetime::Times;
 use crate::config::Clients;

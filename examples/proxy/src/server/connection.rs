@@ -1,5 +1,7 @@
 //! One connection of a client, from its first byte to its last.
 
+use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -81,12 +83,27 @@ impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
                 Verdict::Close => this.inner.as_mut().get_pin_mut().graceful_shutdown(),
                 Verdict::Drop => {
                     this.activity.give_up();
-                    return over("the client is silent");
+                    return match this.lifetime.awaits_head() {
+                        true => Poll::Ready(Err(HeadTimedOut.into())),
+                        false => over("the client is silent"),
+                    };
                 }
             }
         }
     }
 }
+
+/// The head of a request did not come, or not whole, in its time.
+#[derive(Debug)]
+pub(crate) struct HeadTimedOut;
+
+impl fmt::Display for HeadTimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the head of a request did not come in time")
+    }
+}
+
+impl Error for HeadTimedOut {}
 
 fn over(why: &'static str) -> Poll<Result<(), BoxError>> {
     Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why).into()))

@@ -78,6 +78,11 @@ impl Lifetime {
         self.draining = Some(now);
     }
 
+    /// Whether the head of a request is waited for, which makes its end one of a request, and not one of the proxy.
+    pub(super) const fn awaits_head(&self) -> bool {
+        matches!(self.state, State::Head { .. }) && self.draining.is_none()
+    }
+
     /// Looks at a connection after it has done what it could. Reads the clock only where a time begins.
     pub(super) fn look(&mut self, seen: Seen, now: impl Fn() -> Instant) -> Verdict {
         self.state = match self.state {
