@@ -148,6 +148,9 @@ impl Failure {
             Self::Loop => "loop",
             Self::BadAnswer => "bad_answer",
             Self::AnswerTooLarge => "answer_too_large",
+            Self::MalformedBody => "malformed_body",
+            Self::LongTrailers => "trailers_too_large",
+            Self::UpstreamStalled => "upstream_stalled",
         }
     }
 

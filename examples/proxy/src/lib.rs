@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accept;
 pub mod admin;
 pub mod authority;
 pub mod body;
@@ -30,3 +31,4 @@ pub mod stack;
 pub mod stall;
 pub mod upload;
 pub mod upstream;
+pub mod withdraw;

@@ -5,7 +5,7 @@ use tower::BoxError;
 
 use crate::error::cause_of;
 use crate::metrics::RouteStats;
-use crate::server::HeadTimedOut;
+use crate::server::GivenUp;
 
 /// Counts what a connection that failed with `error` says of its last request.
 ///
@@ -32,7 +32,7 @@ fn judge(error: &BoxError) -> Option<(&'static str, Option<StatusCode>)> {
             return Some(("malformed", Some(StatusCode::BAD_REQUEST)));
         }
     }
-    if cause_of::<HeadTimedOut>(&**error).is_some() {
+    if cause_of::<GivenUp>(&**error) == Some(&GivenUp::Head) {
         return Some(("head_timeout", None));
     }
     // What this side has found wrong with the connection, and not what the other side says.

@@ -84,7 +84,9 @@ pub fn build(
     let endpoints = config.clusters.values().map(|c| c.endpoints.len()).sum();
     let clusters = config.clusters.iter().zip(&metrics.clusters);
     let clusters = clusters.map(|((name, cluster), stats)| {
-        let queue = stack::cluster(cluster, stats, endpoints, config.max_head_size)?;
+        let mut cluster = cluster.clone();
+        cluster.outliers.cancelled_after = config.cancelled_after(name, &cluster);
+        let queue = stack::cluster(&cluster, stats, endpoints, config.max_head_size)?;
         Ok::<_, BoxError>((name.as_str(), (queue, cluster.protocol)))
     });
     let clusters = clusters.collect::<Result<std::collections::BTreeMap<_, _>, _>>()?;
@@ -181,6 +183,7 @@ where
                 _ => Err(Failure::Unsupported),
             };
         }
+        let grpc = headers::is_grpc(request.headers());
         let takes_trailers =
             request.version() == Version::HTTP_2 || headers::accepts_trailers(request.headers());
         let mut request = request.map(|body| ClientBody::new(body, self.max_head_size));
@@ -192,7 +195,6 @@ where
         if let Some(exchange) = &exchange {
             request.extensions_mut().insert(exchange.clone());
         }
-        let grpc = headers::is_grpc(request.headers());
         let response = match handler.upload.accept(request, grpc).await {
             Ok(request) => handler.stack.clone().oneshot(request).await,
             Err(failure) => Err(failure.into()),

@@ -87,17 +87,18 @@ impl Bound {
         let server = Server::new(&config.clients, config.max_head_size);
         let mut servers = JoinSet::new();
         for listener in listeners {
-            let (proxy, server) = (Arc::clone(&proxy), server.clone());
             let metrics = Arc::clone(proxy.metrics());
+            let (proxy, server) = (Arc::clone(&proxy), server.clone());
             let handler = move |request, client| {
                 let proxy = Arc::clone(&proxy);
                 async move { proxy.handle(request, client).await }
             };
-            let (shutdown, drain) = (shutdown.clone(), config.drain);
             let failed = move |error: &BoxError| malformed::count(error, &metrics.unrouted);
+            let (shutdown, drain) = (shutdown.clone(), config.drain);
             servers.spawn(async move {
-                let serving = server.serve_observed(listener, handler, shutdown, drain, failed);
-                serving.await;
+                server
+                    .serve(listener, handler, shutdown, drain, failed)
+                    .await;
             });
         }
         // The admin page goes on while the proxy drains, so that one can watch it.

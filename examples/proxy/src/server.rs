@@ -1,7 +1,6 @@
 //! Listeners: accepting connections, telling HTTP/1.1 from HTTP/2, and draining.
 
 mod activity;
-mod backlog;
 mod connection;
 mod lifetime;
 
@@ -24,17 +23,20 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 use tower::BoxError;
 
 use self::activity::{ActiveBody, Activity};
-pub(crate) use self::connection::HeadTimedOut;
+pub use self::connection::GivenUp;
 use self::connection::{Connection, Watch};
 pub use self::lifetime::Times;
+use crate::accept;
 use crate::config::Clients;
 use crate::descriptors::max_connections;
 use crate::interim::{self, Interim};
 use crate::socket::{self, Reset, Socket};
 use crate::stall::Patient;
+use crate::withdraw::Withdraw;
 
 /// Binds `address`; the error names it.
 ///
@@ -57,7 +59,9 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let server = Server::new(&Clients::default(), MAX_HEAD_SIZE);
-    server.serve(listener, handler, shutdown, drain).await;
+    server
+        .serve(listener, handler, shutdown, drain, |_| {})
+        .await;
 }
 
 /// A connection, its client, and its place among the connections.
@@ -86,26 +90,10 @@ impl Server {
     ///
     /// Each connection speaks HTTP/1.1 or HTTP/2 as its first bytes tell. After `shutdown` the listener closes, and what it has
     /// accepted or queued is answered: connections with a request in flight end with its response, others after a second
-    /// without one, and all of them after `drain` at the latest.
+    /// without one. What is left after `drain` is cut off.
+    ///
+    /// `failed` is told of each connection that fails: what no handler sees, since the HTTP library answers it.
     pub async fn serve<H, F, B>(
-        &self,
-        listener: TcpListener,
-        handler: H,
-        shutdown: Shutdown,
-        drain: Duration,
-    ) where
-        H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<B>> + Send + 'static,
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
-        let unheard = |_: &BoxError| {};
-        self.serve_observed(listener, handler, shutdown, drain, unheard)
-            .await;
-    }
-
-    /// As [`serve`](Self::serve), and tells `failed` of each connection that fails: what no handler sees, since the HTTP
-    /// library answers it.
-    pub async fn serve_observed<H, F, B>(
         &self,
         listener: TcpListener,
         handler: H,
@@ -117,51 +105,37 @@ impl Server {
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let (draining, connections) = watch::channel(false);
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.accept(&listener) => accepted,
-                () = shutdown.requested() => break,
-            };
-            self.spawn(accepted, &handler, connections.clone(), failed.clone());
-        }
-        // Those that the system has accepted already take themselves for connected.
-        for (stream, client) in backlog::close(listener) {
+        let draining = shutdown.clone();
+        let connection = |(stream, client, place): Accepted| {
+            // A connection that is broken already fails when it is read.
             let _ = socket::prepare(&stream, self.clients.keep_alive);
-            // There may be more than the maximum of them, but no more than the backlog of the listener.
-            let accepted = (stream, client, self.place());
-            self.spawn(accepted, &handler, connections.clone(), failed.clone());
+            let connection = self.connection(stream, client, handler.clone());
+            let (draining, failed) = (draining.clone(), failed.clone());
+            async move {
+                let _place = place;
+                if let Err(error) = connection.run(draining).await {
+                    tracing::debug!(%client, error, "connection failed");
+                    failed(&error);
+                }
+            }
+        };
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.accept(&listener) => drop(connections.spawn(connection(accepted))),
+                Some(_) = connections.join_next() => {}
+                () = shutdown.requested() => break,
+            }
         }
-        drop(connections);
-        draining.send_replace(true);
-        if tokio::time::timeout(drain, draining.closed())
-            .await
-            .is_err()
-        {
+        for (stream, client) in accept::close(listener) {
+            // These are answered also if they are too many.
+            let place = Arc::clone(&self.places).try_acquire_owned().ok();
+            connections.spawn(connection((stream, client, place)));
+        }
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(drain, ended).await.is_err() {
             tracing::warn!(?drain, "gave up on requests that are still running");
         }
-    }
-
-    fn spawn<H, F, B>(
-        &self,
-        accepted: Accepted,
-        handler: &H,
-        draining: watch::Receiver<bool>,
-        failed: impl Fn(&BoxError) + Send + 'static,
-    ) where
-        H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Response<B>> + Send + 'static,
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
-        let (stream, client, place) = accepted;
-        let connection = self.connection(stream, client, handler.clone());
-        tokio::spawn(async move {
-            let _place = place;
-            if let Err(error) = connection.run(draining).await {
-                tracing::debug!(%client, error, "connection failed");
-                failed(&error);
-            }
-        });
     }
 
     fn connection<T, H, F, B>(
@@ -188,7 +162,7 @@ impl Server {
                     request.extensions_mut().insert(interim.clone());
                 }
                 let active = activity.begin();
-                let response = handler(request, client);
+                let response = Withdraw::new(handler(request, client));
                 async move {
                     let response = response.await;
                     Ok::<_, Infallible>(response.map(|inner| ActiveBody { inner, active }))
@@ -199,34 +173,21 @@ impl Server {
         Connection::new(http.into_owned(), activity, self.clients.times())
     }
 
-    /// A place among the connections, if there is one.
-    fn place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).try_acquire_owned().ok()
-    }
-
-    /// The next connection. Failures to accept are of the moment (a client that gave up, no more file descriptors): they
-    /// are logged, and tried again a little later. At the maximum number of connections the next one waits in the
-    /// listener's queue until another one ends.
+    /// The next connection. At the maximum number of connections it waits in the listener's queue until another one ends.
     async fn accept(&self, listener: &TcpListener) -> Accepted {
-        let mut place = self.place();
-        if place.is_none() {
-            tracing::warn!("as many connections from clients as there may be");
-            let next = Arc::clone(&self.places).acquire_owned();
-            place = Some(next.await.expect("it is never closed"));
-        }
-        loop {
-            match listener.accept().await {
-                Ok((stream, client)) => {
-                    // A connection that is broken already fails when it is read.
-                    let _ = socket::prepare(&stream, self.clients.keep_alive);
-                    return (stream, client, place);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+        let place = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                tracing::debug!("as many connections from clients as there may be");
+                // It is never closed.
+                Arc::clone(&self.places)
+                    .acquire_owned()
+                    .await
+                    .expect("open")
             }
-        }
+        };
+        let (stream, client) = accept::accept(listener).await;
+        (stream, client, Some(place))
     }
 }
 
@@ -309,8 +270,6 @@ const MAX_HEAD_SIZE: usize = 64 * 1024;
 const HEAD_ROOM: u32 = 2;
 /// What waits to be written on a stream of HTTP/2.
 const MAX_UNSENT: usize = 64 * 1024;
-/// How long to wait after a failure to accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
@@ -370,9 +329,9 @@ mod tests {
             let (stream, mut client) = tokio::io::duplex(64);
             let server = Server::new(&Clients::default(), MAX_HEAD_SIZE);
             let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-            let (_draining, connections) = watch::channel(false);
+            let (_trigger, shutdown) = shutdown_channel();
             let connection = server.connection(stream, nowhere, handler);
-            let connection = tokio::spawn(connection.run(connections));
+            let connection = tokio::spawn(connection.run(shutdown));
             client.write_all(request).await.unwrap();
             client.read_u8().await.unwrap();
             // Paused time goes on when nothing else does.

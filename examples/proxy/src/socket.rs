@@ -36,6 +36,8 @@ pub trait Observe {
     fn read(&mut self, _bytes: &[u8]) {}
     /// So many bytes have gone.
     fn wrote(&mut self, _bytes: usize) {}
+    /// Whether bytes wait for the peer to take them.
+    fn waits(&mut self, _for_peer: bool) {}
     /// Whether the peer was given up, so that the system need not try to send it what is left.
     fn is_given_up(&self) -> bool {
         false
@@ -70,6 +72,7 @@ impl<T: Reset, O: Observe> Socket<T, O> {
     }
 
     fn note(&mut self, written: &Poll<io::Result<usize>>) {
+        self.observer.waits(written.is_pending());
         if let Poll::Ready(Ok(bytes)) = written {
             self.observer.wrote(*bytes);
             stall::progress();

@@ -63,8 +63,12 @@ pub fn route(
     Ok(ServiceBuilder::new()
         .load_shed()
         .concurrency_limit(config.limits.concurrency)
-        .layer(ResponseTimeoutLayer::new(config.timeout))
-        .layer(AcceptDeadlineLayer::new().header(config.timeout_header.clone()))
+        .layer(ResponseTimeoutLayer::new(config.timeout.http))
+        .layer(
+            AcceptDeadlineLayer::new()
+                .header(config.timeout_header.clone())
+                .grpc_max(config.timeout.grpc),
+        )
         .layer(bodies(config))
         .option_layer(
             hedge
@@ -146,7 +150,7 @@ where
     let balance = Balance::builder(discover)
         .health(outliers::health(stats))
         .eject_outliers(
-            outliers::detector(config.outliers.as_ref()),
+            outliers::detector(&config.outliers),
             outliers::classify as outliers::Classify,
         )?
         .pick(picker)
@@ -168,8 +172,11 @@ fn key(by: &HashKey) -> Box<dyn Fn(&Request<RequestBody>) -> Option<u64> + Send>
 }
 
 fn endpoint(connect: &Connect, address: &config::Endpoint, stats: &Arc<EndpointStats>) -> Measured {
-    let connect = connect.clone().tell(Arc::clone(stats));
-    let reconnect = Reconnect::with_backoff(connect, address.clone(), backoff());
+    let reconnect = Reconnect::with_backoff(
+        connect.clone().tell(Arc::clone(stats)),
+        address.clone(),
+        backoff(),
+    );
     PendingRequests::new(Observe::new(reconnect, Arc::clone(stats)), TrackBody)
 }
 

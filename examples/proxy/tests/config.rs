@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tower_proxy::config::{Config, Hedge, Protocol, Route, Timeout};
+use tower_proxy::config::{Clients, Config, Connections, Hedge, Protocol, Route, Timeout};
 
 const GOOD: &str = include_str!("../proxy.toml");
 
@@ -20,7 +20,11 @@ fn the_example_is_good_and_means_what_it_says() {
         "*.example.com/helloworld.Greeter/"
     );
     assert_eq!(config.clusters["greeter"].protocol, Protocol::Http2);
-    // What the second route says are the defaults.
+    // What it says of connections, and what the second route says, are the defaults.
+    let (clients, connections) = (Clients::default(), Connections::default());
+    assert_eq!(format!("{:?}", config.clients), format!("{clients:?}"));
+    let web = &config.clusters["web"].connections;
+    assert_eq!(format!("{web:?}"), format!("{connections:?}"));
     let mut defaults = Route::to("web");
     defaults.hedge = Some(Hedge::default());
     assert_eq!(format!("{:?}", config.routes[1]), format!("{defaults:?}"));
@@ -210,6 +214,42 @@ fn errors_of_other_kinds_name_their_place_too() {
             "drain = 30",
             "proxy.toml:LINE:",
             "found integer `30`; expected a duration",
+        ),
+        (
+            "max_streams = 128",
+            "max_streams = 0",
+            "proxy.toml:LINE:",
+            "a number from 1 to 1000",
+        ),
+        (
+            "stream_window = 262144",
+            "stream_window = 16777216",
+            "proxy.toml:LINE:",
+            "clients.stream_window: found 16777216; expected at most 16777215 for 128 streams",
+        ),
+        (
+            "stream_window = 49152",
+            "stream_window = 1000",
+            "proxy.toml:LINE:",
+            "a number of bytes from 16384 to 16777216",
+        ),
+        (
+            r#"head_timeout = "30s""#,
+            r#"head_timeout = "0s""#,
+            "proxy.toml:LINE:",
+            "a duration such as \"250ms\", \"5s\" or \"1m\", or \"off\"",
+        ),
+        (
+            "# max_connections = 10000",
+            "max_connections = 0",
+            "proxy.toml:LINE:",
+            "a number from 1 to 1000000",
+        ),
+        (
+            "request_buffer = 1",
+            "request_buffer = -1",
+            "proxy.toml:LINE:",
+            "a number of bytes from 0 to 16777216",
         ),
         (
             "[clusters.greeter]",

@@ -13,6 +13,7 @@ pub(super) fn relations(config: &Config) -> Result<(), Wrong> {
     routes(config)?;
     addresses(config)?;
     admin(config)?;
+    windows(config)?;
     for (name, cluster) in &config.clusters {
         weights(cluster).map_err(|(key, message)| (format!("clusters.{name}.{key}"), message))?;
         outliers(cluster).map_err(|(key, message)| (format!("clusters.{name}.{key}"), message))?;
@@ -21,6 +22,36 @@ pub(super) fn relations(config: &Config) -> Result<(), Wrong> {
     }
     Ok(())
 }
+
+/// The window of a connection has room for all of its streams, so that none that is not read holds up another; and HTTP/2
+/// has a limit for windows (RFC 9113, 6.9.1).
+fn windows(config: &Config) -> Result<(), Wrong> {
+    let check = |key: String, streams: u32, window: u32| match streams.checked_mul(window) {
+        Some(all) if all <= LARGEST_WINDOW => Ok(()),
+        _ => {
+            let most = LARGEST_WINDOW / streams;
+            let message = format!("found {window}; expected at most {most} for {streams} streams");
+            Err((key, message))
+        }
+    };
+    let clients = &config.clients;
+    check(
+        "clients.stream_window".to_owned(),
+        clients.max_streams,
+        clients.stream_window,
+    )?;
+    for (name, cluster) in &config.clusters {
+        let connections = &cluster.connections;
+        check(
+            format!("clusters.{name}.connections.stream_window"),
+            connections.max_streams,
+            connections.stream_window,
+        )?;
+    }
+    Ok(())
+}
+
+const LARGEST_WINDOW: u32 = i32::MAX as u32;
 
 /// Hosts are the same in either case.
 fn routes(config: &Config) -> Result<(), Wrong> {
@@ -94,9 +125,7 @@ fn weights(cluster: &Cluster) -> Result<(), Wrong> {
 }
 
 fn outliers(cluster: &Cluster) -> Result<(), Wrong> {
-    let Some(outliers) = &cluster.outliers else {
-        return Ok(());
-    };
+    let outliers = &cluster.outliers;
     let (first, longest) = (outliers.ejection_time, outliers.max_ejection_time);
     match first > longest {
         true => Err((

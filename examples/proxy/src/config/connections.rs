@@ -99,18 +99,3 @@ impl Default for Connections {
         }
     }
 }
-
-/// The window of a connection has room for all of its streams, so that no stream that is not read holds up another.
-///
-/// # Errors
-///
-/// If it is more than HTTP/2 can say (RFC 9113, 6.9.1).
-pub(super) fn check_window(streams: u32, window: u32) -> Result<(), String> {
-    match streams.checked_mul(window) {
-        Some(all) if all <= i32::MAX as u32 => Ok(()),
-        _ => Err(format!(
-            "found {window}; expected at most {} bytes, since {streams} streams share a window of 2147483647",
-            i32::MAX as u32 / streams
-        )),
-    }
-}

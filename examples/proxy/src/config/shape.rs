@@ -29,6 +29,7 @@ type Rule = (&'static [&'static str], Shape, &'static str);
 /// Outer values before inner ones.
 const RULES: &[Rule] = &[
     (&["admin"], Shape::Table, "a table: [admin]"),
+    (&["clients"], Shape::Table, "a table: [clients]"),
     (&["paths"], Shape::Text, "\"normalized\" or \"as_sent\""),
     (
         &["listeners"],
@@ -78,6 +79,11 @@ const RULES: &[Rule] = &[
         &["clusters", "*", "hash"],
         Shape::HashKey,
         "\"path\", { header = \"x-user\" } or { cookie = \"session\" }",
+    ),
+    (
+        &["clusters", "*", "connections"],
+        Shape::Table,
+        "a table such as { max = 1024 }",
     ),
     (
         &["clusters", "*", "outliers"],

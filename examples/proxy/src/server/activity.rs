@@ -19,6 +19,7 @@ pub(super) struct Activity {
     read: AtomicBool,
     wrote: AtomicBool,
     http2: AtomicBool,
+    writing: AtomicBool,
     given_up: AtomicBool,
     /// The connection's task, for requests of HTTP/2, which end in tasks of their own.
     task: AtomicWaker,
@@ -41,6 +42,11 @@ impl Activity {
         if bytes > SMALL || !self.http2.load(Ordering::Relaxed) {
             self.wrote.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether bytes wait for the client to take them.
+    pub(super) fn writes(&self, waits: bool) {
+        self.writing.store(waits, Ordering::Relaxed);
     }
 
     pub(super) fn is_http2(&self) {
@@ -67,6 +73,7 @@ impl Activity {
             served: self.served.swap(false, Ordering::Relaxed),
             read: self.read.swap(false, Ordering::Relaxed),
             wrote: self.wrote.swap(false, Ordering::Relaxed),
+            writing: self.writing.load(Ordering::Relaxed),
             http2,
         }
     }

@@ -3,18 +3,17 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper_util::server::graceful::GracefulConnection;
 use pin_project_lite::pin_project;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tower::BoxError;
 use tower::timeout::alarm::Alarm;
 
+use super::Shutdown;
 use super::activity::Activity;
 use super::lifetime::{Lifetime, Times, Verdict};
 use crate::socket::Observe;
@@ -41,13 +40,13 @@ impl<C: GracefulConnection<Error = BoxError>> Connection<C> {
         }
     }
 
-    /// Drives it to its end. When `draining` says so it takes no more requests.
-    pub(super) async fn run(self, mut draining: watch::Receiver<bool>) -> Result<(), BoxError> {
+    /// Drives it to its end. After the shutdown it takes no more requests than one that is on its way.
+    pub(super) async fn run(self, mut shutdown: Shutdown) -> Result<(), BoxError> {
         let mut connection = std::pin::pin!(self);
         tokio::select! {
             biased;
             ended = connection.as_mut() => return ended,
-            _ = draining.wait_for(|draining| *draining) => {}
+            () = shutdown.requested() => {}
         }
         connection.as_mut().project().lifetime.drain(Instant::now());
         connection.await
@@ -64,7 +63,7 @@ impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
                 Poll::Ready(Ok(ended)) => return Poll::Ready(ended),
                 Poll::Ready(Err(Stalled)) => {
                     this.activity.give_up();
-                    return over("the client does not read its response");
+                    return Poll::Ready(Err(GivenUp::Unread.into()));
                 }
                 Poll::Pending => {}
             }
@@ -81,33 +80,41 @@ impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
                 Verdict::Stay(_) => return Poll::Pending,
                 // It is polled once more, and may be at its end then.
                 Verdict::Close => this.inner.as_mut().get_pin_mut().graceful_shutdown(),
-                Verdict::Drop => {
+                Verdict::Drop(why) => {
                     this.activity.give_up();
-                    return match this.lifetime.awaits_head() {
-                        true => Poll::Ready(Err(HeadTimedOut.into())),
-                        false => over("the client is silent"),
-                    };
+                    return Poll::Ready(Err(why.into()));
                 }
             }
         }
     }
 }
 
-/// The head of a request did not come, or not whole, in its time.
-#[derive(Debug)]
-pub(crate) struct HeadTimedOut;
+/// Why a connection was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GivenUp {
+    /// The client began a request, and did not send its head in time.
+    Head,
+    /// The client sent nothing.
+    Silent,
+    /// The client did not read its response.
+    Unread,
+    /// The client did not let the connection end.
+    Lingering,
+}
 
-impl fmt::Display for HeadTimedOut {
+impl fmt::Display for GivenUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the head of a request did not come in time")
+        f.write_str(match self {
+            Self::Head => "the head of the request did not come in time",
+            Self::Silent => "the client sends nothing",
+            Self::Unread => "the client does not read its response",
+            Self::Lingering => "the client does not let the connection end",
+        })
     }
 }
 
-impl Error for HeadTimedOut {}
-
-fn over(why: &'static str) -> Poll<Result<(), BoxError>> {
-    Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why).into()))
-}
+impl Error for GivenUp {}
 
 /// Tells the activity of a connection what its socket does.
 #[derive(Debug)]
@@ -136,6 +143,10 @@ impl Observe for Watch {
 
     fn wrote(&mut self, bytes: usize) {
         self.activity.wrote(bytes);
+    }
+
+    fn waits(&mut self, for_peer: bool) {
+        self.activity.writes(for_peer);
     }
 
     fn is_given_up(&self) -> bool {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::connection::GivenUp;
+
 /// The times of connections from clients; none means without end.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
@@ -28,13 +30,13 @@ pub(super) struct Lifetime {
 #[derive(Debug, Clone, Copy)]
 enum State {
     /// No request was made yet, or the head of one has begun to come.
-    Head { since: Instant },
+    Head { since: Instant, begun: bool },
     /// Waits for the next request.
     Idle { since: Instant },
     /// Requests are in flight.
     Active,
-    /// Takes no more requests. `quiet`: since when none is in flight and no byte goes.
-    Closing { quiet: Option<Instant> },
+    /// Takes no more requests. `quiet`: since when none is in flight and no byte goes; `stuck`: but some should.
+    Closing { quiet: Option<Instant>, stuck: bool },
 }
 
 /// What was seen of a connection since the last look.
@@ -48,6 +50,8 @@ pub(super) struct Seen {
     pub(super) read: bool,
     /// Bytes of responses have gone.
     pub(super) wrote: bool,
+    /// Bytes wait to go.
+    pub(super) writing: bool,
     /// It began as HTTP/2 does. There the head of a request is not told from other frames.
     pub(super) http2: bool,
 }
@@ -60,7 +64,7 @@ pub(super) enum Verdict {
     /// Take no more requests, and close when those in flight are done.
     Close,
     /// Drop it as it is.
-    Drop,
+    Drop(GivenUp),
 }
 
 impl Lifetime {
@@ -68,7 +72,10 @@ impl Lifetime {
         Self {
             times,
             born,
-            state: State::Head { since: born },
+            state: State::Head {
+                since: born,
+                begun: false,
+            },
             draining: None,
         }
     }
@@ -78,34 +85,36 @@ impl Lifetime {
         self.draining = Some(now);
     }
 
-    /// Whether the head of a request is waited for, which makes its end one of a request, and not one of the proxy.
-    pub(super) const fn awaits_head(&self) -> bool {
-        matches!(self.state, State::Head { .. }) && self.draining.is_none()
-    }
-
     /// Looks at a connection after it has done what it could. Reads the clock only where a time begins.
     pub(super) fn look(&mut self, seen: Seen, now: impl Fn() -> Instant) -> Verdict {
         self.state = match self.state {
-            State::Closing { .. } if seen.active => State::Closing { quiet: None },
-            State::Closing { quiet } if quiet.is_none() || seen.wrote => {
-                State::Closing { quiet: Some(now()) }
-            }
-            closing @ State::Closing { .. } => closing,
+            State::Closing { .. } if seen.active => CLOSING,
+            State::Closing { quiet, .. } => State::Closing {
+                quiet: quiet.filter(|_| !seen.wrote).or_else(|| Some(now())),
+                stuck: seen.writing,
+            },
             // ## Head | Idle => Active
             _ if seen.active => State::Active,
             // ## Active | Head => Idle
             State::Active => State::Idle { since: now() },
             _ if seen.served => State::Idle { since: now() },
-            State::Head { since } if seen.http2 => State::Idle { since },
+            State::Head { since, .. } if seen.http2 => State::Idle { since },
+            State::Head { since, begun } => State::Head {
+                since,
+                begun: begun || seen.read,
+            },
             // The last of a response may still be on its way to a slow reader.
             State::Idle { .. } if seen.wrote => State::Idle { since: now() },
             // ## Idle => Head
-            State::Idle { .. } if seen.read && !seen.http2 => State::Head { since: now() },
+            State::Idle { .. } if seen.read && !seen.http2 => State::Head {
+                since: now(),
+                begun: true,
+            },
             same => same,
         };
         match (self.draining, self.state) {
             (Some(_), State::Active) => self.close(),
-            // A GOAWAY loses nothing, but the end of an idle connection of HTTP/1.1 the request that is on its way.
+            // Over HTTP/2 nothing is lost by that; over HTTP/1.1 a request may be on its way.
             (Some(_), State::Idle { .. }) if seen.http2 => self.close(),
             _ => Verdict::Stay(self.deadline()),
         }
@@ -114,34 +123,48 @@ impl Lifetime {
     /// The time of the last [`Verdict::Stay`] has come.
     pub(super) const fn expire(&mut self) -> Verdict {
         match self.state {
-            State::Head { .. } | State::Closing { .. } => Verdict::Drop,
+            State::Head { begun: true, .. } => Verdict::Drop(GivenUp::Head),
+            State::Head { begun: false, .. } => Verdict::Drop(GivenUp::Silent),
+            State::Closing { stuck: true, .. } => Verdict::Drop(GivenUp::Unread),
+            State::Closing { stuck: false, .. } => Verdict::Drop(GivenUp::Lingering),
             State::Idle { .. } | State::Active => self.close(),
         }
     }
 
     const fn close(&mut self) -> Verdict {
-        self.state = State::Closing { quiet: None };
+        self.state = CLOSING;
         Verdict::Close
     }
 
     fn deadline(&self) -> Option<Instant> {
         let after = |since: Instant, time: Option<Duration>| since.checked_add(time?);
         let age = after(self.born, self.times.age);
-        let drained = self.draining.map(|since| since + GRACE);
-        let (one, other) = match self.state {
-            State::Head { since } => (after(since, self.times.head), drained),
-            State::Idle { since } => (after(since, self.times.idle), drained.or(age)),
-            State::Active => (None, age),
-            State::Closing { quiet } => (quiet.map(|since| since + LINGER), None),
+        let grace = self.draining.map(|since| since + GRACE);
+        let times = match self.state {
+            State::Head { since, .. } => [after(since, self.times.head), grace, None],
+            State::Idle { since } => [after(since, self.times.idle), grace, age],
+            State::Active => [age, None, None],
+            State::Closing { quiet, stuck } => {
+                // The rest of a response is worth waiting for.
+                let linger = match stuck {
+                    true => self.times.idle,
+                    false => Some(LINGER),
+                };
+                [quiet.and_then(|since| after(since, linger)), None, None]
+            }
         };
-        one.into_iter().chain(other).min()
+        times.into_iter().flatten().min()
     }
 }
 
-/// While the proxy ends, a request that has not come yet, or not whole, is waited for this long.
+/// While the proxy ends, a request that has not come yet, or not whole, is waited for so long.
 const GRACE: Duration = Duration::from_secs(1);
 /// A connection that takes no more requests and has none may take so long to say goodbye.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(1);
+const CLOSING: State = State::Closing {
+    quiet: None,
+    stuck: false,
+};
 
 #[cfg(test)]
 mod tests {
@@ -157,6 +180,7 @@ mod tests {
         served: false,
         read: false,
         wrote: false,
+        writing: false,
         http2: false,
     };
     const READ: Seen = Seen {
@@ -197,7 +221,10 @@ mod tests {
                 (20, READ, Some(30)),
             ],
         );
-        assert_eq!(life.expire(), Verdict::Drop);
+        assert_eq!(life.expire(), Verdict::Drop(GivenUp::Head));
+        let mut silent = Lifetime::new(TIMES, born);
+        stays(born, &mut silent, &[(0, NOTHING, Some(30))]);
+        assert_eq!(silent.expire(), Verdict::Drop(GivenUp::Silent));
     }
 
     #[tokio::test]
@@ -228,9 +255,9 @@ mod tests {
         stays(
             born,
             &mut life,
-            &[(97, NOTHING, Some(99)), (98, NOTHING, Some(99))],
+            &[(97, NOTHING, Some(98)), (98, NOTHING, Some(98))],
         );
-        assert_eq!(life.expire(), Verdict::Drop);
+        assert_eq!(life.expire(), Verdict::Drop(GivenUp::Lingering));
     }
 
     #[tokio::test]
@@ -262,9 +289,9 @@ mod tests {
         stays(
             born,
             &mut life,
-            &[(3601, ACTIVE, None), (5000, NOTHING, Some(5002))],
+            &[(3601, ACTIVE, None), (5000, NOTHING, Some(5001))],
         );
-        assert_eq!(life.expire(), Verdict::Drop);
+        assert_eq!(life.expire(), Verdict::Drop(GivenUp::Lingering));
     }
 
     #[tokio::test]
@@ -276,18 +303,53 @@ mod tests {
         assert_eq!(life.look(ACTIVE, Instant::now), Verdict::Close);
         stays(born, &mut life, &[(6, ACTIVE, None)]);
 
+        // One that comes a little later is as well.
         let mut idle = Lifetime::new(TIMES, born);
         stays(born, &mut idle, &[(1, SERVED, Some(76))]);
-        idle.drain(born + Duration::from_secs(5));
-        stays(born, &mut idle, &[(5, NOTHING, Some(6))]);
+        idle.drain(born + Duration::from_secs(2));
+        stays(born, &mut idle, &[(2, NOTHING, Some(3))]);
         assert_eq!(idle.expire(), Verdict::Close);
 
+        // HTTP/2 says which requests it has not looked at.
         let mut http2 = Lifetime::new(TIMES, born);
         http2.drain(born);
-        let idle = Seen {
+        let seen = Seen {
             http2: true,
+            ..SERVED
+        };
+        assert_eq!(http2.look(seen, Instant::now), Verdict::Close);
+    }
+
+    #[tokio::test]
+    async fn the_rest_of_a_response_is_waited_for() {
+        let born = Instant::now();
+        let mut life = Lifetime::new(TIMES, born);
+        stays(born, &mut life, &[(1, ACTIVE, Some(3600))]);
+        assert_eq!(life.expire(), Verdict::Close);
+        let stuck = Seen {
+            writing: true,
             ..NOTHING
         };
-        assert_eq!(http2.look(idle, Instant::now), Verdict::Close);
+        let some = Seen {
+            wrote: true,
+            ..stuck
+        };
+        stays(
+            born,
+            &mut life,
+            &[
+                (2, stuck, Some(77)),
+                (50, some, Some(125)),
+                (60, stuck, Some(125)),
+                (
+                    70,
+                    Seen {
+                        wrote: true,
+                        ..NOTHING
+                    },
+                    Some(71),
+                ),
+            ],
+        );
     }
 }

@@ -15,29 +15,28 @@ use tower::timeout::error::Elapsed;
 use tower::{BoxError, Layer, Service};
 
 use super::body::{Arrival, UploadBody};
-use crate::config::Timeout;
 use crate::dialect::Dialect;
 
 /// Wraps services in [`ResponseTimeout`].
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseTimeoutLayer {
-    timeout: Timeout,
+    timeout: Option<Duration>,
 }
 
 /// Bounds the time from the end of a request to the beginning of its response.
 ///
-/// A request that has come whole, and a call of gRPC, gets a [`Deadline`] among its extensions, for the layers inside to
-/// enforce and to tell the upstream. While a body comes, no time runs but that of the body itself; it is
-/// here that it is enforced afterwards.
+/// A request that has come whole gets a [`Deadline`] among its extensions, for the layers inside to enforce and to tell the
+/// upstream. While a body comes, no time runs but that of the body itself; that of the response is enforced here
+/// afterwards. Calls of gRPC have deadlines for the whole of them instead, which are not set here.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseTimeout<S> {
     inner: S,
-    timeout: Timeout,
+    timeout: Option<Duration>,
 }
 
 impl ResponseTimeoutLayer {
-    /// Responses must begin within `timeout`, those of gRPC end within it, if there is one.
-    pub const fn new(timeout: Timeout) -> Self {
+    /// Responses must begin within `timeout`, if there is one.
+    pub const fn new(timeout: Option<Duration>) -> Self {
         Self { timeout }
     }
 }
@@ -66,13 +65,11 @@ where
 
     fn call(&mut self, mut request: Request<UploadBody<B>>) -> Self::Future {
         let mut arriving = None;
-        let is_call = Dialect::of(request.headers()) != Dialect::Http;
-        let timeout = match is_call {
-            true => self.timeout.grpc,
-            false => self.timeout.http,
-        };
-        if let Some(timeout) = timeout {
-            if request.body().has_arrived() || is_call {
+        if let Some(timeout) = self
+            .timeout
+            .filter(|_| Dialect::of(request.headers()) == Dialect::Http)
+        {
+            if request.body().has_arrived() {
                 let deadline = Deadline::after(Instant::now(), timeout);
                 request.extensions_mut().insert(deadline);
             } else {

@@ -116,7 +116,7 @@ impl State {
     }
 
     /// It takes no more requests; whoever made it makes another.
-    pub(super) fn fail(&self) {
+    fn fail(&self) {
         self.broken.store(true, Ordering::Release);
         self.waker.wake();
     }
@@ -276,11 +276,17 @@ async fn keep<K: Kept>(state: Arc<State>, kept: Weak<K>) {
         // One that closes all connections at once is not asked more often than that.
         sleep_until(renewed + RENEWAL).await;
         renewed = Instant::now();
-        if state.live.load(Ordering::Acquire) == 0
-            && let Err(error) = kept.renew().await
-        {
-            tracing::debug!(%error, "the endpoint cannot be connected to any more");
-            state.fail();
+        if state.live.load(Ordering::Acquire) > 0 {
+            continue;
+        }
+        let answers = state.answers();
+        match kept.renew().await {
+            // A request has opened one meanwhile.
+            Ok(()) | Err(UpstreamError::Exhausted) => {}
+            Err(error) if state.failed(&error, answers) => {}
+            Err(error) => {
+                tracing::debug!(%error, "the endpoint cannot be connected to any more");
+            }
         }
     }
 }

@@ -43,7 +43,7 @@ async fn the_timeout_of_a_route_counts_from_the_end_of_the_request() {
     }
 }
 
-/// What the client says of its own patience counts from when it says so.
+/// What the client says of its own patience counts while it sends.
 #[tokio::test]
 async fn the_timeout_of_a_client_counts_from_its_request() {
     let (upstream, _) = upstream().await;

@@ -1,16 +1,33 @@
-//! The end of a listener, without the loss of a connection.
+//! The listening socket: accepting, and its end without a dropped connection.
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+
+/// The next connection.
+///
+/// Failures to accept are of the moment (a client that gave up, no more file descriptors): they are logged, and accepting
+/// is tried again a little later.
+pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
 
 /// Closes the listener, and returns the connections that were waiting in its queue.
 ///
 /// The client of a connection that the kernel has set up may have sent its request already, and knows nothing of a queue:
 /// to close the listener over it would be a reset instead of an answer. So first no new handshake is let in, then the queue
 /// is emptied, and then the listener closes. A client whose handshake was not let in tries again and is refused.
-pub(super) fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+pub(crate) fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let mut queued = Vec::new();
     // Not through tokio, which may not have heard of the newest connections.
     let listener = match listener.into_std() {
@@ -69,10 +86,11 @@ fn refuse_handshakes(_listener: &std::net::TcpListener) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// How long to wait after a failure to accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
