@@ -95,9 +95,11 @@ fn is_valid(authority: &str) -> bool {
             .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
         None => {
             !host.is_empty()
-                && host
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte))
+                && host.bytes().all(|byte| {
+                    byte.is_ascii_alphanumeric()
+                        || matches!(byte, b'-' | b'.')
+                        || b"_~!$&'()*+;=".contains(&byte)
+                })
         }
     };
     is_port && is_host

@@ -15,7 +15,7 @@ use crate::dialect::Dialect;
 use crate::error::Failure;
 use crate::headers;
 use crate::hop::Hop;
-use crate::interim::Interim;
+use crate::interim::Exchange;
 use crate::metrics::{Metrics, RouteStats};
 use crate::outcome::OutcomeBody;
 use crate::router::Router;
@@ -190,11 +190,7 @@ where
         self.hop
             .forward(&mut request, path, handler.protocol, client.ip());
 
-        let exchange = request.extensions_mut().remove::<Interim>();
-        let exchange = exchange.map(|interim| interim.begin());
-        if let Some(exchange) = &exchange {
-            request.extensions_mut().insert(exchange.clone());
-        }
+        let exchange = request.extensions().get::<Exchange>().cloned();
         let response = match handler.upload.accept(request, grpc).await {
             Ok(request) => handler.stack.clone().oneshot(request).await,
             Err(failure) => Err(failure.into()),

@@ -157,9 +157,9 @@ impl Server {
         let service = {
             let activity = Arc::clone(&activity);
             service_fn(move |mut request: Request<Incoming>| {
-                // Those before may not know them, and in those after hyper has no way for them.
+                // Those before may not know interim answers, and in those after hyper has no way for them.
                 if request.version() == Version::HTTP_11 {
-                    request.extensions_mut().insert(interim.clone());
+                    request.extensions_mut().insert(interim.begin());
                 }
                 let active = activity.begin();
                 let response = Withdraw::new(handler(request, client));
