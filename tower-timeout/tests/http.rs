@@ -62,6 +62,14 @@ async fn the_deadline_is_what_the_headers_say_within_bounds() {
     );
     assert_eq!(left(plain().max(SECOND), milliseconds).await, Some(SECOND));
     assert_eq!(left(plain().max(SECOND), None).await, Some(SECOND));
+    let grpc = Some(("grpc-timeout", "2S"));
+    assert_eq!(left(plain().max(SECOND), grpc).await, Some(SECOND));
+    let unbounded = || plain().max(SECOND).grpc_max(None);
+    assert_eq!(left(unbounded(), grpc).await, Some(2 * SECOND));
+    assert_eq!(left(unbounded(), milliseconds).await, Some(SECOND));
+    let bounded = plain().grpc_max(Some(SECOND));
+    assert_eq!(left(bounded.clone(), grpc).await, Some(SECOND));
+    assert_eq!(left(bounded, milliseconds).await, Some(1500 * MS));
     assert_eq!(
         left(plain().default_timeout(5 * SECOND), None).await,
         Some(5 * SECOND)

@@ -42,6 +42,8 @@ struct Settings {
     header: HeaderName,
     default: Option<Duration>,
     max: Option<Duration>,
+    /// In place of `max` for gRPC, if it is set.
+    grpc_max: Option<Option<Duration>>,
     ignore_invalid: bool,
 }
 
@@ -53,6 +55,7 @@ impl AcceptDeadlineLayer {
                 header: header::DEFAULT_NAME,
                 default: None,
                 max: None,
+                grpc_max: None,
                 ignore_invalid: false,
             },
         }
@@ -76,6 +79,16 @@ impl AcceptDeadlineLayer {
     #[must_use]
     pub fn max(mut self, timeout: Duration) -> Self {
         self.settings.max = Some(timeout);
+        self
+    }
+
+    /// How long a call of gRPC or gRPC-Web has at most, in place of [`max`](Self::max); `None` for as long as it says.
+    ///
+    /// The deadline of a call is one for the whole of it, streams included, while that of another request ends with the
+    /// beginning of its response: what is ample for the one cuts the other.
+    #[must_use]
+    pub fn grpc_max(mut self, timeout: Option<Duration>) -> Self {
+        self.settings.grpc_max = Some(timeout);
         self
     }
 
@@ -133,8 +146,11 @@ impl Settings {
             }
             asked => asked?,
         };
-        let timeout = asked.or(self.default).into_iter().chain(self.max).min();
-        Ok(timeout)
+        let max = match self.grpc_max {
+            Some(grpc_max) if header::is_grpc(request.headers()) => grpc_max,
+            _ => self.max,
+        };
+        Ok(asked.or(self.default).into_iter().chain(max).min())
     }
 }
 
