@@ -84,7 +84,9 @@ pub fn build(
     let endpoints = config.clusters.values().map(|c| c.endpoints.len()).sum();
     let clusters = config.clusters.iter().zip(&metrics.clusters);
     let clusters = clusters.map(|((name, cluster), stats)| {
-        let queue = stack::cluster(cluster, stats, endpoints, config.max_head_size)?;
+        let mut cluster = cluster.clone();
+        cluster.outliers.cancelled_after = config.cancelled_after(name, &cluster);
+        let queue = stack::cluster(&cluster, stats, endpoints, config.max_head_size)?;
         Ok::<_, BoxError>((name.as_str(), (queue, cluster.protocol)))
     });
     let clusters = clusters.collect::<Result<std::collections::BTreeMap<_, _>, _>>()?;

@@ -36,6 +36,7 @@ use crate::descriptors::max_connections;
 use crate::interim::{self, Interim};
 use crate::socket::{self, Reset, Socket};
 use crate::stall::Patient;
+use crate::withdraw::Withdraw;
 
 /// Binds `address`; the error names it.
 ///
@@ -161,7 +162,7 @@ impl Server {
                     request.extensions_mut().insert(interim.begin());
                 }
                 let active = activity.begin();
-                let response = handler(request, client);
+                let response = Withdraw::new(handler(request, client));
                 async move {
                     let response = response.await;
                     Ok::<_, Infallible>(response.map(|inner| ActiveBody { inner, active }))

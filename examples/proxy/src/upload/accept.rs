@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body::Body;
 use tower::BoxError;
-use tower::timeout::http::TimeoutBody;
+use tower::timeout::http::{Pulse, TimeoutBody};
 
 use super::{BodyFailure, UploadBody};
 use crate::stall::Limits;
@@ -36,7 +36,12 @@ impl UploadLimits {
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
-        let mut request = request.map(|body| self.bound(body));
+        // And where one side of a call speaks, the other one need not.
+        let pulse = grpc.then(Pulse::new);
+        let mut request = request.map(|body| self.bound(body, pulse.clone()));
+        if let Some(pulse) = pulse {
+            request.extensions_mut().insert(pulse);
+        }
         if !request.body().has_arrived() {
             let limits = Limits {
                 idle: self.idle,
@@ -50,7 +55,7 @@ impl UploadLimits {
         Ok(request)
     }
 
-    fn bound<B>(self, body: B) -> UploadBody<B>
+    fn bound<B>(self, body: B, pulse: Option<Pulse>) -> UploadBody<B>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
@@ -58,6 +63,9 @@ impl UploadLimits {
         let mut body = TimeoutBody::new(body);
         if let Some(idle) = self.idle {
             body = body.idle(idle);
+        }
+        if let Some(pulse) = pulse {
+            body = body.pulse(pulse);
         }
         if let Some(total) = self.total.filter(|_| !empty) {
             body = body.total(total);
