@@ -338,17 +338,24 @@ where
         index.filter(|&index| index < endpoints.ready_len())
     }
 
+    /// Whether the endpoint is ready still. If not, it waits among those that are not, or is gone.
+    #[inline]
+    fn is_ready_again(&mut self, index: usize) -> bool {
+        self.endpoints
+            .check_ready_again(index)
+            .unwrap_or_else(|failed| {
+                self.dropped(&failed);
+                self.tell_changes();
+                false
+            })
+    }
+
     /// The endpoint of a request that is here. It was ready when it was polled last; if there are others, it is asked again.
     fn pick_for(&mut self, request: &Req) -> Option<usize> {
         while self.endpoints.ready_len() > 1 {
             let index = self.pick(Some(request)).unwrap_or(0);
-            match self.endpoints.check_ready_again(index) {
-                Ok(true) => return Some(index),
-                Ok(false) => {}
-                Err(failed) => {
-                    self.dropped(&failed);
-                    self.tell_changes();
-                }
+            if self.is_ready_again(index) {
+                return Some(index);
             }
         }
         // The last one: to ask it once more, and hear no, would leave nobody.
@@ -388,29 +395,24 @@ where
         self.poll_endpoints(cx);
         self.tell_changes();
         if P::BY_REQUEST {
-            // Whoever is ready now was asked after its last request, and may get the next one.
-            if self.endpoints.ready_len() > 0 {
-                self.picked = Some(0);
-                return Poll::Ready(Ok(()));
+            // All that are ready may get the request, and the one that does is asked again; but not the last one.
+            while let len @ 1.. = self.endpoints.ready_len() {
+                if len > 1 || self.is_ready_again(0) {
+                    self.picked = Some(0);
+                    return Poll::Ready(Ok(()));
+                }
             }
         } else {
             // An index outlives no change of the set.
             let mut kept =
                 picked.filter(|_| !P::REPICKS && self.picked_at == self.endpoints.generation());
             while let Some(index) = kept.take().or_else(|| self.pick(None)) {
-                match self.endpoints.check_ready_again(index) {
-                    Ok(true) => {
-                        self.picked = Some(index);
-                        if !P::REPICKS {
-                            self.picked_at = self.endpoints.generation();
-                        }
-                        return Poll::Ready(Ok(()));
+                if self.is_ready_again(index) {
+                    self.picked = Some(index);
+                    if !P::REPICKS {
+                        self.picked_at = self.endpoints.generation();
                     }
-                    Ok(false) => {}
-                    Err(failed) => {
-                        self.dropped(&failed);
-                        self.tell_changes();
-                    }
+                    return Poll::Ready(Ok(()));
                 }
             }
         }

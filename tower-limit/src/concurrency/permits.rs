@@ -197,7 +197,8 @@ impl Counted<Pool> {
         }
         let next = state.queue.tell();
         // It may never come.
-        let watch = state.queue.has_untold() && !std::mem::replace(&mut state.watched, true);
+        let others = state.queue.has_untold() || state.queue.defers();
+        let watch = others && !std::mem::replace(&mut state.watched, true);
         drop(state);
         // Wakers may run any code.
         if let Some(waker) = next {
@@ -231,6 +232,9 @@ fn poll_line<T>(
             return Poll::Ready(found);
         }
         let outdated = state.queue.wait(id, cx.waker());
+        if defers {
+            state.queue.forget_overtaken();
+        }
         drop(state);
         drop(outdated);
         if defers {

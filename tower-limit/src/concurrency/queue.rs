@@ -9,14 +9,17 @@ use slab::Slab;
 /// A waiter that is told of a permit may never ask for it: its caller may have lost interest and kept the handle. So a
 /// permit is never kept for a waiter. Whoever asks while one is free takes it, with one exception: a newcomer lets a
 /// waiter pass that came for a permit and found it taken, once. So no waiter starves where others ask again and again.
+/// That is [forgotten](Self::forget_overtaken) as soon as one newcomer has done so, or when the waiter does not come.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiters: Slab<Waiter>,
     /// The ends of the list of those who have not been told of a permit.
     first: Option<usize>,
     last: Option<usize>,
-    /// How many have been told after they had come in vain.
+    /// How many have been told after they had come in vain, since that was last forgotten.
     overtaken: usize,
+    /// Counts how often it was forgotten.
+    epoch: usize,
 }
 
 #[derive(Debug)]
@@ -26,6 +29,8 @@ struct Waiter {
     told: bool,
     /// Has asked after it was told, and there was no permit left.
     came: bool,
+    /// In which epoch it was told.
+    told_in: usize,
     before: Option<usize>,
     after: Option<usize>,
 }
@@ -45,6 +50,12 @@ impl Queue {
         self.overtaken > 0
     }
 
+    /// Newcomers need not wait for those that have been told so far.
+    pub(super) fn forget_overtaken(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.overtaken = 0;
+    }
+
     /// Waits on, or anew if it has no id yet. `waker` is woken when it is told. Returns the waker that it replaces.
     pub(super) fn wait(&mut self, id: &mut Option<usize>, waker: &Waker) -> Option<Waker> {
         let Some(known) = *id else {
@@ -52,6 +63,7 @@ impl Queue {
                 waker: waker.clone(),
                 told: false,
                 came: false,
+                told_in: 0,
                 before: None,
                 after: None,
             };
@@ -67,7 +79,7 @@ impl Queue {
             Some(std::mem::replace(&mut waiter.waker, waker.clone()))
         };
         if std::mem::take(&mut waiter.told) {
-            self.overtaken -= usize::from(waiter.came);
+            self.overtaken -= usize::from(waiter.came && waiter.told_in == self.epoch);
             waiter.came = true;
             // Those before it have been told as well.
             self.link(None, known, self.first);
@@ -79,7 +91,7 @@ impl Queue {
     pub(super) fn leave(&mut self, id: usize) -> (bool, Waker) {
         let waiter = self.waiters.remove(id);
         if waiter.told {
-            self.overtaken -= usize::from(waiter.came);
+            self.overtaken -= usize::from(waiter.came && waiter.told_in == self.epoch);
         } else {
             self.unlink(waiter.before, waiter.after);
         }
@@ -90,6 +102,7 @@ impl Queue {
     pub(super) fn tell(&mut self) -> Option<Waker> {
         let waiter = &mut self.waiters[self.first?];
         waiter.told = true;
+        waiter.told_in = self.epoch;
         self.overtaken += usize::from(waiter.came);
         let waker = waiter.waker.clone();
         let after = waiter.after;
@@ -168,6 +181,13 @@ mod tests {
         assert!(queue.defers());
         queue.wait(&mut id, Waker::noop());
         assert!(!queue.defers());
+        queue.tell();
+        assert!(queue.defers());
+        queue.forget_overtaken();
+        assert!(!queue.defers());
+        queue.wait(&mut id, Waker::noop());
+        queue.tell();
+        assert!(queue.defers());
     }
     /// Which waiter does what, as its number among those that are there.
     #[derive(Clone, Copy, Debug)]
@@ -176,6 +196,7 @@ mod tests {
         Ask(usize),
         Leave(usize),
         Tell,
+        Forget,
     }
 
     fn operation() -> impl Strategy<Value = Operation> {
@@ -184,6 +205,7 @@ mod tests {
             any::<usize>().prop_map(Operation::Ask),
             any::<usize>().prop_map(Operation::Leave),
             Just(Operation::Tell),
+            Just(Operation::Forget),
         ]
     }
 
@@ -203,7 +225,7 @@ mod tests {
             let mut queue = Queue::default();
             let mut handles: Vec<(Option<usize>, Arc<Told>)> = Vec::new();
             let (mut untold, mut told): (Vec<usize>, Vec<usize>) = Default::default();
-            let mut came = BTreeSet::new();
+            let (mut came, mut forgotten) = (BTreeSet::new(), BTreeSet::new());
             for operation in operations {
                 match operation {
                     Operation::Arrive => {
@@ -243,13 +265,20 @@ mod tests {
                             waker.wake();
                             prop_assert_eq!(handles[number].1.0.lock().unwrap().pop(), Some(number));
                             told.push(number);
+                            forgotten.remove(&number);
                         }
+                    }
+                    Operation::Forget => {
+                        queue.forget_overtaken();
+                        forgotten.extend(told.iter().copied());
                     }
                     Operation::Ask(_) | Operation::Leave(_) => {}
                 }
                 prop_assert_eq!(queue.has_untold(), !untold.is_empty());
                 prop_assert_eq!(queue.is_empty(), untold.is_empty() && told.is_empty());
-                prop_assert_eq!(queue.defers(), told.iter().any(|number| came.contains(number)));
+                prop_assert_eq!(queue.defers(), told.iter().any(|number| {
+                    came.contains(number) && !forgotten.contains(number)
+                }));
             }
         }
     }

@@ -12,6 +12,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::unconstrained;
 
 use super::counted::Counted;
 use super::permits::{Line, Pool, State};
@@ -38,7 +39,8 @@ pub(super) fn scout(semaphore: &Arc<Semaphore>, pool: &Counted<Pool>) -> Poll<()
         fired: Mutex::new(false),
     });
     let waker = Waker::from(Arc::clone(&heard));
-    let mut acquire = Box::pin(acquire_or_never(Arc::clone(semaphore)));
+    // Whether the task that waits has used up its budget does not matter here.
+    let mut acquire = Box::pin(unconstrained(acquire_or_never(Arc::clone(semaphore))));
     if let Poll::Ready(permit) = acquire.as_mut().poll(&mut Context::from_waker(&waker)) {
         drop(permit);
         return Poll::Ready(());

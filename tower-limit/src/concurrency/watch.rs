@@ -4,6 +4,8 @@
 //! handle. So while a permit is free and some have not been told of it, a task gives those who have been some turns of the
 //! scheduler, and then tells the next. In the usual case the first comes within a turn or two, and the task ends.
 //!
+//! Newcomers that let one pass need not do so any longer then.
+//!
 //! Without a tokio runtime the next is told when a permit is given back, or when a waiter leaves.
 
 use std::task::Waker;
@@ -35,7 +37,11 @@ impl Watch {
         for turn in 1.. {
             yield_now().await;
             let mut state = self.pool.line().lock();
-            if self.pool.available() == 0 || !state.queue.has_untold() {
+            if turn % TURNS == 0 {
+                state.queue.forget_overtaken();
+            }
+            let settled = !state.queue.has_untold() && !state.queue.defers();
+            if self.pool.available() == 0 || settled {
                 state.watched = false;
                 drop(state);
                 self.ended = true;
