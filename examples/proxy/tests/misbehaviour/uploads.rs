@@ -1,5 +1,7 @@
 //! Bodies that clients send slowly, badly or not at all.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -264,18 +266,25 @@ async fn uploads_that_are_not_read_hold_up_no_other() {
         let proxy = proxy_to(protocol, &[upstream]).await;
         ready(&proxy).await;
         let client = http2_client(proxy.address).await;
-        // More than the buffers of all sockets on the way can hold.
-        let long = Bytes::from(vec![b'x'; 16 * 1024 * 1024]);
-        let stalled: Vec<_> = (0..100)
+        let sent = Arc::new(AtomicUsize::new(0));
+        let stalled: Vec<_> = (0..20)
             .map(|_| {
-                let mut client = client.clone();
-                let body = full(long.clone());
+                let (mut client, sent) = (client.clone(), Arc::clone(&sent));
+                let pieces = stream::repeat_with(move || {
+                    sent.fetch_add(1, Ordering::SeqCst);
+                    Ok::<_, BoxError>(Frame::data(Bytes::from_static(&[b'x'; 16 * 1024])))
+                });
+                let body = StreamBody::new(pieces).boxed_unsync();
                 tokio::spawn(async move { client.send_request(post("/unread", body)).await })
             })
             .collect();
-        until_in_flight(&proxy, 100).await;
-        // All that they can send has been sent.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        until_in_flight(&proxy, 20).await;
+        // All that they can send has been sent: the buffers of all sockets on the way are full.
+        let mut before = 0;
+        while before == 0 || before != sent.load(Ordering::SeqCst) {
+            before = sent.load(Ordering::SeqCst);
+            tokio::time::sleep(SHORT).await;
+        }
         let mut client = client.clone();
         let length = 300_000;
         let answer = client.send_request(post("/", full(vec![b'x'; length])));
