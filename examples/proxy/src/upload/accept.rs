@@ -6,7 +6,7 @@ use http_body::Body;
 use tower::BoxError;
 use tower::timeout::http::TimeoutBody;
 
-use super::{BodyFailure, UploadBody};
+use super::UploadBody;
 use crate::stall::Limits;
 
 /// How a route takes the bodies of requests.
@@ -21,36 +21,23 @@ pub struct UploadLimits {
 }
 
 impl UploadLimits {
-    /// The request, once its body has begun to come, so that nothing else waits for a client that sends none.
-    ///
-    /// In a call of gRPC the server may be the first to speak: it is not waited for.
-    ///
-    /// # Errors
-    ///
-    /// If the body fails before.
-    pub async fn accept<B>(
-        self,
-        request: Request<B>,
-        grpc: bool,
-    ) -> Result<Request<UploadBody<B>>, BodyFailure>
+    /// The request with its body within these limits.
+    pub fn bound<B>(self, request: Request<B>) -> Request<UploadBody<B>>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
-        let mut request = request.map(|body| self.bound(body));
+        let mut request = request.map(|body| self.bound_body(body));
         if !request.body().has_arrived() {
             let limits = Limits {
                 idle: self.idle,
                 end: request.body().end(),
             };
             request.extensions_mut().insert(limits);
-            if !grpc {
-                request.body_mut().arrive(self.buffer).await?;
-            }
         }
-        Ok(request)
+        request
     }
 
-    fn bound<B>(self, body: B) -> UploadBody<B>
+    fn bound_body<B>(self, body: B) -> UploadBody<B>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
