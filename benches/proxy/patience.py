@@ -178,8 +178,10 @@ def own_deadline(proxy, _web, cap):
 
 
 def head_before_message(proxy, _web, cap):
-    call = Call(proxy, "/g.S/3-0").run(min(cap, 20))
-    return f"{call.head_after * 1000:.0f} ms" if call.head_after is not None else call.end()
+    """The best of three, as others may keep the processor busy."""
+    calls = [Call(proxy, "/g.S/3-0").run(min(cap, 20)) for _ in range(3)]
+    heads = [call.head_after for call in calls if call.head_after is not None]
+    return f"{min(heads) * 1000:.0f} ms" if heads else calls[0].end()
 
 
 def refused(content_type):

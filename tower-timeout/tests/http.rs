@@ -19,7 +19,7 @@ use tower_timeout::Deadline;
 use tower_timeout::error::DeadlineExceeded;
 use tower_timeout::http::{
     AcceptDeadlineLayer, BodyTimedOut, BodyTimeoutLayer, ForwardDeadlineLayer, InvalidTimeout,
-    TimeoutBody,
+    Pulse, TimeoutBody,
 };
 use tower_util::{BoxError, ServiceExt, service_fn};
 
@@ -351,6 +351,61 @@ async fn bodies_of_both_directions_are_bounded() {
         "the request's own timeout came first"
     );
     assert_eq!(error.downcast_ref(), Some(&BodyTimedOut::Idle(10 * MS)));
+}
+
+/// In a stream both ways one side may be silent while the other one speaks.
+#[tokio::test(start_paused = true)]
+async fn a_body_is_not_idle_while_that_of_the_other_direction_is_not() {
+    let pulse = Pulse::new();
+    let (spoken, speaking) = body();
+    let (_silence, silent) = body();
+    let mut speaking = TimeoutBody::new(speaking)
+        .idle(10 * MS)
+        .pulse(pulse.clone());
+    let mut silent = TimeoutBody::new(silent).idle(10 * MS).pulse(pulse);
+    let start = Instant::now();
+    let speaks = async {
+        for _ in 0..10 {
+            sleep(7 * MS).await;
+            data(&spoken);
+            assert!(speaking.frame().await.unwrap().is_ok());
+        }
+        speaking.frame().await.unwrap().unwrap_err();
+    };
+    let (_, error) = futures::join!(speaks, async { silent.frame().await.unwrap().unwrap_err() });
+    assert_eq!(error.downcast_ref(), Some(&BodyTimedOut::Idle(10 * MS)));
+    let idle = start.elapsed() - 70 * MS;
+    assert!(10 * MS <= idle && idle <= 20 * MS, "{idle:?}");
+}
+
+/// The layer finds it among the extensions of the request.
+#[tokio::test(start_paused = true)]
+async fn a_pulse_among_the_extensions_is_that_of_the_response() {
+    let silent = |_: Request<TimeoutBody<()>>| async {
+        let never = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        Ok::<_, Infallible>(Response::new(StreamBody::new(never)))
+    };
+    let service = BodyTimeoutLayer::new()
+        .response_idle(10 * MS)
+        .layer(service_fn(silent));
+    let pulse = Pulse::new();
+    let (sender, uploaded) = body();
+    let mut uploaded = TimeoutBody::new(uploaded).pulse(pulse.clone());
+    let mut request = request(None);
+    request.extensions_mut().insert(pulse);
+    let mut response = service.oneshot(request).await.unwrap().into_body();
+    let start = Instant::now();
+    let upload = async {
+        for _ in 0..5 {
+            sleep(7 * MS).await;
+            data(&sender);
+            assert!(uploaded.frame().await.unwrap().is_ok());
+        }
+    };
+    futures::join!(upload, async {
+        response.frame().await.unwrap().unwrap_err();
+    });
+    assert!(start.elapsed() >= 45 * MS, "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

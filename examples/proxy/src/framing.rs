@@ -46,13 +46,16 @@ pub fn check_response<B>(response: &mut Response<B>) -> Result<(), BadFraming> {
         return Err(BadFraming::SwitchingProtocols);
     }
     let headers = response.headers_mut();
-    check_codings(headers)?;
-    let chunked = headers.remove(TRANSFER_ENCODING).is_some();
-    if chunked || status == StatusCode::NO_CONTENT {
-        // RFC 9112, 6.3: the coding overrides the length. RFC 9110, 8.6: there is none in a 204.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        check_codings(headers)?;
+        // RFC 9112, 6.3: the coding overrides the length.
+        headers.remove(TRANSFER_ENCODING);
         headers.remove(CONTENT_LENGTH);
-    } else if let Some(length) = length(headers)? {
-        set_length(headers, length);
+    } else if status == StatusCode::NO_CONTENT {
+        // RFC 9110, 8.6.
+        headers.remove(CONTENT_LENGTH);
+    } else {
+        one_length(headers)?;
     }
     Ok(())
 }
@@ -94,7 +97,7 @@ pub fn frame<B: Body>(request: &mut Request<B>, protocol: Protocol) {
             }
         }
     }
-    if protocol == Protocol::Http1 {
+    if protocol == Protocol::Http1 && !empty {
         // Only chunks have trailers.
         headers.remove(TRAILER);
     }
@@ -102,6 +105,9 @@ pub fn frame<B: Body>(request: &mut Request<B>, protocol: Protocol) {
 
 /// Nothing, or `chunked` once.
 fn check_codings(headers: &HeaderMap) -> Result<(), BadFraming> {
+    if !headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(());
+    }
     let mut chunked = 0;
     for value in headers.get_all(TRANSFER_ENCODING) {
         for coding in value.as_bytes().split(|byte| *byte == b',') {
@@ -113,9 +119,24 @@ fn check_codings(headers: &HeaderMap) -> Result<(), BadFraming> {
         }
     }
     match chunked {
-        0 if headers.contains_key(TRANSFER_ENCODING) => Err(BadFraming::UnknownCoding),
-        0 | 1 => Ok(()),
+        0 => Err(BadFraming::UnknownCoding),
+        1 => Ok(()),
         _ => Err(BadFraming::ChunkedTwice),
+    }
+}
+
+/// Leaves one length, if there is any.
+fn one_length(headers: &mut HeaderMap) -> Result<(), BadFraming> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if is_written_as_usual(only) => Ok(()),
+        _ => {
+            if let Some(length) = length(headers)? {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            Ok(())
+        }
     }
 }
 
@@ -141,12 +162,18 @@ fn number_of(digits: &[u8]) -> Option<u64> {
     digits.parse().ok()
 }
 
+/// A number, and without zeros in front.
+fn is_written_as_usual(length: &HeaderValue) -> bool {
+    let digits = length.as_bytes();
+    number_of(digits).is_some() && (digits == b"0" || !digits.starts_with(b"0"))
+}
+
 /// Writes nothing if it is there already.
 fn set_length(headers: &mut HeaderMap, length: u64) {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();
     if let (Some(only), None) = (values.next(), values.next())
         && number_of(only.as_bytes()) == Some(length)
-        && (only == "0" || !only.as_bytes().starts_with(b"0"))
+        && is_written_as_usual(only)
     {
         return;
     }

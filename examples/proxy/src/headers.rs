@@ -10,6 +10,18 @@ pub use tower::retry::http::is_grpc;
 
 /// Drops the fields that concern one connection alone, and those that it names (RFC 9110, 7.6.1).
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // One look at all names costs less than one at each place where they could be.
+    let found = headers.keys().filter(|name| is_hop_by_hop(name));
+    let mut found: Vec<HeaderName> = found.cloned().collect();
+    if found.contains(&header::CONNECTION) {
+        found.extend(named_by_connection(headers));
+    }
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(header::CONNECTION).into_iter();
     let options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     // The first two are no names of others, and nearly always all there is. The host is for all: without it the request is
@@ -21,13 +33,9 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
             .any(|other| option.eq_ignore_ascii_case(other))
     };
     let named = options.map(<[u8]>::trim_ascii).filter(is_name);
-    let named = named.filter_map(|option| HeaderName::from_bytes(option).ok());
-    for name in named.collect::<Vec<_>>() {
-        headers.remove(name);
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
+    named
+        .filter_map(|option| HeaderName::from_bytes(option).ok())
+        .collect()
 }
 
 /// Drops what a trailer may not say: it comes too late, or would be believed of the next hop (RFC 9110, 6.5.1).
@@ -68,13 +76,12 @@ pub fn accepts_trailers(headers: &HeaderMap) -> bool {
 /// Whether the proxy itself reads or writes this field, so that it is of no use for anything else.
 pub fn is_reserved(name: &HeaderName) -> bool {
     let others = [
-        header::CONNECTION,
         header::TRAILER,
         header::EXPECT,
         header::VIA,
         X_FORWARDED_FOR,
     ];
-    HOP_BY_HOP.contains(name)
+    is_hop_by_hop(name)
         || NOT_IN_TRAILERS.contains(name)
         || others.contains(name)
         || is_forwarded(name)
@@ -140,19 +147,26 @@ pub(crate) fn append_forwarded_for(headers: &mut HeaderMap, client: IpAddr) {
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// `Trailer` is not one of them: it goes with the trailers.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    // Credentials for a proxy are for the first that asks for them: this one, which does not.
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-authentication-info"),
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
+/// `Trailer` is not one of them: it goes with the trailers. Credentials for a proxy are for the first that asks for them:
+/// this one, which does not.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    // Most names are told by their first letter.
+    let may_be = matches!(name.as_bytes(), [b'c' | b'k' | b'p' | b't' | b'u', ..]);
+    may_be
+        && matches!(
+            name,
+            "connection"
+                | "keep-alive"
+                | "proxy-authenticate"
+                | "proxy-authentication-info"
+                | "proxy-authorization"
+                | "proxy-connection"
+                | "te"
+                | "transfer-encoding"
+                | "upgrade"
+        )
+}
 
 const NOT_IN_TRAILERS: [HeaderName; 9] = [
     header::AUTHORIZATION,

@@ -31,3 +31,4 @@ pub mod stack;
 pub mod stall;
 pub mod upload;
 pub mod upstream;
+pub mod withdraw;

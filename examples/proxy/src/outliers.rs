@@ -14,18 +14,19 @@ use crate::upstream::{UpstreamBody, UpstreamError};
 /// How an answer speaks of its endpoint.
 pub type Classify = fn(Result<&Response<UpstreamBody>, &BoxError>) -> Outcome;
 
-/// The detector's configuration. Without one, nobody is ever left out.
-pub fn detector(config: Option<&Outliers>) -> OutlierConfig {
+/// The detector's configuration.
+pub fn detector(outliers: &Outliers) -> OutlierConfig {
     let detector = OutlierConfig::default().success_rate(None);
-    match config {
-        None => detector.consecutive(None),
-        Some(outliers) => detector
-            .consecutive(u32::try_from(outliers.consecutive).ok())
-            .base_ejection_time(outliers.ejection_time)
-            .max_ejection_time(outliers.max_ejection_time)
-            .max_ejection_percent(outliers.max_ejection_percent)
-            .interval(outliers.interval),
+    if !outliers.enabled {
+        return detector.consecutive(None).cancelled_after(None);
     }
+    detector
+        .consecutive(u32::try_from(outliers.consecutive).ok())
+        .cancelled_after(Some(outliers.cancelled_after))
+        .base_ejection_time(outliers.ejection_time)
+        .max_ejection_time(outliers.max_ejection_time)
+        .max_ejection_percent(outliers.max_ejection_percent)
+        .interval(outliers.interval)
 }
 
 /// The health of a cluster, which tells the metrics.

@@ -15,7 +15,7 @@ use crate::dialect::Dialect;
 use crate::error::Failure;
 use crate::headers;
 use crate::hop::Hop;
-use crate::interim::Interim;
+use crate::interim::Exchange;
 use crate::metrics::{Metrics, RouteStats};
 use crate::outcome::OutcomeBody;
 use crate::router::Router;
@@ -84,7 +84,9 @@ pub fn build(
     let endpoints = config.clusters.values().map(|c| c.endpoints.len()).sum();
     let clusters = config.clusters.iter().zip(&metrics.clusters);
     let clusters = clusters.map(|((name, cluster), stats)| {
-        let queue = stack::cluster(cluster, stats, endpoints, config.max_head_size)?;
+        let mut cluster = cluster.clone();
+        cluster.outliers.cancelled_after = config.cancelled_after(name, &cluster);
+        let queue = stack::cluster(&cluster, stats, endpoints, config.max_head_size)?;
         Ok::<_, BoxError>((name.as_str(), (queue, cluster.protocol)))
     });
     let clusters = clusters.collect::<Result<std::collections::BTreeMap<_, _>, _>>()?;
@@ -188,12 +190,8 @@ where
         self.hop
             .forward(&mut request, path, handler.protocol, client.ip());
 
-        let exchange = request.extensions_mut().remove::<Interim>();
-        let exchange = exchange.map(|interim| interim.begin());
-        if let Some(exchange) = &exchange {
-            request.extensions_mut().insert(exchange.clone());
-        }
-        let mut request = handler.upload.bound(request);
+        let exchange = request.extensions().get::<Exchange>().cloned();
+        let mut request = handler.upload.bound(request, grpc);
         // Nothing else waits for a client that sends no body. In a call of gRPC the server may be the first to speak.
         let arrived = match grpc {
             true => Ok(()),

@@ -35,6 +35,7 @@ use crate::descriptors::max_connections;
 use crate::interim::{self, Interim};
 use crate::socket::{self, Reset, Socket};
 use crate::stall::Patient;
+use crate::withdraw::Withdraw;
 
 /// Binds `address`; the error names it.
 ///
@@ -155,12 +156,12 @@ impl Server {
         let service = {
             let activity = Arc::clone(&activity);
             service_fn(move |mut request: Request<Incoming>| {
-                // Those before may not know them, and in those after hyper has no way for them.
+                // Those before may not know interim answers, and in those after hyper has no way for them.
                 if request.version() == Version::HTTP_11 {
-                    request.extensions_mut().insert(interim.clone());
+                    request.extensions_mut().insert(interim.begin());
                 }
                 let active = activity.begin();
-                Answer::new(handler(request, client), active)
+                Answer::new(Withdraw::new(handler(request, client)), active)
             })
         };
         let http = self.http.serve_connection(io, service);

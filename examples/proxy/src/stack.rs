@@ -150,7 +150,7 @@ where
     let balance = Balance::builder(discover)
         .health(outliers::health(stats))
         .eject_outliers(
-            outliers::detector(config.outliers.as_ref()),
+            outliers::detector(&config.outliers),
             outliers::classify as outliers::Classify,
         )?
         .pick(picker)

@@ -3,8 +3,11 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, Response, StatusCode};
 use support::*;
 use tower_proxy::demo::Mood;
 
@@ -102,4 +105,106 @@ async fn an_endpoint_that_fails_is_left_out_and_seen_to_be() {
     assert_eq!(ejected, 1.0);
     let state = ask(proxy.admin, get("/state")).await.into_body();
     assert!(state.contains("\"ejected\":true"), "{state}");
+}
+
+/// Three backends: one answers with `bad`, the others at once.
+async fn one_of_three<F>(config: &str, more: &str, bad: fn() -> F) -> Proxy
+where
+    F: Future<Output = StatusCode> + Send + 'static,
+{
+    let bad = server(move |_| async move { answer(bad().await) }).await;
+    let backends = [
+        bad,
+        server(|_| async { answer(StatusCode::OK) }).await,
+        server(|_| async { answer(StatusCode::OK) }).await,
+    ];
+    let cluster = cluster("c", "http1", &backends);
+    let proxy = proxy(&format!("{config}{cluster}{more}")).await;
+    ready_endpoints(&proxy, &backends).await;
+    proxy
+}
+
+fn answer(status: StatusCode) -> Response<RequestBody> {
+    let mut response = Response::new(empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// With as many clients as ask again at once, which makes those that fail at once attractive.
+async fn failures(proxy: &Proxy, clients: usize, requests: usize) -> usize {
+    let clients = (0..clients).map(|_| async move {
+        let mut failures = 0;
+        for _ in 0..requests {
+            let answer = ask(proxy.address, get("/")).await;
+            failures += usize::from(answer.status().is_server_error());
+        }
+        failures
+    });
+    futures_util::future::join_all(clients)
+        .await
+        .into_iter()
+        .sum()
+}
+
+#[tokio::test]
+async fn by_default_an_endpoint_that_fails_at_once_draws_few_requests() {
+    let config = "[[routes]]\ncluster = \"c\"\n";
+    let proxy = one_of_three(config, "", || {
+        std::future::ready(StatusCode::INTERNAL_SERVER_ERROR)
+    })
+    .await;
+    // Of each client one more may be on its way when it is ejected.
+    assert!(failures(&proxy, 8, 100).await <= 5 + 8);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_is_ejected_below_the_timeouts() {
+    for timeout in [
+        "timeout = \"300ms\"",
+        "retry = { attempt_timeout = \"300ms\", attempts = 1 }",
+    ] {
+        let config = format!("[[routes]]\ncluster = \"c\"\n{timeout}\n");
+        let balancer = "balancer = \"round_robin\"\n";
+        let proxy = one_of_three(&config, balancer, std::future::pending).await;
+        let failures = failures(&proxy, 2, 60).await;
+        assert!((5..=6).contains(&failures), "{timeout}: {failures}");
+    }
+}
+
+#[tokio::test]
+async fn clients_that_go_away_eject_no_endpoint() {
+    let config = "[[routes]]\ncluster = \"c\"\n";
+    let outliers = "outliers = { cancelled_after = \"1ms\", max_ejection_percent = 100 }\n";
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let hangs = server(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<Response<RequestBody>>()
+    })
+    .await;
+    let proxy = proxy(&format!(
+        "{config}{}{outliers}",
+        cluster("c", "http1", &[hangs])
+    ))
+    .await;
+    ready_endpoints(&proxy, &[hangs]).await;
+    for n in 1..=20 {
+        let address = proxy.address;
+        let client = tokio::spawn(async move { ask(address, get("/")).await });
+        eventually("the request arrives", async || {
+            asked.load(Ordering::Relaxed) == n
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        client.abort();
+    }
+    let in_flight = || metric(&proxy, "tower_proxy_requests_in_flight", &["c"]);
+    eventually("all are gone", async || in_flight().await == 0.0).await;
+    let ejected = metric(
+        &proxy,
+        "tower_proxy_endpoint_ejected",
+        &[&hangs.to_string()],
+    )
+    .await;
+    assert_eq!(ejected, 0.0);
 }

@@ -156,6 +156,37 @@ async fn the_reset_of_an_upstream_passes_with_its_code() {
     assert_eq!(status.code(), Code::Cancelled, "{status:?}");
 }
 
+/// While the server speaks, a client may have nothing to say for longer than `idle_timeout`.
+#[tokio::test]
+async fn a_call_is_idle_only_if_nobody_speaks() {
+    let upstream = server(|_request: Request<Incoming>| {
+        let messages = stream::iter(0..12).then(|i| async move {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            Ok::<_, Infallible>(match i {
+                11 => Frame::trailers(HeaderMap::from_iter([(
+                    "grpc-status".parse().unwrap(),
+                    HeaderValue::from_static("0"),
+                )])),
+                _ => Frame::data(Bytes::from_static(MESSAGE)),
+            })
+        });
+        let mut response = Response::new(StreamBody::new(Box::pin(messages)));
+        let grpc = HeaderValue::from_static("application/grpc");
+        response.headers_mut().insert("content-type", grpc);
+        std::future::ready(response)
+    })
+    .await;
+    let proxy = proxy_with("idle_timeout = \"3s\"", upstream).await;
+    let (_sender, silent) = tokio::sync::mpsc::channel(1);
+    let silent = tokio_stream::wrappers::ReceiverStream::new(silent);
+    let mut client = grpc_client(&proxy).await;
+    let mut answers = client.chat(silent).await.unwrap().into_inner();
+    for _ in 0..11 {
+        answers.message().await.unwrap().expect("a message");
+    }
+    assert!(answers.message().await.unwrap().is_none());
+}
+
 /// No route says how long a call may take, and the defaults bound other requests only.
 #[tokio::test]
 async fn a_stream_outlives_the_default_timeout_of_15_s() {

@@ -109,6 +109,26 @@ async fn what_cannot_be_read_is_counted() {
 }
 
 #[tokio::test]
+async fn a_head_that_does_not_come_is_counted() {
+    let steady = backend("b", Mood::Steady).await;
+    let proxy = proxy(&format!(
+        "[clients]\nhead_timeout = \"100ms\"\n[[routes]]\ncluster = \"c\"\n{}",
+        cluster("c", "http1", &[steady])
+    ))
+    .await;
+    // A client that only connects has asked for nothing.
+    for (sent, counted) in [("", 0.0), ("G", 1.0), ("GET / HTTP/1.1\r\nhost: a", 2.0)] {
+        let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        eventually("it is counted", || async {
+            failures(&proxy, "none", "head_timeout").await == counted
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn failures_are_told_by_their_reasons() {
     let dead = nobody().await;
     let breaks = breaking().await;

@@ -239,12 +239,6 @@ where
     <D::Service as Service<Req>>::Error: Into<BoxError>,
     P: Picker<ReadyCache<D::Key, D::Service, Req>, Req>,
 {
-    /// While there is no request. Discovery may use services of its own, such as health checks, and call them.
-    #[cold]
-    fn drive_discover(&mut self, cx: &mut Context<'_>) {
-        Purpose::Call.run(|| self.poll_discover(cx));
-    }
-
     fn poll_discover(&mut self, cx: &mut Context<'_>) {
         for _ in 0..CHANGES_PER_POLL {
             match Pin::new(&mut self.discover).poll_change(cx) {
@@ -272,7 +266,7 @@ where
     }
 
     fn poll_endpoints(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Err(failed)) = self.endpoints.poll_pending(cx) {
+        while let Poll::Ready(Err(failed)) = self.endpoints.poll_changed(cx) {
             self.dropped(&failed);
         }
     }
@@ -382,18 +376,14 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        let purpose = Purpose::current();
-        if purpose == Purpose::Release {
+        if Purpose::current() == Purpose::Release {
             // Its endpoints stay ready, for whichever request is next.
             return Poll::Pending;
         }
         let picked = self.picked.take();
         if !self.discover.has_ended() {
-            if purpose == Purpose::Drive {
-                self.drive_discover(cx);
-            } else {
-                self.poll_discover(cx);
-            }
+            // Also while driven: discovery may use services of its own, such as health checks, and call them.
+            Purpose::Call.run(|| self.poll_discover(cx));
         }
         self.poll_endpoints(cx);
         self.tell_changes();

@@ -398,6 +398,12 @@ where
     /// `Ready(Ok(()))` when all are ready. With an error, one was dropped; poll again for the others.
     #[inline]
     pub fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed<K>>> {
+        kept_ready(|| self.poll_changed(cx))
+    }
+
+    /// [`poll_pending`](Self::poll_pending), but not to [release](Purpose::Release) anything.
+    #[inline]
+    pub(crate) fn poll_changed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed<K>>> {
         self.set_task(cx);
         if let Some(called) = self.called.take() {
             self.poll_slot(called)?;
@@ -438,10 +444,10 @@ where
         index: usize,
     ) -> Result<bool, Failed<K>> {
         self.set_task(cx);
-        self.check_ready_again(index)
+        kept_ready(|| self.check_ready_again(index))
     }
 
-    /// [`check_ready_index`](Self::check_ready_index) by the task that has just called [`poll_pending`](Self::poll_pending).
+    /// [`check_ready_index`](Self::check_ready_index) by the task that has just called [`poll_changed`](Self::poll_changed).
     #[inline]
     pub(crate) fn check_ready_again(&mut self, index: usize) -> Result<bool, Failed<K>> {
         match self.ready.get(index) {
@@ -524,14 +530,7 @@ where
         let Entry { service, waker, .. } = self.slots[slot]
             .as_mut()
             .expect("a slot that is polled is occupied");
-        let mut cx = Context::from_waker(waker);
-        let polled = if Purpose::current() == Purpose::Release {
-            // What is in the cache is kept ready, for whichever request is next.
-            Purpose::Call.run(|| service.poll_ready(&mut cx))
-        } else {
-            service.poll_ready(&mut cx)
-        };
-        match polled {
+        match service.poll_ready(&mut Context::from_waker(waker)) {
             Poll::Ready(Ok(())) => {
                 self.set_ready(slot);
                 Ok(true)
@@ -542,6 +541,15 @@ where
             }
             Poll::Ready(Err(error)) => Err(Failed(self.take_failed(slot), error.into())),
         }
+    }
+}
+
+/// Polls services that are kept ready for whichever request is next, also when their owner gives back what it has reserved.
+#[inline]
+fn kept_ready<T>(poll: impl FnOnce() -> T) -> T {
+    match Purpose::current() {
+        Purpose::Release => Purpose::Call.run(poll),
+        _ => poll(),
     }
 }
 

@@ -65,16 +65,13 @@ where
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         if Purpose::current() != Purpose::Call {
-            return self.poll_without_request(cx);
-        }
-        if self.permit.is_none() {
+            self.give_back(cx);
+        } else if self.permit.is_none() {
             self.permit = Some(ready!(self.wait.poll(cx)));
         }
         let polled = self.inner.poll_ready(cx);
-        if !matches!(polled, Poll::Ready(Ok(()))) {
-            // Others can use it while the inner service is not ready. It wakes the task when it is, which then waits for
-            // its turn again.
-            self.permit = None;
+        if self.permit.is_none() || !matches!(polled, Poll::Ready(Ok(()))) {
+            return self.without_permit(polled);
         }
         polled
     }
@@ -89,23 +86,23 @@ where
 }
 
 impl<S> ConcurrencyLimit<S> {
-    /// Reserves nothing, and keeps the inner service going.
+    /// There is no request: nothing is reserved, and nothing waited for but to know whether something could be.
     #[cold]
-    fn poll_without_request<Request>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
-    where
-        S: Service<Request>,
-    {
+    fn give_back(&mut self, cx: &mut Context<'_>) {
         self.permit = None;
-        let free = if Purpose::current() == Purpose::Drive {
-            self.wait.poll_free(cx)
-        } else {
+        self.driven = Purpose::current() == Purpose::Drive && self.wait.poll_free(cx).is_ready();
+        if Purpose::current() == Purpose::Release {
             self.wait.leave();
-            Poll::Pending
-        };
-        let polled = self.inner.poll_ready(cx);
-        self.driven = free.is_ready() && matches!(polled, Poll::Ready(Ok(())));
+        }
+    }
+
+    /// The inner service is not ready, or there is no request.
+    fn without_permit<E>(&mut self, polled: Poll<Result<(), E>>) -> Poll<Result<(), E>> {
+        // Others can use it while the inner service is not ready. It wakes the task when it is, which then waits for its turn
+        // again.
+        self.permit = None;
         match polled {
-            Poll::Ready(Ok(())) if free.is_pending() => Poll::Pending,
+            Poll::Ready(Ok(())) if !self.driven => Poll::Pending,
             polled => polled,
         }
     }

@@ -104,13 +104,17 @@ where
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         if Purpose::current() != Purpose::Call {
-            return self.poll_without_request(cx);
-        }
-        if self.share.taken.is_none() {
+            self.give_back(cx);
+        } else if self.share.taken.is_none() {
             let taken = self.poll_window(cx, |window| window.take(Instant::now));
             self.share.taken = Some(ready!(taken));
         }
-        self.inner.poll_ready(cx)
+        let polled = self.inner.poll_ready(cx);
+        match polled {
+            // There is no request, and none could be let through.
+            Poll::Ready(Ok(())) if self.share.taken.is_none() && !self.driven => Poll::Pending,
+            polled => polled,
+        }
     }
 
     fn call(&mut self, request: Request) -> S::Future {
@@ -122,28 +126,18 @@ where
 }
 
 impl<S> RateLimit<S> {
-    /// Reserves nothing, and keeps the inner service going.
+    /// There is no request: nothing is reserved, and nothing waited for but to know whether something could be.
     #[cold]
-    fn poll_without_request<Request>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
-    where
-        S: Service<Request>,
-    {
+    fn give_back(&mut self, cx: &mut Context<'_>) {
         self.share.give_back();
-        let free = if Purpose::current() == Purpose::Drive {
-            self.poll_window(cx, |window| {
-                let taken = window.take(Instant::now)?;
-                window.give_back(&taken);
-                Ok(())
-            })
-        } else {
-            Poll::Pending
-        };
-        let polled = self.inner.poll_ready(cx);
-        self.driven = free.is_ready() && matches!(polled, Poll::Ready(Ok(())));
-        match polled {
-            Poll::Ready(Ok(())) if free.is_pending() => Poll::Pending,
-            polled => polled,
-        }
+        self.driven = Purpose::current() == Purpose::Drive
+            && self
+                .poll_window(cx, |window| {
+                    let taken = window.take(Instant::now)?;
+                    window.give_back(&taken);
+                    Ok(())
+                })
+                .is_ready();
     }
 
     /// Counts a request that was not polled for. A layer that keeps in mind who is ready may make one after it was driven;

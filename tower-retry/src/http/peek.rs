@@ -18,7 +18,7 @@ use super::replay::{Progress, ReplayBody};
 ///
 /// A server that fails before its first message may answer with headers and, right after them, with trailers. The answer is
 /// held back until the first frame of its body, if the request has been sent whole by then, so that the server does not wait
-/// for the caller; and for 10 ms at most, since the head of a stream may come long before its first message, and the caller
+/// for the caller; and for 2 ms at most, since the head of a stream may come long before its first message, and the caller
 /// may wait for it. Answers of HTTP, those that have their status in the headers, and those to requests that cannot be sent
 /// again pass at once.
 #[derive(Clone, Debug)]
@@ -240,4 +240,4 @@ impl<B: Body + fmt::Debug> fmt::Debug for PeekBody<B> {
 
 /// Trailers that belong to a failed call follow its headers in the same packet or the next one. A head that is held for longer
 /// would be missed by a caller that waits for it, as those of server streams do.
-const LONGEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_millis(2);

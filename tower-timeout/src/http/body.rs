@@ -7,6 +7,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
+use super::pulse::Pulse;
 use crate::alarm::Alarm;
 use crate::error::DeadlineExceeded;
 use crate::{BoxError, Deadline};
@@ -28,6 +29,7 @@ pin_project! {
         inner: B,
         idle: Option<Duration>,
         idle_alarm: Option<Alarm>,
+        pulse: Option<Pulse>,
         end: Option<End>,
         end_alarm: Option<Alarm>,
         // How many were there when they were asked for.
@@ -50,6 +52,7 @@ impl<B> TimeoutBody<B> {
             inner,
             idle: None,
             idle_alarm: None,
+            pulse: None,
             end: None,
             end_alarm: None,
             frames: 0,
@@ -61,6 +64,13 @@ impl<B> TimeoutBody<B> {
     #[must_use]
     pub fn idle(mut self, timeout: Duration) -> Self {
         self.idle = Some(timeout);
+        self
+    }
+
+    /// It is not idle while there are frames by any clone of `pulse`, such as those of the other direction.
+    #[must_use]
+    pub fn pulse(mut self, pulse: Pulse) -> Self {
+        self.pulse = Some(pulse);
         self
     }
 
@@ -134,6 +144,9 @@ where
         }
         if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
             *this.idle_alarm = None;
+            if let Some(pulse) = this.pulse {
+                pulse.beat();
+            }
             *this.frames = this.frames.wrapping_add(1);
             let late =
                 |end: &End| this.frames.is_multiple_of(16) && end.instant() <= Instant::now();
@@ -148,13 +161,8 @@ where
         let error: BoxError = if poll_alarm(this.end_alarm, this.end.map(End::instant), cx) {
             this.end.expect("it has an alarm").error()
         } else {
-            // The clock is read only for a wait that begins.
-            let end = match this.idle_alarm {
-                Some(_) => None,
-                None => this.idle.and_then(|idle| Instant::now().checked_add(idle)),
-            };
             match this.idle {
-                Some(idle) if poll_alarm(this.idle_alarm, end, cx) => {
+                Some(idle) if poll_idle(this.idle_alarm, this.pulse.as_mut(), *idle, cx) => {
                     BodyTimedOut::Idle(*idle).into()
                 }
                 _ => return Poll::Pending,
@@ -187,6 +195,32 @@ impl End {
             Self::Total(_, at) => at,
             Self::Deadline(deadline) => deadline.instant(),
         }
+    }
+}
+
+/// Whether nothing has come for `idle`, by this body or by the pulse.
+fn poll_idle(
+    alarm: &mut Option<Alarm>,
+    mut pulse: Option<&mut Pulse>,
+    idle: Duration,
+    cx: &mut Context<'_>,
+) -> bool {
+    loop {
+        let mut end = None;
+        if alarm.is_none() {
+            // The clock is read only for a wait that begins.
+            end = Instant::now().checked_add(idle);
+            if let Some(pulse) = &mut pulse {
+                pulse.has_beaten();
+            }
+        }
+        if !poll_alarm(alarm, end, cx) {
+            return false;
+        }
+        if !pulse.as_mut().is_some_and(|pulse| pulse.has_beaten()) {
+            return true;
+        }
+        *alarm = None;
     }
 }
 

@@ -10,6 +10,7 @@ use tower_service::Service;
 
 use super::body::TimeoutBody;
 use super::header;
+use super::pulse::Pulse;
 use crate::Deadline;
 
 /// Wraps services in [`BodyTimeout`].
@@ -144,11 +145,13 @@ where
             true => request.extensions().get().copied(),
             false => None,
         };
+        let pulse = request.extensions().get().cloned();
         let request = request.map(|body| self.limits.request.bound(body));
         BodyTimeoutFuture {
             inner: self.inner.call(request),
             limits: self.limits.response,
             deadline,
+            pulse,
         }
     }
 }
@@ -162,6 +165,7 @@ pin_project! {
         inner: F,
         limits: Limits,
         deadline: Option<Deadline>,
+        pulse: Option<Pulse>,
     }
 }
 
@@ -175,7 +179,10 @@ where
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
         Poll::Ready(Ok(response.map(|body| {
-            let body = this.limits.bound(body);
+            let mut body = this.limits.bound(body);
+            if let Some(pulse) = this.pulse.take() {
+                body = body.pulse(pulse);
+            }
             match this.deadline {
                 Some(deadline) => body.deadline(*deadline),
                 None => body,

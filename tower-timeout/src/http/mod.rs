@@ -46,9 +46,11 @@ mod body;
 mod body_timeout;
 mod forward;
 mod header;
+mod pulse;
 
 pub use self::accept::{AcceptDeadline, AcceptDeadlineLayer, DeadlineFuture};
 pub use self::body::{BodyTimedOut, TimeoutBody};
 pub use self::body_timeout::{BodyTimeout, BodyTimeoutFuture, BodyTimeoutLayer};
 pub use self::forward::{ForwardDeadline, ForwardDeadlineLayer};
 pub use self::header::InvalidTimeout;
+pub use self::pulse::Pulse;

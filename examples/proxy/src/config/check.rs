@@ -125,9 +125,7 @@ fn weights(cluster: &Cluster) -> Result<(), Wrong> {
 }
 
 fn outliers(cluster: &Cluster) -> Result<(), Wrong> {
-    let Some(outliers) = &cluster.outliers else {
-        return Ok(());
-    };
+    let outliers = &cluster.outliers;
     let (first, longest) = (outliers.ejection_time, outliers.max_ejection_time);
     match first > longest {
         true => Err((

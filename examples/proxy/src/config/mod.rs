@@ -265,8 +265,9 @@ pub struct Cluster {
     /// What the balancers `ring_hash` and `maglev` go by. By default the path.
     #[serde(default)]
     pub hash: HashKey,
-    /// Which of them are left out for a while because they fail. By default none.
-    pub outliers: Option<Outliers>,
+    /// Which of them are ejected for a while because they fail.
+    #[serde(default)]
+    pub outliers: Outliers,
     /// How long connecting to one may take. By default 1 second.
     #[serde(
         default = "default::connect_timeout",
@@ -291,9 +292,16 @@ pub struct Cluster {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outliers {
+    /// Whether any endpoint is ejected. By default yes.
+    pub enabled: bool,
     /// After so many failures in a row. By default 5.
     #[serde(deserialize_with = "value::count")]
     pub consecutive: usize,
+    /// How long a request waited for the endpoint that is cancelled by a timeout, or because a hedge was faster, and then
+    /// counts as a failure. By default 250 milliseconds, or three quarters of the shortest timeout of the cluster's routes if
+    /// that is less. A client that goes away is never a failure of the endpoint.
+    #[serde(deserialize_with = "value::duration")]
+    pub cancelled_after: Duration,
     /// For so long the first time, and longer each time. By default 30 seconds.
     #[serde(deserialize_with = "value::duration")]
     pub ejection_time: Duration,
@@ -420,7 +428,7 @@ impl Config {
             weights: Vec::new(),
             balancer: Balancer::default(),
             hash: HashKey::default(),
-            outliers: None,
+            outliers: Outliers::default(),
             connect_timeout: default::connect_timeout(),
             unavailable_timeout: default::unavailable_timeout(),
             buffer: default::buffer(),
@@ -463,6 +471,19 @@ impl Config {
         };
         let all = self.routes.iter().flat_map(of_route).flatten();
         all.max().unwrap_or_default()
+    }
+
+    /// How long a request to the cluster must have waited to count as a failure when a timeout cancels it: no longer than the
+    /// timeouts let it wait.
+    pub fn cancelled_after(&self, name: &str, cluster: &Cluster) -> Duration {
+        let to_it = self.routes.iter().filter(|route| route.cluster == name);
+        let timeouts = to_it.flat_map(|route| {
+            let Timeout { http, grpc } = route.timeout;
+            [http, grpc, route.retry.attempt_timeout]
+        });
+        let most = timeouts.flatten().min().map(|timeout| timeout * 3 / 4);
+        let configured = cluster.outliers.cancelled_after;
+        most.map_or(configured, |most| most.min(configured))
     }
 
     /// What no part can see by itself: the key at fault, and what is wrong with it.
@@ -592,7 +613,9 @@ impl Default for Hedge {
 impl Default for Outliers {
     fn default() -> Self {
         Self {
+            enabled: true,
             consecutive: 5,
+            cancelled_after: Duration::from_millis(250),
             ejection_time: Duration::from_secs(30),
             max_ejection_time: Duration::from_secs(300),
             max_ejection_percent: 10,

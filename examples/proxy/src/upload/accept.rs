@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body::Body;
 use tower::BoxError;
-use tower::timeout::http::TimeoutBody;
+use tower::timeout::http::{Pulse, TimeoutBody};
 
 use super::UploadBody;
 use crate::stall::Limits;
@@ -22,11 +22,16 @@ pub struct UploadLimits {
 
 impl UploadLimits {
     /// The request with its body within these limits.
-    pub fn bound<B>(self, request: Request<B>) -> Request<UploadBody<B>>
+    pub fn bound<B>(self, request: Request<B>, grpc: bool) -> Request<UploadBody<B>>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
-        let mut request = request.map(|body| self.bound_body(body));
+        // Where one side of a call of gRPC speaks, the other one need not.
+        let pulse = grpc.then(Pulse::new);
+        let mut request = request.map(|body| self.bound_body(body, pulse.clone()));
+        if let Some(pulse) = pulse {
+            request.extensions_mut().insert(pulse);
+        }
         if !request.body().has_arrived() {
             let limits = Limits {
                 idle: self.idle,
@@ -37,7 +42,7 @@ impl UploadLimits {
         request
     }
 
-    fn bound_body<B>(self, body: B) -> UploadBody<B>
+    fn bound_body<B>(self, body: B, pulse: Option<Pulse>) -> UploadBody<B>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
@@ -45,6 +50,9 @@ impl UploadLimits {
         let mut body = TimeoutBody::new(body);
         if let Some(idle) = self.idle {
             body = body.idle(idle);
+        }
+        if let Some(pulse) = pulse {
+            body = body.pulse(pulse);
         }
         if let Some(total) = self.total.filter(|_| !empty) {
             body = body.total(total);

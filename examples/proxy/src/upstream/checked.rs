@@ -1,4 +1,4 @@
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::task::Poll;
 
 use http::Response;
@@ -6,11 +6,10 @@ use http::Response;
 use super::{UpstreamBody, UpstreamError};
 use crate::framing;
 
-/// A response whose head and first frame, if that has come already, are as they should be.
+/// Looks at a response's head, and at its first frame if that has come already.
 pub(super) async fn checked(
-    sent: impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>>,
+    mut response: Response<UpstreamBody>,
 ) -> Result<Response<UpstreamBody>, UpstreamError> {
-    let mut response = sent.await?;
     framing::check_response(&mut response).map_err(UpstreamError::BadAnswer)?;
     // What broke together with the head is an error while there still can be one.
     poll_fn(|cx| match response.body_mut().poll_first(cx) {

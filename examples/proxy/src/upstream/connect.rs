@@ -10,7 +10,6 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
-use super::checked::checked;
 use super::error::ConnectError;
 use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
@@ -155,16 +154,16 @@ impl Service<Request<RequestBody>> for Connection {
         match self {
             Self::Http1(pool) => {
                 framing::frame(&mut request, Protocol::Http1);
-                if let Some(exchange) = request.extensions_mut().remove::<Exchange>() {
+                if let Some(exchange) = request.extensions().get::<Exchange>().cloned() {
                     hyper::ext::on_informational(&mut request, move |answer| {
                         exchange.send(answer.status(), answer.headers());
                     });
                 }
-                Box::pin(checked(pool.send(request)))
+                Box::pin(pool.send(request))
             }
             Self::Http2(connections) => {
                 framing::frame(&mut request, Protocol::Http2);
-                Box::pin(checked(connections.send(request)))
+                Box::pin(connections.send(request))
             }
         }
     }

@@ -8,6 +8,7 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
+use super::checked::checked;
 use super::error::ConnectError;
 use super::keeper::{Keeper, Kept, Place, State};
 use super::track::Hold;
@@ -118,7 +119,8 @@ impl Pool {
                             reusable: framing::is_reusable(&response),
                             upload,
                         };
-                        return Ok(UpstreamBody::of(response, Hold::Http1(lease), max_trailers));
+                        let lease = Hold::Http1(lease);
+                        return checked(UpstreamBody::of(response, lease, max_trailers)).await;
                     }
                     Err(mut failure) => match failure.take_message() {
                         // The peer had closed the idle connection: the next one, or a new one in the end.

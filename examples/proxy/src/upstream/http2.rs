@@ -11,6 +11,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::checked::checked;
 use super::error::ConnectError;
 use super::keeper::{Keeper, Kept, Place, State};
 use super::settings::{Allowed, Settings};
@@ -113,10 +114,10 @@ impl Multiplexed {
                 Ok(Ok(response)) => {
                     shared.state.answered();
                     let most = shared.connect.max_head_size;
-                    match headers::size(response.headers()) > most {
-                        true => Err(UpstreamError::HeadTooLarge),
-                        false => Ok(UpstreamBody::of(response, Hold::Http2(lease), most)),
+                    if headers::size(response.headers()) > most {
+                        return Err(UpstreamError::HeadTooLarge);
                     }
+                    checked(UpstreamBody::of(response, Hold::Http2(lease), most)).await
                 }
                 Ok(Err(mut failure)) => Err(match failure.take_message() {
                     Some(_) => UpstreamError::Unsent(failure.into_error()),

@@ -93,6 +93,8 @@ async fn bodies_of_requests_keep_their_framing() {
             .settings(&[(3, 1)])
             .sees(&["GET / HTTP/2", "GET / HTTP/2"])
             .gets(&["HTTP/2 200", "HTTP/2 200"]),
+        row("9113 5.1.2: an upstream that takes none", H1(&[http!("GET / HTTP/1.1", "Host: a")])).upstream(H2(&[OK2])).settings(&[(3, 0)]).gets(&["HTTP/1.1 503"]),
+        row("9113 5.1.2: an upstream that takes none, for HTTP/2", H2(&[&["HEADERS! GET a /", "HEADERS! GET a /"]])).upstream(H2(&[OK2])).settings(&[(3, 0)]).gets(&["HTTP/2 503", "HTTP/2 503"]),
         row("7541 4.2: an upstream without a table for fields", H2(&[&["HEADERS! GET a / | x: y", "WAIT", "HEADERS! GET a / | x: y"]]))
             .upstream(H2(&[OK2, OK2]))
             .settings(&[(1, 0)])

@@ -30,6 +30,8 @@ async fn heads_of_requests() {
         row("HTTP/1.1, above another limit", H1(&[http!("GET / HTTP/1.1", "Host: a", "X: {8200}")])).config(SMALL).gets(&["HTTP/1.1 431", "closes"]),
         row("HTTP/2, above another limit", H2(&[&["HEADERS! GET a / | x: {8200}"]])).config(SMALL).gets(&["HTTP/2 431"]),
         row("trailers of HTTP/2, below", H2(&[&["HEADERS POST a /", "DATA hi", "TRAILERS! x: {60000}"]])).upstream(H2(&[OK2])).sees(&["POST / HTTP/2", "= hi", "+ x: {60000}"]).gets(&["HTTP/2 200"]),
+        row("trailers of HTTP/2, above", H2(&[&["HEADERS POST a /", "DATA hi", "TRAILERS! x: {66000}"]])).upstream(H2(&[OK2])).sees(&["cut"]).gets(&["HTTP/2 431"]),
+        row("trailers of HTTP/1.1, above", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"), "2\r\nhi\r\n0\r\nx: {66000}\r\n\r\n"])).upstream(H2(&[OK2])).sees(&["cut"]).gets(&["HTTP/1.1 431", "closes"]),
         row("trailers of HTTP/1.1, below", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"), "2\r\nhi\r\n0\r\nx: {10000}\r\n\r\n"])).upstream(H2(&[OK2])).sees(&["POST / HTTP/2", "= hi", "+ x: {10000}"]).gets(&["HTTP/1.1 200"]),
     ] as &[Row])
     .await;
