@@ -191,8 +191,14 @@ where
             .forward(&mut request, path, handler.protocol, client.ip());
 
         let exchange = request.extensions().get::<Exchange>().cloned();
-        let response = match handler.upload.accept(request, grpc).await {
-            Ok(request) => handler.stack.clone().oneshot(request).await,
+        let mut request = handler.upload.bound(request, grpc);
+        // Nothing else waits for a client that sends no body. In a call of gRPC the server may be the first to speak.
+        let arrived = match grpc {
+            true => Ok(()),
+            false => request.body_mut().arrive(handler.upload.buffer).await,
+        };
+        let response = match arrived {
+            Ok(()) => handler.stack.clone().oneshot(request).await,
             Err(failure) => Err(failure.into()),
         };
         if let Some(exchange) = exchange {

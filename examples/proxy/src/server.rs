@@ -4,7 +4,6 @@ mod activity;
 mod connection;
 mod lifetime;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::BoxError;
 
-use self::activity::{ActiveBody, Activity};
+use self::activity::{Activity, Answer};
 pub use self::connection::GivenUp;
 use self::connection::{Connection, Watch};
 pub use self::lifetime::Times;
@@ -162,11 +161,7 @@ impl Server {
                     request.extensions_mut().insert(interim.begin());
                 }
                 let active = activity.begin();
-                let response = Withdraw::new(handler(request, client));
-                async move {
-                    let response = response.await;
-                    Ok::<_, Infallible>(response.map(|inner| ActiveBody { inner, active }))
-                }
+                Answer::new(Withdraw::new(handler(request, client)), active)
             })
         };
         let http = self.http.serve_connection(io, service);
@@ -273,6 +268,7 @@ const MAX_UNSENT: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::pin::Pin;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll};

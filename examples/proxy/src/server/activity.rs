@@ -1,11 +1,13 @@
 //! What happens on a client's connection, as its socket and its requests tell it.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::task::AtomicWaker;
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -94,12 +96,42 @@ impl Drop for Active {
 }
 
 pin_project! {
+    /// The answer to a request, which is in flight until its body is dropped.
+    ///
+    /// As an `async` block it would have room for the future twice, and hyper moves it.
+    #[derive(Debug)]
+    pub(super) struct Answer<F> {
+        #[pin]
+        inner: F,
+        active: Option<Active>,
+    }
+}
+
+impl<F> Answer<F> {
+    pub(super) const fn new(inner: F, active: Active) -> Self {
+        let active = Some(active);
+        Self { inner, active }
+    }
+}
+
+impl<F: Future<Output = Response<B>>, B> Future for Answer<F> {
+    type Output = Result<Response<ActiveBody<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.inner.poll(cx));
+        let active = this.active.take();
+        Poll::Ready(Ok(response.map(|inner| ActiveBody { inner, active })))
+    }
+}
+
+pin_project! {
     /// The body of a response, whose request is in flight until it is dropped.
     #[derive(Debug)]
     pub(super) struct ActiveBody<B> {
         #[pin]
-        pub(super) inner: B,
-        pub(super) active: Active,
+        inner: B,
+        active: Option<Active>,
     }
 }
 

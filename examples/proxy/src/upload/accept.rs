@@ -6,7 +6,7 @@ use http_body::Body;
 use tower::BoxError;
 use tower::timeout::http::{Pulse, TimeoutBody};
 
-use super::{BodyFailure, UploadBody};
+use super::UploadBody;
 use crate::stall::Limits;
 
 /// How a route takes the bodies of requests.
@@ -21,24 +21,14 @@ pub struct UploadLimits {
 }
 
 impl UploadLimits {
-    /// The request, once its body has begun to come, so that nothing else waits for a client that sends none.
-    ///
-    /// In a call of gRPC the server may be the first to speak: it is not waited for.
-    ///
-    /// # Errors
-    ///
-    /// If the body fails before.
-    pub async fn accept<B>(
-        self,
-        request: Request<B>,
-        grpc: bool,
-    ) -> Result<Request<UploadBody<B>>, BodyFailure>
+    /// The request with its body within these limits.
+    pub fn bound<B>(self, request: Request<B>, grpc: bool) -> Request<UploadBody<B>>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
-        // And where one side of a call speaks, the other one need not.
+        // Where one side of a call of gRPC speaks, the other one need not.
         let pulse = grpc.then(Pulse::new);
-        let mut request = request.map(|body| self.bound(body, pulse.clone()));
+        let mut request = request.map(|body| self.bound_body(body, pulse.clone()));
         if let Some(pulse) = pulse {
             request.extensions_mut().insert(pulse);
         }
@@ -48,14 +38,11 @@ impl UploadLimits {
                 end: request.body().end(),
             };
             request.extensions_mut().insert(limits);
-            if !grpc {
-                request.body_mut().arrive(self.buffer).await?;
-            }
         }
-        Ok(request)
+        request
     }
 
-    fn bound<B>(self, body: B, pulse: Option<Pulse>) -> UploadBody<B>
+    fn bound_body<B>(self, body: B, pulse: Option<Pulse>) -> UploadBody<B>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {

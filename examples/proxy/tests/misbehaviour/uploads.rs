@@ -1,5 +1,7 @@
 //! Bodies that clients send slowly, badly or not at all.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -205,7 +207,9 @@ async fn an_upload_that_is_not_read_is_given_up() {
         for key in ["idle_timeout", "body_timeout"] {
             let name = &format!("{protocol}, {key}");
             let cluster = cluster("c", protocol, &[upstream]);
-            let proxy = proxy_with("", &format!("{key} = \"400ms\""), &cluster).await;
+            // No other time may end it.
+            let route = format!("{key} = \"400ms\"\ntimeout = \"off\"");
+            let proxy = proxy_with("", &route, &cluster).await;
             ready(&proxy).await;
             others_are_served(name, &proxy).await;
             let before = tasks();
@@ -220,26 +224,39 @@ async fn an_upload_that_is_not_read_is_given_up() {
             );
             freed(name, &proxy, before + 1, start, SHORT).await;
         }
-        // Its client is answered, or goes away. Nothing more happens then, and it need not take any time.
+        // Their clients are answered, or go away. Nothing more happens then, and it need not take any time.
         for (path, gone) in [("/early", false), ("/unread", true)] {
             let name = &format!("{protocol}, {path}");
-            let proxy = proxy_with("", "", &cluster("c", protocol, &[upstream])).await;
+            let route = "timeout = \"off\"";
+            let proxy = proxy_with("", route, &cluster("c", protocol, &[upstream])).await;
             ready(&proxy).await;
             others_are_served(name, &proxy).await;
             let before = tasks();
-            let mut client = http2_client(proxy.address).await;
-            let request =
-                tokio::spawn(async move { client.send_request(post(path, long())).await });
-            if gone {
-                until_in_flight(&proxy, 1).await;
-                request.abort();
-            } else {
-                assert_eq!(request.await.unwrap().unwrap().status(), StatusCode::OK);
+            let mut requests = Vec::new();
+            for _ in 0..UPLOADS {
+                let mut client = http2_client(proxy.address).await;
+                let request = post(path, long());
+                requests.push(tokio::spawn(
+                    async move { client.send_request(request).await },
+                ));
             }
-            freed(name, &proxy, before + 1, Instant::now(), Duration::ZERO).await;
+            if gone {
+                until_in_flight(&proxy, UPLOADS).await;
+                // Until the upstream takes no more.
+                tokio::time::sleep(SHORT).await;
+                requests.iter().for_each(|request| request.abort());
+            } else {
+                for request in requests {
+                    assert_eq!(request.await.unwrap().unwrap().status(), StatusCode::OK);
+                }
+            }
+            let left = before + UPLOADS / 2;
+            freed(name, &proxy, left, Instant::now(), Duration::ZERO).await;
         }
     }
 }
+
+const UPLOADS: usize = 8;
 
 /// Uploads of an HTTP/2 client that an upstream does not read leave its connection to others.
 #[tokio::test]
@@ -249,16 +266,25 @@ async fn uploads_that_are_not_read_hold_up_no_other() {
         let proxy = proxy_to(protocol, &[upstream]).await;
         ready(&proxy).await;
         let client = http2_client(proxy.address).await;
-        let stalled: Vec<_> = (0..100)
+        let sent = Arc::new(AtomicUsize::new(0));
+        let stalled: Vec<_> = (0..20)
             .map(|_| {
-                let mut client = client.clone();
-                let body = full(vec![b'x'; 1024 * 1024]);
+                let (mut client, sent) = (client.clone(), Arc::clone(&sent));
+                let pieces = stream::repeat_with(move || {
+                    sent.fetch_add(1, Ordering::SeqCst);
+                    Ok::<_, BoxError>(Frame::data(Bytes::from_static(&[b'x'; 16 * 1024])))
+                });
+                let body = StreamBody::new(pieces).boxed_unsync();
                 tokio::spawn(async move { client.send_request(post("/unread", body)).await })
             })
             .collect();
-        until_in_flight(&proxy, 100).await;
-        // All that they can send has been sent.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        until_in_flight(&proxy, 20).await;
+        // All that they can send has been sent: the buffers of all sockets on the way are full.
+        let mut before = 0;
+        while before == 0 || before != sent.load(Ordering::SeqCst) {
+            before = sent.load(Ordering::SeqCst);
+            tokio::time::sleep(SHORT).await;
+        }
         let mut client = client.clone();
         let length = 300_000;
         let answer = client.send_request(post("/", full(vec![b'x'; length])));
