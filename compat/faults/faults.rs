@@ -820,3 +820,42 @@ async fn an_endpoint_that_is_being_replaced_counts_twice() {
     assert_ready_ok!(balance.poll_ready());
     assert_eq!(balance.get_ref().len(), 1);
 }
+
+#[tokio::test]
+async fn a_filter_that_rejects_a_request_keeps_a_permit() {
+    let limit = ConcurrencyLimit::new(service_fn(|n: u32| ready(Ok::<_, BoxError>(n))), 1);
+    let even = |n: u32| if n % 2 == 0 { Ok(n) } else { Err("odd") };
+    let mut filter = tower::filter::Filter::new(limit.clone(), even);
+    filter.ready().await.unwrap().call(1).await.unwrap_err();
+    let mut other = mock::Spawn::new(limit);
+    assert_ready_ok!(other.poll_ready::<u32>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_waiter_keeps_a_permit() {
+    let limit = ConcurrencyLimit::new(service_fn(|_: u32| pending::<Result<u32, BoxError>>()), 1);
+    let mut first = limit.clone();
+    let in_flight = first.ready().await.unwrap().call(1);
+    let mut silent = mock::Spawn::new(limit.clone());
+    assert_pending!(silent.poll_ready::<u32>());
+    let mut waiter = limit;
+    let waiter = tokio::spawn(async move { waiter.ready().await.is_ok() });
+    tokio::task::yield_now().await;
+    drop(in_flight);
+    assert!(tokio::time::timeout(SECOND, waiter).await.unwrap().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_gets_ready_in_the_background_for_nobody() {
+    let limit = ConcurrencyLimit::new(service_fn(|_: u32| pending::<Result<u32, BoxError>>()), 1);
+    let mut first = limit.clone();
+    let in_flight = first.ready().await.unwrap().call(1);
+    let spawned = SpawnReady::new(limit.clone());
+    let mut silent = mock::Spawn::new(spawned);
+    assert_pending!(silent.poll_ready::<u32>());
+    tokio::task::yield_now().await;
+    drop(in_flight);
+    tokio::time::sleep(SECOND).await;
+    let mut other = mock::Spawn::new(limit);
+    assert_ready_ok!(other.poll_ready::<u32>());
+}

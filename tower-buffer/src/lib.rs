@@ -60,7 +60,12 @@
 //! not use them while the worker has nothing to do, one who waits gets a place beyond the bound: so handles that were
 //! ready once and stand idle do not block the others, and the queue grows by their number at most.
 //!
-//! The worker polls the service once at the start, whenever a request waits, and whenever the service has woken it.
+//! The worker polls the service once at the start, whenever a request waits, and whenever the service has woken it. While no
+//! request waits it only [drives](tower_readiness::drive) the service: layers of this family below reserve nothing then, so
+//! an idle buffer takes no permit of a limit that it shares with others.
+//!
+//! A handle that waited for a place and never comes back holds up no other for long: once the worker has nothing to do, the
+//! next one gets a place beyond the bound.
 //!
 //! # Cancellation
 //!

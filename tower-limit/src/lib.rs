@@ -64,7 +64,8 @@
 //! # Cost
 //!
 //! A concurrency limit takes two atomic operations per request, and a rate limit a short lock. Nothing is allocated unless
-//! callers have to wait.
+//! callers have to wait. While several wait for a permit, each permit that is given back takes a short lock, and now and then
+//! a task that lives for some turns of the scheduler.
 
 pub mod concurrency;
 pub mod load_shed;

@@ -150,18 +150,22 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `Trailer` is not one of them: it goes with the trailers. Credentials for a proxy are for the first that asks for them:
 /// this one, which does not.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authentication-info"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
-    )
+    let name = name.as_str();
+    // Most names are told by their first letter.
+    let may_be = matches!(name.as_bytes(), [b'c' | b'k' | b'p' | b't' | b'u', ..]);
+    may_be
+        && matches!(
+            name,
+            "connection"
+                | "keep-alive"
+                | "proxy-authenticate"
+                | "proxy-authentication-info"
+                | "proxy-authorization"
+                | "proxy-connection"
+                | "te"
+                | "transfer-encoding"
+                | "upgrade"
+        )
 }
 
 const NOT_IN_TRAILERS: [HeaderName; 9] = [

@@ -35,7 +35,16 @@
 //! # Readiness
 //!
 //! First a permit, then the inner service's. A handle that is ready has a permit until it calls, or is dropped. While
-//! the inner service is not ready, the permit is given back.
+//! the inner service is not ready, the permit is given back. So is one for which there is no request: a
+//! [`Buffer`](https://docs.rs/tower/latest/tower/buffer) above takes none while it is idle, and a filter above keeps none
+//! for a request that it rejects.
+//!
+//! # Fairness
+//!
+//! A free permit is offered to the handle that has waited longest, and taken by whichever handle asks first. A handle that
+//! was told to wait and never asks again holds up no other: those that ask get the permit, and within a tokio runtime those
+//! that sleep behind it are woken some turns of the scheduler later. A handle that came for a permit and found it taken is
+//! let pass by newcomers the next time.
 //!
 //! # Cancellation
 //!
@@ -43,8 +52,9 @@
 //!
 //! # Differences from tower 0.5
 //!
-//! - A permit that is free is taken by whoever asks first, once the one who has waited longest has been told of it. A
-//!   handle that was told to wait and never asked again keeps it from nobody who asks.
+//! - A free permit is not kept for the handle that has waited longest, but offered to it; see [Fairness](#fairness).
+//! - Permits of a [`Semaphore`](tokio::sync::Semaphore) are taken by `try_acquire`: a handle that waits is not in the
+//!   semaphore's own queue, where it would keep the permit that it is given.
 //! - The permit is given back with the response, and not when its future is dropped after it.
 //! - An inner service that is not ready keeps no permits.
 //! - The task's cooperative budget is left alone.

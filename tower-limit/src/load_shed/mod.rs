@@ -24,7 +24,8 @@
 //!
 //! # Readiness
 //!
-//! Always ready, unless the inner service fails. The inner service is asked each time.
+//! Always ready, unless the inner service fails. A handle that refuses its request leaves the queue of a limit below, and
+//! keeps nothing from others. The inner service is asked each time.
 //!
 //! # Errors
 //!
