@@ -13,8 +13,8 @@ pub enum Signal {
 
 /// The signals that have come.
 ///
-/// From when it is made, the signals that it knows do not end the process any more, and none is lost, even if nobody waits
-/// for it yet.
+/// Once it is made, the signals that it knows do not end the process by themselves, and none is lost, whether it is waited for
+/// yet or not.
 #[cfg(unix)]
 #[derive(Debug)]
 pub struct Signals {

@@ -84,6 +84,17 @@ fn a_wrong_command_line_is_exit_code_2() {
             "--upstream-protocol",
             "http3",
         ],
+        // Two sockets with one address, and a proxy to itself.
+        &[
+            "run",
+            "--listen",
+            "127.0.0.1:1",
+            "--upstream",
+            "127.0.0.1:2",
+            "--admin",
+            "127.0.0.1:1",
+        ],
+        &["run", "--listen", "0.0.0.0:1", "--upstream", "127.0.0.1:1"],
         &["fly"],
         &[],
     ] {

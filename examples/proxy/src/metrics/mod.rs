@@ -1,5 +1,6 @@
 //! What the proxy counts, and how it is told: as Prometheus text and as the state that the admin page shows.
 
+mod buckets;
 mod endpoint;
 pub(crate) mod json;
 mod route;

@@ -12,6 +12,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokio::time::{Duration, Instant};
 
+use super::buckets::Buckets;
+
 /// What is counted of one route.
 #[derive(Debug)]
 pub struct RouteStats {
@@ -173,7 +175,7 @@ impl RouteFamilies {
             hedges: Family::default(),
             hedges_won: Family::default(),
             in_flight: Family::default(),
-            latency: Family::new_with_constructor(Buckets(buckets(longest).into())),
+            latency: Family::new_with_constructor(Buckets::past(longest)),
         };
         registry.register(
             "requests",
@@ -288,52 +290,9 @@ impl RouteFamilies {
     }
 }
 
-/// Makes histograms.
-#[derive(Debug, Clone)]
-struct Buckets(Arc<[f64]>);
-
-impl prometheus_client::metrics::family::MetricConstructor<Histogram> for Buckets {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new(self.0.iter().copied())
-    }
-}
-
-/// The bounds of the histogram's buckets in seconds: from half a millisecond to more than what any timeout allows, so that
-/// what a timeout ends is not beyond the last one.
-fn buckets(longest: Duration) -> Vec<f64> {
-    let mut buckets = vec![
-        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0,
-        60.0, 300.0, 600.0,
-    ];
-    let mut last = 600.0;
-    while last <= longest.as_secs_f64() {
-        last *= 2.0;
-        buckets.push(last);
-    }
-    buckets
-}
-
 pub(super) fn class_of(status: StatusCode) -> usize {
     usize::from(status.as_u16() / 100).clamp(1, 5) - 1
 }
 
 /// The client went away before its response began, or before it was complete.
 pub const CLIENT_GONE: &str = "client_gone";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buckets_reach_past_every_timeout() {
-        for seconds in [1, 15, 300, 599, 600, 601, 3600, 24 * 60 * 60] {
-            let buckets = buckets(Duration::from_secs(seconds));
-            assert!(buckets.is_sorted());
-            let past = buckets.last().copied().unwrap() > seconds as f64;
-            assert!(past, "{seconds}: {buckets:?}");
-            assert!(buckets.len() < 30);
-        }
-        // And a timeout has one bucket that ends before it, so that it is told from what was in time.
-        assert!(buckets(Duration::ZERO).contains(&10.0));
-    }
-}

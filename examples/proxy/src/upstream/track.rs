@@ -21,12 +21,38 @@ use crate::upload::Upload;
 pub struct UpstreamBody {
     incoming: Incoming,
     /// Read before anybody asked for it.
-    first: Option<Frame<Bytes>>,
+    first: Option<First>,
     max_trailers: usize,
     /// Its trailers must have a status. If they have none, h2 has dropped it.
     needs_status: bool,
     hold: Option<Hold>,
     load: Option<pending_requests::Handle>,
+}
+
+/// A frame in little room: the futures of all layers hold a response, and are moved with it.
+#[derive(Debug)]
+enum First {
+    Data(Bytes),
+    Trailers(Box<HeaderMap>),
+}
+
+impl First {
+    /// `None` for a frame of a kind that is neither.
+    fn of(frame: Frame<Bytes>) -> Option<Self> {
+        match frame.into_data() {
+            Ok(data) => Some(Self::Data(data)),
+            Err(frame) => Some(Self::Trailers(Box::new(frame.into_trailers().ok()?))),
+        }
+    }
+}
+
+impl From<First> for Frame<Bytes> {
+    fn from(first: First) -> Self {
+        match first {
+            First::Data(data) => Self::data(data),
+            First::Trailers(trailers) => Self::trailers(*trailers),
+        }
+    }
 }
 
 /// What a response holds of its endpoint.
@@ -81,7 +107,7 @@ impl UpstreamBody {
         }
         let polled = self.poll_incoming(cx);
         polled.map(|frame| {
-            self.first = frame.transpose()?;
+            self.first = frame.transpose()?.and_then(First::of);
             Ok(())
         })
     }
@@ -145,7 +171,7 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = match self.first.take() {
-            Some(first) => Some(Ok(first)),
+            Some(first) => Some(Ok(first.into())),
             None => match self.poll_incoming(cx) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
@@ -163,7 +189,7 @@ impl Body for UpstreamBody {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.incoming.size_hint();
-        if let Some(first) = self.first.as_ref().and_then(Frame::data_ref) {
+        if let Some(First::Data(first)) = &self.first {
             let first = first.len() as u64;
             let (lower, upper) = (hint.lower() + first, hint.upper());
             hint = SizeHint::new();
