@@ -120,7 +120,12 @@ async fn killing_a_backend_under_load_loses_no_get_and_it_comes_back() {
     for protocol in ["http1", "http2"] {
         let mut mortal = Mortal::start("mortal");
         let steady = backend("steady", Mood::Steady).await;
-        let proxy = proxy_to(protocol, &[mortal.address, steady]).await;
+        // The requests that break eject it as well, which shall not keep it from coming back for long.
+        let outliers = r#"outliers = { ejection_time = "100ms", max_ejection_time = "100ms", interval = "100ms" }"#;
+        let cluster = cluster("c", protocol, &[mortal.address, steady]);
+        let config = format!("[[routes]]\ncluster = \"c\"\n{cluster}{outliers}\n");
+        let proxy = proxy(&config).await;
+        ready(&proxy).await;
         eventually("both endpoints are ready", || async {
             metric(
                 &proxy,
