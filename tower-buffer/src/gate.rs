@@ -55,11 +55,11 @@ impl<T> Gate<T> {
             .is_some()
     }
 
-    /// Whether there is a place and nothing is in the way of who comes.
+    /// Whether nothing is queued and nobody waits: whoever comes then needs no place, also if idle handles have all of them.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         let word = self.word.load(Ordering::Acquire);
-        word >= FREE && word & (LOOK | QUEUED | CLOSED) == 0
+        word & (LOOK | QUEUED | CLOSED) == 0
     }
 
     /// Whether there is a place, whoever it may be for.
