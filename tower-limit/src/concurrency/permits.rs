@@ -157,6 +157,8 @@ impl Counted<Pool> {
     pub(super) fn available(&self) -> usize {
         match &self.semaphore {
             None => self.free(),
+            // What a closed one has left is for nobody.
+            Some(semaphore) if semaphore.is_closed() => 0,
             Some(semaphore) => semaphore.available_permits(),
         }
     }
