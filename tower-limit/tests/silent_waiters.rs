@@ -84,6 +84,20 @@ fn handles_that_were_refused_and_are_kept_hold_up_nobody() {
     }
 }
 
+/// A handle below a load shedder that has refused its request is woken for nothing, and nothing is offered to it.
+#[test]
+fn a_refused_handle_waits_no_longer() {
+    for (service, _handle) in both() {
+        let mut service = Spawn::new(LoadShed::new(service.into_inner()));
+        assert_ready_ok!(service.poll_ready());
+        let in_flight = service.call(1);
+        let mut refused = service.clone();
+        assert_ready_ok!(refused.poll_ready());
+        drop(in_flight);
+        assert!(!refused.is_woken());
+    }
+}
+
 /// The one that waits in earnest is the last of many, and nobody asks or finishes after it.
 #[tokio::test(start_paused = true)]
 async fn a_waiter_behind_silent_ones_gets_its_turn() {

@@ -21,7 +21,8 @@
 //! # Readiness
 //!
 //! Ready when all services are: which of them gets the request is not known before. All of those that are not ready
-//! yet are polled, so that they get ready side by side. One that is never ready blocks all; put a
+//! yet are polled, so that they get ready side by side. Those that do not get the request stay ready for the next one, with
+//! what they have reserved: do not have them share a limit. One that is never ready blocks all; put a
 //! load-shedding layer around those that may be overloaded.
 //!
 //! # Errors

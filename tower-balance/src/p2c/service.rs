@@ -338,6 +338,14 @@ where
         index.filter(|&index| index < endpoints.ready_len())
     }
 
+    /// The endpoint that would have got the request gives back what it reserved. It stays ready.
+    #[cold]
+    fn release_picked(&mut self) {
+        if let Some(index) = self.picked.take() {
+            Purpose::Drive.run(|| self.is_ready_again(index));
+        }
+    }
+
     /// Whether the endpoint is ready still. If not, it waits among those that are not, or is gone.
     #[inline]
     fn is_ready_again(&mut self, index: usize) -> bool {
@@ -384,7 +392,7 @@ where
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         if Purpose::current() == Purpose::Release {
-            // Its endpoints stay ready, for whichever request is next.
+            self.release_picked();
             return Poll::Pending;
         }
         let picked = self.picked.take();
@@ -392,7 +400,8 @@ where
             // Also while driven: discovery may use services of its own, such as health checks, and call them.
             Purpose::Call.run(|| self.poll_discover(cx));
         }
-        self.poll_endpoints(cx);
+        // Only the one that gets the request reserves something for it, when it is asked again.
+        Purpose::Drive.run(|| self.poll_endpoints(cx));
         self.tell_changes();
         if P::BY_REQUEST {
             // All that are ready may get the request, and the one that does is asked again; but not the last one.

@@ -201,13 +201,14 @@ impl Counted<Pool> {
         // It may never come.
         let others = state.queue.has_untold() || state.queue.defers();
         let watch = others && !std::mem::replace(&mut state.watched, true);
+        let runtime = state.queue.next_runtime().filter(|_| watch);
         drop(state);
         // Wakers may run any code.
         if let Some(waker) = next {
             waker.wake();
         }
         if watch {
-            watch::spawn(self.clone());
+            watch::spawn(self.clone(), runtime);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::task::Waker;
 
 use slab::Slab;
+use tokio::runtime::Handle;
 
 /// Waiters in the order in which they came.
 ///
@@ -25,6 +26,8 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Waiter {
     waker: Waker,
+    /// Where it waits.
+    runtime: Option<Handle>,
     /// Has been told of a permit, and has not asked since. Then it is not in the list.
     told: bool,
     /// Has asked after it was told, and there was no permit left.
@@ -45,6 +48,11 @@ impl Queue {
         self.first.is_some()
     }
 
+    /// Where the next to be told waits.
+    pub(super) fn next_runtime(&self) -> Option<Handle> {
+        self.waiters[self.first?].runtime.clone()
+    }
+
     /// Whether a newcomer has to wait although there may be a permit.
     pub(super) const fn defers(&self) -> bool {
         self.overtaken > 0
@@ -61,6 +69,7 @@ impl Queue {
         let Some(known) = *id else {
             let waiter = Waiter {
                 waker: waker.clone(),
+                runtime: Handle::try_current().ok(),
                 told: false,
                 came: false,
                 told_in: 0,

@@ -16,14 +16,15 @@ use tokio::task::yield_now;
 use super::counted::Counted;
 use super::permits::Pool;
 
-/// Watches over the line of `pool`, whose state says that it is watched.
-pub(super) fn spawn(pool: Counted<Pool>) {
-    match Handle::try_current() {
-        Ok(runtime) => {
+/// Watches over the line of `pool`, whose state says that it is watched. `runtime`: of the waiter that is to be told next. If
+/// that does not run, neither does the waiter.
+pub(super) fn spawn(pool: Counted<Pool>, runtime: Option<Handle>) {
+    match runtime.or_else(|| Handle::try_current().ok()) {
+        Some(runtime) => {
             let watch = Watch { pool, ended: false };
             runtime.spawn(watch.run());
         }
-        Err(_no_runtime) => pool.line().lock().watched = false,
+        None => pool.line().lock().watched = false,
     }
 }
 

@@ -1,9 +1,8 @@
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tower_layer::Layer;
 
-use super::window::Window;
+use super::shared::Share;
 use super::{Rate, RateLimit};
 
 /// Wraps services in [`RateLimit`], each with a limit of its own.
@@ -39,9 +38,9 @@ impl<S> Layer<S> for RateLimitLayer {
 /// Wraps services in [`RateLimit`], all with one limit together.
 ///
 /// axum applies the layers of a `Router` anew for each connection: there a limit for all clients takes this one.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct GlobalRateLimitLayer {
-    window: Arc<Mutex<Window>>,
+    share: Share,
 }
 
 impl GlobalRateLimitLayer {
@@ -52,7 +51,7 @@ impl GlobalRateLimitLayer {
     /// If either is zero.
     pub fn new(num: u64, per: Duration) -> Self {
         Self {
-            window: Arc::new(Mutex::new(Window::new(Rate::new(num, per)))),
+            share: Share::new(Rate::new(num, per)),
         }
     }
 }
@@ -61,6 +60,14 @@ impl<S> Layer<S> for GlobalRateLimitLayer {
     type Service = RateLimit<S>;
 
     fn layer(&self, service: S) -> RateLimit<S> {
-        RateLimit::with_window(service, Arc::clone(&self.window))
+        RateLimit::with_share(service, self.share.again())
+    }
+}
+
+impl Clone for GlobalRateLimitLayer {
+    fn clone(&self) -> Self {
+        Self {
+            share: self.share.again(),
+        }
     }
 }

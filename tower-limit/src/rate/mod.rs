@@ -67,6 +67,7 @@ mod layer;
 #[expect(clippy::module_inception, reason = "the path is that of tower 0.5")]
 mod rate;
 mod service;
+mod shared;
 mod window;
 
 pub use self::layer::{GlobalRateLimitLayer, RateLimitLayer};

@@ -1,6 +1,5 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep};
@@ -8,7 +7,8 @@ use tower_readiness::Purpose;
 use tower_service::Service;
 
 use super::Rate;
-use super::window::{Taken, Window};
+use super::shared::Share;
+use super::window::Window;
 
 /// Lets at most so many requests through in a period; see the [module](super).
 #[derive(Debug)]
@@ -22,27 +22,16 @@ pub struct RateLimit<T> {
     driven: bool,
 }
 
-/// One handle's part in the limit. Dropping it gives back what is reserved.
-#[derive(Debug)]
-struct Share {
-    window: Arc<Mutex<Window>>,
-    /// What `poll_ready` has reserved.
-    taken: Option<Taken>,
-}
-
 impl<T> RateLimit<T> {
     /// Lets requests to `inner` and all clones through at `rate`.
     pub fn new(inner: T, rate: Rate) -> Self {
-        Self::with_window(inner, Arc::new(Mutex::new(Window::new(rate))))
+        Self::with_share(inner, Share::new(rate))
     }
 
-    pub(super) fn with_window(inner: T, window: Arc<Mutex<Window>>) -> Self {
+    pub(super) const fn with_share(inner: T, share: Share) -> Self {
         Self {
             inner,
-            share: Share {
-                window,
-                taken: None,
-            },
+            share,
             timer: None,
             waiting: false,
             driven: false,
@@ -71,8 +60,7 @@ impl<T> RateLimit<T> {
         find: impl Fn(&mut Window) -> Result<R, Instant>,
     ) -> Poll<R> {
         loop {
-            let found = find(&mut self.share.lock());
-            let next = match found {
+            let next = match self.share.find(cx.waker(), &find) {
                 Ok(found) => {
                     self.waiting = false;
                     return Poll::Ready(found);
@@ -148,13 +136,13 @@ impl<S> RateLimit<S> {
             std::mem::take(&mut self.driven),
             "service not ready; poll_ready must be called first"
         );
-        let _used = self.share.lock().take(Instant::now);
+        self.share.take_late();
     }
 }
 
 impl<T: Clone> Clone for RateLimit<T> {
     fn clone(&self) -> Self {
-        Self::with_window(self.inner.clone(), Arc::clone(&self.share.window))
+        Self::with_share(self.inner.clone(), self.share.again())
     }
 }
 
@@ -168,23 +156,5 @@ impl<S: tower_load::Load> tower_load::Load for RateLimit<S> {
 
     fn relative_weight(load: &Self) -> u32 {
         S::relative_weight(&load.inner)
-    }
-}
-
-impl Share {
-    fn lock(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn give_back(&mut self) {
-        if let Some(taken) = self.taken.take() {
-            self.lock().give_back(&taken);
-        }
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.give_back();
     }
 }
