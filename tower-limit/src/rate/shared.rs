@@ -50,6 +50,7 @@ impl Share {
     }
 
     /// What `find` finds. Otherwise it says when it may, and `waker` is woken if it may earlier.
+    #[inline]
     pub(super) fn find<R>(
         &mut self,
         waker: &Waker,
@@ -57,22 +58,11 @@ impl Share {
     ) -> Result<R, Instant> {
         let mut shared = lock(&self.shared);
         let found = find(&mut shared.window);
-        if found.is_ok() {
-            if self.waits.is_some() {
-                leave(&mut self.waits, shared);
-            }
-            return found;
+        if found.is_err() {
+            wait(&mut self.waits, shared, waker);
+        } else if self.waits.is_some() {
+            leave(&mut self.waits, shared);
         }
-        let outdated = match self.waits.map(|waits| &mut shared.waiting[waits]) {
-            Some(known) if known.will_wake(waker) => None,
-            Some(known) => Some(std::mem::replace(known, waker.clone())),
-            None => {
-                self.waits = Some(shared.waiting.insert(waker.clone()));
-                None
-            }
-        };
-        drop(shared);
-        drop(outdated);
         found
     }
 
@@ -108,7 +98,23 @@ impl Drop for Share {
     }
 }
 
+/// Waits with this waker from now on.
+#[cold]
+fn wait(waits: &mut Option<usize>, mut shared: MutexGuard<'_, Shared>, waker: &Waker) {
+    let outdated = match waits.map(|waits| &mut shared.waiting[waits]) {
+        Some(known) if known.will_wake(waker) => None,
+        Some(known) => Some(std::mem::replace(known, waker.clone())),
+        None => {
+            *waits = Some(shared.waiting.insert(waker.clone()));
+            None
+        }
+    };
+    drop(shared);
+    drop(outdated);
+}
+
 /// Drops the waker without the lock.
+#[cold]
 fn leave(waits: &mut Option<usize>, mut shared: MutexGuard<'_, Shared>) {
     let waker = waits.take().map(|waits| shared.waiting.remove(waits));
     drop(shared);
