@@ -103,7 +103,11 @@ pub fn build(
                 protocol: *protocol,
                 stats: Arc::clone(stats),
                 upload: UploadLimits {
-                    idle: route.idle_timeout,
+                    idle: [route.upload_idle_timeout, route.idle_timeout]
+                        .into_iter()
+                        .flatten()
+                        .min(),
+                    grpc_idle: route.idle_timeout,
                     total: route.body_timeout,
                     buffer: route.limits.request_buffer,
                 },

@@ -142,7 +142,7 @@ async fn a_client_that_stops_gets_408_and_the_upstream_no_whole_body() {
         }
     })
     .await;
-    for key in ["idle_timeout", "body_timeout"] {
+    for key in ["idle_timeout", "upload_idle_timeout", "body_timeout"] {
         for protocol in ["http1", "http2"] {
             let config = format!(
                 "[[routes]]\ncluster = \"c\"\n{key} = \"100ms\"\n{}",

@@ -149,6 +149,13 @@ pub struct Route {
         deserialize_with = "value::duration_or_off"
     )]
     pub idle_timeout: Option<Duration>,
+    /// How long the next piece of a request's body may be waited for, if that is less than `idle_timeout`; gRPC calls excepted,
+    /// in which a client may be silent for long. By default 60 seconds.
+    #[serde(
+        default = "default::upload_idle_timeout",
+        deserialize_with = "value::duration_or_off"
+    )]
+    pub upload_idle_timeout: Option<Duration>,
     /// How long a whole body may take, either way. By default as long as it likes.
     #[serde(default, deserialize_with = "value::duration_or_off")]
     pub body_timeout: Option<Duration>,
@@ -554,6 +561,7 @@ impl Route {
             timeout: Timeout::default(),
             timeout_header: default::timeout_header(),
             idle_timeout: default::idle_timeout(),
+            upload_idle_timeout: default::upload_idle_timeout(),
             body_timeout: None,
             retry: Retry::default(),
             hedge: None,
@@ -665,6 +673,10 @@ mod default {
 
     pub(super) fn idle_timeout() -> Option<Duration> {
         Some(Duration::from_secs(5 * 60))
+    }
+
+    pub(super) fn upload_idle_timeout() -> Option<Duration> {
+        Some(Duration::from_secs(60))
     }
 
     pub(super) fn connect_timeout() -> Duration {

@@ -14,6 +14,8 @@ use crate::stall::Limits;
 pub struct UploadLimits {
     /// How long the next piece may be waited for, from the client and by the upstream.
     pub idle: Option<Duration>,
+    /// The same for gRPC calls, in which both sides may be silent for long.
+    pub grpc_idle: Option<Duration>,
     /// How long all of it may take.
     pub total: Option<Duration>,
     /// So many bytes of it are waited for before the request is sent on.
@@ -22,10 +24,13 @@ pub struct UploadLimits {
 
 impl UploadLimits {
     /// The request with its body within these limits.
-    pub fn bound<B>(self, request: Request<B>, grpc: bool) -> Request<UploadBody<B>>
+    pub fn bound<B>(mut self, request: Request<B>, grpc: bool) -> Request<UploadBody<B>>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     {
+        if grpc {
+            self.idle = self.grpc_idle;
+        }
         // Where one side of a call of gRPC speaks, the other one need not.
         let pulse = grpc.then(Pulse::new);
         let mut request = request.map(|body| self.bound_body(body, pulse.clone()));
