@@ -22,6 +22,9 @@ use tower_util::{ServiceExt, service_fn};
 
 type Inner = Mock<u32, u32>;
 
+/// Under Miri each takes long.
+const REQUESTS: usize = if cfg!(miri) { 80 } else { 4000 };
+
 const LONG: Duration = Duration::from_secs(3600);
 
 /// What holds for our own permits and for those of a semaphore.
@@ -176,7 +179,7 @@ async fn no_waiter_starves() {
                         .iter()
                         .map(|n| n.load(Ordering::Relaxed))
                         .sum::<usize>()
-                        < 4000
+                        < REQUESTS
                     {
                         service.ready().await.unwrap().call(()).await.unwrap();
                         counts[index].fetch_add(1, Ordering::Relaxed);
@@ -188,7 +191,7 @@ async fn no_waiter_starves() {
             task.await.unwrap();
         }
         let least = counts.iter().map(|n| n.load(Ordering::Relaxed)).min();
-        assert!(least.unwrap() >= 500, "{counts:?} {service:?}");
+        assert!(least.unwrap() >= REQUESTS / 8, "{counts:?} {service:?}");
     }
 }
 

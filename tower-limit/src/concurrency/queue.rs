@@ -228,6 +228,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+
         /// Against two plain lists: of those who wait to be told, and of those who have been.
         #[test]
         fn it_is_two_lists(operations in prop::collection::vec(operation(), 0..200)) {
