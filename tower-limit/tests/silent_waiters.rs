@@ -235,19 +235,23 @@ fn a_request_after_a_drive_counts() {
 #[tokio::test]
 async fn a_layer_with_a_semaphore_gives_all_services_one_line() {
     let layer = GlobalConcurrencyLimitLayer::with_semaphore(Arc::new(Semaphore::new(2)));
-    let running = AtomicUsize::new(0);
+    let running = Arc::new(AtomicUsize::new(0));
     let requests = (0..40).map(|_| {
-        let service = layer.layer(service_fn(|()| async {
-            assert!(running.fetch_add(1, Ordering::Relaxed) < 2);
-            yield_now().await;
-            running.fetch_sub(1, Ordering::Relaxed);
-            Ok::<_, Infallible>(())
+        let running = Arc::clone(&running);
+        let service = layer.layer(service_fn(move |()| {
+            let running = Arc::clone(&running);
+            async move {
+                assert!(running.fetch_add(1, Ordering::Relaxed) < 2);
+                yield_now().await;
+                running.fetch_sub(1, Ordering::Relaxed);
+                Ok::<_, Infallible>(())
+            }
         }));
-        service.oneshot(())
+        tokio::spawn(service.oneshot(()))
     });
-    timeout(LONG, futures::future::join_all(requests))
-        .await
-        .unwrap();
+    for request in requests.collect::<Vec<_>>() {
+        timeout(LONG, request).await.unwrap().unwrap().unwrap();
+    }
 }
 
 /// Answers after a turn of the scheduler.
