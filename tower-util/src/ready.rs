@@ -10,7 +10,7 @@ use tower_service::Service;
 ///
 /// # Panics
 ///
-/// When it is polled again after it has finished.
+/// When it is polled again after it gave the service back.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct ReadyOneshot<T, Request> {
     inner: Option<T>,
@@ -40,10 +40,8 @@ where
     type Output = Result<T, T::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let ready = ready!(self.inner.as_mut().expect(POLLED_AGAIN).poll_ready(cx));
-        // One whose readiness failed is not to be polled again.
-        let service = self.inner.take().expect(POLLED_AGAIN);
-        Poll::Ready(ready.map(|()| service))
+        ready!(self.inner.as_mut().expect(POLLED_AGAIN).poll_ready(cx))?;
+        Poll::Ready(Ok(self.inner.take().expect(POLLED_AGAIN)))
     }
 }
 
@@ -59,7 +57,7 @@ impl<T: fmt::Debug, Request> fmt::Debug for ReadyOneshot<T, Request> {
 ///
 /// # Panics
 ///
-/// When it is polled again after it has finished.
+/// When it is polled again after it gave the service back.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Ready<'a, T, Request>(ReadyOneshot<&'a mut T, Request>);
 
@@ -92,4 +90,4 @@ impl<T: fmt::Debug, Request> fmt::Debug for Ready<'_, T, Request> {
     }
 }
 
-const POLLED_AGAIN: &str = "polled after it has finished";
+const POLLED_AGAIN: &str = "polled after it gave the service back";
