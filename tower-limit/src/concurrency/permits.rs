@@ -157,7 +157,7 @@ impl Counted<Pool> {
     pub(super) fn available(&self) -> usize {
         match &self.semaphore {
             None => self.free(),
-            // What a closed one has left is for nobody.
+            // A closed semaphore gives out no permits, whatever it has left.
             Some(semaphore) if semaphore.is_closed() => 0,
             Some(semaphore) => semaphore.available_permits(),
         }
@@ -175,7 +175,7 @@ impl Counted<Pool> {
     fn take_beyond(&self) -> Permit {
         match &self.semaphore {
             None => self.take_unfree(),
-            // Ours are as many as one likes.
+            // Of our own there is no limit beside that of the semaphore.
             Some(_) => self.take_any().expect("there is always one"),
         }
     }

@@ -26,8 +26,9 @@
 //! # Readiness
 //!
 //! That of the inner service. When [`Filter`] rejects a request, what the inner service had reserved for it is given back
-//! at once, and not only with the next request or when the handle is dropped. [`AsyncFilter`] gives back what it has reserved while the predicate takes its time, and
-//! waits for the inner service again afterwards, so that slow predicates do not use up its capacity.
+//! at once, and not only with the next request or when the handle is dropped. [`AsyncFilter`] gives back what it has
+//! reserved while the predicate takes its time, and waits for the inner service again afterwards, so that slow predicates do
+//! not use up its capacity.
 //!
 //! # Errors
 //!
