@@ -114,6 +114,9 @@ mod queue;
 mod service;
 mod shared;
 mod sync;
+mod ticket;
+mod turn;
+mod wake_list;
 mod wakes;
 mod worker;
 

@@ -126,7 +126,7 @@ fn a_clone_has_no_place() {
 /// C5: in tower 0.5 a cancelled request keeps its place and its body until its turn comes.
 #[test]
 fn a_cancelled_request_leaves_the_queue_at_once() {
-    let (mut service, mut worker, mut handle) = buffer(2);
+    let (mut service, mut worker, mut handle) = buffer(1);
     handle.allow(0);
     assert_pending!(worker.poll());
     let request: Arc<str> = "body".into();
