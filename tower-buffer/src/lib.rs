@@ -109,6 +109,8 @@ pub mod future;
 mod gate;
 mod home;
 mod layer;
+#[cfg(all(test, tower_loom))]
+mod loom_tests;
 mod places;
 mod queue;
 mod service;
