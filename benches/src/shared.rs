@@ -1,7 +1,8 @@
 //! Many tasks that share one service, the same for both towers.
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
@@ -9,6 +10,9 @@ use crate::services::{echo, echo_later};
 
 pub const THREADS: [usize; 2] = [2, 4];
 pub const CALLERS: [u64; 4] = [2, 8, 64, 512];
+
+/// In nanoseconds.
+pub type Latencies = Arc<Mutex<Vec<u64>>>;
 
 /// What is shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +54,13 @@ macro_rules! towers {
             use $tower::load::{CompleteOnResponse, PendingRequests};
             use $tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
-            /// What runs so many requests of `shape`, shared among so many tasks.
+            /// What runs so many requests of `shape`, shared among so many tasks. Their latencies in nanoseconds are put
+            /// into `latencies`, if there is one.
             pub fn prepare<'a>(
                 runtime: &'a Runtime,
                 shape: Shape,
                 callers: u64,
+                latencies: Option<&'a Latencies>,
             ) -> Box<dyn FnMut(u64) + 'a> {
                 let _guard = runtime.enter();
                 macro_rules! stack {
@@ -76,16 +82,31 @@ macro_rules! towers {
                     };
                 }
                 match shape {
-                    Shape::Buffer => many(runtime, Buffer::new(service_fn(echo), 1024), callers),
-                    Shape::BufferLater => {
-                        many(runtime, Buffer::new(service_fn(echo_later), 1024), callers)
+                    Shape::Buffer => many(
+                        runtime,
+                        Buffer::new(service_fn(echo), 1024),
+                        callers,
+                        latencies,
+                    ),
+                    Shape::BufferLater => many(
+                        runtime,
+                        Buffer::new(service_fn(echo_later), 1024),
+                        callers,
+                        latencies,
+                    ),
+                    Shape::Stack => many(runtime, stack!(service_fn(echo)), callers, latencies),
+                    Shape::StackLater => {
+                        many(runtime, stack!(service_fn(echo_later)), callers, latencies)
                     }
-                    Shape::Stack => many(runtime, stack!(service_fn(echo)), callers),
-                    Shape::StackLater => many(runtime, stack!(service_fn(echo_later)), callers),
                 }
             }
 
-            fn many<S>(runtime: &Runtime, service: S, callers: u64) -> Box<dyn FnMut(u64) + '_>
+            fn many<'a, S>(
+                runtime: &'a Runtime,
+                service: S,
+                callers: u64,
+                latencies: Option<&'a Latencies>,
+            ) -> Box<dyn FnMut(u64) + 'a>
             where
                 S: Service<u64, Response = u64, Error: std::fmt::Debug, Future: Send>
                     + Clone
@@ -95,12 +116,25 @@ macro_rules! towers {
                 Box::new(move |count| {
                     let tasks = (0..callers).map(|_| {
                         let mut service = service.clone();
+                        let latencies = latencies.cloned();
                         runtime.spawn(async move {
+                            let Some(latencies) = latencies else {
+                                for n in 0..count.div_ceil(callers) {
+                                    let response =
+                                        service.ready().await.unwrap().call(n).await.unwrap();
+                                    black_box(response);
+                                }
+                                return;
+                            };
+                            let mut mine = Vec::with_capacity(count.div_ceil(callers) as usize);
                             for n in 0..count.div_ceil(callers) {
+                                let start = Instant::now();
                                 let response =
                                     service.ready().await.unwrap().call(n).await.unwrap();
+                                mine.push(start.elapsed().as_nanos() as u64);
                                 black_box(response);
                             }
+                            latencies.lock().unwrap().extend(mine);
                         })
                     });
                     let tasks = tasks.collect::<Vec<_>>();

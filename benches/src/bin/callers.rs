@@ -3,14 +3,14 @@
 //!
 //! Each figure comes from a process of its own, and those of the two take turns. The table has the medians, their ratio,
 //! and the worst ratio of a run. `--after` measures in a runtime that has served other load before, `--busy` beside two
-//! other processes that keep two cores busy.
+//! other processes that keep two cores busy; `--latency` has the 99.9th percentile of a request's time instead.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
 use tower_benches::counting::{Counting, allocations};
-use tower_benches::shared::{CALLERS, Shape, THREADS, ours, registry};
+use tower_benches::shared::{CALLERS, Latencies, Shape, THREADS, ours, registry};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -48,9 +48,17 @@ fn measure(args: &[String]) {
         .build()
         .unwrap();
     if rest.iter().any(|arg| arg == "--after") {
-        prepare(&runtime, Shape::BufferLater, 512)(1 << 16);
+        prepare(&runtime, Shape::BufferLater, 512, None)(1 << 16);
     }
-    let mut run = prepare(&runtime, shape, callers);
+    if rest.iter().any(|arg| arg == "--latency") {
+        let latencies = Latencies::default();
+        prepare(&runtime, shape, callers, Some(&latencies))(1 << 20);
+        let mut latencies = latencies.lock().unwrap().clone();
+        latencies.sort_unstable();
+        println!("{} 0", latencies[latencies.len() / 1000 * 999]);
+        return;
+    }
+    let mut run = prepare(&runtime, shape, callers, None);
     let mut requests = 1024;
     loop {
         let (before, start) = (allocations(), Instant::now());
@@ -83,7 +91,7 @@ fn table(args: &[String]) {
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--runs" => runs = args.next().expect("a number").parse().expect("a number"),
-            "--after" | "--busy" => flags.push(arg.as_str()),
+            "--after" | "--busy" | "--latency" => flags.push(arg.as_str()),
             name => names.push(name),
         }
     }
