@@ -36,7 +36,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tower_readiness::Purpose;
 use tower_service::Service;
@@ -60,7 +60,9 @@ where
 pub struct Steer<S, F, Req> {
     picker: F,
     services: Vec<S>,
-    /// The indices of those that have not been ready since they were last called.
+    /// The one that was called last, while it is not known to be ready again.
+    called: Option<usize>,
+    /// Those that have not been ready yet. Empty if one was called.
     not_ready: Vec<usize>,
     _marker: PhantomData<fn(Req)>,
 }
@@ -71,6 +73,7 @@ impl<S, F, Req> Steer<S, F, Req> {
         let services: Vec<_> = services.into_iter().collect();
         Self {
             picker: router,
+            called: None,
             not_ready: (0..services.len()).collect(),
             services,
             _marker: PhantomData,
@@ -91,6 +94,36 @@ where
         if Purpose::current() != Purpose::Call {
             return self.poll_without_request(cx);
         }
+        if let Some(index) = self.called {
+            ready!(self.services[index].poll_ready(cx))?;
+            self.called = None;
+        } else if !self.not_ready.is_empty() {
+            ready!(self.poll_not_ready(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// # Panics
+    ///
+    /// If not all services are ready, or if the picker names a service that there is not.
+    fn call(&mut self, request: Req) -> S::Future {
+        assert!(
+            self.called.is_none() && self.not_ready.is_empty(),
+            "service not ready; poll_ready must be called first"
+        );
+        let index = self.picker.pick(&request, &self.services);
+        let service = &mut self.services[index];
+        self.called = Some(index);
+        service.call(request)
+    }
+}
+
+impl<S, F, Req> Steer<S, F, Req>
+where
+    S: Service<Req>,
+{
+    #[cold]
+    fn poll_not_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let mut failure = Ok(());
         let services = &mut self.services;
         self.not_ready
@@ -110,27 +143,10 @@ where
         }
     }
 
-    /// # Panics
-    ///
-    /// If not all services are ready, or if the picker names a service that there is not.
-    fn call(&mut self, request: Req) -> S::Future {
-        assert!(
-            self.not_ready.is_empty(),
-            "service not ready; poll_ready must be called first"
-        );
-        let index = self.picker.pick(&request, &self.services);
-        self.not_ready.push(index);
-        self.services[index].call(request)
-    }
-}
-
-impl<S, F, Req> Steer<S, F, Req>
-where
-    S: Service<Req>,
-{
     /// No service reserves anything now, so all have to be polled again before the next call.
     #[cold]
     fn poll_without_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.called = None;
         self.not_ready = (0..self.services.len()).collect();
         let mut ready = true;
         for service in &mut self.services {
