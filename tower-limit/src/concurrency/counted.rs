@@ -305,6 +305,17 @@ mod tests {
         for permits in [0, usize::MAX] {
             let (counted, _) = counted(permits);
             assert_eq!(counted.try_take().is_some(), permits > 0);
+            // The flag beside them is none of them.
+            let free = counted.free();
+            assert_eq!(free as u64, if permits > 0 { MAX_PERMITS } else { 0 });
+            counted.look();
+            assert_eq!(counted.free(), free);
+            let permit = counted.take_any();
+            assert_eq!(permit.is_some(), permits > 0);
+            drop(permit);
+            assert!(counted.try_take().is_none());
+            counted.look_no_more();
+            assert_eq!(counted.free(), free);
         }
     }
 
