@@ -21,9 +21,14 @@
 //! # Readiness
 //!
 //! Ready when all services are: which of them gets the request is not known before. All of those that are not ready
-//! yet are polled, so that they get ready side by side. Those that do not get the request stay ready for the next one, with
-//! what they have reserved: do not have them share a limit. One that is never ready blocks all; put a
-//! load-shedding layer around those that may be overloaded.
+//! yet are polled, so that they get ready side by side. One that is never ready blocks all; put a load-shedding layer around
+//! those that may be overloaded.
+//!
+//! Those that do not get the request stay ready for the next one, with what they have reserved, for as long as the handle is
+//! idle. With a [`ConcurrencyLimit`](https://docs.rs/tower/latest/tower/limit/struct.ConcurrencyLimit.html) as a service,
+//! each handle that has called another one keeps a permit, and two services that share a limit of one request are never ready
+//! together. Put a [`Buffer`](https://docs.rs/tower/latest/tower/buffer) around each service that has a limit: it takes
+//! a permit for a request that is there, and for none else. Or put the limit around the whole.
 //!
 //! # Errors
 //!
@@ -33,6 +38,12 @@
 //! # Clone
 //!
 //! A clone has clones of the services, and asks each of them anew whether it is ready.
+//!
+//! # Implementation notes
+//!
+//! `call` could have the other services give back what they have reserved. But each of them would be polled twice more for each
+//! request, and one may fail when it is asked to give back: only `poll_ready` can return such an error, and there is no place
+//! to keep it until then, as the type of a `Steer` does not know the services' error.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -171,6 +182,7 @@ impl<S: fmt::Debug, F: fmt::Debug, Req> fmt::Debug for Steer<S, F, Req> {
         f.debug_struct("Steer")
             .field("picker", &self.picker)
             .field("services", &self.services)
+            .field("called", &self.called)
             .field("not_ready", &self.not_ready)
             .finish()
     }
