@@ -94,16 +94,15 @@ fn poll_closed<E>(
     state: &mut State<E>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<E>> {
-    let State::Held { timer, .. } = state else {
-        return Poll::Ready(None);
-    };
-    // ## Held => Open
-    ready!(timer.as_mut().poll(cx));
-    *failed_at = Some(Instant::now());
-    match std::mem::replace(state, State::Open) {
-        State::Held { error, .. } => Poll::Ready(Some(error)),
-        State::Open | State::Ended => Poll::Ready(None),
+    if let State::Held { timer, .. } = state {
+        ready!(timer.as_mut().poll(cx));
+        *failed_at = Some(Instant::now());
+        // ## Held => Open
+        if let State::Held { error, .. } = std::mem::replace(state, State::Open) {
+            return Poll::Ready(Some(error));
+        }
     }
+    Poll::Ready(None)
 }
 
 /// The error if it is time, and otherwise it is held.
