@@ -3,14 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
 use crate::BoxError;
 use crate::error::Failure;
-use crate::shared::Replies;
+use crate::ticket::Ticket;
 
 pin_project! {
     /// The response of a [`Buffer`](crate::Buffer).
@@ -31,18 +30,10 @@ pin_project! {
     }
 }
 
-/// A request that is in the queue, until it is dropped.
-struct Ticket<F> {
-    replies: Arc<dyn Replies<F>>,
-    key: usize,
-}
-
 impl<F> ResponseFuture<F> {
-    pub(crate) fn queued(replies: Arc<dyn Replies<F>>, key: usize) -> Self {
+    pub(crate) fn queued(ticket: Ticket<F>) -> Self {
         Self {
-            state: State::Queued {
-                ticket: Ticket { replies, key },
-            },
+            state: State::Queued { ticket },
         }
     }
 
@@ -72,22 +63,13 @@ where
             match state.as_mut().project() {
                 // ## Queued => Called | Failed
                 StateProj::Queued { ticket } => {
-                    let next = match ready!(ticket.replies.poll_reply(ticket.key, cx)) {
-                        Ok(response) => State::Called { response },
-                        Err(error) => State::Failed { error },
-                    };
-                    state.set(next);
+                    let replied = ready!(ticket.poll_reply(cx));
+                    state.set(replied.state);
                 }
                 StateProj::Called { response } => return response.poll(cx).map_err(Into::into),
                 StateProj::Failed { error } => return Poll::Ready(Err(error.clone().into())),
             }
         }
-    }
-}
-
-impl<F> Drop for Ticket<F> {
-    fn drop(&mut self) {
-        self.replies.forget(self.key);
     }
 }
 

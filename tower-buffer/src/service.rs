@@ -10,6 +10,7 @@ use crate::error::Failure;
 use crate::future::ResponseFuture;
 use crate::places::Place;
 use crate::shared::Shared;
+use crate::ticket::Ticket;
 use crate::{BoxError, Worker};
 
 /// A handle to a service behind a bounded queue; see the [crate's documentation](crate).
@@ -93,7 +94,7 @@ where
         self.shared.call(&mut request, &place, &mut response);
         if let Some(request) = request {
             response = match self.shared.push(request, &place) {
-                Ok(key) => ResponseFuture::queued(Arc::clone(&self.shared) as _, key),
+                Ok(key) => ResponseFuture::queued(Ticket::new(Arc::clone(&self.shared) as _, key)),
                 Err(failure) => ResponseFuture::failed(failure),
             };
         }

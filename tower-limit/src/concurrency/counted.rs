@@ -31,17 +31,22 @@ pub(super) trait Release: Sized {
 }
 
 struct Inner<T> {
-    /// From the lowest bit: 32 for the references, one that says [`LOOK`], 31 for the permits that are free.
+    /// From the lowest bit: 32 for the references, 31 for the permits that are free, one that says [`LOOK`].
     word: AtomicU64,
     value: T,
 }
 
 const REFERENCE: u64 = 1;
-const LOOK: u64 = 1 << 32;
-const FREE: u64 = 1 << 33;
+const FREE: u64 = 1 << 32;
+const LOOK: u64 = 1 << 63;
 
 const fn references(word: u64) -> u64 {
-    word & (LOOK - 1)
+    word & (FREE - 1)
+}
+
+/// Whether a permit is free, and whoever takes it need not [look](Counted::look): one comparison, as that bit is the sign.
+const fn is_plainly_free(word: u64) -> bool {
+    word.cast_signed() >= FREE.cast_signed()
 }
 
 /// More permits than that count as so many.
@@ -67,19 +72,19 @@ impl<T: Release> Counted<T> {
     /// Takes a permit, unless there is none or [`look`](Self::look) is set.
     #[inline]
     pub(super) fn try_take(&self) -> Option<Permit<T>> {
-        self.take_if(|word| word & LOOK == 0)
+        self.take_if(is_plainly_free)
     }
 
     /// Takes a permit, unless there is none.
     pub(super) fn take_any(&self) -> Option<Permit<T>> {
-        self.take_if(|_| true)
+        self.take_if(|word| is_plainly_free(word & !LOOK))
     }
 
     #[inline]
     fn take_if(&self, may: impl Fn(u64) -> bool) -> Option<Permit<T>> {
         let word = &self.inner().word;
         let mut current = word.load(Ordering::Relaxed);
-        while current >= FREE && may(current) {
+        while may(current) {
             let next = current - FREE + REFERENCE;
             match word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
@@ -111,7 +116,7 @@ impl<T: Release> Counted<T> {
     }
 
     pub(super) fn free(&self) -> usize {
-        (self.inner().word.load(Ordering::Acquire) / FREE) as usize
+        ((self.inner().word.load(Ordering::Acquire) & !LOOK) / FREE) as usize
     }
 
     /// From now on whoever gives a permit back calls [`Release::released`]. What was given back before is seen by a
@@ -300,6 +305,17 @@ mod tests {
         for permits in [0, usize::MAX] {
             let (counted, _) = counted(permits);
             assert_eq!(counted.try_take().is_some(), permits > 0);
+            // The flag beside them is none of them.
+            let free = counted.free();
+            assert_eq!(free as u64, if permits > 0 { MAX_PERMITS } else { 0 });
+            counted.look();
+            assert_eq!(counted.free(), free);
+            let permit = counted.take_any();
+            assert_eq!(permit.is_some(), permits > 0);
+            drop(permit);
+            assert!(counted.try_take().is_none());
+            counted.look_no_more();
+            assert_eq!(counted.free(), free);
         }
     }
 

@@ -16,6 +16,8 @@ use super::Rate;
 #[derive(Debug)]
 pub(super) struct Window {
     rate: Rate,
+    /// How many requests count as one.
+    batch_size: u64,
     /// The rate less the requests of the batch and of the groups.
     left: u64,
     /// The requests of the batch that is not complete.
@@ -46,6 +48,7 @@ impl Window {
     pub(super) fn new(rate: Rate) -> Self {
         Self {
             rate,
+            batch_size: (rate.requests() / 64).clamp(1, MAX_BATCH),
             left: rate.requests(),
             batch: 0,
             number: 0,
@@ -57,8 +60,7 @@ impl Window {
     /// Takes a request, or tells when there will be one.
     #[inline]
     pub(super) fn take(&mut self, now: impl FnOnce() -> Instant) -> Result<Taken, Instant> {
-        let batch = (self.rate.requests() / 64).clamp(1, MAX_BATCH);
-        if self.left > 1 && self.batch + 1 < batch {
+        if self.left > 1 && self.batch + 1 < self.batch_size {
             self.left -= 1;
             self.batch += 1;
             return Ok(Taken { batch: self.number });
