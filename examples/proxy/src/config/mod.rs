@@ -133,7 +133,7 @@ pub struct Route {
     /// The cluster that answers.
     pub cluster: String,
     /// How long all attempts together may take, whatever the client says: until the response begins, for gRPC until it has
-    /// ended. By default 15 seconds, and for gRPC as long as the client says.
+    /// ended. By default a minute, and for gRPC as long as the client says.
     #[serde(default)]
     pub timeout: Timeout,
     /// The header by which a client, other than one of gRPC, says in milliseconds how long it waits; and by which the upstream
@@ -578,7 +578,7 @@ impl Route {
 impl Default for Timeout {
     fn default() -> Self {
         Self {
-            http: Some(Duration::from_secs(15)),
+            http: Some(Duration::from_secs(60)),
             grpc: None,
         }
     }
