@@ -295,7 +295,10 @@ pub struct Cluster {
     pub connections: Connections,
 }
 
-/// When an endpoint is left out: a 5xx, a gRPC status that says the same, and no answer are failures.
+/// When an endpoint is left out: a 5xx, a gRPC status that says the same, and no answer are failures. Over HTTP/1.1, requests
+/// count as failures as well while the endpoint has answered none for an interval, until it does.
+///
+/// An endpoint that is ejected and goes down returns when it is up again, at most once in each `ejection_time`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outliers {
@@ -318,7 +321,7 @@ pub struct Outliers {
     /// So many of them at a time, in percent; one in any case. By default 10.
     #[serde(deserialize_with = "value::percent")]
     pub max_ejection_percent: u32,
-    /// How often it is looked whether one may return. By default 10 seconds.
+    /// How often it is looked whether one may return, or answers nothing. By default 10 seconds.
     #[serde(deserialize_with = "value::duration")]
     pub interval: Duration,
 }
