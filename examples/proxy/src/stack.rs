@@ -106,9 +106,9 @@ pub fn cluster(
     config: &config::Cluster,
     stats: &ClusterStats,
     endpoints: usize,
-    max_head_size: usize,
+    heads: config::Heads,
 ) -> Result<Cluster, InvalidPolicy> {
-    let connect = &Connect::new(config, endpoints, max_head_size);
+    let connect = &Connect::new(config, endpoints, heads);
     match config.balancer {
         // Where all weights are alike, it is not looked at them.
         Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => {

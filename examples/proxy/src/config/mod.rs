@@ -61,6 +61,11 @@ pub struct Config {
         deserialize_with = "value::head_size"
     )]
     pub max_head_size: usize,
+    /// How many fields the head of a message of HTTP/1 may have, and its trailers, from 1 to 10,000. By default 100.
+    ///
+    /// For any other number hyper allocates memory for as many fields with each message.
+    #[serde(default, deserialize_with = "value::head_fields")]
+    pub max_head_fields: Option<usize>,
     /// How paths are matched and forwarded. By default in their normal form.
     #[serde(default)]
     pub paths: Paths,
@@ -82,6 +87,24 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Whom requests go to, by name.
     pub clusters: BTreeMap<String, Cluster>,
+}
+
+/// How large the head of a message may be, and its trailers.
+#[derive(Debug, Clone, Copy)]
+pub struct Heads {
+    /// In bytes.
+    pub size: usize,
+    /// How many fields over HTTP/1. `None` for as many as hyper takes by itself, 100.
+    pub fields: Option<usize>,
+}
+
+impl Default for Heads {
+    fn default() -> Self {
+        Self {
+            size: default::max_head_size(),
+            fields: None,
+        }
+    }
 }
 
 /// The admin page.
@@ -447,6 +470,7 @@ impl Config {
         Self {
             drain,
             max_head_size: default::max_head_size(),
+            max_head_fields: None,
             paths: Paths::default(),
             via: Via::default(),
             trusted_proxies: Vec::new(),
@@ -466,6 +490,14 @@ impl Config {
     pub fn recheck(&self, changed: &str) -> Result<(), ConfigError> {
         self.check()
             .map_err(|(key, message)| ConfigError::without_place(changed, key, message))
+    }
+
+    /// How large the heads of messages may be.
+    pub const fn heads(&self) -> Heads {
+        Heads {
+            size: self.max_head_size,
+            fields: self.max_head_fields,
+        }
     }
 
     /// The longest time that any route gives a request or a body.

@@ -295,6 +295,16 @@ pub(super) fn head_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<us
     )
 }
 
+pub(super) fn head_fields<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<usize>, D::Error> {
+    number(deserializer, "a number from 1 to 10000", |number| {
+        (1..=10_000)
+            .contains(&number)
+            .then_some(Some(number as usize))
+    })
+}
+
 pub(super) fn via<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Via, D::Error> {
     text(
         deserializer,
