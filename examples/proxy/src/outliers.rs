@@ -68,9 +68,40 @@ pub fn classify(result: Result<&Response<UpstreamBody>, &BoxError>) -> Outcome {
             _ => Outcome::Success,
         },
         Err(error) => match cause_of::<UpstreamError>(error.as_ref()) {
-            // The client's fault says nothing of the endpoint.
-            Some(UpstreamError::RequestBody(_)) => Outcome::Ignored,
+            // The client's fault says nothing of the endpoint, nor does what this side allows or lacks.
+            Some(error) if error.is_ours() => Outcome::Ignored,
             _ => Outcome::Failure,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::upstream::ConnectError;
+
+    fn connect(error: io::Error) -> UpstreamError {
+        UpstreamError::Connect {
+            endpoint: "a.example:1".parse().unwrap(),
+            source: ConnectError::Tcp(error),
+        }
+    }
+
+    #[test]
+    fn what_this_side_allows_or_lacks_is_no_failure_of_the_endpoint() {
+        let unavailable = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        for (error, expected) in [
+            (UpstreamError::Exhausted, Outcome::Ignored),
+            (connect(unavailable), Outcome::Ignored),
+            (connect(refused), Outcome::Failure),
+            (UpstreamError::Stalled, Outcome::Failure),
+            (UpstreamError::Closed, Outcome::Failure),
+        ] {
+            let error = BoxError::from(error);
+            assert_eq!(classify(Err(&error)), expected, "{error}");
+        }
     }
 }
