@@ -43,7 +43,7 @@ use serde::Deserialize;
 
 pub use self::cluster::{Balancer, Cluster, HashKey, Outliers, Protocol};
 pub use self::connections::{Clients, Connections};
-pub use self::error::ConfigError;
+pub use self::error::{ConfigError, Excerpt};
 pub use self::listen::{Admin, Listener};
 pub use self::message::{Heads, Paths, Via};
 pub use self::network::Network;
