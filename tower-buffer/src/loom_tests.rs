@@ -12,10 +12,11 @@ use crate::error::Failure;
 use crate::future::ResponseFuture;
 use crate::places::Place;
 use crate::sync::{AtomicUsize, Ordering};
-use crate::ticket::Replies;
+use crate::ticket::Ticket;
 use crate::turn::{Served, Turn};
 
-type Shared = crate::shared::Shared<u32, Ready<Result<u32, Infallible>>>;
+type Response = Ready<Result<u32, Infallible>>;
+type Shared = crate::shared::Shared<u32, Response>;
 
 /// Answers with the request. At first it is `pending` so often, and wakes whoever polled.
 struct Echo {
@@ -54,8 +55,8 @@ fn shared(pending: u32) -> (Arc<Shared>, Arc<AtomicUsize>) {
     (Arc::new(shared), calls)
 }
 
-/// Yields the key if the request was queued.
-fn send(shared: &Shared, request: u32) -> Option<usize> {
+/// Yields a ticket if the request was queued.
+fn send(shared: &Arc<Shared>, request: u32) -> Option<Ticket<Response>> {
     let mut response = ResponseFuture::failed(Failure::Closed);
     let mut request = Some(request);
     let mut place = Place::None;
@@ -89,9 +90,9 @@ fn what_is_queued_is_served_by_whoever_has_the_service() {
         let mine = [1, 2].map(|request| send(&shared, request));
         let theirs = other.join().unwrap();
         assert_eq!(calls.load(Ordering::Relaxed), 3);
-        for key in mine.into_iter().chain([theirs]).flatten() {
+        for ticket in mine.into_iter().chain([theirs]).flatten() {
             let mut cx = Context::from_waker(Waker::noop());
-            assert!(shared.poll_reply(key, &mut cx).is_ready());
+            assert!(ticket.poll_reply(&mut cx).is_ready());
         }
         assert!(!shared.gate.is_queued() && shared.gate.is_open());
         assert!(shared.gate.try_take() && shared.gate.try_take() && !shared.gate.try_take());
@@ -111,8 +112,7 @@ fn the_worker_is_woken_for_what_the_service_was_not_ready_for() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || send(&shared, 2))
         };
-        send(&shared, 1);
-        other.join().unwrap();
+        let _tickets = (send(&shared, 1), other.join().unwrap());
         if calls.load(Ordering::Relaxed) < 2 {
             assert!(
                 worker.0.load(Ordering::Acquire) > 0,
@@ -161,14 +161,10 @@ fn what_is_given_up_leaves_its_place() {
         let other = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
-                if let Some(key) = send(&shared, 2) {
-                    shared.forget(key);
-                }
+                drop(send(&shared, 2));
             })
         };
-        if let Some(key) = send(&shared, 1) {
-            shared.forget(key);
-        }
+        drop(send(&shared, 1));
         other.join().unwrap();
         assert!(shared.gate.is_open());
         assert!(shared.gate.try_take() && shared.gate.try_take() && !shared.gate.try_take());

@@ -10,7 +10,6 @@ use crate::error::Failure;
 use crate::future::ResponseFuture;
 use crate::places::Place;
 use crate::shared::Shared;
-use crate::ticket::Ticket;
 use crate::{BoxError, Worker};
 
 /// A handle to a service behind a bounded queue; see the [crate's documentation](crate).
@@ -68,9 +67,7 @@ where
 
 impl<Req, F, Rsp, E> Service<Req> for Buffer<Req, F>
 where
-    F: Future<Output = Result<Rsp, E>> + Send + 'static,
-    E: Into<BoxError>,
-    Req: Send + 'static,
+    F: Future<Output = Result<Rsp, E>>,
 {
     type Response = Rsp;
     type Error = BoxError;
@@ -94,7 +91,7 @@ where
         self.shared.call(&mut request, &place, &mut response);
         if let Some(request) = request {
             response = match self.shared.push(request, &place) {
-                Ok(key) => ResponseFuture::queued(Ticket::new(Arc::clone(&self.shared) as _, key)),
+                Ok(ticket) => ResponseFuture::queued(ticket),
                 Err(failure) => ResponseFuture::failed(failure),
             };
         }

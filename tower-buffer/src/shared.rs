@@ -13,7 +13,7 @@ use crate::home::Home;
 use crate::places::{Place, Waiters};
 use crate::queue::{Job, Queue};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
-use crate::ticket::Replies;
+use crate::ticket::{Replies, Ticket};
 use crate::turn::{Served, Turn};
 use crate::wakes::Wakes;
 
@@ -29,6 +29,8 @@ pub(crate) struct Shared<Req, F> {
     /// `wakes`, for the service.
     waker: Waker,
     state: Mutex<State<Req, F>>,
+    /// Forgets the type of the requests.
+    into_replies: fn(Arc<Self>) -> Arc<dyn Replies<F>>,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,11 @@ pub(crate) enum Idle {
 // The service is used without that lock, and nobody waits for it.
 impl<Req, F> Shared<Req, F> {
     /// With one handle.
-    pub(crate) fn new(service: Box<dyn Drive<Req, F>>, bound: usize) -> Self {
+    pub(crate) fn new(service: Box<dyn Drive<Req, F>>, bound: usize) -> Self
+    where
+        Req: Send + 'static,
+        F: Send + 'static,
+    {
         let wakes = Arc::new(Wakes::new());
         let driver = Driver {
             service: Some(service),
@@ -68,6 +74,7 @@ impl<Req, F> Shared<Req, F> {
                 waiters: Waiters::default(),
                 closed: None,
             }),
+            into_replies: |shared| shared,
         }
     }
 
@@ -222,9 +229,13 @@ impl<Req, F> Shared<Req, F> {
         self.home.get() == Some(&Home::here())
     }
 
-    /// Queues the request of a handle that has a place. Yields the key of its reply.
+    /// Queues the request of a handle that has a place.
     #[cold]
-    pub(crate) fn push(&self, request: Req, place: &Place) -> Result<usize, Failure> {
+    pub(crate) fn push(
+        self: &Arc<Self>,
+        request: Req,
+        place: &Place,
+    ) -> Result<Ticket<F>, Failure> {
         let job = Job {
             request,
             span: Span::current(),
@@ -249,7 +260,7 @@ impl<Req, F> Shared<Req, F> {
             self.gate.spin_more();
             self.serve(inside);
         }
-        Ok(key)
+        Ok(Ticket::new((self.into_replies)(Arc::clone(self)), key))
     }
 
     /// Serves the queue, as whoever had to find it served by the one inside does.
