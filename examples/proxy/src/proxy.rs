@@ -190,7 +190,10 @@ where
         let grpc = headers::is_grpc(request.headers());
         let takes_trailers =
             request.version() == Version::HTTP_2 || headers::accepts_trailers(request.headers());
-        let long = request.extensions_mut().remove();
+        let long = match request.version() {
+            Version::HTTP_2 => request.extensions_mut().remove(),
+            _ => None,
+        };
         let mut request = request.map(|body| ClientBody::new(body, self.max_head_size, long));
         self.hop
             .forward(&mut request, path, handler.protocol, client.ip());

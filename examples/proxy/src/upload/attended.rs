@@ -18,20 +18,27 @@ pin_project! {
     pub struct Attended<F> {
         #[pin]
         inner: F,
-        // `None` if the request has come whole.
-        exchange: Option<Exchange>,
-        alarm: Option<Alarm>,
+        // `None` if the request has come whole. In little room, since the future is moved.
+        looks: Option<Box<Looks>>,
     }
+}
+
+#[derive(Debug)]
+struct Looks {
+    exchange: Exchange,
+    alarm: Alarm,
 }
 
 impl<F> Attended<F> {
     /// The response `inner` to the request of `exchange`.
-    pub const fn new(inner: F, exchange: Option<Exchange>) -> Self {
-        Self {
-            inner,
-            exchange,
-            alarm: None,
-        }
+    pub fn new(inner: F, exchange: Option<Exchange>) -> Self {
+        let looks = exchange.map(|exchange| {
+            Box::new(Looks {
+                exchange,
+                alarm: Alarm::new(Instant::now() + BETWEEN_LOOKS),
+            })
+        });
+        Self { inner, looks }
     }
 }
 
@@ -41,14 +48,13 @@ impl<F: Future> Future for Attended<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let polled = this.inner.poll(cx);
-        let Some(exchange) = this.exchange.as_ref().filter(|_| polled.is_pending()) else {
-            return polled;
-        };
-        let next = || Instant::now() + BETWEEN_LOOKS;
-        let alarm = this.alarm.get_or_insert_with(|| Alarm::new(next()));
-        while alarm.poll(cx).is_ready() {
-            exchange.look();
-            alarm.reset(next());
+        if polled.is_pending()
+            && let Some(looks) = this.looks
+        {
+            while looks.alarm.poll(cx).is_ready() {
+                looks.exchange.look();
+                looks.alarm.reset(Instant::now() + BETWEEN_LOOKS);
+            }
         }
         polled
     }
