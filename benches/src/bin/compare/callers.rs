@@ -1,29 +1,26 @@
-//! `cargo run --release --bin callers [--runs N] [PART OF A NAME ...]`: what a request costs when many tasks share one service,
-//! ours beside the registry's tower.
+//! `compare callers [--runs N] [--after] [--busy] [--latency] [PART OF A NAME ...]`: what a request costs when many tasks share
+//! one service.
 //!
-//! Each figure comes from a process of its own, and those of the two take turns. The table has the medians, their ratio,
-//! and the worst ratio of a run. `--after` measures in a runtime that has served other load before, `--busy` beside two
-//! other processes that keep two cores busy; `--latency` has the 99.9th percentile of a request's time instead.
+//! Each figure comes from a process of its own, and those of the two towers take turns. The table has the medians over the
+//! runs, the slowest run, the ratio of the medians, and the worst ratio of two runs that followed each other. `--after`
+//! measures in a runtime that has served other load before, `--busy` beside two other processes that keep two cores busy;
+//! `--latency` has the 99.9th percentile of a request's time instead.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
-use tower_benches::counting::{Counting, allocations};
+use tower_benches::counting::allocations;
 use tower_benches::shared::{CALLERS, Latencies, Shape, THREADS, ours, registry};
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// For how long a process measures.
 const TIME: Duration = Duration::from_millis(150);
 
-fn main() {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+pub fn run(args: &[String]) {
     match args.first().map(String::as_str) {
         Some("measure") => measure(&args[1..]),
         Some("spin") => spin(),
-        _ => table(&args),
+        _ => table(args),
     }
 }
 
@@ -115,7 +112,7 @@ fn table(args: &[String]) {
                         &callers.to_string(),
                     ];
                     let output = Command::new(&program)
-                        .arg("measure")
+                        .args(["callers", "measure"])
                         .args(arguments)
                         .args(&flags)
                         .output()
@@ -128,7 +125,14 @@ fn table(args: &[String]) {
                 };
                 let mut spinners: Vec<_> = flags
                     .contains(&"--busy")
-                    .then(|| [(); 2].map(|()| Command::new(&program).arg("spin").spawn().unwrap()))
+                    .then(|| {
+                        [(); 2].map(|()| {
+                            Command::new(&program)
+                                .args(["callers", "spin"])
+                                .spawn()
+                                .unwrap()
+                        })
+                    })
                     .into_iter()
                     .flatten()
                     .collect();

@@ -1,5 +1,7 @@
 //! `cargo run --release --bin compare [PART OF A NAME ...]`: both towers in turn, the medians and their ratio, and the
-//! heap allocations of a request, as the table of `README.md`.
+//! heap allocations of a request, as the first table of `README.md`. `compare callers` is the second.
+
+mod callers;
 
 use std::time::{Duration, Instant};
 
@@ -59,6 +61,9 @@ fn time(run: &mut dyn FnMut(u64), requests: u64) -> Duration {
 
 fn main() {
     let names: Vec<_> = std::env::args().skip(1).collect();
+    if names.first().is_some_and(|name| name == "callers") {
+        return callers::run(&names[1..]);
+    }
     println!(
         "| case | ours, ns | registry's, ns | ratio | asked for | allocations, ours | registry's |"
     );
