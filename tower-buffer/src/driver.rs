@@ -62,7 +62,7 @@ where
 }
 
 /// Runs the service's code. It is not used again after a panic, whatever state that left it in.
-fn caught<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+pub(crate) fn caught<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
         Err(Failure::Service(ServiceError::new(
             Panicked::new(&*payload).into(),

@@ -1,6 +1,6 @@
 //! A turn with the service.
 
-use crate::driver::Driver;
+use crate::driver::{Driver, caught};
 use crate::error::Failure;
 use crate::future::ResponseFuture;
 use crate::gate::{Inside, Left};
@@ -123,11 +123,18 @@ impl<'a, Req, F> Turn<'a, Req, F> {
             self.shared.gate.set_queued(false);
         }
         drop(state);
-        drop(unwanted);
         let next = next.map(|(key, job, frees)| {
             self.freed += usize::from(frees);
             (key, job)
         });
+        if let Err(failure) = caught(|| Ok(drop(unwanted))) {
+            self.shared.close(&failure);
+            if let Some((key, job)) = next {
+                self.next(Some((key, ResponseFuture::failed(failure))), false);
+                drop(job);
+            }
+            return (None, true);
+        }
         (next, empty)
     }
 

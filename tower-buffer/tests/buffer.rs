@@ -436,3 +436,62 @@ fn a_place_that_is_lent_and_not_claimed_takes_none_away() {
     }
     assert_pending!(holder.poll_ready(), "one in hand, and one queued");
 }
+
+/// Gives up the response of a request while it is called, which drops the service's future.
+struct GivesUp(Arc<std::sync::Mutex<Option<Response>>>);
+
+type Response = tower_buffer::future::ResponseFuture<Bomb>;
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Future for Bomb {
+    type Output = Result<(), BoxError>;
+
+    fn poll(self: std::pin::Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Pending
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "dropped");
+    }
+}
+
+impl Service<()> for GivesUp {
+    type Response = ();
+    type Error = BoxError;
+    type Future = Bomb;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (): ()) -> Bomb {
+        drop(self.0.lock().unwrap().take());
+        Bomb
+    }
+}
+
+#[test]
+fn a_panic_of_a_future_that_nobody_waits_for_is_reported_to_the_next() {
+    let given_up = Arc::default();
+    let (buffer, worker) = Buffer::pair(GivesUp(Arc::clone(&given_up)), 4);
+    let (mut service, mut worker) = (Spawn::new(buffer), task::spawn(worker));
+    let [first, next, last] = [(); 3].map(|()| {
+        assert_ready_ok!(service.poll_ready());
+        service.call(())
+    });
+    *given_up.lock().unwrap() = Some(first);
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let _ = worker.poll();
+    std::panic::set_hook(hook);
+    assert_ready!(worker.poll());
+    for response in [next, last] {
+        let error = assert_ready_err!(task::spawn(response).poll());
+        let panicked = error.source().unwrap().downcast_ref::<Panicked>().unwrap();
+        assert_eq!(panicked.message(), "dropped");
+    }
+}
