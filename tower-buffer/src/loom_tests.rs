@@ -170,3 +170,27 @@ fn what_is_given_up_leaves_its_place() {
         assert!(shared.gate.try_take() && shared.gate.try_take() && !shared.gate.try_take());
     });
 }
+
+/// The service wakes the worker for a request that is given up just then: the next request does not wait for another
+/// wake-up.
+#[test]
+fn a_wake_up_for_a_request_that_is_given_up_is_not_lost() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let (shared, calls) = shared(2);
+        let given_up = send(&shared, 1);
+        let other = thread::spawn(move || drop(given_up));
+        if let Some(inside) = shared.gate.want() {
+            let mut turn = Turn::new(&shared, inside);
+            turn.serve(&mut 9);
+            shared.after(turn.end());
+        }
+        other.join().unwrap();
+        let before = calls.load(Ordering::Relaxed);
+        // As one that has found somebody inside.
+        let _ticket = shared.push(2, &Place::Promised).unwrap();
+        let called = calls.load(Ordering::Relaxed) > before;
+        assert!(called || shared.wakes.take(), "nobody polls the service");
+    });
+}

@@ -60,6 +60,8 @@ impl<'a, Req, F> Turn<'a, Req, F> {
             self.freed += usize::from(self.shared.lock().queue.take_in_hand());
             return Served::Pending;
         }
+        // What has been taken is not found by the next, who has to poll the service if the queue is empty by now.
+        self.inside.with(|driver| driver.pending = false);
         let mut replied = None;
         loop {
             let (next, empty) = self.next(replied.take(), *calls > 0);
@@ -127,7 +129,10 @@ impl<'a, Req, F> Turn<'a, Req, F> {
             self.freed += usize::from(frees);
             (key, job)
         });
-        if let Err(failure) = caught(|| Ok(drop(unwanted))) {
+        if let Err(failure) = caught(|| {
+            drop(unwanted);
+            Ok(())
+        }) {
             self.shared.close(&failure);
             if let Some((key, job)) = next {
                 self.next(Some((key, ResponseFuture::failed(failure))), false);
