@@ -60,7 +60,8 @@ pin_project! {
     enum State<S, F> {
         // Nothing else waits for a client that sends no body.
         Arriving { admitted: Option<Box<Admitted<S>>> },
-        Called { #[pin] response: F },
+        // In a box, so that what is moved before it is called is small.
+        Called { response: Pin<Box<F>> },
         Answered { response: Option<Response<ResponseBody>> },
     }
 }
@@ -116,9 +117,11 @@ where
                     }
                     let mut sending = admitted.take().expect(AGAIN);
                     let response = sending.stack.call(sending.request);
-                    this.state.set(State::Called { response });
+                    this.state.set(State::Called {
+                        response: Box::pin(response),
+                    });
                 }
-                StateProj::Called { response } => break ready!(response.poll(cx)),
+                StateProj::Called { response } => break ready!(response.as_mut().poll(cx)),
                 StateProj::Answered { response } => {
                     let response = response.take().expect(AGAIN);
                     let in_flight = this.in_flight.take().expect(AGAIN);

@@ -357,7 +357,8 @@ where
 {
     fn execute(&self, stream: F) {
         // hyper has polled the body already, and goes on with it in here.
-        let (patient, upload) = Patient::adopting(stream);
+        // In a box first, since it is large.
+        let (patient, upload) = Patient::adopting(Box::pin(stream));
         match upload {
             Some(upload) => self.0.push(upload.sent_by(patient)),
             None => self.0.push(patient),
