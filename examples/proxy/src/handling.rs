@@ -19,6 +19,7 @@ use crate::upload::UploadBody;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner {
     pub(crate) dialect: Dialect,
+    pub(crate) is_http2: bool,
     /// It has no body: over HTTP/2, hyper would send the body of one of our own.
     pub(crate) is_head: bool,
     /// The status of gRPC may follow the body.

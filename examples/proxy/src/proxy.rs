@@ -85,7 +85,7 @@ pub fn build(
     let clusters = clusters.map(|((name, cluster), stats)| {
         let mut cluster = cluster.clone();
         cluster.outliers.cancelled_after = config.cancelled_after(name, &cluster);
-        let queue = stack::cluster(&cluster, stats, endpoints, config.max_head_size)?;
+        let queue = stack::cluster(&cluster, stats, endpoints, config.heads())?;
         Ok::<_, BoxError>((name.as_str(), (queue, cluster.protocol)))
     });
     let clusters = clusters.collect::<Result<std::collections::BTreeMap<_, _>, _>>()?;
@@ -140,6 +140,7 @@ where
         let is_http2 = request.version() == Version::HTTP_2;
         let manner = Manner {
             dialect,
+            is_http2,
             is_head: request.method() == Method::HEAD,
             // Over HTTP/1.1 a client gets trailers only if it asked for them, and gRPC is not spoken.
             has_status: dialect == Dialect::Grpc && is_http2,
@@ -185,7 +186,13 @@ where
         self.hop
             .forward(&mut request, path, handler.protocol, client);
         let grpc = manner.dialect == Dialect::Grpc;
-        let bound = handler.upload.bound(request, grpc, self.max_head_size);
+        let long = match manner.is_http2 {
+            true => request.extensions_mut().remove(),
+            false => None,
+        };
+        let bound = handler
+            .upload
+            .bound(request, grpc, self.max_head_size, long);
         Ok(Some(Admitted {
             stack: handler.stack.clone(),
             request: bound,

@@ -40,7 +40,7 @@ mod withdrawn;
 
 pub use self::accrual::{Accrual, AccrueFailures};
 pub use self::classify::{Classify, ErrorIsFailure, Outcome};
-pub use self::outlier::{EjectOutliers, Outliers};
+pub use self::outlier::{EjectOutliers, Outliers, Uneject};
 pub use self::service::{Guarded, GuardedFuture};
 pub use self::shared::{Health, Reason, Standing};
 pub use self::slow_start::{SlowStartDiscover, Warming, Weights};

@@ -1,7 +1,8 @@
 use std::fmt;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -64,9 +65,35 @@ where
 /// The rule of [`EjectOutliers`].
 pub struct Outliers<K: Hash + Eq + Clone + fmt::Debug> {
     cancelled_after: Option<Duration>,
+    count_silence: bool,
     detector: Mutex<OutlierDetector<Same<Self>>>,
     health: Health<K>,
     task: Task,
+}
+
+/// Lets ejected endpoints return before their time; see [`EjectOutliers::uneject`].
+///
+/// # Clone
+///
+/// A clone does the same.
+pub struct Uneject<K: Hash + Eq + Clone + fmt::Debug>(Weak<Outliers<K>>);
+
+/// The requests that wait for an endpoint. Only sweeps write what is not atomic.
+///
+/// The order in which another thread sees the counts does not matter: at worst a request that ends during a sweep is
+/// counted as one that waits, and its end takes that back.
+#[allow(unreachable_pub, unnameable_types, reason = "sealed")]
+#[derive(Debug, Default)]
+pub struct Waiting {
+    requests: AtomicUsize,
+    /// Since the last sweep.
+    answered: AtomicBool,
+    /// At the last sweep.
+    before: AtomicUsize,
+    /// How many were counted as failures since the last answer.
+    counted: AtomicUsize,
+    /// Whether it was ejected by that.
+    silenced: AtomicBool,
 }
 
 impl<D, C> EjectOutliers<D, C>
@@ -79,10 +106,11 @@ where
     ///
     /// As for [`OutlierDetector::new`].
     pub fn new(discover: D, config: OutlierConfig, classify: C) -> Result<Self, InvalidPolicy> {
-        let cancelled_after = config.cancelled_after;
+        let (cancelled_after, count_silence) = (config.cancelled_after, config.count_silence);
         let detector = OutlierDetector::new(config, Instant::now())?;
         let rule = Outliers {
             cancelled_after,
+            count_silence,
             detector: Mutex::new(detector),
             health: Health::new(),
             task: Task::default(),
@@ -100,6 +128,32 @@ where
             rule.health = health;
         }
         self
+    }
+
+    /// A way to let ejected endpoints return before their time, for whoever learns in another way that they are well again:
+    /// by a probe, or because they have been restarted.
+    ///
+    /// To be called after [`with_health`](Self::with_health), which has no effect later.
+    pub fn uneject(&self) -> Uneject<D::Key> {
+        Uneject(self.driver.downgrade_rule())
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Uneject<K> {
+    /// Lets an endpoint return. It counts as ejected once, as if its time had been over. `false` if it is not ejected.
+    pub fn uneject(&self, key: &K) -> bool {
+        let Some(rule) = self.0.upgrade() else {
+            return false;
+        };
+        let mut detector = rule.lock();
+        let endpoint = detector.keys().find(|it| it.0.seat.key == *key).cloned();
+        let Some(endpoint) = endpoint else {
+            return false;
+        };
+        let _changed = restore(&mut detector, &endpoint.0, Instant::now());
+        let unejected = _changed.is_some();
+        drop(detector);
+        unejected
     }
 }
 
@@ -126,7 +180,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     type Key = K;
-    type State = ();
+    type State = Waiting;
     type Attempt = ();
 
     fn health(&self) -> &Health<K> {
@@ -137,8 +191,8 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
         &self.task
     }
 
-    fn fresh(&self) -> ((), Standing) {
-        ((), Standing::Well)
+    fn fresh(&self) -> (Waiting, Standing) {
+        (Waiting::default(), Standing::Well)
     }
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
@@ -156,7 +210,11 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
 
     fn run(&self, now: Instant) {
         let mut detector = self.lock();
-        let changes = detector.sweep(now);
+        let mut changes = match self.count_silence {
+            true => count_silence(&mut detector, now),
+            false => Vec::new(),
+        };
+        changes.extend(detector.sweep(now));
         let _changed: Vec<_> = changes.iter().map(|change| apply(change, now)).collect();
         drop(detector);
     }
@@ -165,9 +223,16 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
         self.cancelled_after
     }
 
-    fn begin(&self, _: &Arc<Endpoint<Self>>) {}
+    fn begin(&self, endpoint: &Arc<Endpoint<Self>>) {
+        if self.count_silence {
+            endpoint.state.requests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), outcome: Outcome) {
+        if self.count_silence {
+            endpoint.state.end(outcome);
+        }
         let outcome = match outcome {
             Outcome::Success => outlier::Outcome::Success,
             Outcome::Failure => outlier::Outcome::Failure,
@@ -175,10 +240,80 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
         };
         let now = Instant::now();
         let mut detector = self.lock();
+        if outcome == outlier::Outcome::Success
+            && endpoint.state.silenced.load(Ordering::Relaxed)
+            && endpoint.state.silenced.swap(false, Ordering::Relaxed)
+            && let Some(_changed) = restore(&mut detector, endpoint, now)
+        {
+            drop(detector);
+            return;
+        }
         let change = detector.record(&Same(Arc::clone(endpoint)), outcome, now);
+        if change.is_some() {
+            // By failures, which an answer does not take back.
+            endpoint.state.silenced.store(false, Ordering::Relaxed);
+        }
         let _changed = change.as_ref().map(|change| apply(change, now));
         drop(detector);
     }
+}
+
+impl Waiting {
+    /// A request has ended.
+    fn end(&self, outcome: Outcome) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+        // Most requests find it set.
+        if outcome != Outcome::Ignored && !self.answered.load(Ordering::Relaxed) {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// An interval is over: how many requests have waited for all of it without an answer to any, and are to be counted.
+    fn sweep(&self) -> usize {
+        let now = self.requests.load(Ordering::Relaxed);
+        let before = self.before.swap(now, Ordering::Relaxed);
+        if self.answered.swap(false, Ordering::Relaxed) {
+            self.counted.store(0, Ordering::Relaxed);
+            return 0;
+        }
+        let silent = now.min(before);
+        let counted = self.counted.load(Ordering::Relaxed);
+        self.counted.store(counted.max(silent), Ordering::Relaxed);
+        silent.saturating_sub(counted)
+    }
+}
+
+/// Those that answer nothing, at the end of an interval.
+fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
+    detector: &mut OutlierDetector<Same<Outliers<K>>>,
+    now: Instant,
+) -> Vec<outlier::Change<Same<Outliers<K>>>> {
+    if now < detector.next_sweep() {
+        return Vec::new();
+    }
+    let silent = |endpoint: &Same<Outliers<K>>| (endpoint.clone(), endpoint.0.state.sweep());
+    let silent: Vec<_> = detector.keys().map(silent).collect();
+    let failures = silent
+        .into_iter()
+        .flat_map(|(endpoint, failures)| std::iter::repeat_n(endpoint, failures));
+    let record = |endpoint: Same<Outliers<K>>| {
+        let change = detector.record(&endpoint, outlier::Outcome::Failure, now);
+        if change.is_some() {
+            endpoint.0.state.silenced.store(true, Ordering::Relaxed);
+        }
+        change
+    };
+    failures.filter_map(record).collect()
+}
+
+/// Lets an endpoint return, if it is ejected.
+fn restore<'a, K: Hash + Eq + Clone + fmt::Debug>(
+    detector: &mut OutlierDetector<Same<Outliers<K>>>,
+    endpoint: &'a Arc<Endpoint<Outliers<K>>>,
+    now: Instant,
+) -> Option<super::shared::Changed<'a, K>> {
+    let restored = detector.restore(&Same(Arc::clone(endpoint)));
+    restored.then(|| endpoint.seat.set(Standing::Well, now))
 }
 
 impl<D, C> fmt::Debug for EjectOutliers<D, C>
@@ -187,6 +322,18 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("EjectOutliers").field(&self.driver).finish()
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Clone for Uneject<K> {
+    fn clone(&self) -> Self {
+        Self(Weak::clone(&self.0))
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Uneject<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Uneject").finish_non_exhaustive()
     }
 }
 

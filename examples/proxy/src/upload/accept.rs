@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use tower::timeout::http::{Pulse, TimeoutBody};
 
 use super::UploadBody;
+use crate::blocks::Long;
 use crate::body::ClientBody;
 use crate::stall::Limits;
 
@@ -23,12 +24,14 @@ pub struct UploadLimits {
 }
 
 impl UploadLimits {
-    /// The request with its body within these limits. Trailers over `max_trailers` bytes are an error.
+    /// The request with its body within these limits. Trailers over `max_trailers` bytes are an error, and so are those that
+    /// `long` tells of.
     pub fn bound(
         mut self,
         request: Request<Incoming>,
         grpc: bool,
         max_trailers: usize,
+        long: Option<Long>,
     ) -> Request<UploadBody> {
         if grpc {
             self.idle = self.grpc_idle;
@@ -36,7 +39,7 @@ impl UploadLimits {
         // Where one side of a call of gRPC speaks, the other one need not.
         let pulse = grpc.then(Pulse::new);
         let mut request = request.map(|body| {
-            let body = ClientBody::new(body, max_trailers);
+            let body = ClientBody::new(body, max_trailers, long);
             self.bound_body(body, pulse.clone())
         });
         if let Some(pulse) = pulse {
