@@ -21,6 +21,11 @@ impl<P, S> Retry<P, S> {
         }
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) const fn policy(&self) -> &P {
+        &self.policy
+    }
+
     /// The service inside.
     pub const fn get_ref(&self) -> &S {
         &self.inner

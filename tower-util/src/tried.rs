@@ -18,7 +18,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// assert!(of_the_copy.contains(7));
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Tried(Arc<Mutex<Vec<u64>>>);
+pub struct Tried(Arc<Mutex<Newest>>);
+
+/// In place, so that a request that is sent once costs one allocation.
+#[derive(Debug, Default)]
+struct Newest {
+    endpoints: [u64; MOST],
+    number: usize,
+}
+
+impl Newest {
+    fn all(&self) -> &[u64] {
+        &self.endpoints[..self.number]
+    }
+
+    fn push(&mut self, endpoint: u64) {
+        if self.number == MOST {
+            self.endpoints.rotate_left(1);
+            self.number -= 1;
+        }
+        self.endpoints[self.number] = endpoint;
+        self.number += 1;
+    }
+}
 
 impl Tried {
     /// An empty set.
@@ -28,24 +50,20 @@ impl Tried {
 
     /// The request goes to `endpoint`: whatever number the balancer knows it by.
     pub fn insert(&self, endpoint: u64) {
-        let mut endpoints = self.lock();
-        if endpoints.contains(&endpoint) {
-            return;
+        let mut newest = self.lock();
+        if !newest.all().contains(&endpoint) {
+            newest.push(endpoint);
         }
-        if endpoints.len() == MOST {
-            endpoints.remove(0);
-        }
-        endpoints.push(endpoint);
     }
 
     /// Whether the request was sent to `endpoint`.
     pub fn contains(&self, endpoint: u64) -> bool {
-        self.lock().contains(&endpoint)
+        self.lock().all().contains(&endpoint)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().number
     }
 
     /// Whether the request was not sent yet.
@@ -53,7 +71,7 @@ impl Tried {
         self.len() == 0
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
+    fn lock(&self) -> MutexGuard<'_, Newest> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

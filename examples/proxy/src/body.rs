@@ -119,7 +119,6 @@ struct Failed {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are the upstream's")]
 enum Content {
     Upstream(BoundedBody),
     Own(Bytes),

@@ -19,12 +19,13 @@ pub enum Dialect {
 impl Dialect {
     /// The dialect of a message with these headers.
     pub fn of(headers: &HeaderMap) -> Self {
+        let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
+            return Self::Http;
+        };
         if is_grpc(headers) {
             return Self::Grpc;
         }
-        let content_type = headers.get(header::CONTENT_TYPE);
-        let web = content_type.and_then(|value| value.as_bytes().strip_prefix(GRPC_WEB));
-        match web {
+        match content_type.as_bytes().strip_prefix(GRPC_WEB) {
             Some([] | [b'+' | b';', ..]) => Self::GrpcWeb,
             Some(
                 [b'-', b't', b'e', b'x', b't'] | [b'-', b't', b'e', b'x', b't', b'+' | b';', ..],

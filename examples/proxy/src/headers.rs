@@ -1,9 +1,6 @@
 //! The fields that a proxy drops, joins, adds to or looks at.
 
-use std::io::Write;
-use std::net::IpAddr;
-
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, Entry, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
 
 pub use tower::retry::http::is_grpc;
@@ -124,24 +121,19 @@ fn is_forwarded(name: &HeaderName) -> bool {
     }
 }
 
-pub(crate) fn append_forwarded_for(headers: &mut HeaderMap, client: IpAddr) {
-    // An address has 45 characters at most.
-    let mut text = [0; 48];
-    let mut rest = &mut text[..];
-    let _ = write!(rest, "{client}");
-    let length = 48 - rest.len();
-    let client = &text[..length];
-    let before = headers.get_all(X_FORWARDED_FOR);
-    let value = match before.iter().next() {
-        None => HeaderValue::from_bytes(client),
-        Some(_) => {
-            let before = before.iter().filter(|value| value.to_str().is_ok());
-            let chain: Vec<_> = before.map(HeaderValue::as_bytes).chain([client]).collect();
-            HeaderValue::from_bytes(&chain.join(&b", "[..]))
+pub(crate) fn append_forwarded_for(headers: &mut HeaderMap, client: &HeaderValue) {
+    let mut before = match headers.entry(X_FORWARDED_FOR) {
+        Entry::Vacant(none) => {
+            none.insert(client.clone());
+            return;
         }
+        Entry::Occupied(before) => before,
     };
-    if let Ok(value) = value {
-        headers.insert(X_FORWARDED_FOR, value);
+    let addresses = before.iter().filter(|value| value.to_str().is_ok());
+    let chain = addresses.chain([client]).map(HeaderValue::as_bytes);
+    let chain = chain.collect::<Vec<_>>().join(&b", "[..]);
+    if let Ok(chain) = HeaderValue::try_from(chain) {
+        before.insert(chain);
     }
 }
 

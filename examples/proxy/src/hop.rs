@@ -11,6 +11,7 @@ use crate::config::{Config, Network, Protocol, Via};
 use crate::headers::{
     accepts_trailers, append_forwarded_for, join_cookies, strip_forwarded, strip_hop_by_hop,
 };
+use crate::server::Client;
 
 /// What a proxy says of itself, and whose word it takes.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Hop {
         request: &mut Request<B>,
         path: Option<PathAndQuery>,
         protocol: Protocol,
-        client: IpAddr,
+        client: &Client,
     ) {
         let trailers = accepts_trailers(request.headers());
         let version = request.version();
@@ -87,10 +88,10 @@ impl Hop {
             }
         }
         join_cookies(headers);
-        if !self.trusts(client) {
+        if !self.trusts(client.address().ip()) {
             strip_forwarded(headers);
         }
-        append_forwarded_for(headers, client);
+        append_forwarded_for(headers, client.ip());
         headers
             .entry(X_FORWARDED_PROTO)
             .or_insert(HeaderValue::from_static("http"));
@@ -198,7 +199,8 @@ mod tests {
             via: Received::new("me".to_owned()),
             trusted: Vec::new(),
         };
-        hop.forward(&mut request, None, protocol, CLIENT);
+        let client = Client::new((CLIENT, 7).into());
+        hop.forward(&mut request, None, protocol, &client);
         request
     }
 

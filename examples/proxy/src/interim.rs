@@ -7,14 +7,13 @@
 //! hyper notices that a client has left when it reads, which it does not while nothing takes what the client uploads. So the
 //! connection looks when a request asks it to.
 
-use std::future::poll_fn;
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::headers::strip_hop_by_hop;
@@ -53,8 +52,17 @@ pub struct Io<T> {
 }
 
 impl Interim {
-    /// Opens it for the next request.
-    pub fn begin(&self) -> Exchange {
+    /// Opens it for the next request, which takes along whom an upstream of HTTP/1.1 tells of interim answers.
+    pub fn begin<B>(&self, request: &mut Request<B>) -> Exchange {
+        let exchange = self.next();
+        let teller = exchange.clone();
+        hyper::ext::on_informational(request, move |answer| {
+            teller.send(answer.status(), answer.headers());
+        });
+        exchange
+    }
+
+    fn next(&self) -> Exchange {
         let mut state = self.lock();
         state.begun += 1;
         state.current = Some(state.begun);
@@ -103,18 +111,15 @@ impl Exchange {
         }
     }
 
-    /// Takes no more, and waits until all is written: the answer may follow.
-    pub async fn finish(self) {
-        poll_fn(|cx| {
-            let mut state = self.interim.lock();
-            state.current = None;
-            if state.waiting.is_empty() {
-                return Poll::Ready(());
-            }
-            state.handler = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
+    /// Takes no more, and is ready when all is written: the answer may follow.
+    pub fn poll_finish(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.interim.lock();
+        state.current = None;
+        if state.waiting.is_empty() {
+            return Poll::Ready(());
+        }
+        state.handler = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 
@@ -218,6 +223,8 @@ const MAX_WAITING: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use http::HeaderValue;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -231,10 +238,10 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_has_its_answer_sends_no_more() {
         let interim = Interim::default();
-        let first = interim.begin();
-        first.clone().finish().await;
+        let first = interim.next();
+        poll_fn(|cx| first.poll_finish(cx)).await;
         first.send(StatusCode::EARLY_HINTS, &hints(1));
-        let second = interim.begin();
+        let second = interim.next();
         first.send(StatusCode::EARLY_HINTS, &hints(1));
         assert!(interim.lock().waiting.is_empty());
         second.send(StatusCode::CONTINUE, &hints(1));
@@ -246,7 +253,7 @@ mod tests {
     #[tokio::test]
     async fn what_waits_is_bounded() {
         let interim = Interim::default();
-        let exchange = interim.begin();
+        let exchange = interim.next();
         for _ in 0..1000 {
             exchange.send(StatusCode::EARLY_HINTS, &hints(100));
         }
@@ -259,10 +266,12 @@ mod tests {
         let (client, mut far) = tokio::io::duplex(16);
         let interim = Interim::default();
         let mut io = Io::new(client, interim.clone());
-        let exchange = interim.begin();
+        let exchange = interim.next();
         exchange.send(StatusCode::EARLY_HINTS, &hints(100));
         let answer = async {
-            tokio::join!(exchange.finish(), async { io.flush().await.unwrap() });
+            tokio::join!(poll_fn(|cx| exchange.poll_finish(cx)), async {
+                io.flush().await.unwrap()
+            });
             drop(io);
         };
         let read = async {

@@ -1,25 +1,24 @@
 //! The way of a request through the proxy: route, forward, answer.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Version, header};
+use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
-use tower::{BoxError, Service, ServiceExt};
+use tower::{BoxError, Service};
 
-use crate::body::{BoundedBody, ClientBody, ResponseBody};
+use crate::body::{BoundedBody, ResponseBody};
 use crate::config::{Config, Paths, Protocol};
 use crate::dialect::Dialect;
 use crate::error::Failure;
+use crate::handling::{Admitted, Handling, Manner};
 use crate::headers;
 use crate::hop::Hop;
-use crate::interim::Exchange;
 use crate::metrics::{Metrics, RouteStats};
-use crate::outcome::OutcomeBody;
 use crate::router::Router;
-use crate::upload::{Attended, UploadBody, UploadLimits};
+use crate::server::Client;
+use crate::upload::{UploadBody, UploadLimits};
 use crate::{authority, framing, path, stack};
 
 /// A configured proxy without its listeners: it takes requests, and answers every one of them.
@@ -136,101 +135,70 @@ where
     S: Service<Request<UploadBody>, Response = Response<BoundedBody>, Error = BoxError> + Clone,
 {
     /// Answers one request of `client`.
-    pub async fn handle(
-        &self,
-        request: Request<Incoming>,
-        client: SocketAddr,
-    ) -> Response<OutcomeBody<ResponseBody>> {
+    pub fn handle(&self, request: Request<Incoming>, client: &Client) -> Handling<S> {
         let dialect = Dialect::of(request.headers());
-        let head = request.method() == Method::HEAD;
-        // Over HTTP/1.1 a client gets trailers only if it asked for them, and gRPC is not spoken.
-        let has_trailers = dialect == Dialect::Grpc && request.version() == Version::HTTP_2;
-        let (response, in_flight) = match self.route(&request) {
-            Ok((handler, path)) => {
-                let mut in_flight = handler.stats.begin();
-                let answer = self.forward(handler, path, request, client).await;
-                let response = answer.unwrap_or_else(|failure| {
-                    in_flight.failed(failure.reason());
-                    failure.response(dialect)
-                });
-                in_flight.answered(response.status());
-                (response, in_flight)
-            }
+        let is_http2 = request.version() == Version::HTTP_2;
+        let manner = Manner {
+            dialect,
+            is_http2,
+            is_head: request.method() == Method::HEAD,
+            // Over HTTP/1.1 a client gets trailers only if it asked for them, and gRPC is not spoken.
+            has_status: dialect == Dialect::Grpc && is_http2,
+            takes_trailers: is_http2 || headers::accepts_trailers(request.headers()),
+        };
+        let (handler, path) = match self.route(&request) {
+            Ok(found) => found,
             Err(failure) => {
                 let mut in_flight = self.metrics.unrouted.begin();
                 in_flight.failed(failure.reason());
                 in_flight.answered(failure.status());
-                (failure.response(dialect), in_flight)
+                return Handling::answered(failure.response(dialect), manner, in_flight);
             }
         };
-        response.map(|body| {
-            let body = match head {
-                // Over HTTP/2, hyper would send the body of one of our own.
-                true => body.without_own(),
-                false => body,
-            };
-            OutcomeBody::new(body, in_flight, has_trailers)
-        })
+        let mut in_flight = handler.stats.begin();
+        let response = match self.admit(handler, path, request, manner, client) {
+            Ok(Some(admitted)) => return Handling::of(admitted, manner, in_flight),
+            Ok(None) => Response::new(ResponseBody::own("")),
+            Err(failure) => {
+                in_flight.failed(failure.reason());
+                failure.response(dialect)
+            }
+        };
+        in_flight.answered(response.status());
+        Handling::answered(response, manner, in_flight)
     }
 
-    /// Forwards a request, or answers it where the client has it end here.
-    async fn forward(
+    /// Makes a request one for the upstream; `None` where the client has it end here.
+    fn admit(
         &self,
         handler: &Handler<S>,
         path: Option<PathAndQuery>,
         mut request: Request<Incoming>,
-        client: SocketAddr,
-    ) -> Result<Response<ResponseBody>, Failure> {
+        manner: Manner,
+        client: &Client,
+    ) -> Result<Option<Admitted<S>>, Failure> {
         if !headers::count_down(&mut request) {
             return match *request.method() {
-                Method::OPTIONS => Ok(Response::new(ResponseBody::own(""))),
+                Method::OPTIONS => Ok(None),
                 _ => Err(Failure::Unsupported),
             };
         }
-        let grpc = headers::is_grpc(request.headers());
-        let takes_trailers =
-            request.version() == Version::HTTP_2 || headers::accepts_trailers(request.headers());
-        let long = match request.version() {
-            Version::HTTP_2 => request.extensions_mut().remove(),
-            _ => None,
-        };
-        let mut request = request.map(|body| ClientBody::new(body, self.max_head_size, long));
         self.hop
-            .forward(&mut request, path, handler.protocol, client.ip());
-
-        let exchange = request.extensions().get::<Exchange>().cloned();
-        let mut request = handler.upload.bound(request, grpc);
-        // Nothing else waits for a client that sends no body. In a call of gRPC the server may be the first to speak.
-        let arrived = match grpc {
-            true => Ok(()),
-            false => request.body_mut().arrive(handler.upload.buffer).await,
+            .forward(&mut request, path, handler.protocol, client);
+        let grpc = manner.dialect == Dialect::Grpc;
+        let long = match manner.is_http2 {
+            true => request.extensions_mut().remove(),
+            false => None,
         };
-        let response = match arrived {
-            Ok(()) => {
-                let attends = !request.body().has_arrived();
-                let answer = handler.stack.clone().oneshot(request);
-                let exchange = if attends { exchange.clone() } else { None };
-                Attended::new(answer, exchange).await
-            }
-            Err(failure) => Err(failure.into()),
-        };
-        if let Some(exchange) = exchange {
-            exchange.finish().await;
-        }
-        let mut response = response
-            .map_err(|error| {
-                let failure = Failure::of(&error);
-                tracing::debug!(route = %handler.stats.route, %error, ?failure, "request failed");
-                failure
-            })?
-            .map(ResponseBody::upstream);
-        // That of the proxy: hyper lowers it for a client of HTTP/1.0.
-        *response.version_mut() = Version::HTTP_11;
-        headers::strip_hop_by_hop(response.headers_mut());
-        if !takes_trailers {
-            response.headers_mut().remove(header::TRAILER);
-        }
-        Ok(response)
+        let bound = handler
+            .upload
+            .bound(request, grpc, self.max_head_size, long);
+        Ok(Some(Admitted {
+            stack: handler.stack.clone(),
+            request: bound,
+            // In a call of gRPC the server may be the first to speak.
+            buffer: if grpc { 0 } else { handler.upload.buffer },
+        }))
     }
 
     /// Who handles a request, and its target if that is not in its normal form; or why nobody does.

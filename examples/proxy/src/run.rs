@@ -11,7 +11,7 @@ use tower::BoxError;
 
 use crate::config::Config;
 use crate::descriptors;
-use crate::server::{Server, Shutdown, bind, serve};
+use crate::server::{Client, Server, Shutdown, bind, serve};
 use crate::{admin, malformed, proxy};
 
 /// A proxy whose sockets are bound, and which serves nobody yet.
@@ -89,10 +89,7 @@ impl Bound {
         for listener in listeners {
             let metrics = Arc::clone(proxy.metrics());
             let (proxy, server) = (Arc::clone(&proxy), server.clone());
-            let handler = move |request, client| {
-                let proxy = Arc::clone(&proxy);
-                async move { proxy.handle(request, client).await }
-            };
+            let handler = move |request, client: Client| proxy.handle(request, &client);
             let failed = move |error: &BoxError| malformed::count(error, &metrics.unrouted);
             let (shutdown, drain) = (shutdown.clone(), config.drain);
             servers.spawn(async move {

@@ -1,6 +1,7 @@
 //! Listeners: accepting connections, telling HTTP/1.1 from HTTP/2, and draining.
 
 mod activity;
+mod client;
 mod connection;
 mod lifetime;
 
@@ -26,6 +27,7 @@ use tokio::task::JoinSet;
 use tower::BoxError;
 
 use self::activity::{Activity, Answer};
+pub use self::client::Client;
 pub use self::connection::GivenUp;
 use self::connection::{Connection, Watch};
 pub use self::lifetime::Times;
@@ -37,6 +39,8 @@ use crate::headers;
 use crate::interim::{self, Interim};
 use crate::socket::{self, Reset, Socket};
 use crate::stall::Patient;
+use crate::streams::{NewStreams, Streams};
+use crate::upload::Attended;
 use crate::withdraw::Withdraw;
 
 /// Binds `address`; the error names it.
@@ -55,7 +59,7 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// See [`Server::serve`].
 pub async fn serve<H, F, B>(listener: TcpListener, handler: H, shutdown: Shutdown, drain: Duration)
 where
-    H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Incoming>, Client) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
@@ -71,7 +75,6 @@ type Accepted = (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>);
 /// Serves clients on any number of listeners, which share the maximum number of connections.
 #[derive(Debug, Clone)]
 pub struct Server {
-    http: Arc<auto::Builder<Streams>>,
     clients: Clients,
     heads: Heads,
     places: Arc<Semaphore>,
@@ -82,7 +85,6 @@ impl Server {
     pub fn new(clients: &Clients, heads: Heads) -> Self {
         let places = clients.max_connections.unwrap_or_else(max_connections);
         Self {
-            http: Arc::new(http_server(clients, heads)),
             clients: clients.clone(),
             heads,
             places: Arc::new(Semaphore::new(places)),
@@ -104,7 +106,7 @@ impl Server {
         drain: Duration,
         failed: impl Fn(&BoxError) + Clone + Send + 'static,
     ) where
-        H: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+        H: Fn(Request<Incoming>, Client) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
@@ -149,7 +151,7 @@ impl Server {
     ) -> Connection<impl GracefulConnection<Error = BoxError> + Send + use<T, H, F, B>>
     where
         T: AsyncRead + AsyncWrite + Reset + Unpin + Send + 'static,
-        H: Fn(Request<Incoming>, SocketAddr) -> F + Send + Sync + 'static,
+        H: Fn(Request<Incoming>, Client) -> F + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
@@ -160,27 +162,34 @@ impl Server {
             Blocks::new(long.clone(), self.heads.size),
         );
         let socket = Socket::new(stream, watch);
+        let client = Client::new(client);
         let interim = Interim::default();
         let io = TokioIo::new(interim::Io::new(socket, interim.clone()));
         let service = {
             let activity = Arc::clone(&activity);
             service_fn(move |mut request: Request<Incoming>| {
                 // Those before may not know interim answers, and in those after hyper has no way for them.
-                if request.version() == Version::HTTP_11 {
-                    request.extensions_mut().insert(interim.begin());
-                } else if request.version() == Version::HTTP_2
-                    && !request.body().is_end_stream()
+                let http11 = request.version() == Version::HTTP_11;
+                let exchange = http11.then(|| interim.begin(&mut request));
+                let has_body = !request.body().is_end_stream();
+                if request.version() == Version::HTTP_2
+                    && has_body
                     && !headers::is_grpc(request.headers())
                 {
                     // Calls of gRPC have no trailers in their requests.
                     request.extensions_mut().insert(long.clone());
                 }
                 let active = activity.begin();
-                Answer::new(Withdraw::new(handler(request, client)), active)
+                let answer = handler(request, client.clone());
+                let looks = exchange.clone().filter(|_| has_body);
+                let answer = Attended::new(Withdraw::new(answer), looks);
+                Answer::new(answer, exchange, active)
             })
         };
-        let http = self.http.serve_connection(io, service);
-        Connection::new(http.into_owned(), activity, self.clients.times())
+        let streams = Streams::default();
+        let http = http_server(streams.new_streams(), &self.clients, self.heads);
+        let http = http.serve_connection(io, service).into_owned();
+        Connection::new(http, streams, activity, self.clients.times())
     }
 
     /// The next connection. At the maximum number of connections it waits in the listener's queue until another one ends.
@@ -201,8 +210,8 @@ impl Server {
     }
 }
 
-fn http_server(clients: &Clients, heads: Heads) -> auto::Builder<Streams> {
-    let mut server = auto::Builder::new(Streams);
+fn http_server(streams: NewStreams, clients: &Clients, heads: Heads) -> auto::Builder<OwnTask> {
+    let mut server = auto::Builder::new(OwnTask(streams));
     // The time of heads is the connection's own, see `Lifetime`.
     server
         .http1()
@@ -230,16 +239,16 @@ fn http_server(clients: &Clients, heads: Heads) -> auto::Builder<Streams> {
     server
 }
 
-/// Runs each stream of HTTP/2 as a task that ends when its client does not read; dropped, the stream is reset.
-#[derive(Debug, Clone, Copy)]
-struct Streams;
+/// Runs each stream of HTTP/2 in the task of its connection. It ends when its client does not read; dropped, it is reset.
+#[derive(Debug, Clone)]
+struct OwnTask(NewStreams);
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for OwnTask
 where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(Patient::new(stream));
+        self.0.push(Patient::new(stream));
     }
 }
 

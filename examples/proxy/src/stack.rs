@@ -1,6 +1,7 @@
 //! The stacks of layers that a request passes through: everything between routing and the wire.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +60,13 @@ pub fn route(
     let retry = retry::policy(&config.retry, stats);
     let hedge = config.hedge.as_ref();
     let hedge = hedge.map(|hedge| hedge::layer(hedge, retry.budget(), stats));
-    let hedge = hedge.transpose()?;
+    // In a box, since the future of a layer that is off has its room in those above as well.
+    let hedge = hedge.transpose()?.map(|hedge| {
+        ServiceBuilder::new()
+            .map_future(|future| -> Pin<Box<dyn Future<Output = _> + Send>> { Box::pin(future) })
+            .layer(hedge)
+            .into_inner()
+    });
     Ok(ServiceBuilder::new()
         .load_shed()
         .concurrency_limit(config.limits.concurrency)

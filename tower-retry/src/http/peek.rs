@@ -127,13 +127,13 @@ impl<F, B, R: Body> fmt::Debug for PeekFuture<F, B, R> {
 
 /// The body of a response whose first frame may have been looked at.
 pub struct PeekBody<B: Body> {
-    first: First<B>,
+    /// `None` if nobody has looked, or it was read since. In a box, since most bodies pass unseen, and are moved with their
+    /// response by the layers above.
+    first: Option<Box<First<B>>>,
     inner: B,
 }
 
 enum First<B: Body> {
-    /// Nobody has looked, or it was read since.
-    Unseen,
     Frame(Frame<B::Data>),
     Failed(B::Error),
     /// There is none.
@@ -142,23 +142,20 @@ enum First<B: Body> {
 
 impl<B: Body> PeekBody<B> {
     const fn new(inner: B) -> Self {
-        Self {
-            first: First::Unseen,
-            inner,
-        }
+        Self { first: None, inner }
     }
 
     /// The trailers, if these are all that there is.
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        match &self.first {
-            First::Frame(frame) => frame.trailers_ref(),
+        match self.first.as_deref() {
+            Some(First::Frame(frame)) => frame.trailers_ref(),
             _ => None,
         }
     }
 
     /// Whether it has failed or ended before there was anything in it.
     pub(super) fn is_broken(&self) -> bool {
-        matches!(self.first, First::Failed(_) | First::Ended)
+        matches!(self.first.as_deref(), Some(First::Failed(_) | First::Ended))
     }
 
     /// The body inside. What was looked at of it is lost.
@@ -169,11 +166,12 @@ impl<B: Body> PeekBody<B> {
 
 impl<B: Body + Unpin> PeekBody<B> {
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.first = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+        let first = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
             Some(Ok(frame)) => First::Frame(frame),
             Some(Err(error)) => First::Failed(error),
             None => First::Ended,
         };
+        self.first = Some(Box::new(first));
         Poll::Ready(())
     }
 }
@@ -189,23 +187,25 @@ impl<B: Body + Unpin> Body for PeekBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match std::mem::replace(&mut self.first, First::Unseen) {
-            First::Unseen => Pin::new(&mut self.inner).poll_frame(cx),
+        let Some(first) = self.first.take() else {
+            return Pin::new(&mut self.inner).poll_frame(cx);
+        };
+        match *first {
             First::Frame(frame) => Poll::Ready(Some(Ok(frame))),
             First::Failed(error) => Poll::Ready(Some(Err(error))),
             // It stays so: the body inside must not be asked again.
             First::Ended => {
-                self.first = First::Ended;
+                self.first = Some(first);
                 Poll::Ready(None)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self.first {
-            First::Unseen => self.inner.is_end_stream(),
-            First::Ended => true,
-            First::Frame(_) | First::Failed(_) => false,
+        match self.first.as_deref() {
+            None => self.inner.is_end_stream(),
+            Some(First::Ended) => true,
+            Some(First::Frame(_) | First::Failed(_)) => false,
         }
     }
 
@@ -213,7 +213,7 @@ impl<B: Body + Unpin> Body for PeekBody<B> {
         use bytes::Buf;
 
         let mut hint = self.inner.size_hint();
-        if let First::Frame(frame) = &self.first
+        if let Some(First::Frame(frame)) = self.first.as_deref()
             && let Some(data) = frame.data_ref()
         {
             let first = data.remaining() as u64;

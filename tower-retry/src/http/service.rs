@@ -30,7 +30,6 @@ impl<J, T: Clone, S> Layer<S> for HttpRetryLayer<J, T> {
 
     fn layer(&self, service: S) -> Self::Service {
         HttpRetry {
-            policy: self.policy.clone(),
             inner: Retry::new(self.policy.clone(), PeekTrailers::new(service)),
         }
     }
@@ -41,7 +40,6 @@ impl<J, T: Clone, S> Layer<S> for HttpRetryLayer<J, T> {
 /// The service inside gets requests with a [`ReplayBody`], and has to be [`Clone`].
 #[derive(Clone, Debug)]
 pub struct HttpRetry<J, T, S> {
-    policy: RetryPolicy<HttpClassify<J>, T>,
     inner: Retry<RetryPolicy<HttpClassify<J>, T>, PeekTrailers<S>>,
 }
 
@@ -84,11 +82,12 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let tunnel =
             request.method() == Method::CONNECT || request.headers().contains_key(header::UPGRADE);
-        let retries = self.policy.retries() && !tunnel;
+        let policy = self.inner.policy();
+        let retries = policy.retries() && !tunnel;
+        let limit = policy.classify().replay_limit();
         if retries && request.extensions().get::<Tried>().is_none() {
             request.extensions_mut().insert(Tried::new());
         }
-        let limit = self.policy.classify().replay_limit();
         self.inner.call(request.map(|body| {
             // Without a byte there is nothing to keep, and others than the policy may want to send it again.
             let free = body.is_end_stream() && !tunnel;

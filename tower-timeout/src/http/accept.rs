@@ -191,7 +191,9 @@ where
             self.refusal.release(&mut self.inner);
             return DeadlineFuture::new(EnforceFuture::passed(deadline));
         }
-        request.extensions_mut().insert(deadline);
+        if before != Some(deadline) {
+            request.extensions_mut().insert(deadline);
+        }
         let response = self.inner.call(request);
         DeadlineFuture::new(EnforceFuture::until(deadline, response))
     }

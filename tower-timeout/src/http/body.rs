@@ -1,6 +1,6 @@
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http_body::{Body, Frame, SizeHint};
@@ -21,21 +21,27 @@ pin_project! {
     ///
     /// # Cost
     ///
-    /// A frame that is ready costs nothing. One that is waited for costs a reading of the clock, and a timer that an earlier
-    /// one has left behind.
+    /// A timeout costs an allocation, and none costs nothing. A frame that is ready costs nothing. One that is waited for costs a
+    /// reading of the clock, and a timer that an earlier one has left behind.
     #[derive(Debug)]
     pub struct TimeoutBody<B> {
         #[pin]
         inner: B,
-        idle: Option<Duration>,
-        idle_alarm: Option<Alarm>,
-        pulse: Option<Pulse>,
-        end: Option<End>,
-        end_alarm: Option<Alarm>,
-        // How many were there when they were asked for.
-        frames: u8,
-        timed_out: bool,
+        // `None` without timeouts. Behind a pointer, since the layers above move a body again and again with its message.
+        bounds: Option<Box<Bounds>>,
     }
+}
+
+#[derive(Debug, Default)]
+struct Bounds {
+    idle: Option<Duration>,
+    idle_alarm: Option<Alarm>,
+    pulse: Option<Pulse>,
+    end: Option<End>,
+    end_alarm: Option<Alarm>,
+    /// How many were there when they were asked for.
+    frames: u8,
+    timed_out: bool,
 }
 
 /// By when the whole body must have come.
@@ -50,27 +56,25 @@ impl<B> TimeoutBody<B> {
     pub const fn new(inner: B) -> Self {
         Self {
             inner,
-            idle: None,
-            idle_alarm: None,
-            pulse: None,
-            end: None,
-            end_alarm: None,
-            frames: 0,
-            timed_out: false,
+            bounds: None,
         }
+    }
+
+    fn bounds(&mut self) -> &mut Bounds {
+        self.bounds.get_or_insert_default()
     }
 
     /// Each frame may be waited for so long.
     #[must_use]
     pub fn idle(mut self, timeout: Duration) -> Self {
-        self.idle = Some(timeout);
+        self.bounds().idle = Some(timeout);
         self
     }
 
     /// It is not idle while there are frames by any clone of `pulse`, such as those of the other direction.
     #[must_use]
     pub fn pulse(mut self, pulse: Pulse) -> Self {
-        self.pulse = Some(pulse);
+        self.bounds().pulse = Some(pulse);
         self
     }
 
@@ -79,7 +83,7 @@ impl<B> TimeoutBody<B> {
     pub fn total(mut self, timeout: Duration) -> Self {
         // A time beyond what the clock can tell never comes.
         if let Some(at) = Instant::now().checked_add(timeout) {
-            self.set_end(End::Total(timeout, at));
+            self.bounds().set_end(End::Total(timeout, at));
         }
         self
     }
@@ -87,28 +91,18 @@ impl<B> TimeoutBody<B> {
     /// The whole of it must have come by the deadline of the request that it belongs to.
     #[must_use]
     pub fn deadline(mut self, deadline: Deadline) -> Self {
-        self.set_end(End::Deadline(deadline));
+        self.bounds().set_end(End::Deadline(deadline));
         self
     }
 
     /// How long each frame may be waited for, if that is bounded.
-    pub const fn idle_timeout(&self) -> Option<Duration> {
-        self.idle
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.bounds.as_ref()?.idle
     }
 
     /// When the whole of it must have come, if that is bounded. While nothing polls the body, only its holder can see to that.
     pub fn end(&self) -> Option<Instant> {
-        self.end.map(End::instant)
-    }
-
-    /// Of two, the sooner one counts.
-    fn set_end(&mut self, end: End) {
-        if self
-            .end
-            .is_none_or(|before| end.instant() < before.instant())
-        {
-            self.end = Some(end);
-        }
+        self.bounds.as_ref()?.end.map(End::instant)
     }
 
     /// The body inside.
@@ -139,46 +133,74 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let this = self.project();
-        if *this.timed_out {
+        let Some(bounds) = this.bounds else {
+            let frame = ready!(this.inner.poll_frame(cx));
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        };
+        if bounds.timed_out {
             return Poll::Ready(None);
         }
         if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
-            *this.idle_alarm = None;
-            if let Some(pulse) = this.pulse {
-                pulse.beat();
-            }
-            *this.frames = this.frames.wrapping_add(1);
-            let late =
-                |end: &End| this.frames.is_multiple_of(16) && end.instant() <= Instant::now();
-            return Poll::Ready(match this.end {
-                Some(end) if frame.is_some() && late(end) => {
-                    *this.timed_out = true;
-                    Some(Err(end.error()))
-                }
+            return Poll::Ready(match bounds.count_frame() {
+                Some(end) if frame.is_some() => Some(Err(bounds.trip(end.error()))),
                 _ => frame.map(|frame| frame.map_err(Into::into)),
             });
         }
-        let error: BoxError = if poll_alarm(this.end_alarm, this.end.map(End::instant), cx) {
-            this.end.expect("it has an alarm").error()
-        } else {
-            match this.idle {
-                Some(idle) if poll_idle(this.idle_alarm, this.pulse.as_mut(), *idle, cx) => {
-                    BodyTimedOut::Idle(*idle).into()
-                }
-                _ => return Poll::Pending,
-            }
-        };
+        let error = ready!(bounds.poll(cx));
         tracing::debug!(error, "giving up on a body");
-        *this.timed_out = true;
         Poll::Ready(Some(Err(error)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.timed_out || self.inner.is_end_stream()
+        let timed_out = self.bounds.as_ref().is_some_and(|bounds| bounds.timed_out);
+        timed_out || self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+impl Bounds {
+    /// Of two, the sooner one counts.
+    fn set_end(&mut self, end: End) {
+        if self
+            .end
+            .is_none_or(|before| end.instant() < before.instant())
+        {
+            self.end = Some(end);
+        }
+    }
+
+    /// A frame is there, or there are no more. The end of time, if it has passed.
+    fn count_frame(&mut self) -> Option<End> {
+        self.idle_alarm = None;
+        if let Some(pulse) = &self.pulse {
+            pulse.beat();
+        }
+        self.frames = self.frames.wrapping_add(1);
+        let end = self.end.filter(|_| self.frames.is_multiple_of(16))?;
+        (end.instant() <= Instant::now()).then_some(end)
+    }
+
+    /// A frame is waited for.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<BoxError> {
+        if let Some(end) = self.end
+            && poll_alarm(&mut self.end_alarm, Some(end.instant()), cx)
+        {
+            return Poll::Ready(self.trip(end.error()));
+        }
+        match self.idle {
+            Some(idle) if poll_idle(&mut self.idle_alarm, self.pulse.as_mut(), idle, cx) => {
+                Poll::Ready(self.trip(BodyTimedOut::Idle(idle).into()))
+            }
+            _ => Poll::Pending,
+        }
+    }
+
+    fn trip(&mut self, error: BoxError) -> BoxError {
+        self.timed_out = true;
+        error
     }
 }
 

@@ -78,6 +78,11 @@ pub struct InFlight {
 }
 
 impl InFlight {
+    /// The label of its route.
+    pub fn route(&self) -> &str {
+        &self.stats.route
+    }
+
     /// Counts the head of the response.
     pub fn answered(&mut self, status: StatusCode) {
         self.is_answered = true;

@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::lifetime::Seen;
+use crate::interim::Exchange;
 
 /// Shared by a connection, its socket and its requests.
 #[derive(Debug, Default)]
@@ -55,6 +56,10 @@ impl Activity {
         self.http2.store(true, Ordering::Relaxed);
     }
 
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
+
     /// The client is not waited for any more.
     pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
@@ -96,21 +101,29 @@ impl Drop for Active {
 }
 
 pin_project! {
-    /// The answer to a request, which is in flight until its body is dropped.
+    /// The answer to a request, which is in flight until its body is dropped. It waits until the interim answers before it are
+    /// written.
     ///
     /// As an `async` block it would have room for the future twice, and hyper moves it.
     #[derive(Debug)]
-    pub(super) struct Answer<F> {
+    pub(super) struct Answer<F: Future> {
         #[pin]
         inner: F,
+        // It is there, and what comes before it is not yet written.
+        held: Option<Box<F::Output>>,
+        exchange: Option<Exchange>,
         active: Option<Active>,
     }
 }
 
-impl<F> Answer<F> {
-    pub(super) const fn new(inner: F, active: Active) -> Self {
-        let active = Some(active);
-        Self { inner, active }
+impl<F: Future> Answer<F> {
+    pub(super) const fn new(inner: F, exchange: Option<Exchange>, active: Active) -> Self {
+        Self {
+            inner,
+            held: None,
+            exchange,
+            active: Some(active),
+        }
     }
 }
 
@@ -119,7 +132,16 @@ impl<F: Future<Output = Response<B>>, B> Future for Answer<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx));
+        let response = match this.held.take() {
+            Some(held) => *held,
+            None => ready!(this.inner.poll(cx)),
+        };
+        if let Some(exchange) = this.exchange
+            && exchange.poll_finish(cx).is_pending()
+        {
+            *this.held = Some(Box::new(response));
+            return Poll::Pending;
+        }
         let active = this.active.take();
         Poll::Ready(Ok(response.map(|inner| ActiveBody { inner, active })))
     }

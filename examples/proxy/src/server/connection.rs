@@ -19,12 +19,14 @@ use super::lifetime::{Lifetime, Times, Verdict};
 use crate::blocks::{Blocks, Frames};
 use crate::socket::Observe;
 use crate::stall::{Patient, Stalled};
+use crate::streams::Streams;
 
 pin_project! {
     /// Drives a connection of hyper, and ends it when its time is over.
     pub(super) struct Connection<C> {
         #[pin]
         inner: Patient<C>,
+        streams: Streams,
         activity: Arc<Activity>,
         lifetime: Lifetime,
         alarm: Option<Alarm>,
@@ -32,9 +34,11 @@ pin_project! {
 }
 
 impl<C: GracefulConnection<Error = BoxError>> Connection<C> {
-    pub(super) fn new(inner: C, activity: Arc<Activity>, times: Times) -> Self {
+    /// `streams` are those of `inner`, if it speaks HTTP/2.
+    pub(super) fn new(inner: C, streams: Streams, activity: Arc<Activity>, times: Times) -> Self {
         Self {
             inner: Patient::new(inner),
+            streams,
             activity,
             lifetime: Lifetime::new(times, Instant::now()),
             alarm: None,
@@ -60,7 +64,15 @@ impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            match this.inner.as_mut().poll(cx) {
+            // First what sends, and then what writes it.
+            if this.activity.speaks_http2() {
+                this.streams.poll(cx);
+            }
+            let polled = this.inner.as_mut().poll(cx);
+            if this.activity.speaks_http2() {
+                this.streams.poll_new(cx);
+            }
+            match polled {
                 Poll::Ready(Ok(ended)) => return Poll::Ready(ended),
                 Poll::Ready(Err(Stalled)) => {
                     this.activity.give_up();

@@ -1,12 +1,13 @@
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Request;
 use http_body::Body;
-use tower::BoxError;
+use hyper::body::Incoming;
 use tower::timeout::http::{Pulse, TimeoutBody};
 
 use super::UploadBody;
+use crate::blocks::Long;
+use crate::body::ClientBody;
 use crate::stall::Limits;
 
 /// How a route takes the bodies of requests.
@@ -23,17 +24,24 @@ pub struct UploadLimits {
 }
 
 impl UploadLimits {
-    /// The request with its body within these limits.
-    pub fn bound<B>(mut self, request: Request<B>, grpc: bool) -> Request<UploadBody<B>>
-    where
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
-    {
+    /// The request with its body within these limits. Trailers over `max_trailers` bytes are an error, and so are those that
+    /// `long` tells of.
+    pub fn bound(
+        mut self,
+        request: Request<Incoming>,
+        grpc: bool,
+        max_trailers: usize,
+        long: Option<Long>,
+    ) -> Request<UploadBody> {
         if grpc {
             self.idle = self.grpc_idle;
         }
         // Where one side of a call of gRPC speaks, the other one need not.
         let pulse = grpc.then(Pulse::new);
-        let mut request = request.map(|body| self.bound_body(body, pulse.clone()));
+        let mut request = request.map(|body| {
+            let body = ClientBody::new(body, max_trailers, long);
+            self.bound_body(body, pulse.clone())
+        });
         if let Some(pulse) = pulse {
             request.extensions_mut().insert(pulse);
         }
@@ -47,19 +55,18 @@ impl UploadLimits {
         request
     }
 
-    fn bound_body<B>(self, body: B, pulse: Option<Pulse>) -> UploadBody<B>
-    where
-        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
-    {
-        let empty = body.is_end_stream();
+    fn bound_body(self, body: ClientBody, pulse: Option<Pulse>) -> UploadBody {
         let mut body = TimeoutBody::new(body);
+        if body.is_end_stream() {
+            return UploadBody::new(body);
+        }
         if let Some(idle) = self.idle {
             body = body.idle(idle);
         }
         if let Some(pulse) = pulse {
             body = body.pulse(pulse);
         }
-        if let Some(total) = self.total.filter(|_| !empty) {
+        if let Some(total) = self.total {
             body = body.total(total);
         }
         UploadBody::new(body)

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::future::{AbortHandle, Abortable, abortable};
 use futures_util::task::AtomicWaker;
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
-use tokio::task::AbortHandle;
 use tower::BoxError;
 
 use super::BodyFailure;
@@ -20,7 +20,6 @@ use crate::stall::{self, Limits};
 #[derive(Debug)]
 pub struct SentBody {
     body: RequestBody,
-    limits: Limits,
     upload: Option<Arc<Upload>>,
     /// Its task was told to come back.
     awaited: bool,
@@ -34,10 +33,9 @@ impl SentBody {
     }
 
     fn new(body: RequestBody, limits: Limits) -> Self {
-        let upload = (!body.is_end_stream()).then(Arc::default);
+        let upload = (!body.is_end_stream()).then(|| Arc::new(Upload::within(limits)));
         Self {
             body,
-            limits,
             upload,
             awaited: false,
         }
@@ -73,8 +71,10 @@ impl Body for SentBody {
                     self.tell(Upload::sent);
                 }
                 // Also the last frame waits until the endpoint takes it.
-                stall::handed(self.limits, self.upload.as_ref());
-                self.awaited = true;
+                if let Some(upload) = &self.upload {
+                    stall::handed(upload.limits, Some(upload));
+                    self.awaited = true;
+                }
             }
             Some(Err(error)) => self.tell(|upload| upload.failed(BodyFailure::of(error))),
             None => self.tell(Upload::sent),
@@ -102,12 +102,14 @@ impl Drop for SentBody {
 /// What the two ends of an attempt know of its upload.
 #[derive(Debug, Default)]
 pub struct Upload {
+    /// How long the endpoint may let it wait.
+    limits: Limits,
     state: AtomicU8,
     failure: OnceLock<BodyFailure>,
     /// Whoever waits for the response.
     waker: AtomicWaker,
-    /// What sends it, if it is a task of its own.
-    task: Mutex<Option<AbortHandle>>,
+    /// What sends it, if it is a future of its own.
+    sender: Mutex<Option<AbortHandle>>,
 }
 
 const SENDING: u8 = 0;
@@ -116,6 +118,13 @@ const STALLED: u8 = 2;
 const GIVEN_UP: u8 = 3;
 
 impl Upload {
+    fn within(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     /// Whether all of the body was handed over.
     pub fn is_sent(&self) -> bool {
         self.state.load(Ordering::Acquire) == SENT
@@ -150,20 +159,25 @@ impl Upload {
 
     /// The response is over, or nothing waits for it: what sends the rest ends now, whatever the endpoint does.
     pub fn give_up(&self) {
-        let mut task = self.task();
+        let mut kept = self.sender();
         self.state.store(GIVEN_UP, Ordering::Release);
-        if let Some(task) = task.take() {
-            task.abort();
+        let sender = kept.take();
+        drop(kept);
+        if let Some(sender) = sender {
+            sender.abort();
         }
     }
 
-    /// This task sends it.
-    pub(crate) fn sent_by(&self, sender: AbortHandle) {
-        let mut task = self.task();
+    /// This sends it, until it is given up.
+    pub(crate) fn sent_by<F: Future>(&self, sender: F) -> Abortable<F> {
+        let (sender, handle) = abortable(sender);
+        let mut kept = self.sender();
         match self.state.load(Ordering::Acquire) {
-            GIVEN_UP => sender.abort(),
-            _ => *task = Some(sender),
+            GIVEN_UP => handle.abort(),
+            _ => *kept = Some(handle),
         }
+        drop(kept);
+        sender
     }
 
     fn sent(&self) {
@@ -182,7 +196,7 @@ impl Upload {
             .compare_exchange(SENDING, to, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    fn task(&self) -> std::sync::MutexGuard<'_, Option<AbortHandle>> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sender(&self) -> std::sync::MutexGuard<'_, Option<AbortHandle>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

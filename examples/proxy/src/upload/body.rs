@@ -1,5 +1,4 @@
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,15 +15,22 @@ use super::BodyFailure;
 use crate::body::ClientBody;
 
 /// The body that a client sends, within its time.
+///
+/// It is moved with its request by all layers, so it is a pointer; and none if there is nothing in it.
 #[derive(Debug)]
-pub struct UploadBody<B = ClientBody> {
+pub struct UploadBody<B = ClientBody>(Option<Box<Coming<B>>>);
+
+#[derive(Debug)]
+struct Coming<B> {
     /// What was waited for before the request was sent on.
     held: VecDeque<Frame<Bytes>>,
+    /// How many bytes these have had; trailers count as one.
+    weight: usize,
     inner: TimeoutBody<B>,
     /// Nothing more comes from `inner`.
     ended: bool,
-    /// It was read, or there is nothing in it. One that was waited for and is empty is still one that has a body, until then:
-    /// so it keeps the framing that the client has given it.
+    /// It was read. One that was waited for and is empty is still one that has a body, until then: so it keeps the framing that
+    /// the client has given it.
     begun: bool,
     arrival: Option<Arrived>,
 }
@@ -32,57 +38,88 @@ pub struct UploadBody<B = ClientBody> {
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> UploadBody<B> {
     /// Nothing of it has come yet.
     pub fn new(inner: TimeoutBody<B>) -> Self {
-        Self {
-            held: VecDeque::new(),
-            ended: inner.is_end_stream(),
-            begun: inner.is_end_stream(),
-            inner,
-            arrival: None,
+        if inner.is_end_stream() {
+            return Self(None);
         }
+        Self(Some(Box::new(Coming {
+            held: VecDeque::new(),
+            weight: 0,
+            inner,
+            ended: false,
+            begun: false,
+            arrival: None,
+        })))
     }
 
-    /// Waits until so many bytes have come, or all. They are held, and are the first that are read afterwards.
+    /// Ready when so many bytes have come, or all. They are held, and are the first that are read afterwards.
     ///
     /// # Errors
     ///
     /// If the body fails before.
-    pub async fn arrive(&mut self, bytes: usize) -> Result<(), BodyFailure> {
-        let mut missing = bytes;
-        while missing > 0 && !self.ended && self.held.len() < MOST_FRAMES {
-            match poll_fn(|cx| self.poll_inner(cx)).await.transpose() {
-                Err(error) => return Err(BodyFailure::of(&error)),
+    pub fn poll_arrived(
+        &mut self,
+        bytes: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), BodyFailure>> {
+        match &mut self.0 {
+            Some(body) => body.poll_arrived(bytes, cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// When all of it must have come, if that is bounded.
+    pub fn end(&self) -> Option<Instant> {
+        self.0.as_ref()?.inner.end()
+    }
+
+    /// Whether the client has sent all of it.
+    pub fn has_arrived(&self) -> bool {
+        self.0.as_ref().is_none_or(|body| body.ended)
+    }
+
+    /// Learns when the client has sent all of it, or it is given up.
+    pub fn watch(&mut self) -> Arc<Arrival> {
+        let arrival = Arc::new(Arrival::default());
+        let arrived = Arrived(Arc::clone(&arrival));
+        match &mut self.0 {
+            Some(body) if !body.ended => body.arrival = Some(arrived),
+            _ => drop(arrived),
+        }
+        arrival
+    }
+}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Coming<B> {
+    fn poll_arrived(
+        &mut self,
+        bytes: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), BodyFailure>> {
+        while self.weight < bytes && !self.ended && self.held.len() < MOST_FRAMES {
+            match ready!(self.poll_inner(cx)).transpose() {
+                Err(error) => return Poll::Ready(Err(BodyFailure::of(&error))),
                 Ok(None) => {}
                 Ok(Some(frame)) => {
                     let length = frame.data_ref().map_or(1, Bytes::len);
-                    missing = missing.saturating_sub(length);
+                    self.weight = self.weight.saturating_add(length);
                     if length > 0 {
                         self.held.push_back(frame);
                     }
                 }
             }
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
-    /// When all of it must have come, if that is bounded.
-    pub fn end(&self) -> Option<Instant> {
-        self.inner.end()
-    }
-
-    /// Whether the client has sent all of it.
-    pub const fn has_arrived(&self) -> bool {
-        self.ended
-    }
-
-    /// Learns when the client has sent all of it, or it is given up.
-    pub fn watch(&mut self) -> Arc<Arrival> {
-        let arrival = Arc::new(Arrival::default());
-        if !self.ended {
-            self.arrival = Some(Arrived(Arc::clone(&arrival)));
-        } else {
-            drop(Arrived(Arc::clone(&arrival)));
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.begun = true;
+        if let Some(frame) = self.held.pop_front() {
+            return Poll::Ready(Some(Ok(frame)));
         }
-        arrival
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.poll_inner(cx)
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
@@ -97,29 +134,6 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> UploadBody<B> {
         }
         Poll::Ready(frame)
     }
-}
-
-impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for UploadBody<B> {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.begun = true;
-        if let Some(frame) = self.held.pop_front() {
-            return Poll::Ready(Some(Ok(frame)));
-        }
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        self.poll_inner(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.begun && self.ended && self.held.is_empty()
-    }
 
     fn size_hint(&self) -> SizeHint {
         let held = self.held.iter().filter_map(Frame::data_ref);
@@ -131,6 +145,33 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for UploadBody<B
             hint.set_upper(upper);
         }
         hint
+    }
+}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for UploadBody<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Some(body) => body.poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let is_over = |body: &Coming<B>| body.begun && body.ended && body.held.is_empty();
+        self.0.as_deref().is_none_or(is_over)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }
 
@@ -170,6 +211,7 @@ const MOST_FRAMES: usize = 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::time::Duration;
 
     use futures_util::{StreamExt, stream};
@@ -188,11 +230,18 @@ mod tests {
         UploadBody::new(TimeoutBody::new(StreamBody::new(stream::iter(pieces))))
     }
 
+    async fn arrive<B>(body: &mut UploadBody<B>, bytes: usize)
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    {
+        poll_fn(|cx| body.poll_arrived(bytes, cx)).await.unwrap();
+    }
+
     #[tokio::test]
     async fn what_was_waited_for_is_read_first() {
         for bytes in [0, 1, 5, 6, 100] {
             let mut body = body(&["hello", "", " ", "world"]);
-            body.arrive(bytes).await.unwrap();
+            arrive(&mut body, bytes).await;
             assert_eq!(body.has_arrived(), bytes == 100, "{bytes}");
             assert_eq!(
                 body.size_hint().exact(),
@@ -208,7 +257,7 @@ mod tests {
     async fn a_length_that_is_known_stays_known() {
         let mut body = UploadBody::new(TimeoutBody::new(Full::new(Bytes::from("hello"))));
         assert_eq!(body.size_hint().exact(), Some(5));
-        body.arrive(1).await.unwrap();
+        arrive(&mut body, 1).await;
         assert_eq!(body.size_hint().exact(), Some(5));
         assert!(body.has_arrived() && !body.is_end_stream());
     }
@@ -216,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_without_a_byte_is_a_body_until_it_is_read() {
         let mut empty = body(&["", ""]);
-        empty.arrive(1).await.unwrap();
+        arrive(&mut empty, 1).await;
         assert!(empty.has_arrived() && !empty.is_end_stream());
         assert!(empty.frame().await.is_none());
         assert!(empty.is_end_stream());
@@ -233,7 +282,7 @@ mod tests {
             Ok(Frame::trailers(trailers.clone())),
         ];
         let mut body = UploadBody::new(TimeoutBody::new(StreamBody::new(stream::iter(frames))));
-        body.arrive(100).await.unwrap();
+        arrive(&mut body, 100).await;
         let collected = body.collect().await.unwrap();
         assert_eq!(collected.trailers(), Some(&trailers));
     }
@@ -243,7 +292,8 @@ mod tests {
         let silent = StreamBody::new(stream::pending::<Result<Frame<Bytes>, BoxError>>());
         let mut body = UploadBody::new(TimeoutBody::new(silent).idle(Duration::from_secs(5)));
         let arrival = body.watch();
-        let failure = body.arrive(1).await.unwrap_err();
+        let arrived = poll_fn(|cx| body.poll_arrived(1, cx)).await;
+        let failure = arrived.unwrap_err();
         assert!(matches!(failure, BodyFailure::TimedOut(_)), "{failure}");
         poll_fn(|cx| arrival.poll(cx)).await;
     }
@@ -254,7 +304,7 @@ mod tests {
         let endless = StreamBody::new(pieces.chain(stream::pending()));
         let mut body = UploadBody::new(TimeoutBody::new(endless));
         let arrival = body.watch();
-        body.arrive(1).await.unwrap();
+        arrive(&mut body, 1).await;
         let early = poll_fn(|cx| Poll::Ready(arrival.poll(cx))).await;
         assert!(early.is_pending());
         drop(body);

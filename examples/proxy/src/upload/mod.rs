@@ -1,6 +1,6 @@
 //! Bodies on their way up: from a client that may be slow, to an endpoint that may not read.
 //!
-//! - [`UploadBody`] is what the client sends. A request waits until [it has begun](UploadBody::arrive) before it takes
+//! - [`UploadBody`] is what the client sends. A request waits until [it has begun](UploadBody::poll_arrived) before it takes
 //!   its place on its route and a connection to an endpoint.
 //! - [`ResponseTimeoutLayer`] counts a route's timeout from the end of the request.
 //! - [`SentBody`] is that body in one attempt, and [`Upload`] what its two ends know of each other: an endpoint that does

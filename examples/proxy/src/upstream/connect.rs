@@ -16,7 +16,6 @@ use crate::body::RequestBody;
 use crate::config::{Cluster, Connections, Endpoint, Heads, Protocol};
 use crate::descriptors;
 use crate::framing;
-use crate::interim::Exchange;
 use crate::metrics::EndpointStats;
 use crate::socket::{self, Observe, Socket};
 
@@ -154,11 +153,6 @@ impl Service<Request<RequestBody>> for Connection {
         match self {
             Self::Http1(pool) => {
                 framing::frame(&mut request, Protocol::Http1);
-                if let Some(exchange) = request.extensions().get::<Exchange>().cloned() {
-                    hyper::ext::on_informational(&mut request, move |answer| {
-                        exchange.send(answer.status(), answer.headers());
-                    });
-                }
                 Box::pin(pool.send(request))
             }
             Self::Http2(connections) => {

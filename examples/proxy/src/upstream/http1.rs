@@ -1,4 +1,4 @@
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -8,7 +8,7 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::checked::checked;
+use super::checked::check;
 use super::error::ConnectError;
 use super::keeper::{Keeper, Kept, Place, State};
 use super::track::Hold;
@@ -120,7 +120,9 @@ impl Pool {
                             upload,
                         };
                         let lease = Hold::Http1(lease);
-                        return checked(UpstreamBody::of(response, lease, max_trailers)).await;
+                        let mut response = UpstreamBody::of(response, lease, max_trailers);
+                        poll_fn(|cx| Poll::Ready(check(&mut response, cx))).await?;
+                        return Ok(response);
                     }
                     Err(mut failure) => match failure.take_message() {
                         // The peer had closed the idle connection: the next one, or a new one in the end.

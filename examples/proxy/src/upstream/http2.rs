@@ -11,7 +11,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::checked::checked;
+use super::checked::check;
 use super::error::ConnectError;
 use super::keeper::{Keeper, Kept, Place, State};
 use super::settings::{Allowed, Settings};
@@ -22,6 +22,7 @@ use crate::body::RequestBody;
 use crate::config::Endpoint;
 use crate::headers;
 use crate::stall::Patient;
+use crate::streams::{NewStreams, Streams};
 use crate::upload::{SentBody, Upload};
 
 /// The HTTP/2 connections to one endpoint, each shared by many requests.
@@ -120,7 +121,9 @@ impl Multiplexed {
                     if headers::size(response.headers()) > most {
                         return Err(UpstreamError::HeadTooLarge);
                     }
-                    checked(UpstreamBody::of(response, Hold::Http2(lease), most)).await
+                    let mut response = UpstreamBody::of(response, Hold::Http2(lease), most);
+                    poll_fn(|cx| Poll::Ready(check(&mut response, cx))).await?;
+                    Ok(response)
                 }
                 Ok(Err(mut failure)) => Err(match failure.take_message() {
                     Some(_) => UpstreamError::Unsent(failure.into_error()),
@@ -141,7 +144,8 @@ impl Shared {
         let max_head_size = self.connect.heads.size;
         let observer = Settings::new(Arc::clone(&allowed), max_head_size);
         let begin = |io| async move {
-            let mut builder = Builder::new(Streams);
+            let mut streams = Streams::default();
+            let mut builder = Builder::new(OwnTask(streams.new_streams()));
             builder
                 .timer(TokioTimer::new())
                 .initial_stream_window_size(config.stream_window)
@@ -162,10 +166,12 @@ impl Shared {
                 .map_err(ConnectError::Handshake)?;
             let born = state.ticks().now();
             tokio::spawn(async move {
-                if let Err(error) = connection.await {
+                if let Err(error) = streams.drive(connection).await {
                     tracing::debug!(%endpoint, %error, "upstream connection failed");
                 }
                 state.lost_one();
+                // It takes no more requests; those that it has go on.
+                streams.finish().await;
             });
             allowed.some().await;
             Ok(Connection {
@@ -350,20 +356,21 @@ impl Drop for Lease {
     }
 }
 
-/// Runs what sends bodies as tasks that end when the endpoint does not read.
-#[derive(Debug, Clone, Copy)]
-struct Streams;
+/// Runs what sends bodies in the task of the connection. It ends when the endpoint does not read.
+#[derive(Debug, Clone)]
+struct OwnTask(NewStreams);
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for OwnTask
 where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
         // hyper has polled the body already, and goes on with it in here.
-        let (patient, upload) = Patient::adopting(stream);
-        let task = tokio::spawn(patient);
-        if let Some(upload) = upload {
-            upload.sent_by(task.abort_handle());
+        // In a box first, since it is large.
+        let (patient, upload) = Patient::adopting(Box::pin(stream));
+        match upload {
+            Some(upload) => self.0.push(upload.sent_by(patient)),
+            None => self.0.push(patient),
         }
     }
 }

@@ -17,8 +17,13 @@ use crate::upload::Upload;
 ///
 /// Until it ends, or is dropped, it keeps its connection, or its place on one, from other requests and counts as load of its
 /// endpoint. If it ends before the request has, the rest of the request is given up.
+///
+/// It is moved with its response by all layers, so it is a pointer.
 #[derive(Debug)]
-pub struct UpstreamBody {
+pub struct UpstreamBody(Box<Reading>);
+
+#[derive(Debug)]
+struct Reading {
     incoming: Incoming,
     /// Read before anybody asked for it.
     first: Option<First>,
@@ -31,7 +36,7 @@ pub struct UpstreamBody {
     load: Option<pending_requests::Handle>,
 }
 
-/// A frame in little room: the futures of all layers hold a response, and are moved with it.
+/// A frame in little room.
 #[derive(Debug)]
 enum First {
     Data(Bytes),
@@ -95,7 +100,7 @@ impl UpstreamBody {
         max_trailers: usize,
     ) -> Response<Self> {
         let (head, incoming) = response.into_parts();
-        let mut body = Self {
+        let mut body = Box::new(Reading {
             incoming,
             first: None,
             max_trailers,
@@ -105,9 +110,9 @@ impl UpstreamBody {
             is_shortened: false,
             hold: Some(hold),
             load: None,
-        };
+        });
         body.finish_at_end();
-        Response::from_parts(head, body)
+        Response::from_parts(head, Self(body))
     }
 
     /// Reads the first frame, for [`poll_frame`](Body::poll_frame) to return.
@@ -115,13 +120,15 @@ impl UpstreamBody {
         if self.is_end_stream() {
             return Poll::Ready(Ok(()));
         }
-        let polled = self.poll_incoming(cx);
+        let polled = self.0.poll_incoming(cx);
         polled.map(|frame| {
-            self.first = frame.transpose()?.and_then(First::of);
+            self.0.first = frame.transpose()?.and_then(First::of);
             Ok(())
         })
     }
+}
 
+impl Reading {
     fn poll_incoming(
         &mut self,
         cx: &mut Context<'_>,
@@ -188,26 +195,27 @@ impl Body for UpstreamBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = match self.first.take() {
+        let body = &mut *self.0;
+        let frame = match body.first.take() {
             Some(first) => Some(Ok(first.into())),
-            None => match self.poll_incoming(cx) {
+            None => match body.poll_incoming(cx) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
-                    ready!(self.poll_stalled(cx));
+                    ready!(body.poll_stalled(cx));
                     return Poll::Ready(Some(Err(UpstreamError::Stalled.into())));
                 }
             },
         };
-        Poll::Ready(frame.map(|frame| self.check(frame?)))
+        Poll::Ready(frame.map(|frame| body.check(frame?)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.incoming.is_end_stream()
+        self.0.first.is_none() && self.0.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let mut hint = self.incoming.size_hint();
-        if let Some(First::Data(first)) = &self.first {
+        let mut hint = self.0.incoming.size_hint();
+        if let Some(First::Data(first)) = &self.0.first {
             let first = first.len() as u64;
             let (lower, upper) = (hint.lower() + first, hint.upper());
             hint = SizeHint::new();
@@ -232,7 +240,7 @@ impl TrackCompletion<pending_requests::Handle, Response<UpstreamBody>> for Track
         handle: pending_requests::Handle,
         mut response: Response<UpstreamBody>,
     ) -> Self::Output {
-        let body = response.body_mut();
+        let body = &mut response.body_mut().0;
         if !body.incoming.is_end_stream() {
             body.load = Some(handle);
         }

@@ -1,0 +1,183 @@
+//! The streams of a connection of HTTP/2, polled by the connection's own task.
+//!
+//! hyper hands out a future for each stream, and one for each upload. As tasks of their own they would wake the connection's task
+//! one after the other; here all that are ready are polled first, and what they send goes out together.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use pin_project_lite::pin_project;
+
+type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where new streams wait for the connection's task. Clones are the same.
+#[derive(Clone, Default)]
+pub struct NewStreams(Arc<Mutex<Vec<Stream>>>);
+
+/// The streams of one connection.
+#[derive(Default)]
+pub struct Streams {
+    new: NewStreams,
+    all: FuturesUnordered<Stream>,
+}
+
+impl NewStreams {
+    /// Has the connection's task poll `stream`, which must happen in that task: it is not woken.
+    pub fn push<F>(&self, stream: F)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let stream = Box::pin(Alone { inner: stream });
+        self.lock().push(stream);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Stream>> {
+        // Nothing panics while it holds the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Streams {
+    /// Where its new streams go.
+    pub fn new_streams(&self) -> NewStreams {
+        self.new.clone()
+    }
+
+    /// Drives a connection, whose streams they are, until it has ended.
+    pub async fn drive<C: Future>(&mut self, connection: C) -> C::Output {
+        let mut connection = std::pin::pin!(connection);
+        poll_fn(|cx| {
+            // First what sends, and then what writes it.
+            self.poll(cx);
+            let polled = connection.as_mut().poll(cx);
+            self.poll_new(cx);
+            polled
+        })
+        .await
+    }
+
+    /// Drives them until all have ended.
+    pub async fn finish(&mut self) {
+        poll_fn(|cx| {
+            self.poll(cx);
+            self.poll_new(cx);
+            match self.all.is_empty() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    /// Polls the streams that are ready.
+    pub fn poll(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(())) = self.all.poll_next_unpin(cx) {}
+    }
+
+    /// Polls the streams that are new.
+    pub fn poll_new(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let new = std::mem::take(&mut *self.new.lock());
+            if new.is_empty() {
+                return;
+            }
+            self.all.extend(new);
+            self.poll(cx);
+        }
+    }
+}
+
+pin_project! {
+    /// A stream whose panic ends no other.
+    struct Alone<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F: Future> Future for Alone<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let inner = self.project().inner;
+        // What panics is dropped, and seen by none.
+        match catch_unwind(AssertUnwindSafe(|| inner.poll(cx).is_ready())) {
+            Ok(false) => Poll::Pending,
+            Ok(true) | Err(_) => Poll::Ready(()),
+        }
+    }
+}
+
+impl fmt::Debug for NewStreams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewStreams").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams")
+            .field("all", &self.all.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    async fn poll_once(streams: &mut Streams) {
+        poll_fn(|cx| {
+            streams.poll(cx);
+            streams.poll_new(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_polled_when_it_is_new_and_when_it_is_woken() {
+        let mut streams = Streams::default();
+        let (sender, receiver) = oneshot::channel::<()>();
+        streams.new_streams().push(receiver);
+        poll_once(&mut streams).await;
+        assert!(!streams.all.is_empty());
+        sender.send(()).unwrap();
+        poll_once(&mut streams).await;
+        assert!(streams.all.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_new_stream_may_bring_another() {
+        let mut streams = Streams::default();
+        let new = streams.new_streams();
+        let (sender, mut receiver) = oneshot::channel();
+        let outer = new.clone();
+        outer.push(async move {
+            new.push(async move { sender.send(()) });
+        });
+        poll_once(&mut streams).await;
+        assert!(streams.all.is_empty());
+        receiver.try_recv().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_no_other_stream() {
+        let mut streams = Streams::default();
+        let new = streams.new_streams();
+        let (sender, mut receiver) = oneshot::channel();
+        new.push(async { panic!("as it is meant to") });
+        new.push(async move { sender.send(()) });
+        poll_once(&mut streams).await;
+        assert!(streams.all.is_empty());
+        receiver.try_recv().unwrap();
+    }
+}
