@@ -24,14 +24,17 @@ pub enum Shape {
     /// A buffer around a service that answers when it is polled again.
     BufferLater,
     StackLater,
+    /// No layer around that service: what the runtime and the operating system take.
+    BareLater,
 }
 
 impl Shape {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Buffer,
         Self::Stack,
         Self::BufferLater,
         Self::StackLater,
+        Self::BareLater,
     ];
 
     pub fn name(self) -> &'static str {
@@ -40,6 +43,7 @@ impl Shape {
             Self::Stack => "stack",
             Self::BufferLater => "buffer, pending once",
             Self::StackLater => "stack, pending once",
+            Self::BareLater => "bare service, pending once",
         }
     }
 }
@@ -94,6 +98,7 @@ macro_rules! towers {
                         callers,
                         latencies,
                     ),
+                    Shape::BareLater => many(runtime, service_fn(echo_later), callers, latencies),
                     Shape::Stack => many(runtime, stack!(service_fn(echo)), callers, latencies),
                     Shape::StackLater => {
                         many(runtime, stack!(service_fn(echo_later)), callers, latencies)
