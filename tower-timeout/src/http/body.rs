@@ -13,16 +13,16 @@ use crate::error::DeadlineExceeded;
 use crate::{BoxError, Deadline};
 
 pin_project! {
-    /// A body that may take so long, from one frame to the next and in all.
+    /// A body with an idle timeout between frames and a timeout or deadline for the whole body.
     ///
-    /// The time between frames counts while someone waits for a frame: a reader who does not ask is not the fault of the
-    /// sender. The time of the whole body counts from when it was made, whoever lets it pass, and is noticed when a frame is
-    /// waited for, or at every 16th that is not. A body that trips fails with [`BodyTimedOut`], or with [`DeadlineExceeded`], and is at its end then.
+    /// The idle timeout runs only while the reader waits for a frame, so that a slow reader does not time out the
+    /// sender. The timeout of the whole body runs from when it was set, however the body is read. It is checked while a
+    /// frame is waited for, and otherwise at every 16th frame. A body that times out fails with [`BodyTimedOut`], or
+    /// with [`DeadlineExceeded`], and then ends.
     ///
     /// # Cost
     ///
-    /// A frame that is ready costs nothing. One that is waited for costs a reading of the clock, and a timer that an earlier
-    /// one has left behind.
+    /// A frame that is ready at once costs nothing. A wait reads the clock once and uses a pooled timer.
     #[derive(Debug)]
     pub struct TimeoutBody<B> {
         #[pin]
@@ -32,13 +32,13 @@ pin_project! {
         pulse: Option<Pulse>,
         end: Option<End>,
         end_alarm: Option<Alarm>,
-        // How many were there when they were asked for.
+        // The number of frames that were ready when polled.
         frames: u8,
         timed_out: bool,
     }
 }
 
-/// By when the whole body must have come.
+/// When the whole body must be complete.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Total(Duration, Instant),
@@ -46,7 +46,7 @@ enum End {
 }
 
 impl<B> TimeoutBody<B> {
-    /// A body without timeouts.
+    /// Wraps `inner` without a timeout.
     pub const fn new(inner: B) -> Self {
         Self {
             inner,
@@ -60,48 +60,50 @@ impl<B> TimeoutBody<B> {
         }
     }
 
-    /// Each frame may be waited for so long.
+    /// Sets the idle timeout: how long to wait for each frame.
     #[must_use]
     pub fn idle(mut self, timeout: Duration) -> Self {
         self.idle = Some(timeout);
         self
     }
 
-    /// It is not idle while there are frames by any clone of `pulse`, such as those of the other direction.
+    /// Restarts the idle timeout when a clone of `pulse` has counted a frame, such as a frame of the opposite
+    /// direction.
     #[must_use]
     pub fn pulse(mut self, pulse: Pulse) -> Self {
         self.pulse = Some(pulse);
         self
     }
 
-    /// The whole of it may take so long, from now on.
+    /// Sets the timeout of the whole body, from now.
     #[must_use]
     pub fn total(mut self, timeout: Duration) -> Self {
-        // A time beyond what the clock can tell never comes.
+        // A time that the clock cannot represent is no limit.
         if let Some(at) = Instant::now().checked_add(timeout) {
             self.set_end(End::Total(timeout, at));
         }
         self
     }
 
-    /// The whole of it must have come by the deadline of the request that it belongs to.
+    /// Fails the body if it is not complete by `deadline`, that of the request that it belongs to.
     #[must_use]
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.set_end(End::Deadline(deadline));
         self
     }
 
-    /// How long each frame may be waited for, if that is bounded.
+    /// Returns the idle timeout, or `None` if there is none.
     pub const fn idle_timeout(&self) -> Option<Duration> {
         self.idle
     }
 
-    /// When the whole of it must have come, if that is bounded. While nothing polls the body, only its holder can see to that.
+    /// Returns when the whole body must be complete, or `None` if there is no limit. If nothing polls the body, its
+    /// owner has to enforce this.
     pub fn end(&self) -> Option<Instant> {
         self.end.map(End::instant)
     }
 
-    /// Of two, the sooner one counts.
+    /// The earlier of the two ends applies.
     fn set_end(&mut self, end: End) {
         if self
             .end
@@ -111,17 +113,17 @@ impl<B> TimeoutBody<B> {
         }
     }
 
-    /// The body inside.
+    /// Returns a reference to the inner body.
     pub const fn get_ref(&self) -> &B {
         &self.inner
     }
 
-    /// The body inside.
+    /// Returns a mutable reference to the inner body.
     pub const fn get_mut(&mut self) -> &mut B {
         &mut self.inner
     }
 
-    /// The body inside.
+    /// Consumes `self`, returning the inner body.
     pub fn into_inner(self) -> B {
         self.inner
     }
@@ -168,7 +170,7 @@ where
                 _ => return Poll::Pending,
             }
         };
-        tracing::debug!(error, "giving up on a body");
+        tracing::debug!(error, "body timed out");
         *this.timed_out = true;
         Poll::Ready(Some(Err(error)))
     }
@@ -198,7 +200,7 @@ impl End {
     }
 }
 
-/// Whether nothing has come for `idle`, by this body or by the pulse.
+/// Whether no frame came for `idle`, from this body or the pulse.
 fn poll_idle(
     alarm: &mut Option<Alarm>,
     mut pulse: Option<&mut Pulse>,
@@ -224,7 +226,7 @@ fn poll_idle(
     }
 }
 
-/// Whether an alarm rings, which is set to `end` if there is none.
+/// Whether the alarm has fired; it is set to `end` if there is none yet.
 fn poll_alarm(alarm: &mut Option<Alarm>, end: Option<Instant>, cx: &mut Context<'_>) -> bool {
     if alarm.is_none() {
         *alarm = end.map(Alarm::new);
@@ -234,13 +236,13 @@ fn poll_alarm(alarm: &mut Option<Alarm>, end: Option<Instant>, cx: &mut Context<
         .is_some_and(|alarm| alarm.poll(cx).is_ready())
 }
 
-/// A body took too long.
+/// The error of a body that timed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyTimedOut {
-    /// No frame came for so long.
+    /// No frame came within the idle timeout.
     Idle(Duration),
-    /// It did not come to its end within this time.
+    /// The body was not complete within its timeout.
     Total(Duration),
 }
 
