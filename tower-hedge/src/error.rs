@@ -1,17 +1,17 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A number given to a [`Builder`](crate::Builder) is out of its range.
+/// A setting of a [`Builder`](crate::Builder) is out of range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidHedge {
-    /// The percentile is not over 0 and up to 1.
+    /// The percentile is not greater than 0 and at most 1.
     Percentile(f64),
     /// The window is shorter than 100 milliseconds.
     Window(Duration),
     /// The number of attempts is not from 2 to 5.
     Attempts(u32),
-    /// The share of further requests is not from 0 to 1.
+    /// The share of hedges is not from 0 to 1.
     MaxExtra(f64),
 }
 
