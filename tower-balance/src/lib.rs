@@ -55,7 +55,7 @@ pub use self::event::Event;
 #[doc(inline)]
 pub use self::p2c::Balance;
 
-/// Errors.
+/// Error types.
 pub mod error {
     use std::error::Error;
     use std::fmt;

@@ -85,7 +85,7 @@ where
 }
 
 pin_project! {
-    /// The response of an [`Either`].
+    /// The response future of [`Either`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct EitherResponseFuture<A, B> {

@@ -91,7 +91,7 @@ pub use self::service_fn::{ServiceFn, service_fn};
 pub use self::then::{Then, ThenLayer};
 pub use self::tried::Tried;
 
-/// Errors.
+/// Error types.
 pub mod error {
     pub use crate::optional::error as optional;
 }

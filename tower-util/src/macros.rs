@@ -21,17 +21,17 @@ macro_rules! adaptor {
                 $layer { f }
             }
 
-            /// The service inside.
+            /// Returns a reference to the inner service.
             pub const fn get_ref(&self) -> &S {
                 &self.inner
             }
 
-            /// The service inside.
+            /// Returns a mutable reference to the inner service.
             pub const fn get_mut(&mut self) -> &mut S {
                 &mut self.inner
             }
 
-            /// The service inside.
+            /// Consumes `self`, returning the inner service.
             pub fn into_inner(self) -> S {
                 self.inner
             }

@@ -9,7 +9,7 @@ adaptor! {
 }
 
 named_future! {
-    /// The response of a [`MapErr`].
+    /// The response future of [`MapErr`].
     MapErrFuture<F, N>(future::MapErr<F, N>)
 }
 

@@ -9,7 +9,7 @@ adaptor! {
 }
 
 named_future! {
-    /// The response of a [`MapResponse`].
+    /// The response future of [`MapResponse`].
     MapResponseFuture<F, N>(MapOk<F, N>)
 }
 

@@ -9,7 +9,7 @@ adaptor! {
 }
 
 named_future! {
-    /// The response of a [`MapResult`].
+    /// The response future of [`MapResult`].
     MapResultFuture<F, N>(Map<F, N>)
 }
 

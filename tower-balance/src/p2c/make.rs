@@ -67,7 +67,7 @@ impl<S: fmt::Debug, Req> fmt::Debug for MakeBalance<S, Req> {
 }
 
 pin_project! {
-    /// The response of a [`MakeBalance`].
+    /// The response future of [`MakeBalance`].
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct MakeFuture<F, Req> {
         #[pin]

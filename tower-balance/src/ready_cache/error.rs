@@ -1,4 +1,4 @@
-//! Errors.
+//! Error types.
 
 use std::error::Error;
 use std::fmt;

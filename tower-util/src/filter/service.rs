@@ -35,17 +35,17 @@ macro_rules! accessors {
                 $layer::new(predicate)
             }
 
-            /// The service inside.
+            /// Returns a reference to the inner service.
             pub const fn get_ref(&self) -> &T {
                 &self.inner
             }
 
-            /// The service inside.
+            /// Returns a mutable reference to the inner service.
             pub const fn get_mut(&mut self) -> &mut T {
                 &mut self.inner
             }
 
-            /// The service inside.
+            /// Consumes `self`, returning the inner service.
             pub fn into_inner(self) -> T {
                 self.inner
             }

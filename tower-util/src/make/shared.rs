@@ -32,6 +32,6 @@ impl<S: Clone, T> Service<T> for Shared<S> {
 }
 
 named_future! {
-    /// The response of a [`Shared`].
+    /// The response future of [`Shared`].
     SharedFuture<S>(Ready<Result<S, Infallible>>)
 }

@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use crate::BoxError;
 
 pin_project! {
-    /// The response of a [`Reconnect`](super::Reconnect).
+    /// The response future of [`Reconnect`](super::Reconnect).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<F, E> {

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use crate::BoxError;
 
 pin_project! {
-    /// The response of a [`SpawnReady`](super::SpawnReady).
+    /// The response future of [`SpawnReady`](super::SpawnReady).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<F, E> {
         #[pin]
