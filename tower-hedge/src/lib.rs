@@ -144,13 +144,11 @@
 //!
 //! - The first *success* wins: an error of the second attempt does not fail the first, and vice versa.
 //! - The latency of the first attempt is recorded if it wins; if a hedge wins, the time that the first has taken so far
-//!   is. In
-//!   tower 0.5 slow requests that are hedged are not recorded, so that more and more requests seem slow.
+//!   is. In tower 0.5 slow requests that are hedged are not recorded, so that more and more requests seem slow.
 //! - There is a [budget](Hedge::with_budget): by default, hedges are limited to one for five requests, and ten per
 //!   second.
 //! - Latencies are recorded in microseconds, with an error of at most 1.6 %, up to an hour. A period of zero does not
-//!   panic:
-//!   there are never any samples then, and nothing is hedged.
+//!   panic: there are never any samples then, and nothing is hedged.
 //! - [`Hedge`] is [`Clone`], and has a layer and a builder.
 //!
 //! # Implementation notes

@@ -76,8 +76,7 @@
 //! - The time starts with the first poll of the response, not with the call: a response that is ready then needs no
 //!   clock.
 //! - A timer is created when it is needed, not for each request. So a [`call`](tower_service::Service::call) outside of
-//!   a
-//!   tokio runtime does not panic; polling a pending response there does.
+//!   a tokio runtime does not panic; polling a pending response there does.
 //! - A timeout that the clock cannot represent is no timeout, where tower 0.5 waits for about thirty years.
 //! - A busy inner future cannot starve the timeout: the timer does not use the task's cooperative budget.
 //! - [`error::Elapsed`] knows the timeout.

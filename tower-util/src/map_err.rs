@@ -4,7 +4,7 @@ use futures_util::{TryFutureExt, future};
 use tower_service::Service;
 
 adaptor! {
-    /// Changes the error of a service; see [`ServiceExt::map_err`](crate::ServiceExt::map_err).
+    /// Maps the error of a service; see [`ServiceExt::map_err`](crate::ServiceExt::map_err).
     MapErr, MapErrLayer
 }
 

@@ -4,7 +4,7 @@ use futures_util::{TryFutureExt, future::MapOk};
 use tower_service::Service;
 
 adaptor! {
-    /// Changes the response of a service; see [`ServiceExt::map_response`](crate::ServiceExt::map_response).
+    /// Maps the response of a service; see [`ServiceExt::map_response`](crate::ServiceExt::map_response).
     MapResponse, MapResponseLayer
 }
 

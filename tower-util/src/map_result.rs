@@ -4,7 +4,7 @@ use futures_util::{FutureExt, future::Map};
 use tower_service::Service;
 
 adaptor! {
-    /// Changes the result of a service; see [`ServiceExt::map_result`](crate::ServiceExt::map_result).
+    /// Maps the result of a service; see [`ServiceExt::map_result`](crate::ServiceExt::map_result).
     MapResult, MapResultLayer
 }
 

@@ -120,7 +120,7 @@ where
                     reserved,
                 } => {
                     let Poll::Ready(checked) = check.poll(cx) else {
-                        // A clone is not ready: what its original had reserved is given back.
+                        // A clone is not ready; the reservation of the original is released.
                         if std::mem::take(reserved) {
                             *service = service.clone();
                         }

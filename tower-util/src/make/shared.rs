@@ -4,14 +4,14 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-/// Makes a clone of one service for every target.
+/// Returns a clone of the same service for every target.
 #[derive(Debug, Clone, Copy)]
 pub struct Shared<S> {
     service: S,
 }
 
 impl<S> Shared<S> {
-    /// Makes clones of `service`.
+    /// Returns clones of `service`.
     pub const fn new(service: S) -> Self {
         Self { service }
     }

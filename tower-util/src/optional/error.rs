@@ -2,7 +2,7 @@
 
 use std::{error, fmt};
 
-/// There is no service.
+/// The optional service is absent.
 #[derive(Debug)]
 pub struct None(());
 
