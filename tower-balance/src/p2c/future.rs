@@ -21,7 +21,7 @@ pin_project! {
     #[derive(Debug)]
     enum State<F> {
         Called { #[pin] response: F },
-        // No endpoint gets the request.
+        // The request was not sent to an endpoint.
         Refused { error: Option<BoxError> },
     }
 }
