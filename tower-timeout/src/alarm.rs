@@ -37,7 +37,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// An alarm that is polled by a task of another runtime moves to the timers of that runtime. It does so when it is
 /// polled with another waker, or when the runtime that it leaves shuts down and wakes it.
 #[derive(Debug)]
-#[must_use = "an alarm rings only for whoever polls it"]
+#[must_use = "an alarm fires only if it is polled"]
 pub struct Alarm {
     deadline: Instant,
     /// `None` before the first poll.
@@ -219,7 +219,7 @@ impl Wake for Bell {
 }
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "they go from hand to hand in their boxes")]
+    #[expect(clippy::vec_box, reason = "clocks move between alarms and the pool in their boxes")]
     static IDLE: RefCell<Vec<Box<Clock>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -95,7 +95,7 @@ impl Latencies {
     fn turn_over(&self, window: &mut Window, now: u64) {
         let turn = self.turn.load(Ordering::Relaxed);
         let Some(late) = now.checked_sub(turn) else {
-            return; // somebody else has done it
+            return; // another thread has done it
         };
         window.advance();
         self.running.drain_into(window.newest());
