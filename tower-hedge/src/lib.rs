@@ -97,8 +97,8 @@
 //!         Ok::<_, std::convert::Infallible>(n + 1)
 //!     }
 //! });
-//! // Hedges a request that takes longer than 99 % of those of the last minute, if there were at least 10. Here we pass in
-//! // their latencies; `Hedge::new` has to measure them first.
+//! // Hedges a request that takes longer than 99 % of those of the last minute, if there were at least 10. Here we pass
+//! // in their latencies; `Hedge::new` has to measure them first.
 //! let measured = [10; 100];
 //! let minute = Duration::from_secs(60);
 //! let service = Hedge::new_with_mock_latencies(service, Always, 10, 0.99, minute, &measured);

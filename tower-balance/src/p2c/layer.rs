@@ -5,7 +5,7 @@ use tower_layer::Layer;
 
 use super::MakeBalance;
 
-/// Wraps services that create a [`Discover`] in [`MakeBalance`].
+/// Wraps services that create a [`Discover`](tower_discover::Discover) in [`MakeBalance`].
 pub struct MakeBalanceLayer<D, Req> {
     _marker: PhantomData<fn(D, Req)>,
 }

@@ -33,9 +33,9 @@
 //!
 //! # Readiness
 //!
-//! Ready when an endpoint is ready. Each poll applies the changes of discovery, polls all endpoints that were woken, picks an
-//! endpoint, and polls that once more; a picker that chooses by request does the latter in `call`. While there are no
-//! endpoints, it waits for discovery.
+//! Ready when an endpoint is ready. Each poll applies the changes of discovery, polls all endpoints that were woken,
+//! picks an endpoint, and polls it once more. If the picker chooses by request, the last two happen in `call`. While
+//! there are no endpoints, it waits for discovery.
 //!
 //! # Errors
 //!

@@ -304,7 +304,7 @@ impl Bound {
         })
     }
 
-    /// Summing up takes a step per endpoint; it is done once per n/16 picks, so that each pick pays for a few steps.
+    /// Summing up takes a step per endpoint; it is done once per n/16 picks, so about 16 steps per pick.
     fn renew<E: Endpoints<Load: Into<f64>>>(&mut self, endpoints: &E) {
         let ready = endpoints.ready_len();
         let about_as_many = self.ready / 2 <= ready && ready / 2 <= self.ready;

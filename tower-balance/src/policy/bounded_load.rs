@@ -22,7 +22,8 @@ use super::error::ensure;
 ///
 /// # Implementation notes
 ///
-/// V. Mirrokni, M. Thorup, M. Zadimoghaddam, *Consistent Hashing with Bounded Loads*, 2018; slots and choice as in Envoy.
+/// V. Mirrokni, M. Thorup, M. Zadimoghaddam, *Consistent Hashing with Bounded Loads*, 2018; slots and choice as in
+/// Envoy.
 #[derive(Debug, Clone)]
 pub struct BoundedLoad {
     factor: u32,

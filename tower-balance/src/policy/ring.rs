@@ -11,8 +11,8 @@ use super::hash::xxh64;
 /// endpoint is the XXH64 of `<key>_<i>`, and the endpoints share the ring in proportion to their weights.
 ///
 /// The number of points of an endpoint depends on the sum of the weights. So when an endpoint is added or removed, the
-/// others gain or lose points too, and keys move between endpoints that stay: when one of ten endpoints is removed, 17
-/// % of the keys move, of which 10 % have to. Unless you need compatibility with Envoy or gRPC, use a
+/// others gain or lose points too, and keys move between endpoints that stay: removing one of ten endpoints moves 17 %
+/// of the keys, where 10 % have to move. Unless you need compatibility with Envoy or gRPC, use a
 /// [`StableRing`](super::StableRing).
 ///
 /// - An endpoint of weight 0, or whose share is less than a point, has no points.

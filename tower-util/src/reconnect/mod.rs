@@ -4,8 +4,8 @@
 //! whenever the readiness of that service fails.
 //!
 //! - [`Reconnect::with_backoff`] is pending until it is connected. It waits between attempts, with a growing delay. The
-//!   `MakeService` must be `Clone`. Use it under a balancer: an unreachable endpoint is not ready, so it gets no requests until
-//!   it is connected again.
+//!   `MakeService` must be `Clone`. Use it under a balancer: an unreachable endpoint is not ready, so it gets no requests
+//!   until it is connected again.
 //! - [`Reconnect::new`] is that of tower 0.5: after a failed attempt it is ready, and the next request fails with the
 //!   error. Use it if there is a single endpoint and callers should see the error at once.
 //!

@@ -94,7 +94,7 @@ impl AccrualConfig {
         }
     }
 
-    /// How long to wait after `failed_probes`: half of it fixed, half random.
+    /// The wait after this number of failed probes: half of it fixed, half random.
     pub(super) fn wait<R: Rng + ?Sized>(&self, failed_probes: u32, rng: &mut R) -> Duration {
         let doubled = 2_u32
             .checked_pow(failed_probes)

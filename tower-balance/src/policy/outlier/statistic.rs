@@ -16,8 +16,8 @@ pub enum Statistic {
 }
 
 impl Statistic {
-    /// Returns the rate, up to 1.0, below which an endpoint is an outlier. If it is below 0.0, as it is without any `rates`,
-    /// no endpoint is. Sorts the `rates`.
+    /// Returns the rate, up to 1.0, below which an endpoint is an outlier. If it is below 0.0, as it is without any
+    /// `rates`, no endpoint is. Sorts the `rates`.
     ///
     /// ```
     /// use tower_balance::policy::outlier::Statistic;

@@ -3,7 +3,8 @@
 //!
 //! A client continuously probes a few random servers for their requests in flight and their latency, keeps the results
 //! in a small pool, and sends each request to the best of them. A server with more requests in flight than most is hot,
-//! and gets a request only if all are hot, the least loaded first. Among the cold ones, the fastest gets it.
+//! however fast, and gets a request only if all are hot, the least loaded first. Among the cold ones, the fastest gets
+//! it.
 //!
 //! [`Prequal`] is the pool: it says which servers to probe, takes the results, and picks. Sending the probes is up to
 //! you.

@@ -98,7 +98,7 @@ impl Prequal {
             } else {
                 target
             };
-            // In random order, because of equal results the first is picked, and removed.
+            // In random order, because the first of equal results is picked, and removed.
             let place = rng.next_range(0..targets.len() as u64 + 1) as usize;
             targets.insert(place, target);
         }
