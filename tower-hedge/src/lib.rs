@@ -15,7 +15,7 @@
 //! |---|---|---|
 //! | a request is slow | above the 99th percentile of the last 30 s, sliding by 6 s, and at least 1 ms; or after a fixed delay | above the percentile of the last whole period |
 //! | attempts | at most 2; up to 5 can be set | at most 2 |
-//! | hedges | 1 % of successes, or a budget shared with retries | 20 % of successes, and ten per second |
+//! | hedges | 1 % of successes, or a budget shared with retries | 20 % of successes plus ten per second |
 //! | requests that are hedged | a closure, or a [`Policy`] | a [`Policy`] |
 //! | response that is returned | the first success, or by [`Classify`]: non-fatal and fatal failures, pushback | the first success |
 //! | observability | `tracing` events at level `DEBUG`, and an [observer](Builder::on_event) | `tracing` events |
@@ -145,7 +145,7 @@
 //! - The first *success* wins: an error of the second attempt does not fail the first, and vice versa.
 //! - The latency of the first attempt is recorded if it wins; if a hedge wins, the time that the first has taken so far
 //!   is. In tower 0.5 slow requests that are hedged are not recorded, so that more and more requests seem slow.
-//! - There is a [budget](Hedge::with_budget): by default, hedges are limited to one for five requests, and ten per
+//! - There is a [budget](Hedge::with_budget): by default, hedges are limited to 20 % of the successes plus ten per
 //!   second.
 //! - Latencies are recorded in microseconds, with an error of at most 1.6 %, up to an hour. A period of zero does not
 //!   panic: there are never any samples then, and nothing is hedged.

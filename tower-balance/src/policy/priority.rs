@@ -91,7 +91,6 @@ impl Overflow {
     /// Returns the effective weights of localities of one level, from their weights and their health. Only their ratios
     /// matter.
     ///
-    ///
     /// ```
     /// use tower_balance::policy::priority::{Health, Overflow};
     ///
