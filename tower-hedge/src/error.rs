@@ -20,10 +20,10 @@ impl fmt::Display for InvalidHedge {
         match self {
             Self::Percentile(found) => write!(
                 f,
-                "the percentile is {found}, and must be over 0 and up to 1"
+                "the percentile is {found}, and must be greater than 0 and at most 1"
             ),
             Self::Window(found) => {
-                write!(f, "the window is {found:?}, and must be 100ms at least")
+                write!(f, "the window is {found:?}, and must be at least 100ms")
             }
             Self::Attempts(found) => {
                 write!(
@@ -31,10 +31,9 @@ impl fmt::Display for InvalidHedge {
                     "the number of attempts is {found}, and must be from 2 to 5"
                 )
             }
-            Self::MaxExtra(found) => write!(
-                f,
-                "the share of further requests is {found}, and must be from 0 to 1"
-            ),
+            Self::MaxExtra(found) => {
+                write!(f, "the share of hedges is {found}, and must be from 0 to 1")
+            }
         }
     }
 }

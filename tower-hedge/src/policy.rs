@@ -1,7 +1,7 @@
 /// Decides which requests may be hedged.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say which requests of type `{Request}` may be sent twice",
-    note = "implement `Policy`, or say it with `.when(|request: &{Request}| ...)`; requests must then be `Clone`"
+    message = "`{Self}` does not decide which requests of type `{Request}` may be hedged",
+    note = "implement `Policy`, or use `.when(|request: &{Request}| ...)`; requests must then be `Clone`"
 )]
 pub trait Policy<Request> {
     /// Returns a copy of `req` for a hedge, or `None` if it must not be hedged. Called when the request is sent, if

@@ -42,7 +42,7 @@ impl Aperture {
     ///
     /// If there are no clients.
     pub fn new(client: u32, clients: u32) -> Result<Self, InvalidPolicy> {
-        ensure(clients > 0, "an aperture needs a client")?;
+        ensure(clients > 0, "an aperture needs at least one client")?;
         Ok(Self {
             client: client % clients,
             clients,

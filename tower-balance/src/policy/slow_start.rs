@@ -47,7 +47,7 @@ impl SlowStart {
     pub fn least(self, least: f64) -> Result<Self, InvalidPolicy> {
         ensure(
             (0.0..=1.0).contains(&least),
-            "the least weight must be a number from 0 to 1",
+            "the minimum weight must be a number from 0 to 1",
         )?;
         Ok(Self { least, ..self })
     }

@@ -249,7 +249,7 @@ pub enum BodyTimedOut {
 impl fmt::Display for BodyTimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Idle(after) => write!(f, "nothing of the body came for {after:?}"),
+            Self::Idle(after) => write!(f, "no body frame came for {after:?}"),
             Self::Total(after) => write!(f, "the body was not complete after {after:?}"),
         }
     }

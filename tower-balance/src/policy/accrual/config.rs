@@ -110,7 +110,7 @@ impl AccrualConfig {
     pub(super) fn validate(&self) -> Result<(), InvalidPolicy> {
         ensure(
             self.consecutive != Some(0),
-            "at least one failure in a row must be allowed for",
+            "the number of consecutive failures must be at least 1",
         )?;
         let rates = [
             self.within.map(|rule| rule.rate),
@@ -120,15 +120,15 @@ impl AccrualConfig {
             .into_iter()
             .flatten()
             .all(|rate| (0.0..=1.0).contains(&rate));
-        ensure(sane, "a rate of successes must be a number from 0 to 1")?;
+        ensure(sane, "a success rate must be a number from 0 to 1")?;
         // The window moves in tenths.
         let sane = self
             .within
             .is_none_or(|rule| rule.window >= Duration::from_nanos(10));
-        ensure(sane, "the window of a rate must be more than zero")?;
+        ensure(sane, "the window of a success rate must be more than zero")?;
         ensure(
             self.min_wait <= self.max_wait,
-            "the least wait must not exceed the longest",
+            "the minimum wait must not exceed the maximum",
         )
     }
 }

@@ -155,24 +155,24 @@ impl OutlierConfig {
         )?;
         ensure(
             self.max_percent <= 100,
-            "the maximum of ejections must be at most 100 percent",
+            "the maximum ejection percent must be at most 100",
         )?;
         ensure(
             self.consecutive != Some(0),
-            "at least one failure in a row must be allowed for",
+            "the number of consecutive failures must be at least 1",
         )?;
         if let Some(SuccessRate { statistic, .. }) = self.success_rate {
             let (Statistic::StdDev(factor) | Statistic::Mad(factor)) = statistic;
             let sane = factor.is_finite() && factor >= 0.0;
             ensure(
                 sane,
-                "the factor of deviation must be a number of at least 0",
+                "the factor of the deviation must be a number of at least 0",
             )?;
         }
         let threshold = self.failure_percentage.map_or(0, |rule| rule.threshold);
         ensure(
             threshold <= 100,
-            "the threshold of failures must be at most 100 percent",
+            "the failure percentage threshold must be at most 100",
         )
     }
 }

@@ -63,7 +63,7 @@ impl PrequalConfig {
         ensure(self.pool >= 2, "the pool needs room for two probes")?;
         ensure(
             !self.max_age.is_zero(),
-            "the age of probes must be more than zero",
+            "the maximum age of a probe must be more than zero",
         )?;
         ensure(
             rate(self.probes),
