@@ -36,7 +36,7 @@
 //!
 //! // More than 1 % are slow, so the defaults of percentile and budget do not fit.
 //! let layer = HedgeLayer::builder()
-//!     .when(|n: &u32| *n < 100) // those that are safe to do twice
+//!     .when(|n: &u32| *n < 100) // requests that are safe to execute twice
 //!     .percentile(0.95)
 //!     .max_extra(0.03)
 //!     .build()?;
@@ -74,7 +74,7 @@
 //! use tower_hedge::{Hedge, Policy};
 //! use tower_util::{ServiceExt, service_fn};
 //!
-//! /// Any request can be sent twice.
+//! /// Every request may be hedged.
 //! #[derive(Clone)]
 //! struct Always;
 //!

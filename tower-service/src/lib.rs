@@ -20,8 +20,8 @@ use std::task::{Context, Poll};
 ///
 /// # Example
 ///
-/// A service that answers with the length of its request, and a layer around any service that refuses empty requests
-/// before they reach it:
+/// A service that responds with the length of its request, and middleware that rejects empty requests before they reach
+/// it:
 ///
 /// ```
 /// use std::future::{Future, Ready, ready};

@@ -28,7 +28,7 @@
 //! use tower_service::Service;
 //! use tower_timeout::{Timeout, error::Elapsed};
 //!
-//! /// Answers after as many seconds as it is asked for.
+//! /// Responds after the requested number of seconds.
 //! struct Sleeper;
 //!
 //! impl Service<u64> for Sleeper {

@@ -19,7 +19,7 @@
 //!
 //! static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
 //!
-//! /// Refuses twice.
+//! /// Refuses the first two connections.
 //! async fn connect(_address: &str) -> Result<impl tower_service::Service<u32, Response = u32, Error = BoxError>, BoxError> {
 //!     match ATTEMPTS.fetch_add(1, Ordering::Relaxed) {
 //!         0 | 1 => Err("connection refused".into()),
