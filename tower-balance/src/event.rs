@@ -1,19 +1,21 @@
 use crate::{BoxError, error};
 
-/// What has become of discovery or of an endpoint, as told to [`Balance::on_event`](crate::p2c::Balance::on_event).
+/// An event of discovery or of an endpoint, passed to the observer of
+/// [`Balance::on_event`](crate::p2c::Balance::on_event).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a, K> {
-    /// Discovery has failed. The endpoints stay, and discovery goes on.
+    /// Discovery failed. The endpoints are kept, and discovery is polled again.
     DiscoveryFailed {
-        /// Why; the discovery's own error is its [source](std::error::Error::source).
+        /// The error; the error of the [`Discover`](tower_discover::Discover) is its
+        /// [source](std::error::Error::source).
         error: &'a error::Discover,
     },
-    /// The readiness of an endpoint has failed. It is dropped, and not used again until discovery inserts it anew.
+    /// The readiness of an endpoint failed. It was dropped, and is used again only if discovery inserts it again.
     EndpointFailed {
-        /// Which it was.
+        /// The key of the endpoint.
         key: &'a K,
-        /// Why.
+        /// The error.
         error: &'a BoxError,
     },
 }

@@ -1,4 +1,4 @@
-//! Keys of HTTP requests, for the pickers by hash.
+//! Hash keys of HTTP requests, for pickers that use consistent hashing.
 //!
 //! # Example
 //!
@@ -18,12 +18,12 @@ use http::{HeaderName, HeaderValue, Request};
 
 use crate::policy::hash::xxh64;
 
-/// The hash of a header's value; none without it.
+/// Hashes the value of a header; `None` without the header.
 pub fn header<B>(name: HeaderName) -> impl Fn(&Request<B>) -> Option<u64> + Clone {
     move |request| Some(xxh64(request.headers().get(&name)?.as_bytes(), SEED))
 }
 
-/// The hash of a cookie's value; none without it.
+/// Hashes the value of a cookie; `None` without the cookie.
 pub fn cookie<B>(name: impl Into<String>) -> impl Fn(&Request<B>) -> Option<u64> + Clone {
     let name = name.into();
     move |request| {
@@ -39,10 +39,10 @@ pub fn cookie<B>(name: impl Into<String>) -> impl Fn(&Request<B>) -> Option<u64>
     }
 }
 
-/// The hash of the path, without the query.
+/// Hashes the path, without the query.
 pub fn path<B>() -> impl Fn(&Request<B>) -> Option<u64> + Clone {
     |request| Some(xxh64(request.uri().path().as_bytes(), SEED))
 }
 
-/// That of Envoy and gRPC.
+/// The seed that Envoy and gRPC use.
 const SEED: u64 = 0;

@@ -1,21 +1,22 @@
-//! Load balancing over a changing set of services.
+//! Load balancing over a changing set of endpoints.
 //!
 //! [`p2c::Balance`] takes its endpoints from a [`Discover`](tower_discover::Discover), drives all of them to readiness,
-//! and gives each request to one that is ready: the less loaded of two drawn at random, or what a picker of your choice says.
+//! and sends each request to a ready one: by default the less loaded of two drawn at random, or the one that another
+//! picker chooses.
 //!
 //! | to | use |
 //! |---|---|
-//! | put a balancer together | [`p2c::Balance::builder`] |
+//! | build a balancer | [`p2c::Balance::builder`] |
 //! | choose by weight, in turn, by a key of the request, by probes | a [`picker`] |
-//! | leave out endpoints that fail, ease in new ones, look at all of them | [`health`] |
-//! | use a part of very many endpoints | a [`subset`] |
-//! | send a retry elsewhere | [`p2c::Balance::avoid_tried`] |
-//! | build something else of the same parts | [`policy`], [`ready_cache`] |
+//! | eject failing endpoints, slow-start new ones, observe all of them | [`health`] |
+//! | connect to a subset of very many endpoints | a [`subset`] |
+//! | send a retry to another endpoint | [`p2c::Balance::avoid_tried`] |
+//! | build your own balancer from the same parts | [`policy`], [`ready_cache`] |
 //!
-//! Which picker for what: the simulator in `benches/simulator` has tables of them all, in good times and bad.
+//! To compare pickers, see the tables of the simulator in `benches/simulator`, with and without faults.
 //!
-//! A balancer is one service, and not `Clone`: share it by a buffer. Do not balance where a name already leads to a
-//! balancer, or over connections to one and the same process.
+//! A balancer is not `Clone`: share it with a buffer. Do not balance over a name that already leads to a load balancer,
+//! nor over several connections to the same process.
 //!
 //! # Example
 //!
@@ -30,7 +31,7 @@
 //!
 //! let endpoints = ["a", "b", "c"].map(|name| {
 //!     let endpoint = service_fn(move |request: u32| async move { Ok::<_, Infallible>(format!("{request} by {name}")) });
-//!     // The load of each is the number of requests that it has not answered yet.
+//!     // The load of each is the number of requests in flight.
 //!     PendingRequests::new(endpoint, CompleteOnResponse::default())
 //! });
 //! let balance = Balance::new(ServiceList::new::<u32>(endpoints));
@@ -55,7 +56,7 @@ pub use self::event::Event;
 #[doc(inline)]
 pub use self::p2c::Balance;
 
-/// Errors.
+/// Error types.
 pub mod error {
     use std::error::Error;
     use std::fmt;
@@ -63,7 +64,7 @@ pub mod error {
 
     use crate::BoxError;
 
-    /// The discovery of endpoints failed.
+    /// Discovery failed.
     #[derive(Clone, Debug)]
     pub struct Discover(Arc<dyn Error + Send + Sync>);
 
@@ -85,7 +86,8 @@ pub mod error {
         }
     }
 
-    /// There is no endpoint, and there will be none: discovery has ended, and the last endpoint was removed or failed.
+    /// There are no endpoints, and there will be none: discovery has ended, and the last endpoint was removed or
+    /// failed.
     #[derive(Debug)]
     pub struct NoEndpoints(pub(crate) ());
 
@@ -97,8 +99,8 @@ pub mod error {
 
     impl Error for NoEndpoints {}
 
-    /// All endpoints are out, and [`Health::set_fail_closed`](crate::health::Health::set_fail_closed) says that requests
-    /// fail then.
+    /// All endpoints are ejected, and [`Health::set_fail_closed`](crate::health::Health::set_fail_closed) makes
+    /// requests fail in that case.
     #[derive(Debug)]
     pub struct NoHealthyEndpoints(pub(crate) ());
 
@@ -111,6 +113,6 @@ pub mod error {
     impl Error for NoHealthyEndpoints {}
 }
 
-/// An error of any type.
+/// A boxed error of any type.
 #[doc(inline)]
 pub use tower_util::BoxError;

@@ -1,37 +1,38 @@
-//! Which endpoint gets a request: the policy of a [`Balance`](crate::p2c::Balance), without I/O.
+//! Pickers: the policy by which a [`Balance`](crate::p2c::Balance) chooses the endpoint for a request. Without I/O.
 //!
-//! A [`Picker`] sees the [`Endpoints`] that are ready and chooses one. Time and randomness come in through the [`PickContext`],
-//! so that the same pickers run in a balancer, in a test and in the simulator (`benches/simulator`).
+//! A [`Picker`] chooses one of the ready [`Endpoints`]. It takes time and randomness from the [`PickContext`], so that
+//! the same pickers run in a balancer, in tests and in the simulator (`benches/simulator`).
 //!
-//! | picker | chooses | use it |
+//! | picker | chooses | use it for |
 //! |---|---|---|
-//! | [`P2c`] | the less loaded of two drawn at random | unless you know better |
-//! | [`LeastLoaded`] | the same by weight, out of two or more, or out of all | endpoints of different strength, or few |
-//! | [`RoundRobin`], [`WeightedRoundRobin`] | in turn, by weight | requests all alike |
-//! | [`Random`] | by chance, by weight | to compare with |
+//! | [`P2c`] | the less loaded of two drawn at random | most cases |
+//! | [`LeastLoaded`] | the least loaded for its weight, of two or more, or of all | endpoints of different capacity, or few endpoints |
+//! | [`RoundRobin`], [`WeightedRoundRobin`] | in turn, by weight | requests of equal cost |
+//! | [`Random`] | at random, by weight | comparison |
 //! | [`RingHash`], [`MaglevHash`] | by a key of the request, always the same endpoint | endpoints with caches |
-//! | [`Levels`] | a priority and a zone first, and then as another picker does | spare endpoints, or several zones |
-//! | [`PrequalPicker`] | by what the servers say of themselves when probed | many clients, servers that share machines |
+//! | [`Levels`] | first a priority and a zone, then by another picker | spare endpoints, or several zones |
+//! | [`PrequalPicker`] | by what the servers report when probed | many clients, servers on shared machines |
 //!
-//! What the load is, the endpoints say by their [`Load`](tower_load::Load), and how strong they are by its
-//! [weight](tower_load::Load::relative_weight). `tests/distribution.rs` and the tables of `benches/simulator` show what each picker
-//! gives to each endpoint, at no, low and high load.
+//! The load of an endpoint is its [`Load`](tower_load::Load), and its capacity the
+//! [weight](tower_load::Load::relative_weight). `tests/distribution.rs` and the tables of `benches/simulator` show how
+//! each picker distributes requests at no, low and high load.
 //!
 //! # What a failing endpoint draws
 //!
-//! An endpoint that fails each request at once is never busy, and so attracts whoever goes by load:
+//! An endpoint that fails each request immediately never looks busy, and so attracts requests from pickers that use the
+//! load:
 //!
-//! | picker | of all requests |
+//! | picker | share of all requests |
 //! |---|---|
 //! | [`RoundRobin`], [`WeightedRoundRobin`], [`Random`], [`RingHash`], [`MaglevHash`] | its share |
-//! | the last two, bounded | up to the bound, 1.5 shares for 150 % |
+//! | [`RingHash`], [`MaglevHash`] with a bound | up to the bound: 1.5 times its share for 150 % |
 //! | [`P2c`] and [`LeastLoaded`] by [`PendingRequests`](tower_load::PendingRequests) | up to twice its share, while the others are busy |
-//! | [`LeastLoaded::of_all`] by the same | nearly all, while all others are busy |
-//! | all three by [`PeakEwma`](tower_load::PeakEwma) | less than 0.5 %, to see when it has recovered |
-//! | [`PrequalPicker`] | nearly nothing, if the servers tell of their failures |
+//! | [`LeastLoaded::of_all`] by [`PendingRequests`](tower_load::PendingRequests) | nearly all, while all others are busy |
+//! | these three by [`PeakEwma`](tower_load::PeakEwma) | less than 0.5 %, as probes for its recovery |
+//! | [`PrequalPicker`] | nearly none, if the servers report their failures |
 //!
-//! [`Levels`] does within a level as its inner picker does. Ejection ([`health`](crate::health)) takes the endpoint out,
-//! whatever the picker.
+//! Within a level, [`Levels`] behaves like its inner picker. With every picker, ejection ([`health`](crate::health))
+//! takes the endpoint out of use.
 
 mod hashing;
 mod least_loaded;
@@ -56,65 +57,65 @@ pub use self::turns::{Random, RoundRobin, WeightedRoundRobin};
 
 /// The endpoints of a balancer, as a picker sees them.
 ///
-/// Those that are ready have an index, from 0 on, until the set changes. Each endpoint has a number, ready or not, as long as
-/// it is here; the numbers are small, and used again.
+/// A ready endpoint has an index, from 0 on, until the ready set changes. Each endpoint, ready or not, has a number for
+/// as long as it exists; the numbers are small, and are reused.
 pub trait Endpoints {
-    /// How loaded an endpoint is; less is better.
+    /// The load of an endpoint; less is better.
     type Load: PartialOrd;
 
-    /// How many are ready.
+    /// Returns the number of ready endpoints.
     fn ready_len(&self) -> usize;
 
-    /// A number that is another one whenever the set of the ready ones, or their indices, have changed.
+    /// Returns a number that changes whenever the ready set or its indices change.
     fn generation(&self) -> u64;
 
-    /// The load of the ready one with this index.
+    /// Returns the load of the ready endpoint with this index.
     fn load(&self, index: usize) -> Self::Load;
 
-    /// How strong the ready one with this index is, beside one of weight 1.
+    /// Returns the weight of the ready endpoint with this index: its capacity, relative to an endpoint of weight 1.
     fn weight(&self, index: usize) -> u32;
 
-    /// How strong the endpoint with this number is, ready or not; `None` if it is not here any more.
+    /// Returns the weight of the endpoint with this number, ready or not; `None` if it does not exist any more.
     fn weight_of(&self, id: usize) -> Option<u32>;
 
-    /// The number of the ready one with this index.
+    /// Returns the number of the ready endpoint with this index.
     fn id(&self, index: usize) -> usize;
 
-    /// The index of the endpoint with this number, if it is ready.
+    /// Returns the index of the endpoint with this number, or `None` if it is not ready.
     fn index_of(&self, id: usize) -> Option<usize>;
 }
 
-/// Endpoints with names: the same in each balancer, so that all map the same key to the same endpoint.
+/// Endpoints with names that are the same in each balancer, so that all balancers map a key to the same endpoint.
 pub trait Named: Endpoints {
-    /// The name of the endpoint with this number, and its weight; `None` if it is not here any more.
+    /// Returns the name and the weight of the endpoint with this number; `None` if it does not exist any more.
     fn name(&self, id: usize) -> Option<(String, u32)>;
 }
 
-/// Time and randomness.
+/// The time and random numbers of a pick.
 pub trait PickContext: Rng {
-    /// The time.
+    /// Returns the current time.
     fn now(&mut self) -> Instant;
 }
 
-/// Chooses endpoints for requests.
+/// Chooses the endpoints of requests.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot pick among these endpoints for requests of type `{Req}`",
     note = "pickers other than `P2c` need a load that converts into `f64`; pickers by hash need keys that are `Display`"
 )]
 pub trait Picker<E: ?Sized, Req> {
-    /// Whether the choice depends on the request. If it does not, it is made before the request is there, and the endpoint is
-    /// asked once more whether it is ready.
+    /// Whether the choice depends on the request. If not, it is made in `poll_ready`, before there is a request, and
+    /// confirmed by another poll of the endpoint.
     const BY_REQUEST: bool = false;
 
-    /// Whether the choice is made anew when the balancer is polled again before there is a request. If not, it stays as long as
-    /// the endpoint is ready.
+    /// Whether to choose anew when the balancer is polled again before there is a request. If not, the choice is kept
+    /// while the endpoint stays ready.
     const REPICKS: bool = false;
 
-    /// Whether the picker wants to hear of endpoints that come and go.
+    /// Whether [`inserted`](Self::inserted) and [`removed`](Self::removed) are called.
     const TRACKS: bool = false;
 
-    /// The index of the ready endpoint that gets the request; `None`, or an index that there is not, if there is none. There is a
-    /// request if [`BY_REQUEST`](Self::BY_REQUEST) says so; then none of several means any.
+    /// Returns the index of a ready endpoint, or `None`; an out-of-range index counts as `None`. If
+    /// [`BY_REQUEST`](Self::BY_REQUEST) is set there is a request, and `None` means any of several ready endpoints.
     fn pick<C: PickContext>(
         &mut self,
         endpoints: &E,
@@ -122,13 +123,13 @@ pub trait Picker<E: ?Sized, Req> {
         cx: &mut C,
     ) -> Option<usize>;
 
-    /// This request goes to the ready endpoint with this index now, if the choice is made [by request](Self::BY_REQUEST). What
-    /// was picked may have turned out not to be ready.
+    /// Called when a request is sent to the ready endpoint with this index, if [`BY_REQUEST`](Self::BY_REQUEST) is set.
+    /// It may differ from the picked endpoint, if that was not ready any more.
     fn sent(&mut self, _endpoints: &E, _index: usize, _request: &Req) {}
 
-    /// The endpoint of this number has come, or is another one now.
+    /// Called when the endpoint with this number was added or replaced.
     fn inserted(&mut self, _endpoints: &E, _id: usize) {}
 
-    /// The endpoint of this number has gone.
+    /// Called when the endpoint with this number was removed.
     fn removed(&mut self, _id: usize) {}
 }

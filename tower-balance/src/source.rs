@@ -1,4 +1,4 @@
-//! What stands between a discovery and whoever polls it.
+//! Wraps a discovery for the balancer or layer that polls it.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,12 +13,13 @@ use tower_discover::{Change, Discover};
 pin_project! {
     /// A discovery that is not polled again after its end, and whose errors are at least a [`PAUSE`] apart.
     ///
-    /// The balancer goes on after an error. A discovery that yields nothing but errors would therefore keep the task busy, or
-    /// send lookups as fast as they fail. An error that comes too early is held back until its time, and the discovery is not
-    /// polled meanwhile. Outside of a tokio runtime there is no timer for that, and errors are passed on at once.
+    /// The balancer continues after an error. So a discovery that yields only errors would keep the task busy, or send
+    /// lookups as fast as they fail. An error that comes too early is delayed, and the discovery is not polled
+    /// meanwhile. Outside of a tokio runtime there is no timer for this, and errors are passed on immediately.
     ///
-    /// The wrappers around a discovery and the balancer have one each. As the innermost passes errors on in time, the outer
-    /// ones never hold one back: so the wrappers, with their timers and checks, are polled while the innermost waits.
+    /// Each wrapper around a discovery has a `Source`, and so has the balancer. The innermost one already spaces out
+    /// the errors, so the outer ones never delay any, and the wrappers, with their timers and checks, are polled while
+    /// the innermost waits.
     pub(crate) struct Source<D, E = <D as Discover>::Error>
     where
         D: Discover,
@@ -32,7 +33,7 @@ pin_project! {
 
 enum State<E> {
     Open,
-    /// An error is held back. As an `E`, so that a balancer is `Send` whatever the discovery's own error.
+    /// An error is delayed. As an `E`, so that a balancer is `Send` whatever the discovery's own error.
     Held {
         error: E,
         timer: Pin<Box<Sleep>>,
@@ -59,7 +60,7 @@ where
         matches!(self.state, State::Ended)
     }
 
-    /// The next change; `None` after the end.
+    /// Polls for the next change; returns `None` after the end.
     #[inline]
     pub(crate) fn poll_change(
         self: Pin<&mut Self>,
@@ -87,7 +88,7 @@ where
     }
 }
 
-/// The error that is held, when it is time; `None` after the end.
+/// Returns the delayed error when it is due; `None` after the end.
 #[cold]
 fn poll_closed<E>(
     failed_at: &mut Option<Instant>,
@@ -105,7 +106,7 @@ fn poll_closed<E>(
     Poll::Ready(None)
 }
 
-/// The error if it is time, and otherwise it is held.
+/// Returns the error if it is due, and otherwise delays it.
 #[cold]
 fn pass_on<E>(
     error: E,
@@ -120,7 +121,7 @@ fn pass_on<E>(
         return Poll::Ready(error);
     }
     let mut timer = Box::pin(sleep_until(due));
-    // It is not due, and has to wake the task.
+    // Not due yet: register to be woken.
     let _pending = timer.as_mut().poll(cx);
     // ## Open => Held
     *state = State::Held { error, timer };
@@ -136,5 +137,5 @@ where
     }
 }
 
-/// Short enough to hear soon that discovery works again, and long enough for logs and name servers.
+/// Short enough to notice soon that discovery works again, and long enough for logs and name servers.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -1,13 +1,14 @@
-//! A part of the endpoints for each client, so that ten thousand of them need not have ten thousand connections each.
+//! Subsetting: connects each client to a subset of the endpoints, so that ten thousand clients do not have ten thousand
+//! connections each.
 //!
-//! A subset stands between discovery and the making of services: of the targets that a discovery tells of, such as addresses, it
-//! passes on a part, and no service is made of the others.
+//! A subset sits between discovery and the services that connect: it passes on a subset of the discovered targets, such
+//! as addresses, and no service is created for the others.
 //!
-//! | subset | each client has | use it |
+//! | subset | each client has | use it if |
 //! |---|---|---|
-//! | [`Subset::rendezvous`] | so many at random, nearly always the same ones | clients do not know of each other |
-//! | [`Subset::aperture`] | those that cover its part of the ring | clients are numbered: then all servers are loaded alike |
-//! | [`Subset::load_band`] | as many at random as its load asks for | clients do not know of each other, and their load changes |
+//! | [`Subset::rendezvous`] | a fixed number at random, stable over time | clients do not know of each other |
+//! | [`Subset::aperture`] | those in its part of the ring | clients are numbered; all servers then have the same load |
+//! | [`Subset::load_band`] | a random subset whose size follows the client's load | clients do not know of each other, and their load varies |
 //!
 //! # Example
 //!
@@ -59,17 +60,17 @@ use crate::policy::{Aperture, LoadBand, hash};
 use crate::source::Source;
 
 pin_project! {
-    /// Passes on a part of the targets that a [`Discover`] tells of; see the [module](self).
+    /// Passes on a subset of the targets of a [`Discover`]; see the [module](self).
     ///
-    /// Each comes with a [`Weight`]: that of one which is only partly in an aperture is less than the others', for a picker
-    /// that goes by weight. A change of the targets changes no more of the part than it must.
+    /// Each target has a [`Weight`]: one that is only partly in an aperture has a smaller weight, for pickers that use
+    /// weights. A change of the targets changes the subset as little as possible.
     ///
     /// # Cost
     ///
-    /// Of a change among n targets, of which m are passed on: O(log n + m) by rendezvous, and O(n) by aperture. All that
-    /// discovery has to tell at a time is one change. By load, the clock is read at each poll.
+    /// Per change of n targets, with a subset of m: O(log n + m) for rendezvous hashing, O(n) for an aperture. All
+    /// changes that are available at one poll count as one. A load band reads the clock at each poll.
     ///
-    /// One that goes by load does not end when its discovery does.
+    /// The stream of a load band does not end when its discovery ends.
     #[derive(Debug)]
     pub struct Subset<D>
     where
@@ -78,14 +79,14 @@ pin_project! {
         #[pin]
         discover: Source<D>,
         rule: Rule,
-        // By score, and then by name: so the order is the same for all clients.
+        // By score, then by name, so that all clients have the same order.
         all: BTreeMap<Place, (D::Key, D::Service)>,
         chosen: BTreeMap<Place, Weight>,
-        // When the load is looked at again, if it matters.
+        // The timer for the next reading of the load, for a load band.
         timer: Option<Pin<Box<Sleep>>>,
-        // Those whose targets are new.
+        // The targets whose service was replaced.
         renewed: BTreeSet<Place>,
-        // Of something that was heard, nothing was made yet.
+        // Whether there are changes that were not applied yet.
         heard: bool,
         changes: VecDeque<Change<D::Key, Weighted<D::Service>>>,
     }
@@ -104,7 +105,7 @@ enum Rule {
         band: LoadBand,
         seed: u64,
         in_flight: Counter,
-        /// So many were in flight the last time, and so many targets wanted.
+        /// The last requests in flight and wanted number of targets.
         seen: Option<usize>,
         size: usize,
     },
@@ -114,24 +115,25 @@ impl<D> Subset<D>
 where
     D: Discover,
 {
-    /// `size` of the targets, by rendezvous hashing of their names with `seed`, which should be another one for each client:
-    /// gRPC's random subsetting. When a target comes or goes, at most one other changes.
+    /// Takes `size` of the targets, by rendezvous hashing of their names with `seed`, which should differ between
+    /// clients: the random subsetting of gRPC. When a target is added or removed, at most one other changes.
     pub const fn rendezvous(discover: D, size: usize, seed: u64) -> Self {
         Self::new(discover, Rule::Rendezvous { size, seed })
     }
 
-    /// Those that a client of this number has to serve: Finagle's deterministic aperture. All clients together load all servers
-    /// alike, if each balances by weight over its own.
+    /// Takes the targets in the aperture of a numbered client: the deterministic aperture of Finagle. If each client
+    /// balances by weight over its subset, all servers have the same load.
     pub const fn aperture(discover: D, aperture: Aperture) -> Self {
         Self::new(discover, Rule::Aperture(aperture))
     }
 
-    /// As many of the targets as there are requests in flight, about: Finagle's random aperture. `in_flight` counts those of the
-    /// whole balancer, by a [`PendingRequests::with_counter`](tower_load::PendingRequests::with_counter) around it; `seed` should
-    /// be another one for each client.
+    /// Takes about as many of the targets as there are requests in flight: the random aperture of Finagle. `in_flight`
+    /// counts the requests of the whole balancer, with a
+    /// [`PendingRequests::with_counter`](tower_load::PendingRequests::with_counter) around it; `seed` should differ
+    /// between clients.
     ///
-    /// The load is looked at whenever the balancer polls, and once a second, so that the subset also shrinks when there is no
-    /// traffic. That needs a tokio runtime with timers.
+    /// The load is read whenever the balancer polls, and once per second, so that the subset shrinks even without
+    /// traffic. This needs a tokio runtime with timers.
     pub fn load_band(discover: D, band: LoadBand, in_flight: Counter, seed: u64) -> Self {
         let rule = Rule::LoadBand {
             band,
@@ -167,7 +169,7 @@ impl Rule {
         }
     }
 
-    /// Which of all are chosen, with their weights.
+    /// Returns the chosen targets with their weights.
     fn choose<T>(&self, all: &BTreeMap<Place, T>) -> BTreeMap<Place, u32> {
         match self {
             Self::Rendezvous { size, .. } | Self::LoadBand { size, .. } => {
@@ -176,7 +178,7 @@ impl Rule {
             }
             Self::Aperture(aperture) => {
                 let mut places = all.keys().enumerate();
-                // They come in the order of their indices.
+                // Yielded in the order of their indices.
                 let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
                 let chosen = aperture
                     .equal(count)
@@ -192,7 +194,7 @@ impl Rule {
 }
 
 impl Rule {
-    /// Looks at the load if it has changed, or if it is `due`. Whether another number of targets is wanted.
+    /// Reads the load if it has changed or is `due`. Returns whether the wanted number of targets has changed.
     fn resize(&mut self, targets: usize, due: bool) -> bool {
         let Self::LoadBand {
             band,
@@ -205,7 +207,7 @@ impl Rule {
             return false;
         };
         let now_in_flight = in_flight.get();
-        // The first targets must not wait for the load to change.
+        // The first targets must not wait for a change of the load.
         let first = *size == 0 && targets > 0;
         if *seen == Some(now_in_flight) && !due && !first {
             return false;
@@ -233,7 +235,7 @@ where
             if this.discover.has_ended() && !matches!(this.rule, Rule::LoadBand { .. }) {
                 return Poll::Ready(None);
             }
-            // All that there is to hear, before anything is made of it.
+            // Take all available changes before applying any.
             let due = match &mut this.timer {
                 Some(timer) => timer.as_mut().poll(cx).is_ready(),
                 None => false,
@@ -251,7 +253,7 @@ where
                 match change {
                     Poll::Ready(Some(Ok(Change::Insert(key, target)))) => {
                         let place = this.rule.place(key.to_string());
-                        // Another key with the same name takes its place.
+                        // Another key with the same name replaces it.
                         if let Some((old, _)) = this.all.get(&place)
                             && *old != key
                             && this.chosen.remove(&place).is_some()
@@ -277,7 +279,7 @@ where
                         break;
                     }
                     Poll::Pending => {
-                        // The load may change, while nothing else does.
+                        // The load may change without a change of the targets.
                         if matches!(this.rule, Rule::LoadBand { .. }) {
                             let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(LOOK)));
                             if timer.as_mut().poll(cx).is_ready() {
@@ -288,7 +290,7 @@ where
                     }
                 }
             }
-            // The first targets have come, or the last have gone.
+            // The first targets were added, or the last removed.
             this.rule.resize(this.all.len(), false);
             let chosen = this.rule.choose(this.all);
             this.chosen.retain(|place, _| {
@@ -313,7 +315,7 @@ where
             this.renewed.clear();
             *this.heard = false;
             if this.changes.is_empty() && !is_all && !this.discover.has_ended() {
-                // Nothing of it matters, and there is more: others get their turn.
+                // None of the changes affects the subset, and there are more: yield to other tasks.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -321,9 +323,9 @@ where
     }
 }
 
-/// The weight of one that is wholly in.
+/// The weight of a target that is entirely in the subset.
 const WHOLE: u32 = 1000;
-/// So many changes are heard before something is made of them.
+/// The maximum number of changes taken before they are applied.
 const MOST_AT_A_TIME: usize = 100_000;
-/// How often the load is looked at, at least.
+/// The minimum frequency at which the load is read.
 const LOOK: Duration = Duration::from_secs(1);

@@ -1,8 +1,8 @@
-/// What has become of one endpoint.
+/// A change to the set of endpoints: one was added, replaced or removed.
 #[derive(Debug, Clone)]
 pub enum Change<K, V> {
-    /// The endpoint `K` is there, and `V` is its service. If it was there before, `V` takes the old service's place.
+    /// The endpoint `K` was added, with the service `V`; if `K` exists already, `V` replaces its service.
     Insert(K, V),
-    /// The endpoint `K` is gone.
+    /// The endpoint `K` was removed.
     Remove(K),
 }

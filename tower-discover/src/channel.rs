@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 
 use crate::Change;
 
-/// A source of endpoints that is fed by hand.
+/// Creates a source of endpoints that receives its changes from [`Sender`]s.
 ///
-/// `bound` changes wait for the balancer at most; a sender of more waits itself. The source ends when all senders are
-/// dropped, and the balancer keeps the endpoints that it has.
+/// At most `bound` changes are queued; after that, senders wait until the balancer has taken one. The stream ends when
+/// all senders are dropped; the balancer then keeps the endpoints that it has.
 ///
 /// # Panics
 ///
@@ -25,74 +25,75 @@ pub fn channel<K, S>(bound: usize) -> (Sender<K, S>, ChannelDiscover<K, S>) {
     )
 }
 
-/// Tells of endpoints; see [`channel`].
+/// Sends changes of endpoints to a [`ChannelDiscover`]; see [`channel`].
 pub struct Sender<K, S> {
     changes: mpsc::Sender<Change<K, S>>,
 }
 
-/// Hears of endpoints; see [`channel`]. A [`Discover`](crate::Discover) that never fails.
+/// Receives changes of endpoints from [`Sender`]s; see [`channel`]. A [`Discover`](crate::Discover) that never fails.
 #[derive(Debug)]
 pub struct ChannelDiscover<K, S> {
     changes: mpsc::Receiver<Change<K, S>>,
 }
 
-/// The [`ChannelDiscover`] is dropped: the change was not sent.
+/// The change was not sent because the [`ChannelDiscover`] was dropped.
 ///
-/// It is an [`Error`](error::Error), for `?`, whatever the service: that need be neither `Debug` nor `Sync`.
+/// It implements [`Error`](error::Error), so that `?` works, for every service, even one that is neither `Debug` nor
+/// `Sync`.
 pub struct Closed<K, S> {
     change: SyncWrapper<Change<K, S>>,
 }
 
 impl<K, S> Closed<K, S> {
-    /// The change that was not sent.
+    /// Returns the change that was not sent.
     pub fn into_inner(self) -> Change<K, S> {
         self.change.into_inner()
     }
 }
 
 impl<K, S> Sender<K, S> {
-    /// Tells of a new endpoint, or of a new service for one that is there.
+    /// Adds an endpoint, or replaces the service of an existing one.
     ///
     /// # Errors
     ///
-    /// [`Closed`] if nobody listens any more.
+    /// [`Closed`] if the [`ChannelDiscover`] was dropped.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped before it is done has told nothing.
+    /// If the future is dropped before it completes, the change was not sent.
     pub async fn insert(&self, key: K, service: S) -> Result<(), Closed<K, S>> {
         self.send(Change::Insert(key, service)).await
     }
 
-    /// Tells that an endpoint is gone.
+    /// Removes an endpoint.
     ///
     /// # Errors
     ///
-    /// [`Closed`] if nobody listens any more.
+    /// [`Closed`] if the [`ChannelDiscover`] was dropped.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped before it is done has told nothing.
+    /// If the future is dropped before it completes, the change was not sent.
     pub async fn remove(&self, key: K) -> Result<(), Closed<K, S>> {
         self.send(Change::Remove(key)).await
     }
 
-    /// Tells of any change.
+    /// Sends a change.
     ///
     /// # Errors
     ///
-    /// [`Closed`] if nobody listens any more.
+    /// [`Closed`] if the [`ChannelDiscover`] was dropped.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped before it is done has told nothing.
+    /// If the future is dropped before it completes, the change was not sent.
     pub async fn send(&self, change: Change<K, S>) -> Result<(), Closed<K, S>> {
         self.changes.send(change).await.map_err(|unsent| Closed {
             change: SyncWrapper::new(unsent.0),
         })
     }
 
-    /// Waits until nobody listens any more.
+    /// Waits until the [`ChannelDiscover`] is dropped.
     pub async fn closed(&self) {
         self.changes.closed().await;
     }

@@ -6,21 +6,21 @@ use futures_core::TryStream;
 use crate::Change;
 use sealed::Sealed;
 
-/// A source of [`Change`]s to a set of services.
+/// A stream of [`Change`]s to a set of endpoints.
 ///
-/// Implemented for every [`TryStream`] of changes with comparable keys, and only for these. It is a name for such
-/// streams, to be used in bounds.
+/// A shorter bound for such streams: it is implemented for every [`TryStream`] of changes whose keys are comparable,
+/// and cannot be implemented otherwise.
 pub trait Discover: Sealed<Change<(), ()>> {
-    /// What tells one endpoint from another.
+    /// Identifies an endpoint.
     type Key: Eq;
 
-    /// The service of an endpoint.
+    /// The service that sends requests to an endpoint.
     type Service;
 
-    /// Why the source failed.
+    /// The error of a failed discovery.
     type Error;
 
-    /// The next change; `None` when there will be no more.
+    /// Polls for the next change; returns `None` if there will be no more.
     fn poll_discover(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -53,7 +53,7 @@ where
 }
 
 mod sealed {
-    /// Keeps implementations outside this crate from clashing with the one for all streams.
+    /// Seals [`Discover`], so that no implementation outside this crate conflicts with the blanket one.
     #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
     pub trait Sealed<T> {}
 }

@@ -1,10 +1,11 @@
-//! Sources of endpoints: streams that tell which services there are, and keep telling.
+//! Service discovery: streams of endpoints that are added, replaced and removed.
 //!
-//! A load balancer asks a [`Discover`] for [`Change`]s. Any [`TryStream`](futures_core::TryStream) of changes is one,
-//! so there is nothing to implement: map whatever knows your endpoints to a stream. Two sources come with the crate:
+//! A load balancer polls a [`Discover`] for [`Change`]s. Any [`TryStream`](futures_core::TryStream) of changes is one,
+//! so there is no trait to implement: map your own source of endpoints to a stream of changes. The crate has two
+//! sources:
 //!
-//! - [`ServiceList`]: a fixed set.
-//! - [`channel`]: fed by hand, from a task that watches something.
+//! - [`ServiceList`]: a fixed set of services.
+//! - [`channel`]: changes that another task sends, for example one that watches a file or a registry.
 //!
 //! # Example
 //!
@@ -27,9 +28,9 @@
 //!
 //! # The end of a stream
 //!
-//! When a source ends, the endpoints that it told of remain: an end says that nothing will change any more, not that
-//! nothing is there. An error is no end: the endpoints remain as well, and the balancer goes on to poll the source. A source
-//! that cannot go on after an error ends.
+//! When the stream ends, the balancer keeps the endpoints it has: the end means that there are no more changes, not
+//! that the endpoints are gone. After an error, the balancer keeps its endpoints and polls the stream again. A source
+//! that cannot continue after an error must end its stream.
 
 mod change;
 mod channel;
@@ -41,7 +42,7 @@ pub use self::channel::{ChannelDiscover, Sender, channel};
 pub use self::discover::Discover;
 pub use self::list::ServiceList;
 
-/// Errors.
+/// Error types.
 pub mod error {
     pub use crate::channel::Closed;
 }

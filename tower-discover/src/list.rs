@@ -10,7 +10,7 @@ use tower_service::Service;
 use crate::Change;
 
 pin_project! {
-    /// A fixed set of services; the key of each is its place in the list.
+    /// A fixed set of services; the key of each is its index in the list.
     ///
     /// # Example
     ///
@@ -51,7 +51,7 @@ impl<T, U> ServiceList<T>
 where
     T: IntoIterator<Item = U>,
 {
-    /// Tells of all `services`, then ends.
+    /// Yields all `services` as added endpoints, then ends.
     pub fn new<Request>(services: T) -> Self
     where
         U: Service<Request>,

@@ -1,4 +1,4 @@
-//! The sources of endpoints that come with the crate.
+//! The sources of endpoints in this crate.
 
 use std::error::Error;
 use std::future::{Ready, ready};
@@ -96,7 +96,7 @@ async fn a_sender_learns_that_nobody_listens_and_gets_its_change_back() {
     assert!(matches!(closed.into_inner(), Change::Insert("a", 1)));
 }
 
-/// Neither `Debug` nor `Sync`, as most services.
+/// Neither `Debug` nor `Sync`, like most services.
 struct Plain(std::cell::Cell<u32>);
 
 #[tokio::test]

@@ -1,17 +1,17 @@
-//! How many hedges there may be: a share of the requests.
+//! The budget of hedges: a share of the successful requests.
 
 use tower_retry::budget::Budget;
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Each success deposits a share of a hedge, from nothing on, and each hedge takes a whole one. So there are never more
-/// than that share, over any time from the beginning.
+/// Each success deposits a share of a hedge, starting from zero, and each hedge withdraws a whole one. So hedges never
+/// exceed that share of the successes since the start.
 ///
-/// What is saved is bounded by what [`SAVED`] successes deposit, lest a quiet day pays for a storm. There is no clock and no
-/// lock; when the savings are full, a deposit writes nothing.
+/// The balance is capped at the deposits of [`SAVED`] successes, so that a quiet day does not pay for a burst. There is
+/// no clock and no lock; while the balance is full, a deposit does not write.
 #[derive(Debug)]
 pub(crate) struct ExtraLoad {
-    /// All in parts of a hedge.
+    /// In fractions of a hedge.
     balance: AtomicU64,
     deposit: u64,
     max: u64,
@@ -31,7 +31,7 @@ impl ExtraLoad {
 
 impl Budget for ExtraLoad {
     fn deposit(&self) {
-        // Nothing is to be done if it fails: that is how it says that nothing was.
+        // An error means that there was nothing to update.
         let _ = self
             .balance
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |balance| {
@@ -49,7 +49,7 @@ impl Budget for ExtraLoad {
 }
 
 const HEDGE: u64 = 1_000_000_000;
-/// At a share of 1 % these are a hundred hedges: enough for a pause that many requests meet at once.
+/// At a share of 1 % these are a hundred hedges: enough for a pause that affects many requests at once.
 const SAVED: u64 = 10_000;
 
 #[cfg(all(test, not(tower_loom)))]
@@ -73,7 +73,7 @@ mod tests {
                 } else {
                     withdrawn += u32::from(budget.withdraw());
                 }
-                // To the precision of the parts.
+                // To the precision of the fractions.
                 prop_assert!(f64::from(withdrawn) <= (share + 1e-9) * f64::from(deposited));
             }
         }
@@ -110,7 +110,7 @@ mod loom_tests {
 
     use super::*;
 
-    /// Half a hedge from each of two, and both want the whole.
+    /// Two threads deposit half a hedge each, and both try to withdraw a whole one.
     #[test]
     fn only_one_of_two_gets_the_one_that_there_is() {
         loom::model(|| {

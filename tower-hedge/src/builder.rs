@@ -10,9 +10,10 @@ use crate::policy::When;
 use crate::shared::{DelaySettings, Observer, Settings, SharedBudget};
 use crate::{Event, FirstOk, HedgeLayer, InvalidHedge};
 
-/// A [`HedgeLayer`] to be filled in.
+/// A builder for [`HedgeLayer`].
 ///
-/// What may be hedged must be said, by [`when`](Self::when) or [`policy`](Self::policy); all else has defaults.
+/// Which requests may be hedged must be set, with [`when`](Self::when) or [`policy`](Self::policy); everything else has
+/// a default.
 ///
 /// # Example
 ///
@@ -26,13 +27,13 @@ use crate::{Event, FirstOk, HedgeLayer, InvalidHedge};
 /// use tower_retry::budget::TpsBudget;
 /// use tower_util::{ServiceExt, service_fn};
 ///
-/// // As gRPC has it: up to three requests, 50 ms apart, from the budget that the retries have as well.
+/// // As in gRPC: up to three attempts, 50 ms apart, with the budget that retries use as well.
 /// let layer = HedgeLayer::builder()
 ///     .when(|n: &u32| *n < 100)
 ///     .delay(Duration::from_millis(50))
 ///     .attempts(3)
 ///     .budget(Arc::new(TpsBudget::default()))
-///     // An answer of 0 is none: let us see what the others say.
+///     // A response of 0 loses: wait for the other attempts.
 ///     .classify(|result: Result<&u32, &BoxError>| match result {
 ///         Ok(1..) => Verdict::Win,
 ///         Ok(0) | Err(_) => Verdict::Lose { next: Next::AsPlanned },
@@ -40,7 +41,7 @@ use crate::{Event, FirstOk, HedgeLayer, InvalidHedge};
 ///     .on_event(|event| println!("{event:?}"))
 ///     .build()?;
 ///
-/// // The first request takes an hour, and the second has a bad answer after 70 ms.
+/// // The first attempt takes an hour, and the second has a bad response after 70 ms.
 /// let calls = std::cell::Cell::new(0);
 /// let service = layer.layer(service_fn(|n: u32| {
 ///     calls.set(calls.get() + 1);
@@ -91,68 +92,70 @@ impl Builder {
 }
 
 impl<P, C> Builder<P, C> {
-    /// A request is slow that has taken longer than such a share of the recent ones: over 0, and up to 1. By default 0.99.
+    /// Sets the percentile of recent latencies above which a request is slow: greater than 0, and at most 1. By default
+    /// 0.99.
     ///
-    /// That goes with the default of [`max_extra`](Self::max_extra): as many are slow as may be sent again. With a lower
-    /// one, the budget runs out over requests that are not the slowest. Where more than 1 % are slow, raise the one and
-    /// lower the other: the percentile must be one at which requests are still fast.
+    /// This matches the default of [`max_extra`](Self::max_extra): the share of slow requests equals the share that may
+    /// be hedged. With a lower percentile, the budget is used up by requests that are not the slowest. If more than 1 %
+    /// of requests are slow, lower the percentile and raise `max_extra`: the percentile must be one at which requests
+    /// are still fast.
     #[must_use]
     pub const fn percentile(mut self, percentile: f64) -> Self {
         self.percentile = percentile;
         self
     }
 
-    /// How long requests are recent. The window slides by a fifth of it, after which there is also the first verdict. By
-    /// default 30 seconds; it must be 100 milliseconds at least.
+    /// Sets the window of recent latencies. It slides by a fifth of its length, and nothing is hedged before the first
+    /// fifth. By default 30 seconds; at least 100 milliseconds.
     #[must_use]
     pub const fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
     }
 
-    /// If there were fewer requests in the window, none is hedged. By default 20, below which a percentile over 0.95 is
-    /// that of one or no request.
+    /// Sets the minimum number of requests in the window; with fewer, none is hedged. By default 20: with fewer
+    /// samples, a percentile above 0.95 is decided by at most one request.
     #[must_use]
     pub const fn min_samples(mut self, samples: u64) -> Self {
         self.min_samples = samples;
         self
     }
 
-    /// No request is slow before, whatever the others take. By default 1 millisecond.
+    /// Sets the minimum latency of a slow request, whatever the percentile. By default 1 millisecond.
     #[must_use]
     pub const fn floor(mut self, floor: Duration) -> Self {
         self.floor = floor;
         self
     }
 
-    /// Measures nothing: any request is slow after so long, as gRPC's `hedgingDelay` has it. With zero, all attempts are
-    /// made at once.
+    /// Sends a hedge after a fixed `delay`, without measuring, like `hedgingDelay` in gRPC. If it is zero, all attempts
+    /// are sent at once.
     #[must_use]
     pub const fn delay(mut self, delay: Duration) -> Self {
         self.fixed = Some(delay);
         self
     }
 
-    /// How many requests there are at most for one, the first included; each waits for the one before to be slow. From 2 to
-    /// 5, as in gRPC. By default 2.
+    /// Sets the maximum number of attempts, including the first; each is sent when the one before is slow. From 2 to 5,
+    /// as in gRPC. By default 2.
     #[must_use]
     pub const fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// How many more requests there may be, as a share of those that succeed: from 0 to 1. By default 0.01, which is 1 %.
+    /// Limits the number of hedges to a share of the successful requests: from 0 to 1. By default 0.01, which is 1 %.
     ///
-    /// There is nothing beyond that share, not even at the beginning. What was not needed is saved, up to what 10,000
-    /// requests have earned. A [`budget`](Self::budget) takes its place.
+    /// The limit holds from the start: there is no initial burst. Unused budget is saved, up to the amount that 10,000
+    /// requests deposit. Setting a [`budget`](Self::budget) replaces it.
     #[must_use]
     pub const fn max_extra(mut self, share: f64) -> Self {
         self.max_extra = share;
         self
     }
 
-    /// What bounds the further requests, in place of [`max_extra`](Self::max_extra): each success deposits, and each further
-    /// request withdraws.
+    /// Sets the budget of hedges, in place of [`max_extra`](Self::max_extra): each success deposits into it, and each
+    /// hedge withdraws from it.
     #[must_use]
     pub fn budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
         self.budget = Some(budget);
@@ -160,8 +163,7 @@ impl<P, C> Builder<P, C> {
         self
     }
 
-    /// The budget of retries around this layer bounds the further requests as well: they withdraw from it, and the retries
-    /// deposit.
+    /// Uses the budget of retries around this layer: hedges withdraw from it, and only the retries deposit into it.
     #[must_use]
     pub fn share_budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
         self.budget = Some(budget);
@@ -169,14 +171,14 @@ impl<P, C> Builder<P, C> {
         self
     }
 
-    /// Called with all that happens to slow requests, from within the response future: it should be quick.
+    /// Calls `observer` for each event. It runs inside the response future, so it must not block.
     #[must_use]
     pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
         self
     }
 
-    /// Which requests may be sent again: only those that are safe to do twice.
+    /// Hedges the requests for which `condition` returns `true`; these must be safe to execute twice.
     #[must_use]
     pub fn when<Request, F>(self, condition: F) -> Builder<When<F>, C>
     where
@@ -186,23 +188,23 @@ impl<P, C> Builder<P, C> {
         self.policy(When::new(condition))
     }
 
-    /// Which requests may be sent again, and how they are copied. See [`Policy`](crate::Policy).
+    /// Sets which requests may be hedged, and how they are copied. See [`Policy`](crate::Policy).
     #[must_use]
     pub fn policy<P2>(self, policy: P2) -> Builder<P2, C> {
         self.with(|_, classify| (policy, classify))
     }
 
-    /// Which answers count. See [`Classify`](crate::Classify). By default the first success wins.
+    /// Sets how responses are classified. See [`Classify`](crate::Classify). By default the first success wins.
     #[must_use]
     pub fn classify<C2>(self, classify: C2) -> Builder<P, C2> {
         self.with(|policy, _| (policy, classify))
     }
 
-    /// The layer.
+    /// Builds the layer.
     ///
     /// # Errors
     ///
-    /// If a number is out of its range.
+    /// If a setting is out of range.
     pub fn build(self) -> Result<HedgeLayer<P, C>, InvalidHedge> {
         if !(self.percentile > 0.0 && self.percentile <= 1.0) {
             return Err(InvalidHedge::Percentile(self.percentile));
@@ -239,7 +241,7 @@ impl<P, C> Builder<P, C> {
         Ok(HedgeLayer::build(self.policy, self.classify, settings))
     }
 
-    /// Changes the types.
+    /// Replaces the policy and the classification.
     fn with<P2, C2>(self, f: impl FnOnce(P, C) -> (P2, C2)) -> Builder<P2, C2> {
         let (policy, classify) = f(self.policy, self.classify);
         Builder {
@@ -274,7 +276,7 @@ impl<P: fmt::Debug, C> fmt::Debug for Builder<P, C> {
     }
 }
 
-/// In how many steps the window slides. Each takes as much memory as a shard of the counters.
+/// The number of steps in which the window slides. Each takes as much memory as a shard of the counters.
 const SLICES: usize = 5;
-/// Finding what is slow takes 20 to 60 microseconds, once in a slice.
+/// Computing the threshold takes 20 to 60 microseconds, once per slice.
 const MIN_WINDOW: Duration = Duration::from_millis(100);

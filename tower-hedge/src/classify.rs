@@ -3,43 +3,45 @@ use std::time::Duration;
 pub(crate) use self::sealed::Keep;
 use crate::BoxError;
 
-/// What an answer means while others may come.
+/// What a result means while other attempts may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is the answer, and tells how long requests take.
+    /// It is returned, and its latency is recorded.
     Win,
-    /// It is the answer only if there is no better one. If all lose, the first request's is.
+    /// It is returned only if no attempt wins. If all lose, the result of the first attempt is returned.
     Lose {
-        /// Whether others are sent.
+        /// Whether further attempts are sent.
         next: Next,
     },
-    /// It is the answer: the others could not do better. How long it took is not counted.
+    /// It is returned: other attempts would not do better. Its latency is not recorded.
     Fatal,
 }
 
-/// What becomes of further requests when one has lost.
+/// What happens to further attempts after one has lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// They are sent as planned, as long as there is one to wait for: a hedge helps against slowness, not against failure.
+    /// They are sent as planned while another attempt is in flight: a hedge helps against slowness, not against
+    /// failure.
     AsPlanned,
-    /// The next one is sent at once: gRPC's rule for a status that is not fatal.
+    /// The next one is sent immediately, as in gRPC after a non-fatal status.
     Now,
-    /// The next one is sent after so long, neither earlier nor later, as the server asks.
+    /// The next one is sent after this time, neither earlier nor later: the server's pushback.
     After(Duration),
-    /// There are none.
+    /// None is sent.
     Never,
 }
 
-/// Decides which answer counts.
+/// Decides which result is returned.
 ///
 /// Closures implement it: `|result: Result<&Response, &BoxError>| ...`.
 pub trait Classify<Response> {
-    /// What is kept of an answer that loses until all is decided: `Result<Response, BoxError>`, or only the `BoxError`
-    /// where no response ever loses. The response future can then be `Send` even if the response is not.
+    /// What is kept of a result that loses until the call is decided: `Result<Response, BoxError>`, or only the
+    /// `BoxError` if no response ever loses. In the latter case the response future can be `Send` even if the response
+    /// is not.
     type Lost: Lost<Response>;
 
-    /// What this answer means. Asked about each, also when there was only one request: by it, answers that do not win are
-    /// kept from being measured.
+    /// Classifies a result. Called for every result, also if there was only one attempt, because the latency of a
+    /// result that does not win is not recorded.
     fn classify(&self, result: Result<&Response, &BoxError>) -> Verdict;
 }
 
@@ -54,7 +56,7 @@ where
     }
 }
 
-/// The first success wins. The default.
+/// The first success wins. This is the default.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct FirstOk;
@@ -72,9 +74,9 @@ impl<Response> Classify<Response> for FirstOk {
     }
 }
 
-/// What can be kept of an answer: all of it, `Result<Response, BoxError>`, or only its `BoxError`.
+/// What can be kept of a result: all of it, as `Result<Response, BoxError>`, or only its `BoxError`.
 ///
-/// Where only errors are kept, a response that loses nevertheless is the answer.
+/// If only errors are kept, a response that loses is returned nevertheless.
 pub trait Lost<Response>: Keep<Response> {}
 
 impl<L: Keep<Response>, Response> Lost<Response> for L {}

@@ -1,19 +1,19 @@
-/// What happens to slow requests, as told to [`Builder::on_event`](crate::Builder::on_event).
+/// An event of hedging, passed to the observer of [`Builder::on_event`](crate::Builder::on_event).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A request was sent again.
+    /// A hedge was sent.
     Sent {
-        /// Which attempt it is; the first request is 1.
+        /// The number of the attempt; the first attempt is 1.
         attempt: u32,
     },
-    /// The budget did not allow to send one again.
+    /// The budget did not allow a hedge.
     NoBudget,
-    /// The policy did not allow to send one again, when the time had come.
+    /// The policy did not allow the hedge when it was due.
     Refused,
-    /// An answer has come first that is not the first request's.
+    /// The response of an attempt other than the first has won.
     Won {
-        /// Whose it is.
+        /// The number of the attempt.
         attempt: u32,
     },
 }

@@ -14,28 +14,28 @@ use crate::wait::Wait;
 use crate::{BoxError, Classify, Event, Next, Policy, Verdict};
 
 pin_project! {
-    /// The response of a [`Hedge`](crate::Hedge).
+    /// The response future of [`Hedge`](crate::Hedge).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Future<S, P, C, Request>
     where
         S: Service<Request>,
         C: Classify<S::Response>,
     {
-        // Until it has answered.
+        // The first attempt, until it has completed.
         #[pin]
         first: Option<S::Future>,
-        // Those that are on their way.
+        // The hedges in flight.
         hedges: Vec<Attempt<S, Request>>,
-        // When the plan is carried out. It is over if there is none.
+        // When the next attempt is due; `Over` if there is no `plan`.
         #[pin]
         wait: Wait,
         plan: Option<Plan<S, P, Request>>,
-        // What there is of the answer if none wins, and to which request.
+        // The result to return if no attempt wins, and the number of its attempt.
         lost: Option<(u32, C::Lost)>,
         classify: C,
         shared: Arc<Shared>,
         began: Instant,
-        // Whether there ever was a hedge.
+        // Whether a hedge was ever sent.
         hedged: bool,
     }
 
@@ -46,7 +46,7 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            // The caller has lost patience. That the first request took so long must not be forgotten.
+            // The caller has dropped the future. Record how long the first attempt took at least.
             if this.first.is_some() && *this.hedged {
                 this.shared.record(*this.began);
             }
@@ -100,7 +100,7 @@ where
             while let Poll::Ready((number, answer)) = self.as_mut().poll_answer(cx) {
                 match self.classify.classify(answer.as_ref()) {
                     Verdict::Lose { next } => {
-                        tracing::debug!(attempt = number, error = ?answer.as_ref().err(), "a request has lost");
+                        tracing::debug!(attempt = number, error = ?answer.as_ref().err(), "hedging: an attempt has lost");
                         match C::Lost::keep(answer) {
                             Ok(lost) => self.as_mut().lose(number, lost, next),
                             Err(response) => {
@@ -120,7 +120,7 @@ where
             if !in_flight && this.wait.is_over() {
                 return match this.lost.take() {
                     Some((_, lost)) => Poll::Ready(lost.answer()),
-                    // Polled again after the end.
+                    // Polled after completion.
                     None => Poll::Pending,
                 };
             }
@@ -137,7 +137,7 @@ where
     P: Policy<Request> + Clone,
     C: Classify<S::Response>,
 {
-    /// The next answer that is there, and to which request.
+    /// Returns the next result, and the number of its attempt.
     fn poll_answer(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(u32, Answer<S, Request>)> {
         let mut this = self.project();
         if let Some(response) = this.first.as_mut().as_pin_mut()
@@ -185,7 +185,7 @@ where
         this.wait.set(wait);
     }
 
-    /// This request has the answer, and the others are dropped.
+    /// This attempt has the result; the others are dropped.
     fn end(self: Pin<&mut Self>, number: u32, won: bool) {
         let mut this = self.project();
         let first_is_measured = if number == 1 {

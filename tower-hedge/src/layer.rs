@@ -7,7 +7,7 @@ use tower_retry::budget::Budget;
 use crate::shared::Settings;
 use crate::{Builder, FirstOk, Hedge};
 
-/// Wraps services in [`Hedge`]. Each measures for itself; all of one layer have one budget.
+/// Wraps services in [`Hedge`]. Each service measures its own latencies; all services of one layer share a budget.
 #[derive(Clone, Debug)]
 pub struct HedgeLayer<P, C = FirstOk> {
     policy: P,
@@ -16,7 +16,7 @@ pub struct HedgeLayer<P, C = FirstOk> {
 }
 
 impl HedgeLayer<()> {
-    /// A layer to be filled in.
+    /// Returns a builder with the default settings.
     pub fn builder() -> Builder {
         Builder::new()
     }

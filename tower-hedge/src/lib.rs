@@ -1,29 +1,30 @@
-//! Middleware that sends a slow request a second time, and takes the answer that comes first.
+//! Middleware that sends a slow request a second time, and returns the response that comes first.
 //!
-//! Of many requests a few take far longer than the rest: a garbage collection, a full queue, a lost packet. [`Hedge`]
-//! measures how long requests take, and sends a request again once it has taken longer than most (say 99 %) of the recent
-//! ones. The first success is the answer, and the other request is dropped. For a few more requests the slowest answers
-//! come much sooner: *The Tail at Scale*, Dean and Barroso, 2013.
+//! A few requests take far longer than the rest, because of a garbage collection, a full queue or a lost packet.
+//! [`Hedge`] measures latencies, and sends a request again once it has taken longer than most of the recent ones (for
+//! example 99 %). The first success is returned, and the other attempt is dropped. A few more requests greatly reduce
+//! the tail latency: *The Tail at Scale*, Dean and Barroso, 2013.
 //!
-//! Hedge what is safe to do twice, and what is slow by chance: over a balancer, so that the second request goes to another
-//! endpoint. Do not hedge what is slow because there is too much of it; the budget keeps that mistake small.
+//! Hedge requests that are safe to execute twice and that are slow by chance, above a balancer, so that the hedge goes
+//! to another endpoint. Do not hedge requests that are slow because of overload; the budget limits the damage if you
+//! do.
 //!
-//! There are two ways to one. [`HedgeLayer::builder`] is for production; [`Hedge::new`] is what tower 0.5 has.
+//! There are two constructors: [`HedgeLayer::builder`] for production, and [`Hedge::new`], that of tower 0.5.
 //!
 //! | | [`HedgeLayer::builder`] | [`Hedge::new`] |
 //! |---|---|---|
-//! | a request is slow | after the 99th percentile of the last 30 s, sliding by 6 s, and 1 ms at least; or after a fixed delay | after the percentile of the last whole period |
-//! | is sent | twice at most, or up to 5 times | twice at most |
-//! | extra load | 1 % of what succeeds, or a budget shared with retries | 20 % of what succeeds, and ten per second |
-//! | which requests | a closure, or a [`Policy`] | a [`Policy`] |
-//! | which answer | the first success, or what [`Classify`] says: losers, fatal ones, pushback | the first success |
-//! | tells the outside | `tracing` events at the level `debug`, and an [observer](Builder::on_event) | `tracing` events |
+//! | a request is slow | above the 99th percentile of the last 30 s, sliding by 6 s, and at least 1 ms; or after a fixed delay | above the percentile of the last whole period |
+//! | attempts | at most 2; up to 5 can be set | at most 2 |
+//! | hedges | 1 % of successes, or a budget shared with retries | 20 % of successes plus ten per second |
+//! | requests that are hedged | a closure, or a [`Policy`] | a [`Policy`] |
+//! | response that is returned | the first success, or by [`Classify`]: non-fatal and fatal failures, pushback | the first success |
+//! | observability | `tracing` events at level `DEBUG`, and an [observer](Builder::on_event) | `tracing` events |
 //!
-//! HTTP and gRPC have both policy and classification ready, in the module `http` behind the feature of that name.
+//! The module `http`, behind the feature of that name, has a policy and a classification for HTTP and gRPC.
 //!
 //! # Example
 //!
-//! One request of 50 takes a second, the others a millisecond:
+//! One request in 50 takes a second, the others a millisecond:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -33,9 +34,9 @@
 //! use tower_layer::Layer;
 //! use tower_util::{ServiceExt, service_fn};
 //!
-//! // As more than 1 % are slow, neither the default percentile nor the default share would do.
+//! // More than 1 % are slow, so the defaults of percentile and budget do not fit.
 //! let layer = HedgeLayer::builder()
-//!     .when(|n: &u32| *n < 100) // those that are safe to do twice
+//!     .when(|n: &u32| *n < 100) // requests that are safe to execute twice
 //!     .percentile(0.95)
 //!     .max_extra(0.03)
 //!     .build()?;
@@ -52,7 +53,7 @@
 //! for _ in 0..1000 {
 //!     service.clone().oneshot(1).await?;
 //! }
-//! // By now it is known how long requests take.
+//! // Now there are enough latencies.
 //! for _ in 0..100 {
 //!     let began = tokio::time::Instant::now();
 //!     assert_eq!(service.clone().oneshot(1).await?, 2);
@@ -62,9 +63,9 @@
 //! # }
 //! ```
 //!
-//! As in tower 0.5:
+//! With the constructor of tower 0.5:
 //!
-//! The first request of a pair takes an hour, the second a millisecond:
+//! The first attempt takes an hour, the second a millisecond:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -73,7 +74,7 @@
 //! use tower_hedge::{Hedge, Policy};
 //! use tower_util::{ServiceExt, service_fn};
 //!
-//! /// Any request can be sent twice.
+//! /// Every request may be hedged.
 //! #[derive(Clone)]
 //! struct Always;
 //!
@@ -96,8 +97,8 @@
 //!         Ok::<_, std::convert::Infallible>(n + 1)
 //!     }
 //! });
-//! // A request is hedged that takes longer than 99 % of those of the last minute, if there were 10 at least. Here we say
-//! // what they took; `Hedge::new` has to find out first.
+//! // Hedges a request that takes longer than 99 % of those of the last minute, if there were at least 10. Here we pass
+//! // in their latencies; `Hedge::new` has to measure them first.
 //! let measured = [10; 100];
 //! let minute = Duration::from_secs(60);
 //! let service = Hedge::new_with_mock_latencies(service, Always, 10, 0.99, minute, &measured);
@@ -110,48 +111,52 @@
 //!
 //! # Readiness
 //!
-//! That of the inner service, for the first request. Further ones are sent to clones of the service, once these are ready.
+//! That of the inner service, for the first attempt. Hedges are sent on clones of the service, once these are ready.
 //!
 //! # Cancellation
 //!
-//! Dropping the response future drops all requests. When one has the answer, the others are dropped before it is returned.
+//! Dropping the response future drops all attempts. When one has the result, the others are dropped before it is
+//! returned.
 //!
 //! # Errors
 //!
-//! The inner service's, boxed. By default a request fails if the first one fails before there is a second, or if all fail;
-//! then with the first one's error. [`Classify`] may say otherwise. A clone whose readiness fails is a request that has
-//! failed: it is dropped, and the next one has a clone of its own.
+//! The inner service's, boxed. By default a request fails if the first attempt fails before a hedge is sent, or if all
+//! attempts fail, in both cases with the error of the first attempt. [`Classify`] can decide otherwise. A clone whose
+//! readiness fails counts as a failed attempt: it is dropped, and the next attempt uses a new clone.
 //!
 //! # Clone
 //!
-//! Clones share what was measured, and the budget.
+//! Clones share the measured latencies and the budget.
 //!
 //! # Cost
 //!
-//! Per request two readings of the clock, and no lock: what is slow is one word, and what is recorded goes to counters that
-//! each thread has for itself, up to eight. The default budget of [`Hedge::new`] adds a lock and another reading; that of the
-//! builder is one word. With a fixed delay, there is one reading. A request that may be hedged is cloned, and so is the
-//! service, but nothing is allocated unless it is hedged: then twice. A timer is registered only when the response was not
-//! ready at the first poll. Once in a slice of the window, one request takes 20 to 60 microseconds longer.
+//! Each request reads the clock twice and takes no lock: the threshold is an atomic, and latencies are recorded in
+//! per-thread counters, in up to eight shards. The default budget of [`Hedge::new`] adds a lock and another reading;
+//! that of the builder is an atomic. With a fixed delay, the clock is read once. A request that may be hedged is
+//! cloned, and so is the service, but nothing is allocated unless a hedge is sent; that takes two allocations. A timer
+//! is registered only if the response is not ready at the first poll. Once per slice of the window, one request takes
+//! 20 to 60 microseconds longer.
 //!
-//! Each middleware takes 7 KB for each CPU up to eight, and 7 KB more, or 35 KB more if it comes of the builder, however many
-//! requests it sees. With a fixed delay it takes nothing.
+//! Memory: 7 KB for each CPU up to eight, and another 7 KB, or 35 KB with the builder, however many requests there are.
+//! With a fixed delay there is none.
 //!
 //! # Differences from tower 0.5
 //!
-//! - The first *success* wins: an error of the second request does not fail the first, and the other way round.
-//! - What is measured is the first request alone, if it wins; and when another wins, that the first took at least so long. In
-//!   tower 0.5 slow requests that are hedged do not count, so that ever more requests seem slow.
-//! - There is a [budget](Hedge::with_budget): by default, at most 10 hedges per second and one for five requests.
-//! - Latencies are counted in microseconds, exact to 1.6 %, and up to an hour. A period of zero is no panic; there is then
-//!   never anything to go by, and nothing is hedged.
+//! - The first *success* wins: an error of the second attempt does not fail the first, and vice versa.
+//! - The latency of the first attempt is recorded if it wins; if a hedge wins, the time that the first has taken so far
+//!   is. In tower 0.5 slow requests that are hedged are not recorded, so that more and more requests seem slow.
+//! - There is a [budget](Hedge::with_budget): by default, hedges are limited to 20 % of the successes plus ten per
+//!   second.
+//! - Latencies are recorded in microseconds, with an error of at most 1.6 %, up to an hour. A period of zero does not
+//!   panic: there are never any samples then, and nothing is hedged.
 //! - [`Hedge`] is [`Clone`], and has a layer and a builder.
 //!
 //! # Implementation notes
 //!
-//! The rules are those of Finagle's `BackupRequestFilter` (percentile, floor of a millisecond, share of extra load) and of
-//! hedging in [gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md) (fixed delay, attempts, fatal
-//! statuses, pushback). Unlike gRPC, a failure has nothing sent earlier than planned unless [`Classify`] says so.
+//! The rules follow Finagle's `BackupRequestFilter` (percentile, minimum of a millisecond, share of extra load) and
+//! hedging in [gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md) (fixed delay, attempts,
+//! fatal statuses, pushback). Unlike in gRPC, a failure does not send the next attempt early unless [`Classify`] says
+//! so.
 
 mod budget;
 mod builder;
@@ -179,6 +184,6 @@ pub use self::layer::HedgeLayer;
 pub use self::policy::{Policy, When};
 pub use self::service::Hedge;
 
-/// An error of any type: the inner service's.
+/// A boxed error: that of the inner service.
 #[doc(inline)]
 pub use tower_util::BoxError;

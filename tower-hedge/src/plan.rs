@@ -6,18 +6,18 @@ use tower_util::Oneshot;
 use crate::shared::Shared;
 use crate::{Event, Policy};
 
-/// The next request: what may be sent, by whose leave, and to whom.
+/// The next attempt: its request, its policy, and its service.
 pub(crate) struct Plan<S, P, Request> {
     pub(crate) policy: P,
     pub(crate) service: S,
     pub(crate) request: Request,
-    /// How many were sent before it.
+    /// The number of attempts sent before it.
     pub(crate) sent: u32,
 }
 
-/// A request that was sent again: rarely enough that it is worth an allocation, which keeps all others small.
+/// A hedge in flight. Hedges are rare, so they are allocated; that keeps the response future small.
 pub(crate) struct Attempt<S: Service<Request>, Request> {
-    /// The first request is 1.
+    /// The first attempt is 1.
     pub(crate) number: u32,
     pub(crate) response: Pin<Box<Oneshot<S, Request>>>,
 }
@@ -27,7 +27,7 @@ where
     S: Service<Request> + Clone,
     P: Policy<Request> + Clone,
 {
-    /// Sends the request, if there is leave to. Also tells what may be sent after it.
+    /// Sends the attempt, if policy and budget allow it. Also returns the plan of the attempt after it.
     pub(crate) fn send(mut self, shared: &Shared) -> Option<(Attempt<S, Request>, Option<Self>)> {
         if !self.policy.can_retry(&self.request) {
             shared.tell(Event::Refused);

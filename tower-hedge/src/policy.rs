@@ -1,21 +1,21 @@
-/// Decides which requests may be sent twice.
+/// Decides which requests may be hedged.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say which requests of type `{Request}` may be sent twice",
-    note = "implement `Policy`, or say it with `.when(|request: &{Request}| ...)`; requests must then be `Clone`"
+    message = "`{Self}` does not decide which requests of type `{Request}` may be hedged",
+    note = "implement `Policy`, or use `.when(|request: &{Request}| ...)`; requests must then be `Clone`"
 )]
 pub trait Policy<Request> {
-    /// A copy of `req` to send later, or `None` if there can be no second request. Asked when the request is made, if
-    /// enough is known about how long requests take.
+    /// Returns a copy of `req` for a hedge, or `None` if it must not be hedged. Called when the request is sent, if
+    /// there are enough samples.
     fn clone_request(&self, req: &Request) -> Option<Request>;
 
-    /// Whether to send the copy now, when the first request has turned out to be slow. If not, the first one is waited
-    /// for.
+    /// Whether to send the copy, now that the first attempt is slow. If not, only the first attempt goes on.
     fn can_retry(&self, req: &Request) -> bool;
 
-    /// Changes the copy before it is sent, as the one after `attempts` others: to mark it, for example. By default it is
-    /// sent as it is.
+    /// Changes the copy before it is sent, after `attempts` other attempts: for example to mark it. By default it is
+    /// unchanged.
     ///
-    /// Not a method, since tower 0.5.3 does not have it: a method of the same name of your own trait stays unambiguous.
+    /// Not a method, since tower 0.5.3 does not have it: so a method of the same name in a trait of your own is not
+    /// ambiguous.
     fn prepare_copy(policy: &Self, req: &mut Request, attempts: u32)
     where
         Self: Sized,
@@ -24,7 +24,7 @@ pub trait Policy<Request> {
     }
 }
 
-/// Requests may be sent twice for which a closure says so; see [`Builder::when`](crate::Builder::when).
+/// Hedges the requests for which a closure returns `true`; see [`Builder::when`](crate::Builder::when).
 #[derive(Clone, Copy)]
 pub struct When<F> {
     condition: F,

@@ -15,7 +15,7 @@ use crate::{BoxError, Classify, FirstOk, Policy};
 
 /// Sends a slow request a second time; see the [crate's documentation](crate).
 ///
-/// The policy `P` says which requests, and `C` which answers count.
+/// The policy `P` decides which requests may be hedged, and `C` which response is returned.
 #[derive(Clone)]
 pub struct Hedge<S, P, C = FirstOk> {
     inner: S,
@@ -25,9 +25,9 @@ pub struct Hedge<S, P, C = FirstOk> {
 }
 
 impl<S, P> Hedge<S, P> {
-    /// Sends the requests to `service` that `policy` allows a second time once they have taken longer than
-    /// `latency_percentile` (from 0 to 1; 0.99 are 99 %) of those of the last `period`, if these were `min_data_points`
-    /// at least.
+    /// Wraps `service`. A request that `policy` allows is hedged once it has taken longer than the `latency_percentile`
+    /// (from 0 to 1; 0.99 is the 99th percentile) of the requests of the last `period`, if there were at least
+    /// `min_data_points`.
     pub fn new<Request>(
         service: S,
         policy: P,
@@ -44,8 +44,8 @@ impl<S, P> Hedge<S, P> {
         Self::build(service, policy, FirstOk, settings)
     }
 
-    /// Like [`new`](Self::new), as if the requests of the last period had taken `latencies_ms` milliseconds: for tests,
-    /// and where it is known how long requests take.
+    /// Like [`new`](Self::new), as if the requests of the last period had taken `latencies_ms` milliseconds. For tests,
+    /// and for services whose latencies are known.
     pub fn new_with_mock_latencies<Request>(
         service: S,
         policy: P,
@@ -77,10 +77,10 @@ impl<S, P, C> Hedge<S, P, C> {
         }
     }
 
-    /// Each second request is withdrawn from `budget`, and each success deposits into it. The default is a
-    /// [`TpsBudget`](tower_retry::budget::TpsBudget) of its own; it can be shared with others, such as a retry policy.
+    /// Sets the budget: each hedge withdraws from `budget`, and each success deposits into it. By default each service
+    /// has its own [`TpsBudget`](tower_retry::budget::TpsBudget); one can be shared, for example with a retry policy.
     ///
-    /// When the budget is exhausted, the first request is waited for.
+    /// When the budget is exhausted, no hedge is sent.
     #[must_use]
     pub fn with_budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
         let mut shared = Shared::clone(&self.shared);
@@ -89,17 +89,17 @@ impl<S, P, C> Hedge<S, P, C> {
         self
     }
 
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Consumes `self`, returning the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -127,7 +127,7 @@ where
             .delay(now)
             .and_then(|delay| Some((delay, self.policy.clone_request(&request)?)));
         let first = self.inner.call(request);
-        // The service is cloned after the call, when there is no readiness left that a clone could take along.
+        // The service is cloned after the call, when it holds no reservation that a clone could take along.
         let next = copy.map(|(delay, request)| {
             let plan = Plan {
                 policy: self.policy.clone(),

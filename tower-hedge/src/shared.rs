@@ -1,4 +1,4 @@
-//! What clones and their responses share.
+//! State that clones and their response futures share.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -14,14 +14,14 @@ use crate::latencies::{Latencies, Slow};
 pub(crate) type SharedBudget = Arc<dyn Budget + Send + Sync>;
 pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// What a layer gives to all of its services.
+/// The settings that a layer gives to all of its services.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) delay: DelaySettings,
-    /// The first request included.
+    /// Including the first.
     pub(crate) attempts: u32,
     pub(crate) budget: SharedBudget,
-    /// Whether successes are deposited here.
+    /// Whether successes deposit into the budget here.
     pub(crate) deposits: bool,
     pub(crate) observer: Option<Observer>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     observer: Option<Observer>,
 }
 
-/// A panic leaves nothing half done: budgets and measurements are counts, and each observer is told of a whole event.
+/// A panic leaves no broken invariant: budgets and latencies are counters, and an observer receives whole events.
 impl UnwindSafe for Shared {}
 impl RefUnwindSafe for Shared {}
 
@@ -52,11 +52,11 @@ enum Delay {
 }
 
 impl Settings {
-    /// Those of tower 0.5, where there is no builder.
+    /// The settings of tower 0.5, which has no builder.
     pub(crate) fn of_tower(min_data_points: u64, percentile: f32, period: Duration) -> Self {
         Self {
             delay: DelaySettings::Measured(Slow {
-                // What is 0.99 as an `f32` is a little more as an `f64`.
+                // 0.99 as an `f32` is slightly greater as an `f64`.
                 percentile: (f64::from(percentile) * 1e6).round() / 1e6,
                 min_data_points,
                 floor: Duration::ZERO,
@@ -93,7 +93,7 @@ impl Shared {
         }
     }
 
-    /// How long to wait for an answer before the next request is sent; `None` if that is not known.
+    /// Returns how long to wait before the next attempt; `None` if there are too few samples.
     pub(crate) fn delay(&self, now: Instant) -> Option<Duration> {
         match &self.delay {
             Delay::Fixed(delay) => Some(*delay),
@@ -101,7 +101,7 @@ impl Shared {
         }
     }
 
-    /// The first request took from `began` until now, or longer.
+    /// Records that the first attempt has taken the time from `began` until now, or longer.
     pub(crate) fn record(&self, began: Instant) {
         if let Delay::Measured(latencies) = &self.delay {
             let now = Instant::now();
@@ -109,7 +109,7 @@ impl Shared {
         }
     }
 
-    /// A request has succeeded.
+    /// Deposits for a successful request.
     pub(crate) fn deposit(&self) {
         if self.deposits {
             self.budget.deposit();

@@ -6,14 +6,14 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
 pin_project! {
-    /// Until the next request is sent.
+    /// The wait until the next attempt.
     #[project = WaitProj]
     pub(crate) enum Wait {
-        // Not waited for yet: most responses come before anyone needs a timer.
+        // Not polled yet: most responses come before a timer is needed.
         Planned { at: Instant },
         Asleep { #[pin] timer: Sleep },
         Due,
-        // It never will be.
+        // There will be no further attempt.
         Over,
     }
 }
@@ -21,7 +21,7 @@ pin_project! {
 impl Wait {
     pub(crate) fn until(began: Instant, delay: Duration) -> Self {
         match began.checked_add(delay) {
-            // A timer would take until the next millisecond.
+            // A timer would fire at the next millisecond.
             Some(_) if delay.is_zero() => Self::Due,
             Some(at) => Self::Planned { at },
             None => Self::Over,
@@ -32,7 +32,7 @@ impl Wait {
         matches!(self, Self::Over)
     }
 
-    /// Ready when the request is due; pending for ever if it never is.
+    /// Ready when the next attempt is due; pending forever if there is none.
     pub(crate) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match self.as_mut().project() {

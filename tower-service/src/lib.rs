@@ -5,23 +5,23 @@ use std::task::{Context, Poll};
 
 /// An asynchronous function from a `Request` to a [`Response`](Service::Response) or an [`Error`](Service::Error).
 ///
-/// A `Service` may be the server's side (a handler), the client's side (a connection, a pool) or a layer between the
-/// two that adds a timeout, a limit or retries to any other service, whatever its protocol.
+/// A `Service` is a server's handler, a client (a connection, a connection pool), or middleware between the two, such
+/// as a timeout, a limit or retries, that wraps any other service, whatever its protocol.
 ///
 /// # Contract
 ///
-/// 1. **Ready, then call.** A caller polls [`poll_ready`](Service::poll_ready) until it returns `Ready(Ok(()))`, and
-///    only then calls [`call`](Service::call), once. `call` without readiness may panic.
-/// 2. **Readiness is a reservation** of this very value: a permit, a queue slot, a connection. It is kept until the
-///    `call`, or until the value is dropped, which gives it back. Polling again meanwhile is allowed and cheap.
-/// 3. **A clone is not ready.** Cloning a ready service gives one that must be polled itself.
-/// 4. **An error of `poll_ready` is final**: the value is of no more use and is to be dropped.
-/// 5. **The future is cancelled by dropping it**, at any point, and releases what it holds.
+/// 1. **Ready, then call.** The caller polls [`poll_ready`](Service::poll_ready) until it returns `Ready(Ok(()))`, and
+///    only then calls [`call`](Service::call), once. `call` may panic if the service is not ready.
+/// 2. **Readiness is a reservation** that belongs to this value: a permit, a queue slot, a connection. It is held until
+///    `call`, or until the value is dropped, which releases it. Polling again meanwhile is allowed and cheap.
+/// 3. **A clone is not ready.** A clone of a ready service must be polled itself before it is called.
+/// 4. **An error from `poll_ready` is final**: the service must not be used again, and should be dropped.
+/// 5. **Dropping the future cancels the request**, at any point, and releases what the future holds.
 ///
 /// # Example
 ///
-/// A service that answers with the length of its request, and a layer around any service that refuses empty requests
-/// before they reach it:
+/// A service that responds with the length of its request, and middleware that rejects empty requests before they reach
+/// it:
 ///
 /// ```
 /// use std::future::{Future, Ready, ready};
@@ -85,8 +85,8 @@ use std::task::{Context, Poll};
 ///
 /// # Cloning inside `call`
 ///
-/// A future that outlives `call` cannot borrow the service. It is wrong to clone the inner service and to call the
-/// clone, since only the original is ready. Put the clone in its place and call the original:
+/// A future that outlives `call` cannot borrow the service. Do not clone the inner service and call the clone: only the
+/// original is ready. Leave the clone in its place and call the original:
 ///
 /// ```
 /// # use std::{future::Future, pin::Pin, task::{Context, Poll}};
@@ -112,30 +112,31 @@ use std::task::{Context, Poll};
             asks its inner service to be `Clone` or its error to be `Into<BoxError>`"
 )]
 pub trait Service<Request> {
-    /// What the service answers with.
+    /// The type of a successful response.
     type Response;
 
-    /// What the service fails with.
+    /// The type of an error, from readiness or from a request.
     type Error;
 
-    /// The future of the answer. Does nothing until it is polled; dropping it cancels the request.
+    /// The future of the response. It does nothing until it is polled; dropping it cancels the request.
     type Future: Future<Output = Result<Self::Response, Self::Error>>;
 
     /// Reserves what one [`call`](Service::call) needs.
     ///
-    /// - `Poll::Ready(Ok(()))`: the service takes one request now.
-    /// - `Poll::Pending`: not yet; the task of `cx` is woken when it is worth asking again.
-    /// - `Poll::Ready(Err(_))`: the service will take no more requests and should be dropped.
+    /// - `Poll::Ready(Ok(()))`: the service can take one request now.
+    /// - `Poll::Pending`: not ready; the task of `cx` is woken when the service should be polled again.
+    /// - `Poll::Ready(Err(_))`: the service takes no more requests and should be dropped.
     ///
-    /// May be called again after it returned `Ready(Ok(()))`, and may then return `Pending`: only the latest answer
+    /// It may be polled again after it returned `Ready(Ok(()))`, and may then return `Pending`: only the latest result
     /// counts.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>>;
 
-    /// Takes the request and returns the future of its answer.
+    /// Sends the request and returns the future of its response.
     ///
     /// # Panics
     ///
-    /// An implementation may panic if [`poll_ready`](Service::poll_ready) did not return `Poll::Ready(Ok(()))` before.
+    /// An implementation may panic if [`poll_ready`](Service::poll_ready) has not returned `Poll::Ready(Ok(()))`
+    /// before.
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     fn call(&mut self, req: Request) -> Self::Future;
 }

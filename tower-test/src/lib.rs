@@ -1,9 +1,9 @@
 //! A mock service for testing Tower middleware: the test plays the service, one step at a time.
 //!
-//! [`mock::pair`] makes a [`mock::Mock`], which is the [`Service`](tower_service::Service) to put under the middleware,
-//! and a [`mock::Handle`], by which the test decides whether it is ready, takes its requests and answers them. For the
-//! poll contract, [`mock::spawn_layer`] wraps the middleware in [`mock::Spawn`], which counts wake-ups and needs no
-//! runtime.
+//! [`mock::pair`] returns a [`mock::Mock`], the [`Service`](tower_service::Service) to put under the middleware, and a
+//! [`mock::Handle`] with which the test controls the mock's readiness, receives its requests and sends responses. To
+//! test the poll contract, [`mock::spawn_layer`] wraps the middleware in [`mock::Spawn`], which records wake-ups and
+//! needs no runtime.
 //!
 //! # Example
 //!

@@ -1,11 +1,12 @@
-/// Takes the next request from a [`Handle`](crate::mock::Handle), asserts what it is, and gives the
-/// [`SendResponse`](crate::mock::SendResponse) to answer it with.
+/// Receives the next request from a [`Handle`](crate::mock::Handle), asserts that it equals the expected one, and
+/// returns the [`SendResponse`](crate::mock::SendResponse) with which to respond.
 ///
-/// Usable in an `async` block or function. More arguments are the message for a failure, as with [`assert_eq!`].
+/// It awaits, so it must be used in an `async` block or function. Further arguments are the message of a failed
+/// assertion, as in [`assert_eq!`].
 ///
 /// # Panics
 ///
-/// If all services are gone without a further request, or if the request differs.
+/// If all services are dropped before they send a further request, or if the request differs.
 ///
 /// # Example
 ///

@@ -1,4 +1,4 @@
-//! What the mock promises to those who test with it.
+//! What tests can rely on: readiness, requests, responses and errors of the mock.
 
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower_layer::layer_fn;

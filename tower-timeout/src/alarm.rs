@@ -1,8 +1,8 @@
-//! Timers that are used again.
+//! Pooled timers.
 //!
-//! To set one of the runtime's timers and to cancel it costs more than most layers do, and hardly any of them ever fires.
-//! So an alarm stays set when its request is done. The next request takes it over and only notes its own, later deadline;
-//! an alarm that rings too early is set again.
+//! Registering a timer with the runtime and cancelling it costs more than most layers do, and few timers ever fire. So
+//! an alarm stays registered when its request is done. The next request takes it over and only records its own, later
+//! deadline; an alarm that fires too early is registered again.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -29,15 +29,15 @@ use tokio::runtime::{self, Handle};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Rings at a deadline; see the [module](self).
+/// Fires at a deadline; see the [module](self).
 ///
-/// Nothing is set before the first poll: an alarm that is never polled costs nothing. The timer is taken from the thread
-/// that polls first, and goes to the thread that drops the alarm.
+/// Nothing is registered before the first poll: an alarm that is never polled costs nothing. The timer comes from the
+/// pool of the thread that polls first, and goes to the pool of the thread that drops the alarm.
 ///
-/// An alarm that is polled by a task of another runtime than before goes over to that runtime's timers; it does so when
-/// it is polled with another waker, or rung by the end of the runtime that it leaves.
+/// An alarm that is polled by a task of another runtime moves to the timers of that runtime. It does so when it is
+/// polled with another waker, or when the runtime that it leaves shuts down and wakes it.
 #[derive(Debug)]
-#[must_use = "an alarm rings only for whoever polls it"]
+#[must_use = "an alarm fires only if it is polled"]
 pub struct Alarm {
     deadline: Instant,
     /// `None` before the first poll.
@@ -45,7 +45,7 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// Rings at `deadline`.
+    /// Creates an alarm that fires at `deadline`.
     pub const fn new(deadline: Instant) -> Self {
         Self {
             deadline,
@@ -53,27 +53,27 @@ impl Alarm {
         }
     }
 
-    /// When it rings.
+    /// Returns when it fires.
     pub const fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Rings at `deadline` instead, also if it has rung already. The next poll heeds it.
+    /// Changes the deadline, also after the alarm has fired. It takes effect at the next poll.
     ///
-    /// A later deadline is only noted, so that it costs nothing to put off an alarm often; the task may be woken once at
-    /// the time that was set before.
+    /// A later deadline is only recorded, so that postponing an alarm often is cheap; the task may be woken once at the
+    /// former deadline.
     pub const fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }
 
-    /// Whether the deadline has passed. Once it has, every further poll says so, until the alarm is reset.
+    /// Ready once the deadline has passed, and at every further poll until the alarm is reset.
     ///
-    /// If it has not, the task is woken when it does, or earlier. As with any future, it is the task of the last poll
-    /// that is woken. The task's cooperative budget is neither needed nor used.
+    /// Otherwise the task is woken when the deadline passes, or earlier. As with any future, only the task of the last
+    /// poll is woken. The task's cooperative budget is neither checked nor used.
     ///
     /// # Panics
     ///
-    /// If it must set a timer, outside of a tokio runtime or in one without timers.
+    /// If it has to register a timer outside of a tokio runtime, or in a runtime without timers.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self.deadline;
         let clock = self.clock.get_or_insert_with(|| Clock::here(deadline));
@@ -102,15 +102,15 @@ impl Drop for Alarm {
 
 #[derive(Debug)]
 struct Clock {
-    /// Set to the alarm's deadline or to an earlier time.
+    /// Registered for the alarm's deadline or an earlier time.
     sleep: Pin<Box<Sleep>>,
-    /// What `sleep` wakes.
+    /// Woken by `sleep`.
     bell: Arc<Bell>,
     runtime: runtime::Id,
 }
 
 impl Clock {
-    /// One of this runtime that is set to `deadline` or to an earlier time.
+    /// Returns a clock of this runtime that is set to `deadline` or an earlier time.
     fn here(deadline: Instant) -> Box<Self> {
         let runtime = Handle::current().id();
         if let Some(mut clock) = idle(runtime) {
@@ -128,16 +128,16 @@ impl Clock {
         Box::new(clock)
     }
 
-    /// Whether it is polled in another runtime than its own, which may not run any more.
+    /// Whether it is polled in another runtime than its own, which may have shut down.
     fn is_elsewhere(&self) -> bool {
         Handle::try_current().is_ok_and(|runtime| runtime.id() != self.runtime)
     }
 
     fn set(&mut self, deadline: Instant) {
-        // First the bell: it may be rung for the old time once more, which does no harm, but not fail to for the new one.
+        // The bell first: ringing once more for the old time is harmless, missing the ring for the new one is not.
         self.bell.lock().rung = false;
         self.sleep.as_mut().reset(deadline);
-        // A task that has used up its cooperative budget is no reason not to set it.
+        // An exhausted cooperative budget must not keep the timer from being registered.
         let sleep = pin!(unconstrained(self.sleep.as_mut()));
         let bell = Waker::from(Arc::clone(&self.bell));
         if sleep.poll(&mut Context::from_waker(&bell)).is_ready() {
@@ -146,7 +146,7 @@ impl Clock {
     }
 }
 
-/// Sets the clock, or another one in its place if its runtime is not the one that polls.
+/// Sets the clock, or replaces it if another runtime polls it.
 fn set_here(clock: &mut Box<Clock>, deadline: Instant) {
     if clock.is_elsewhere() {
         clock.bell.forget();
@@ -156,7 +156,7 @@ fn set_here(clock: &mut Box<Clock>, deadline: Instant) {
     }
 }
 
-/// Remembers that it was rung.
+/// Records that the timer fired.
 #[derive(Debug, Default)]
 struct Bell(Mutex<BellState>);
 
@@ -167,7 +167,7 @@ struct BellState {
 }
 
 impl Bell {
-    /// If it has not rung, the waker is woken when it does.
+    /// If the timer has not fired, registers `waker` to be woken when it does.
     fn listen(&self, waker: &Waker) -> Heard {
         let mut state = self.lock();
         if state.rung {
@@ -194,11 +194,11 @@ impl Bell {
     }
 }
 
-/// What a listener learns.
+/// The result of listening.
 enum Heard {
     Ring,
     Nothing,
-    /// As `Nothing`, but it was another waker that listened before.
+    /// Like `Nothing`, but a different waker was registered before.
     NothingElsewhere,
 }
 
@@ -219,11 +219,11 @@ impl Wake for Bell {
 }
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "they go from hand to hand in their boxes")]
+    #[expect(clippy::vec_box, reason = "clocks move between alarms and the pool in their boxes")]
     static IDLE: RefCell<Vec<Box<Clock>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// So many idle ones are kept per thread.
+/// The number of idle clocks kept per thread.
 const MAX_IDLE: usize = 256;
 
 fn idle(runtime: runtime::Id) -> Option<Box<Clock>> {
@@ -231,14 +231,14 @@ fn idle(runtime: runtime::Id) -> Option<Box<Clock>> {
     if clock.runtime == runtime {
         return Some(clock);
     }
-    // This thread is in another runtime now.
+    // This thread has entered another runtime.
     let others = IDLE.take();
     drop((clock, others));
     None
 }
 
 fn keep(clock: Box<Clock>) {
-    // A thread that ends keeps nothing.
+    // A thread that is exiting keeps none.
     let surplus = IDLE.try_with(|idle| {
         let mut idle = idle.borrow_mut();
         if idle.len() < MAX_IDLE {

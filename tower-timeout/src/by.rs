@@ -8,9 +8,9 @@ use tower_service::Service;
 use crate::BoxError;
 use crate::future::ResponseFuture;
 
-/// Fails requests that take longer than a closure says, which looks at each of them.
+/// Fails requests that take longer than a timeout that a closure chooses for each.
 ///
-/// As [`Timeout`](crate::Timeout) in all else. `None` means that the request may take as long as it likes.
+/// Otherwise it works like [`Timeout`](crate::Timeout). `None` means no timeout.
 ///
 /// # Example
 ///
@@ -47,7 +47,7 @@ pub struct TimeoutByLayer<F> {
 }
 
 impl<F> TimeoutByLayer<F> {
-    /// Gives each request the time that `timeout` returns for it.
+    /// `timeout` returns the timeout of a request, or `None` for no timeout.
     pub const fn new<Req>(timeout: F) -> Self
     where
         F: Fn(&Req) -> Option<Duration>,
@@ -68,7 +68,7 @@ impl<F: Clone, S> Layer<S> for TimeoutByLayer<F> {
 }
 
 impl<S, F> TimeoutBy<S, F> {
-    /// Gives each request to `inner` the time that `timeout` returns for it.
+    /// Wraps `inner`; `timeout` returns the timeout of a request, or `None` for no timeout.
     pub const fn new<Req>(inner: S, timeout: F) -> Self
     where
         F: Fn(&Req) -> Option<Duration>,
@@ -76,17 +76,17 @@ impl<S, F> TimeoutBy<S, F> {
         Self { inner, timeout }
     }
 
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Consumes `self`, returning the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }

@@ -1,30 +1,30 @@
-//! Errors.
+//! Error types.
 
 use std::time::Duration;
 use std::{error, fmt};
 
 use crate::Deadline;
 
-/// The request took too long.
+/// The request took longer than its timeout.
 #[derive(Debug, Default)]
 pub struct Elapsed {
     timeout: Option<Duration>,
 }
 
 impl Elapsed {
-    /// An error that does not tell the timeout.
+    /// Creates an error without a timeout value.
     pub const fn new() -> Self {
         Self { timeout: None }
     }
 
-    /// An error of a request that had `timeout`.
+    /// Creates the error of a request that timed out after `timeout`.
     pub const fn after(timeout: Duration) -> Self {
         Self {
             timeout: Some(timeout),
         }
     }
 
-    /// How long the request had; known of every error that comes from a [`Timeout`](crate::Timeout).
+    /// Returns the timeout that elapsed. It is `Some` in every error from [`Timeout`](crate::Timeout).
     pub const fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
@@ -52,7 +52,7 @@ impl DeadlineExceeded {
         Self { deadline }
     }
 
-    /// When it was; known of every error that comes from this crate.
+    /// Returns the deadline that has passed. It is `Some` in every error from this crate.
     pub const fn deadline(&self) -> Option<Deadline> {
         self.deadline
     }

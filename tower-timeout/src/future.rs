@@ -13,7 +13,7 @@ use crate::alarm::Alarm;
 use crate::error::Elapsed;
 
 pin_project! {
-    /// The response of a [`Timeout`](crate::Timeout) or a [`TimeoutBy`](crate::TimeoutBy).
+    /// The response future of [`Timeout`](crate::Timeout) and [`TimeoutBy`](crate::TimeoutBy).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<T> {
@@ -26,10 +26,10 @@ pin_project! {
 
 #[derive(Debug)]
 enum Timer {
-    /// The response was not asked yet. Most that are ready then need neither a timer nor the time.
+    /// Not polled yet. A response that is ready at the first poll needs neither a timer nor the clock.
     Unset,
     Set(Alarm),
-    /// There is none, or it lies beyond what the clock can tell.
+    /// There is no timeout, or it ends later than the clock can represent.
     Never,
 }
 
@@ -42,7 +42,7 @@ impl<T> ResponseFuture<T> {
         }
     }
 
-    /// Without a timeout.
+    /// A response without a timeout.
     pub(crate) const fn unbounded(response: T) -> Self {
         Self {
             response,
@@ -62,7 +62,7 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // First the response: one that is ready wins, even over a time that is up.
+        // The response is polled first: one that is ready wins even if the time is up.
         match this.response.poll(cx) {
             Poll::Ready(result) => Poll::Ready(result.map_err(Into::into)),
             Poll::Pending => this
@@ -74,7 +74,7 @@ where
 }
 
 impl Timer {
-    /// Whether the time is up, which begins with the first call.
+    /// Polls whether the time is up; it starts at the first call.
     fn poll(&mut self, cx: &mut Context<'_>, timeout: Duration) -> Poll<()> {
         if let Self::Unset = self {
             *self = match Instant::now().checked_add(timeout) {

@@ -1,6 +1,7 @@
-//! The header `grpc-timeout`: how much time a client gives to a call.
+//! The header `grpc-timeout`: the timeout of a gRPC call.
 //!
-//! Up to eight digits and a unit: `H`ours, `M`inutes, `S`econds, `m`illi-, `u` for micro- and `n`anoseconds ([gRPC over
+//! The value has one to eight digits and a unit: `H` hours, `M` minutes, `S` seconds, `m` milliseconds, `u`
+//! microseconds or `n` nanoseconds ([gRPC over
 //! HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)).
 //!
 //! # Example
@@ -17,11 +18,11 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The time that the value of a header means.
+/// Parses the value of the header.
 ///
 /// # Errors
 ///
-/// If there are not one to eight digits and a unit.
+/// If it is not one to eight digits followed by a unit.
 pub fn parse(value: &[u8]) -> Result<Duration, InvalidGrpcTimeout> {
     let parsed = || {
         let (&unit, digits) = value.split_last()?;
@@ -36,16 +37,16 @@ pub fn parse(value: &[u8]) -> Result<Duration, InvalidGrpcTimeout> {
             .find(|(name, _)| *name == unit)
             .map(|(_, nanos)| {
                 let nanos = u128::from(number) * u128::from(*nanos);
-                // At most 99,999,999 hours: fewer seconds than an u64 has.
+                // At most 99,999,999 hours: fits in a `u64` of seconds.
                 Duration::new((nanos / NANOS) as u64, (nanos % NANOS) as u32)
             })
     };
     parsed().ok_or_else(|| InvalidGrpcTimeout::new(value))
 }
 
-/// The value of a header for `timeout`: in the finest unit in which it has eight digits at most, and never more than it is.
+/// Formats `timeout` as a header value: in the finest unit in which it has at most eight digits, rounded down.
 ///
-/// More than eight digits of hours are as many nines.
+/// More than 99,999,999 hours are written as 99,999,999 hours.
 pub fn format(timeout: Duration) -> Value {
     let nanos = timeout.as_nanos();
     let fits = |unit: &&(u8, u64)| nanos / u128::from(unit.1) <= MAX_NUMBER;
@@ -65,7 +66,7 @@ pub fn format(timeout: Duration) -> Value {
     }
 }
 
-/// The text of a header's value.
+/// A value of the header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Value {
     /// Right-aligned.
@@ -74,9 +75,9 @@ pub struct Value {
 }
 
 impl Value {
-    /// The text.
+    /// Returns the value as text.
     pub fn as_str(&self) -> &str {
-        // Digits and letters are always text.
+        // Digits and letters are always valid UTF-8.
         std::str::from_utf8(&self.text[self.begin..]).unwrap_or_default()
     }
 }
@@ -87,13 +88,13 @@ impl fmt::Debug for Value {
     }
 }
 
-/// No value of a `grpc-timeout`.
+/// The value of a `grpc-timeout` header is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidGrpcTimeout(String);
 
 impl InvalidGrpcTimeout {
     fn new(value: &[u8]) -> Self {
-        // Whoever sent it may have sent any amount.
+        // The client may have sent a value of any length.
         let shown = &value[..value.len().min(32)];
         Self(String::from_utf8_lossy(shown).into_owned())
     }
@@ -114,7 +115,7 @@ impl std::error::Error for InvalidGrpcTimeout {}
 const MAX_DIGITS: usize = 8;
 const MAX_NUMBER: u128 = 99_999_999;
 const NANOS: u128 = 1_000_000_000;
-/// The finest first, with its nanoseconds.
+/// Units and their nanoseconds, finest first.
 const UNITS: [(u8, u64); 6] = [
     (b'n', 1),
     (b'u', 1_000),

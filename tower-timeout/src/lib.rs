@@ -1,20 +1,20 @@
-//! Middleware that fails a request which takes longer than a given time.
+//! Middleware that fails requests that take longer than a given time.
 //!
-//! The time begins when the response is first polled and ends when it is ready: waiting for readiness before does not count, and reading
-//! a response's body after does not either. A request that trips fails with [`error::Elapsed`], and its future is
-//! dropped, which cancels it.
+//! The time starts when the response future is first polled and ends when it is ready. It includes neither the wait for
+//! readiness before the call nor the reading of the response body. A request that times out fails with
+//! [`error::Elapsed`], and its future is dropped, which cancels it.
 //!
-//! | the time | is bounded by |
+//! | to limit the time | use |
 //! |---|---|
-//! | of a request until its response begins, the same for all | [`Timeout`] |
-//! | the same, as a closure says that looks at the request | [`TimeoutBy`] |
-//! | of all that is done for a request: attempts, waits, hops | a [`Deadline`], enforced by [`EnforceDeadline`] |
-//! | the same, as it travels in headers of HTTP and gRPC | `http::AcceptDeadline` and `http::ForwardDeadline`, behind the feature `http` |
-//! | of a body, between its frames and in all | `http::BodyTimeout` |
-//! | of one of several attempts | the policy of `tower-retry` |
+//! | of every request until its response head, by the same timeout | [`Timeout`] |
+//! | of each request by a timeout that a closure chooses | [`TimeoutBy`] |
+//! | of all work for a request: attempts, waits, hops | a [`Deadline`], enforced by [`EnforceDeadline`] |
+//! | of the same, with the deadline propagated in HTTP and gRPC headers | `http::AcceptDeadline` and `http::ForwardDeadline`, behind the feature `http` |
+//! | between the frames of a body, and of a whole body | `http::BodyTimeout` |
+//! | of each attempt of a retried request | the policy of `tower-retry` |
 //!
-//! All of them do without a task. Where they stand matters: a `Timeout` inside of the retries bounds each attempt, and one
-//! outside of them all attempts together with the waits between them.
+//! None of them spawns a task. Their order matters: a `Timeout` inside retries limits each attempt, one outside limits
+//! all attempts together, with the waits between them.
 //!
 //! # Example
 //!
@@ -28,7 +28,7 @@
 //! use tower_service::Service;
 //! use tower_timeout::{Timeout, error::Elapsed};
 //!
-//! /// Answers after as many seconds as it is asked for.
+//! /// Responds after the requested number of seconds.
 //! struct Sleeper;
 //!
 //! impl Service<u64> for Sleeper {
@@ -66,20 +66,20 @@
 //!
 //! # Cost
 //!
-//! A response that is ready at the first poll costs a branch: neither is the clock read nor a timer set. Any other costs
-//! one reading of the clock and a timer that an earlier request of its thread has left behind. That stays set when the
-//! request is done, and fires for nobody if no later request takes it over; up to 256 are kept per thread. One is allocated
-//! only if none is left. With tokio's clock paused, this clock may stop at the times of such timers.
+//! A response that is ready at the first poll costs a branch; neither the clock nor a timer is used. Any other response
+//! costs one reading of the clock and a timer. Timers are pooled per thread, up to 256, and allocated only if the pool
+//! is empty. A timer stays registered when its request is done, and fires without effect unless a later request takes
+//! it over. With tokio's clock paused, auto-advance may stop at the time of such a timer.
 //!
 //! # Differences from tower 0.5
 //!
-//! - The time begins with the first poll of the response, not with the call: a response that is ready then needs no clock.
-//! - A timer is made when it is needed, not for each request. So a [`call`](tower_service::Service::call) outside of a
-//!   tokio runtime is no panic; polling a pending response there is.
-//! - A timeout too large for the clock means that there is none, where tower 0.5 waits some thirty years.
-//! - An inner future that keeps the task busy cannot keep the timeout from being noticed: the timer does not depend on the
-//!   task's cooperative budget.
-//! - [`error::Elapsed`] tells the timeout.
+//! - The time starts with the first poll of the response, not with the call: a response that is ready then needs no
+//!   clock.
+//! - A timer is created when it is needed, not for each request. So a [`call`](tower_service::Service::call) outside of
+//!   a tokio runtime does not panic; polling a pending response there does.
+//! - A timeout that the clock cannot represent is no timeout, where tower 0.5 waits for about thirty years.
+//! - A busy inner future cannot starve the timeout: the timer does not use the task's cooperative budget.
+//! - [`error::Elapsed`] knows the timeout.
 
 pub mod alarm;
 mod by;

@@ -14,22 +14,22 @@ pub struct Timeout<T> {
 }
 
 impl<T> Timeout<T> {
-    /// Gives each request to `inner` the time `timeout`.
+    /// Wraps `inner`, failing requests that take longer than `timeout`.
     pub const fn new(inner: T, timeout: Duration) -> Self {
         Self { inner, timeout }
     }
 
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Consumes `self`, returning the inner service.
     pub fn into_inner(self) -> T {
         self.inner
     }

@@ -10,7 +10,7 @@ adaptor! {
 }
 
 named_future! {
-    /// The response of an [`AndThen`].
+    /// The response future of [`AndThen`].
     AndThenFuture<F1, F2, N>(future::AndThen<future::ErrInto<F1, F2::Error>, F2, N>) where F2: TryFuture
 }
 

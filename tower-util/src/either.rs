@@ -6,16 +6,16 @@ use pin_project_lite::pin_project;
 use tower_layer::{Identity, Layer};
 use tower_service::Service;
 
-/// One of two services with the same response and error, or one of two layers.
+/// Either of two services with the same response and error, or either of two layers.
 #[derive(Debug, Clone, Copy)]
 pub enum Either<A, B> {
-    /// The first.
+    /// The first variant.
     Left(A),
-    /// The second.
+    /// The second variant.
     Right(B),
 }
 
-/// A layer that may be there or not.
+/// Turns an optional layer into a layer; `None` leaves the service unchanged.
 ///
 /// # Example
 ///
@@ -85,7 +85,7 @@ where
 }
 
 pin_project! {
-    /// The response of an [`Either`].
+    /// The response future of [`Either`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct EitherResponseFuture<A, B> {

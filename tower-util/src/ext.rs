@@ -8,12 +8,12 @@ use crate::{
     MapResult, Oneshot, Ready, ReadyOneshot, Then,
 };
 
-/// Methods for every [`Service`].
+/// Combinators for every [`Service`].
 ///
-/// Each is explained by its example; they can be chained, and what comes out is a service again.
+/// Most return a service again, so that they can be chained.
 ///
-/// It has the methods of tower 0.5.3 and never gets another one: that would make a method of the same name in a trait of
-/// yours ambiguous. Newer ones are in `tower::ext`.
+/// The trait has the methods of tower 0.5.3 and will not get more, because a new method would make one of the same name
+/// in a trait of your own ambiguous. Newer combinators are in `tower::ext`.
 pub trait ServiceExt<Request>: Service<Request> {
     /// Waits until the service is ready for a request.
     ///
@@ -34,7 +34,7 @@ pub trait ServiceExt<Request>: Service<Request> {
         Ready::new(self)
     }
 
-    /// Waits until the service is ready for a request, and yields the service itself.
+    /// Waits until the service is ready for a request, and returns the service itself.
     fn ready_oneshot(self) -> ReadyOneshot<Self, Request>
     where
         Self: Sized,
@@ -42,7 +42,7 @@ pub trait ServiceExt<Request>: Service<Request> {
         ReadyOneshot::new(self)
     }
 
-    /// Waits until the service is ready and sends it one request; the service is used up. Dropping the future cancels
+    /// Waits until the service is ready, sends it one request, and consumes the service. Dropping the future cancels
     /// the request.
     ///
     /// ```
@@ -61,9 +61,9 @@ pub trait ServiceExt<Request>: Service<Request> {
         Oneshot::new(self, req)
     }
 
-    /// Sends the service each request of a stream when it is ready, and yields the results in the order of the
-    /// requests ([`CallAll::unordered`]: as they come). An error of readiness is yielded, and ends the stream after what
-    /// is in flight; a request's own error does not.
+    /// Sends each request of a stream when the service is ready, and yields the results in the order of the requests,
+    /// or as they complete with [`CallAll::unordered`]. An error from readiness is yielded, and ends the stream after
+    /// the requests in flight; an error from a request does not end it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -105,7 +105,7 @@ pub trait ServiceExt<Request>: Service<Request> {
         AndThen::new(self, f)
     }
 
-    /// Changes the response.
+    /// Maps the response with a function.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -124,7 +124,7 @@ pub trait ServiceExt<Request>: Service<Request> {
         MapResponse::new(self, f)
     }
 
-    /// Changes the error, of readiness as well as of a request.
+    /// Maps the error with a function, both from readiness and from a request.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -142,7 +142,7 @@ pub trait ServiceExt<Request>: Service<Request> {
         MapErr::new(self, f)
     }
 
-    /// Changes the result: makes a response of an error, an error of a response, or a new one of either.
+    /// Maps the result with a function, which may turn an error into a response or a response into an error.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -163,7 +163,7 @@ pub trait ServiceExt<Request>: Service<Request> {
         MapResult::new(self, f)
     }
 
-    /// Changes the request, so that the new service takes what the function takes.
+    /// Maps the request with a function: the new service takes the argument of the function.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -182,7 +182,8 @@ pub trait ServiceExt<Request>: Service<Request> {
         MapRequest::new(self, f)
     }
 
-    /// Lets a [predicate](crate::filter::Predicate) change each request or reject it; see [`Filter`](crate::filter::Filter).
+    /// Passes each request to a [predicate](crate::filter::Predicate), which may change or reject it; see
+    /// [`Filter`](crate::filter::Filter).
     #[cfg(feature = "filter")]
     fn filter<F, NewRequest>(self, filter: F) -> crate::filter::Filter<Self, F>
     where
@@ -192,7 +193,7 @@ pub trait ServiceExt<Request>: Service<Request> {
         crate::filter::Filter::new(self, filter)
     }
 
-    /// Lets an [async predicate](crate::filter::AsyncPredicate) change each request or reject it; see
+    /// Passes each request to an [async predicate](crate::filter::AsyncPredicate), which may change or reject it; see
     /// [`AsyncFilter`](crate::filter::AsyncFilter).
     #[cfg(feature = "filter")]
     fn filter_async<F, NewRequest>(self, filter: F) -> crate::filter::AsyncFilter<Self, F>
@@ -203,7 +204,7 @@ pub trait ServiceExt<Request>: Service<Request> {
         crate::filter::AsyncFilter::new(self, filter)
     }
 
-    /// Runs an async function on the result, be it a response or an error.
+    /// Runs an async function on the result, whether a response or an error.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -225,7 +226,7 @@ pub trait ServiceExt<Request>: Service<Request> {
         Then::new(self, f)
     }
 
-    /// Changes the response future itself: what happens around each request.
+    /// Maps the response future with a function, for example to wrap each request.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -250,7 +251,7 @@ pub trait ServiceExt<Request>: Service<Request> {
         MapFuture::new(self, f)
     }
 
-    /// Hides the type of the service.
+    /// Boxes the service, erasing its type.
     fn boxed(self) -> BoxService<Request, Self::Response, Self::Error>
     where
         Self: Sized + Send + 'static,
@@ -259,7 +260,7 @@ pub trait ServiceExt<Request>: Service<Request> {
         BoxService::new(self)
     }
 
-    /// Hides the type of the service, which stays `Clone`.
+    /// Boxes the service, erasing its type; the boxed service is `Clone`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

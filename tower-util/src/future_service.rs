@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use tower_readiness::Purpose;
 use tower_service::Service;
 
-/// Makes a [`Service`] of a future that yields one. It is ready once the future has finished and its service is ready.
+/// Creates a [`Service`] from a future of one. It is ready once the future has completed and its service is ready.
 ///
 /// # Example
 ///
@@ -26,13 +26,13 @@ use tower_service::Service;
 ///
 /// # Errors
 ///
-/// The future's error is returned by `poll_ready`, once: it may not be `Clone`. A service whose `poll_ready` has failed is
-/// not to be polled again; if its error has to be there for whoever does,
-/// [`repeat_error`](FutureService::repeat_error) keeps it.
+/// `poll_ready` returns the future's error once, since it need not be `Clone`. A service whose `poll_ready` has failed
+/// must not be polled again; for callers that do so anyway, [`repeat_error`](FutureService::repeat_error) keeps the
+/// error.
 ///
 /// # Panics
 ///
-/// When it is polled again after the future's error, or called before it is ready.
+/// If it is polled again after the future's error, or called before it is ready.
 pub fn future_service<F, S, R, E>(future: F) -> FutureService<F, S>
 where
     F: Future<Output = Result<S, E>> + Unpin,
@@ -41,9 +41,9 @@ where
     FutureService::new(future)
 }
 
-/// A [`Service`] that is made by a future; see [`future_service`].
+/// A [`Service`] created by a future; see [`future_service`].
 ///
-/// `M` says whether the future's error is kept; see [`repeat_error`](Self::repeat_error).
+/// `M` determines whether the future's error is kept; see [`repeat_error`](Self::repeat_error).
 #[derive(Clone)]
 pub struct FutureService<F, S, M = ErrorOnce> {
     state: State<F, S>,
@@ -57,11 +57,11 @@ enum State<F, S> {
     Failed,
 }
 
-/// The error of a [`FutureService`] is returned once.
+/// A [`FutureService`] returns its error once.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorOnce(());
 
-/// The error of a [`FutureService`] is returned again and again.
+/// A [`FutureService`] returns its error at every poll.
 #[derive(Clone, Debug)]
 pub struct ErrorRepeated<E>(Option<E>);
 
@@ -74,7 +74,7 @@ impl<F, S> FutureService<F, S> {
         }
     }
 
-    /// Returns a clone of the future's error whenever it is polled again, for callers that cannot promise not to.
+    /// Returns a clone of the future's error at every further poll, for callers that may poll again after an error.
     ///
     /// ```
     /// # use tower_service::Service;
@@ -115,7 +115,7 @@ where
             match &mut self.state {
                 // ## Making => Made | Failed
                 //
-                // It may use services of its own, and call them.
+                // The future may use services of its own, and call them.
                 State::Making(future) => {
                     match ready!(Purpose::Call.run(|| Pin::new(future).poll(cx))) {
                         Ok(service) => self.state = State::Made(service),
@@ -142,7 +142,7 @@ where
     }
 }
 
-/// What becomes of the future's error. Sealed: [`ErrorOnce`] or [`ErrorRepeated`].
+/// What happens to the future's error. Sealed: [`ErrorOnce`] or [`ErrorRepeated`].
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
 pub trait Memory<E> {
     fn keep(&mut self, error: &E);

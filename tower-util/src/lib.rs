@@ -1,20 +1,20 @@
 //! Combinators and adaptors for [`Service`](tower_service::Service)s.
 //!
 //! - [`ServiceExt`] gives every service methods: wait for readiness ([`ready`](ServiceExt::ready)), send one request
-//!   ([`oneshot`](ServiceExt::oneshot)) or a stream of them ([`call_all`](ServiceExt::call_all)), and change what goes in
-//!   and comes out ([`map_request`](ServiceExt::map_request), [`map_response`](ServiceExt::map_response),
+//!   ([`oneshot`](ServiceExt::oneshot)) or a stream of requests ([`call_all`](ServiceExt::call_all)), and map requests,
+//!   responses and errors ([`map_request`](ServiceExt::map_request), [`map_response`](ServiceExt::map_response),
 //!   [`map_err`](ServiceExt::map_err), [`map_result`](ServiceExt::map_result), [`and_then`](ServiceExt::and_then),
 //!   [`then`](ServiceExt::then), [`map_future`](ServiceExt::map_future)).
-//! - [`service_fn`] makes a service of an async function.
-//! - [`BoxService`], [`BoxCloneService`], [`BoxCloneSyncService`] and [`UnsyncBoxService`] hide a service's type, and
+//! - [`service_fn`] turns an async function into a service.
+//! - [`BoxService`], [`BoxCloneService`], [`BoxCloneSyncService`] and [`UnsyncBoxService`] erase the type of a service;
 //!   [`BoxLayer`], [`BoxCloneServiceLayer`] and [`BoxCloneSyncServiceLayer`] that of a layer.
-//! - [`Either`], [`Optional`] and [`option_layer`] choose a service or a layer when the program runs.
-//! - Behind features: `filter` (reject or change requests), `steer` (one of several services per request), `make`
-//!   (services that make services), `reconnect` (make a new one when the last failed), `spawn-ready` (become ready in
-//!   the background), `backoff` (exponential, with jitter).
+//! - [`Either`], [`Optional`] and [`option_layer`] choose a service or a layer at run time.
+//! - Behind features: `filter` (change or reject requests), `steer` (one of several services per request), `make`
+//!   (services that create services), `reconnect` (create a new service when the last one failed), `spawn-ready` (drive
+//!   readiness in the background), `backoff` (exponential, with jitter).
 //!
-//! Combinators are for small changes at one place. What is used in many places, or has a name of its own such as a limit or
-//! a retry, is better a layer. Do not box what need not be: a type that is written once needs no box.
+//! Combinators are for small changes in one place. For behaviour that is used in many places, or has a name, such as a
+//! limit or a retry, use a layer. Box only where types must be the same: a type that is written once needs no box.
 //!
 //! # Example
 //!
@@ -91,7 +91,7 @@ pub use self::service_fn::{ServiceFn, service_fn};
 pub use self::then::{Then, ThenLayer};
 pub use self::tried::Tried;
 
-/// Errors.
+/// Error types.
 pub mod error {
     pub use crate::optional::error as optional;
 }
@@ -107,11 +107,11 @@ pub mod future {
     pub use crate::then::ThenFuture;
 }
 
-/// An error of any type.
+/// A boxed error of any type.
 #[doc(inline)]
 pub use tower_readiness::BoxError;
 
-/// Keeps the traits of [`make`] from being implemented elsewhere: they are other names for [`Service`](tower_service::Service).
+/// Seals the traits of [`make`], which are aliases of [`Service`](tower_service::Service) for use in bounds.
 #[cfg(feature = "make")]
 mod sealed {
     #[expect(unnameable_types, reason = "that is how a trait is sealed")]

@@ -1,4 +1,4 @@
-//! What all adaptors of one service and one function have in common.
+//! The common parts of the adaptors that wrap one service with one function.
 
 /// Defines the adaptor `$name<S, F>` with its layer `$layer<F>`: all but its `Service` implementation.
 macro_rules! adaptor {
@@ -11,27 +11,27 @@ macro_rules! adaptor {
         }
 
         impl<S, F> $name<S, F> {
-            /// Puts `f` around `inner`.
+            /// Wraps `inner` with the function `f`.
             pub const fn new(inner: S, f: F) -> Self {
                 Self { inner, f }
             }
 
-            /// A layer that puts `f` around services.
+            /// Returns a layer that wraps services with the function `f`.
             pub const fn layer(f: F) -> $layer<F> {
                 $layer { f }
             }
 
-            /// The service inside.
+            /// Returns a reference to the inner service.
             pub const fn get_ref(&self) -> &S {
                 &self.inner
             }
 
-            /// The service inside.
+            /// Returns a mutable reference to the inner service.
             pub const fn get_mut(&mut self) -> &mut S {
                 &mut self.inner
             }
 
-            /// The service inside.
+            /// Consumes `self`, returning the inner service.
             pub fn into_inner(self) -> S {
                 self.inner
             }
@@ -53,7 +53,7 @@ macro_rules! adaptor {
         }
 
         impl<F> $layer<F> {
-            /// A layer that puts `f` around services.
+            /// Creates a layer that wraps services with the function `f`.
             pub const fn new(f: F) -> Self {
                 Self { f }
             }
@@ -77,7 +77,7 @@ macro_rules! adaptor {
     };
 }
 
-/// Defines a named future around one that has no name worth telling.
+/// Defines a named future that wraps an unnamed or private one.
 macro_rules! named_future {
     ($(#[$doc:meta])* $name:ident<$($param:ident),+>($inner:ty) $(where $bounded:ident: $bound:path)?) => {
         pin_project_lite::pin_project! {

@@ -4,12 +4,12 @@ use futures_util::{TryFutureExt, future};
 use tower_service::Service;
 
 adaptor! {
-    /// Changes the error of a service; see [`ServiceExt::map_err`](crate::ServiceExt::map_err).
+    /// Maps the error of a service; see [`ServiceExt::map_err`](crate::ServiceExt::map_err).
     MapErr, MapErrLayer
 }
 
 named_future! {
-    /// The response of a [`MapErr`].
+    /// The response future of [`MapErr`].
     MapErrFuture<F, N>(future::MapErr<F, N>)
 }
 

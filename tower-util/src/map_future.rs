@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 adaptor! {
-    /// Changes the response future of a service; see [`ServiceExt::map_future`](crate::ServiceExt::map_future).
+    /// Maps the response future of a service; see [`ServiceExt::map_future`](crate::ServiceExt::map_future).
     MapFuture, MapFutureLayer
 }
 

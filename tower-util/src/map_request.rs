@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 adaptor! {
-    /// Changes the request before a service gets it; see [`ServiceExt::map_request`](crate::ServiceExt::map_request).
+    /// Maps the request to a service; see [`ServiceExt::map_request`](crate::ServiceExt::map_request).
     MapRequest, MapRequestLayer
 }
 

@@ -4,12 +4,12 @@ use futures_util::{TryFutureExt, future::MapOk};
 use tower_service::Service;
 
 adaptor! {
-    /// Changes the response of a service; see [`ServiceExt::map_response`](crate::ServiceExt::map_response).
+    /// Maps the response of a service; see [`ServiceExt::map_response`](crate::ServiceExt::map_response).
     MapResponse, MapResponseLayer
 }
 
 named_future! {
-    /// The response of a [`MapResponse`].
+    /// The response future of [`MapResponse`].
     MapResponseFuture<F, N>(MapOk<F, N>)
 }
 

@@ -4,12 +4,12 @@ use futures_util::{FutureExt, future::Map};
 use tower_service::Service;
 
 adaptor! {
-    /// Changes the result of a service; see [`ServiceExt::map_result`](crate::ServiceExt::map_result).
+    /// Maps the result of a service; see [`ServiceExt::map_result`](crate::ServiceExt::map_result).
     MapResult, MapResultLayer
 }
 
 named_future! {
-    /// The response of a [`MapResult`].
+    /// The response future of [`MapResult`].
     MapResultFuture<F, N>(Map<F, N>)
 }
 

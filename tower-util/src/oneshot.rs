@@ -12,7 +12,7 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// When it is polled again after it has finished.
+    /// If it is polled again after it has completed.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Oneshot<S: Service<Req>, Req> {
@@ -34,7 +34,7 @@ impl<S, Req> Oneshot<S, Req>
 where
     S: Service<Req>,
 {
-    /// Sends `request` to `service` once that is ready.
+    /// Sends `request` to `service` once it is ready.
     pub const fn new(service: S, request: Req) -> Self {
         Self {
             state: State::Waiting {

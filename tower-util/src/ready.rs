@@ -6,11 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use tower_service::Service;
 
-/// Gives the service back when it is ready; see [`ServiceExt::ready_oneshot`](crate::ServiceExt::ready_oneshot).
+/// Resolves to the service when it is ready; see [`ServiceExt::ready_oneshot`](crate::ServiceExt::ready_oneshot).
 ///
 /// # Panics
 ///
-/// When it is polled again after it gave the service back.
+/// If it is polled again after it has completed.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct ReadyOneshot<T, Request> {
     inner: Option<T>,
@@ -53,11 +53,11 @@ impl<T: fmt::Debug, Request> fmt::Debug for ReadyOneshot<T, Request> {
     }
 }
 
-/// Gives the borrowed service back when it is ready; see [`ServiceExt::ready`](crate::ServiceExt::ready).
+/// Resolves to the borrowed service when it is ready; see [`ServiceExt::ready`](crate::ServiceExt::ready).
 ///
 /// # Panics
 ///
-/// When it is polled again after it gave the service back.
+/// If it is polled again after it has completed.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Ready<'a, T, Request>(ReadyOneshot<&'a mut T, Request>);
 

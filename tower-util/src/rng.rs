@@ -1,28 +1,28 @@
-//! Randomness for pickers and jitter: fast, not cryptographic, and as simple as the job allows.
+//! Random numbers for pickers and jitter: fast, simple, and not cryptographic.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
-/// A source of random numbers. Implement it to bring your own, or a seeded one for tests.
+/// A source of random numbers. Implement it for your own generator, or for a seeded one in tests.
 pub trait Rng {
-    /// A number out of all there are.
+    /// Returns a number from the full range of `u64`.
     fn next_u64(&mut self) -> u64;
 
-    /// A number from 0 up to, but not including, 1.
+    /// Returns a number from 0 up to, but not including, 1.
     fn next_f64(&mut self) -> f64 {
-        // An `f64` has 53 bits of mantissa: as many as fit go in, the rest goes.
+        // An `f64` has 53 bits of mantissa; the other bits are dropped.
         const SCALE: f64 = 1.0 / (1_u64 << 53) as f64;
         (self.next_u64() >> 11) as f64 * SCALE
     }
 
-    /// A number in `range`, or its start if it is empty.
+    /// Returns a number in `range`, or its start if it is empty.
     ///
-    /// Not exactly uniform: off by less than the length of the range in 2⁶⁴.
+    /// It is not exactly uniform: each probability is off by less than the length of the range in 2⁶⁴.
     fn next_range(&mut self, range: Range<u64>) -> u64 {
         match range.end.checked_sub(range.start) {
             None | Some(0) => range.start,
-            // The high half of the product, as D. Lemire has it: no division.
+            // The high half of the product (D. Lemire): needs no division.
             Some(length) => {
                 range.start + ((u128::from(self.next_u64()) * u128::from(length)) >> 64) as u64
             }
@@ -36,11 +36,11 @@ impl<R: Rng + ?Sized> Rng for Box<R> {
     }
 }
 
-/// Random numbers by hashing a counter, by default with the randomly keyed hasher of the standard library.
+/// Generates random numbers by hashing a counter, by default with the randomly keyed hasher of the standard library.
 ///
 /// # Clone
 ///
-/// The clone yields the same numbers as its original will.
+/// A clone yields the same numbers as the original.
 #[derive(Clone, Debug)]
 pub struct HasherRng<H = RandomState> {
     hasher: H,
@@ -48,7 +48,7 @@ pub struct HasherRng<H = RandomState> {
 }
 
 impl HasherRng {
-    /// With keys of its own.
+    /// Creates a generator with random keys.
     pub fn new() -> Self {
         Self::default()
     }
@@ -61,7 +61,7 @@ impl Default for HasherRng {
 }
 
 impl<H> HasherRng<H> {
-    /// With the given hasher. One that always hashes alike makes the numbers repeatable.
+    /// Creates a generator with the given hasher. A hasher with fixed keys makes the numbers reproducible.
     pub const fn with_hasher(hasher: H) -> Self {
         Self { hasher, counter: 0 }
     }
@@ -76,28 +76,28 @@ impl<H: BuildHasher> Rng for HasherRng<H> {
     }
 }
 
-/// Random numbers in a nanosecond: SplitMix64.
+/// SplitMix64: generates a random number in about a nanosecond.
 ///
 /// # Clone
 ///
-/// The clone yields the same numbers as its original will.
+/// A clone yields the same numbers as the original.
 ///
 /// # Implementation notes
 ///
-/// G. Steele, D. Lea, C. Flood, *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014. All numbers come once in
-/// 2⁶⁴.
+/// G. Steele, D. Lea, C. Flood, *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014. Each number occurs once
+/// per period of 2⁶⁴.
 #[derive(Clone, Debug)]
 pub struct SplitMix {
     state: u64,
 }
 
 impl SplitMix {
-    /// With a seed of its own.
+    /// Creates a generator with a random seed.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same numbers for the same seed.
+    /// Creates a generator with the given seed. The same seed yields the same numbers.
     pub const fn with_seed(seed: u64) -> Self {
         Self { state: seed }
     }
@@ -120,7 +120,7 @@ impl Rng for SplitMix {
     }
 }
 
-/// Two different numbers below `length`, each pair as likely as any other (Floyd's sampling).
+/// Draws two different numbers below `length`, each pair with the same probability (Floyd's sampling).
 ///
 /// # Panics
 ///
@@ -132,6 +132,6 @@ pub fn sample_floyd2<R: Rng>(rng: &mut R, length: u64) -> [u64; 2] {
     );
     let first = rng.next_range(0..length - 1);
     let second = rng.next_range(0..length);
-    // If the second hits the first, the one number that the first could not be takes its place.
+    // If both are the same, the second becomes the one number that the first could not be.
     [if first == second { length - 1 } else { first }, second]
 }

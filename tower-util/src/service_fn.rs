@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-/// Makes a [`Service`] of an async function from request to result. It is always ready.
+/// Creates a [`Service`] from an async function from request to result. It is always ready.
 ///
 /// # Example
 ///
@@ -25,7 +25,7 @@ pub const fn service_fn<T>(f: T) -> ServiceFn<T> {
     ServiceFn { f }
 }
 
-/// A [`Service`] made of a function; see [`service_fn`].
+/// A [`Service`] created from a function; see [`service_fn`].
 #[derive(Clone, Copy)]
 pub struct ServiceFn<T> {
     f: T,

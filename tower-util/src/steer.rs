@@ -1,4 +1,4 @@
-//! Middleware that sends each request to one of several services of one kind, as a [`Picker`] says.
+//! Middleware that sends each request to one of several services of the same type, chosen by a [`Picker`].
 //!
 //! # Example
 //!
@@ -20,30 +20,30 @@
 //!
 //! # Readiness
 //!
-//! Ready when all services are: which of them gets the request is not known before. All of those that are not ready
-//! yet are polled, so that they get ready side by side. One that is never ready blocks all; put a load-shedding layer around
-//! those that may be overloaded.
+//! Ready when all services are, because the service that gets the request is not known before `call`. All services that
+//! are not ready are polled, so that they become ready concurrently. A service that is never ready blocks all requests;
+//! put load shedding around services that may be overloaded.
 //!
-//! Those that do not get the request stay ready for the next one, with what they have reserved, for as long as the handle is
-//! idle. With a [`ConcurrencyLimit`](https://docs.rs/tower/latest/tower/limit/struct.ConcurrencyLimit.html) as a service,
-//! each handle that has called another one keeps a permit, and two services that share a limit of one request are never ready
-//! together. Put a [`Buffer`](https://docs.rs/tower/latest/tower/buffer) around each service that has a limit: it takes
-//! a permit for a request that is there, and for none else. Or put the limit around the whole.
+//! A service that does not get the request stays ready for the next one and keeps its reservation while the handle is
+//! idle. With a [`ConcurrencyLimit`](https://docs.rs/tower/latest/tower/limit/struct.ConcurrencyLimit.html) as a
+//! service, each handle that has called another service holds a permit, and two services that share a limit of one are
+//! never ready at the same time. Put a [`Buffer`](https://docs.rs/tower/latest/tower/buffer) around each service that
+//! has a limit: it acquires a permit only when there is a request. Or put the limit around the `Steer`.
 //!
 //! # Errors
 //!
-//! The services' errors. An error of the readiness of one is one of them all, and the `Steer` is at its end: use a clone, or
-//! put services below whose readiness does not fail.
+//! The services' errors. If the readiness of one service fails, `poll_ready` fails, and the `Steer` must not be used
+//! again: use a clone, or services whose readiness does not fail.
 //!
 //! # Clone
 //!
-//! A clone has clones of the services, and asks each of them anew whether it is ready.
+//! A clone has clones of the services, none of which is ready.
 //!
 //! # Implementation notes
 //!
-//! `call` could have the other services give back what they have reserved. But each of them would be polled twice more for each
-//! request, and one may fail when it is asked to give back: only `poll_ready` can return such an error, and there is no place
-//! to keep it until then, as the type of a `Steer` does not know the services' error.
+//! `call` could release the reservations of the other services. But that would poll each of them two more times per
+//! request, and a service may fail when it is polled to release: only `poll_ready` can return that error, and there is
+//! no place to keep it until then, since the type of a `Steer` does not know the error of its services.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -52,9 +52,9 @@ use std::task::{Context, Poll, ready};
 use tower_readiness::Purpose;
 use tower_service::Service;
 
-/// Says which service gets a request. Implemented for each `Fn(&Req, &[S]) -> usize`.
+/// Chooses the service for each request. Implemented for each `Fn(&Req, &[S]) -> usize`.
 pub trait Picker<S, Req> {
-    /// The index in `services` of the one that gets `r`.
+    /// Returns the index in `services` of the service for the request `r`.
     fn pick(&mut self, r: &Req, services: &[S]) -> usize;
 }
 
@@ -67,19 +67,19 @@ where
     }
 }
 
-/// Sends each request to the one of its services that the picker `F` says; see the [module](self).
+/// Sends each request to the service that the picker `F` chooses; see the [module](self).
 pub struct Steer<S, F, Req> {
     picker: F,
     services: Vec<S>,
-    /// The one that was called last, while it is not known to be ready again.
+    /// The service that was called last, until it is ready again.
     called: Option<usize>,
-    /// Those that have not been ready yet. Empty if one was called.
+    /// The services that have not been ready yet. Empty if one was called.
     not_ready: Vec<usize>,
     _marker: PhantomData<fn(Req)>,
 }
 
 impl<S, F, Req> Steer<S, F, Req> {
-    /// Requests go to one of `services`, as `router` says.
+    /// Sends each request to one of `services`, chosen by `router`.
     pub fn new(services: impl IntoIterator<Item = S>, router: F) -> Self {
         let services: Vec<_> = services.into_iter().collect();
         Self {
@@ -116,7 +116,7 @@ where
 
     /// # Panics
     ///
-    /// If not all services are ready, or if the picker names a service that there is not.
+    /// If not all services are ready, or if the picker returns an index out of range.
     fn call(&mut self, request: Req) -> S::Future {
         assert!(
             self.called.is_none() && self.not_ready.is_empty(),
@@ -154,7 +154,7 @@ where
         }
     }
 
-    /// No service reserves anything now, so all have to be polled again before the next call.
+    /// No service holds a reservation now, so all have to be polled again before the next call.
     #[cold]
     fn poll_without_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.called = None;

@@ -10,7 +10,7 @@ adaptor! {
 }
 
 named_future! {
-    /// The response of a [`Then`].
+    /// The response future of [`Then`].
     ThenFuture<F1, F2, N>(future::Then<F1, F2, N>)
 }
 

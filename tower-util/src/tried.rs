@@ -1,11 +1,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The endpoints that a request was sent to: how a balancer gives its next attempt to another one.
+/// The endpoints that a request was sent to, so that a balancer can send the next attempt to another one.
 ///
-/// Whoever may send a request more than once puts it into the request, where the balancer looks for it: in the extensions of
-/// an HTTP request. Clones are the same set, so that a copy of the request knows what became of its original.
+/// A layer that may send a request more than once puts it into the request, where the balancer finds it: into the
+/// extensions of an HTTP request. Clones share one set, so that a copy of the request includes the endpoints of the
+/// original.
 ///
-/// The newest 16 endpoints are kept.
+/// The set keeps the newest 16 endpoints.
 ///
 /// # Example
 ///
@@ -43,12 +44,12 @@ impl Newest {
 }
 
 impl Tried {
-    /// An empty set.
+    /// Creates an empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The request goes to `endpoint`: whatever number the balancer knows it by.
+    /// Records that the request is sent to `endpoint`, the number by which the balancer knows it.
     pub fn insert(&self, endpoint: u64) {
         let mut newest = self.lock();
         if !newest.all().contains(&endpoint) {
@@ -61,7 +62,7 @@ impl Tried {
         self.lock().all().contains(&endpoint)
     }
 
-    /// How many there are.
+    /// Returns the number of endpoints.
     pub fn len(&self) -> usize {
         self.lock().number
     }

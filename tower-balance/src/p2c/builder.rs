@@ -19,7 +19,7 @@ use crate::policy::{InvalidPolicy, SlowStart};
 use crate::ready_cache::ReadyCache;
 use crate::{BoxError, Event};
 
-/// A [`Balance`] to be filled in, from the endpoints to the choice: each method wraps the endpoints that there are so far.
+/// A builder for [`Balance`], from the endpoints to the picker: each method wraps the endpoints configured so far.
 ///
 /// # Example
 ///
@@ -59,7 +59,7 @@ use crate::{BoxError, Event};
 /// # }
 /// ```
 ///
-/// And by a key of the request:
+/// With consistent hashing on a key of the request:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -94,7 +94,7 @@ where
     discover: D,
     picker: P,
     seed: Option<u64>,
-    /// What all the wrappers share.
+    /// Shared by all wrappers.
     health: Health<D::Key>,
     observer: Option<Observer<D::Key>>,
 }
@@ -112,7 +112,7 @@ impl<D: Discover> Builder<D> {
 }
 
 impl<D: Discover, P> Builder<D, P> {
-    /// Chooses with `picker`: see [`picker`](crate::picker) for those that there are. By default [`P2c`].
+    /// Sets the [`picker`](crate::picker). By default [`P2c`].
     pub fn pick<P2>(self, picker: P2) -> Builder<D, P2> {
         Builder {
             discover: self.discover,
@@ -132,8 +132,8 @@ impl<D: Discover, P> Builder<D, P> {
         self
     }
 
-    /// The health that the wrappers named after this one share: to look at it, or to set its panic threshold. By default one of
-    /// its own, with a threshold of 50 %.
+    /// Sets the health that wrappers added after this call share, for example to inspect it or to set its panic
+    /// threshold. By default a new one, with a threshold of 50 %.
     pub fn health(mut self, health: Health<D::Key>) -> Self {
         self.health = health;
         self
@@ -164,13 +164,13 @@ impl<D: Discover, P> Builder<D, P> {
         })
     }
 
-    /// Makes the choices repeatable. By default no two balancers draw alike.
+    /// Seeds the random choices, to make them reproducible. By default each balancer has a random seed.
     pub const fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// The balancer.
+    /// Builds the balancer.
     pub fn build<Req>(self) -> Balance<D, Req, P>
     where
         D::Key: Hash + Clone,
@@ -189,11 +189,11 @@ impl<D, P> Builder<D, P>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
 {
-    /// Leaves out endpoints that fail more than the others: see [`EjectOutliers`].
+    /// Ejects endpoints that fail more than the others: see [`EjectOutliers`].
     ///
     /// # Errors
     ///
-    /// If a number of `config` is out of its range.
+    /// If a setting of `config` is out of range.
     pub fn eject_outliers<C: Clone>(
         self,
         config: OutlierConfig,
@@ -204,11 +204,11 @@ where
         })
     }
 
-    /// Leaves out endpoints that fail too often, until a trial request succeeds: see [`AccrueFailures`].
+    /// Ejects endpoints that fail too often, until a probe succeeds: see [`AccrueFailures`].
     ///
     /// # Errors
     ///
-    /// If a number of `config` is out of its range.
+    /// If a setting of `config` is out of range.
     pub fn accrue_failures<C: Clone>(
         self,
         config: AccrualConfig,
@@ -219,11 +219,11 @@ where
         })
     }
 
-    /// Leaves out endpoints whose checks fail: see [`CheckHealth`].
+    /// Ejects endpoints whose health checks fail: see [`CheckHealth`].
     ///
     /// # Errors
     ///
-    /// If a number of `config` is out of its range.
+    /// If a setting of `config` is out of range.
     pub fn check_health<M>(
         self,
         config: CheckConfig,
@@ -238,14 +238,14 @@ where
         })
     }
 
-    /// Gives less to endpoints that are new, or well again: see [`SlowStartDiscover`]. For pickers that go by weight.
+    /// Gives new and recovered endpoints less weight at first: see [`SlowStartDiscover`]. For pickers that use weights.
     pub fn slow_start(self, slow_start: SlowStart) -> Builder<SlowStartDiscover<D>, P> {
         self.wrap(|discover, health| {
             SlowStartDiscover::new(discover, slow_start).with_health(health)
         })
     }
 
-    /// Shows the endpoints in `states`, which should be made of the same [`health`](Self::health).
+    /// Records the endpoints in `states`, which should be created from the same [`health`](Self::health).
     pub fn observe(self, states: EndpointStates<D::Key>) -> Builder<Observe<D>, P> {
         self.wrap(|discover, _| Observe::new(discover, states))
     }

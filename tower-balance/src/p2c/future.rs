@@ -7,7 +7,7 @@ use pin_project_lite::pin_project;
 use crate::BoxError;
 
 pin_project! {
-    /// The response of a [`Balance`](super::Balance).
+    /// The response future of [`Balance`](super::Balance).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<F> {
@@ -21,7 +21,7 @@ pin_project! {
     #[derive(Debug)]
     enum State<F> {
         Called { #[pin] response: F },
-        // No endpoint gets the request.
+        // The request was not sent to an endpoint.
         Refused { error: Option<BoxError> },
     }
 }

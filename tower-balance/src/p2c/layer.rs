@@ -5,13 +5,13 @@ use tower_layer::Layer;
 
 use super::MakeBalance;
 
-/// Wraps services that make discoveries in [`MakeBalance`].
+/// Wraps services that create a [`Discover`](tower_discover::Discover) in [`MakeBalance`].
 pub struct MakeBalanceLayer<D, Req> {
     _marker: PhantomData<fn(D, Req)>,
 }
 
 impl<D, Req> MakeBalanceLayer<D, Req> {
-    /// The layer.
+    /// Creates the layer.
     pub const fn new() -> Self {
         Self {
             _marker: PhantomData,

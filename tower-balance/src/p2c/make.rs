@@ -12,14 +12,14 @@ use tower_service::Service;
 use super::Balance;
 use crate::BoxError;
 
-/// Makes a [`Balance`] for each target, over the endpoints that the service `S` discovers for it.
+/// Creates a [`Balance`] for each target, over the endpoints of the [`Discover`] that the service `S` returns for it.
 pub struct MakeBalance<S, Req> {
     inner: S,
     _marker: PhantomData<fn(Req)>,
 }
 
 impl<S, Req> MakeBalance<S, Req> {
-    /// Balances over what `make_discover` answers.
+    /// Balances over the [`Discover`]s that `make_discover` returns.
     pub const fn new(make_discover: S) -> Self {
         Self {
             inner: make_discover,
@@ -67,7 +67,7 @@ impl<S: fmt::Debug, Req> fmt::Debug for MakeBalance<S, Req> {
 }
 
 pin_project! {
-    /// The response of a [`MakeBalance`].
+    /// The response future of [`MakeBalance`].
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct MakeFuture<F, Req> {
         #[pin]

@@ -1,12 +1,12 @@
-//! Power of two choices: of two endpoints drawn at random, the one with the lower load gets the request.
+//! Power of two choices: sends each request to the less loaded of two endpoints drawn at random.
 //!
-//! Two choices instead of one make the most loaded endpoint exponentially less loaded, and two instead of all keep many
-//! balancers from flocking to the same one (M. Mitzenmacher, [The Power of Two Choices in Randomized Load
-//! Balancing](https://www.eecs.harvard.edu/~michaelm/postscripts/handbook2001.pdf)). What the load is, the endpoints say
-//! by [`Load`](tower_load::Load).
+//! Two choices instead of one make the maximum load exponentially smaller; two instead of all keep many balancers from
+//! sending their requests to the same endpoint (M. Mitzenmacher, [The Power of Two Choices in Randomized Load
+//! Balancing](https://www.eecs.harvard.edu/~michaelm/postscripts/handbook2001.pdf)). The load is a metric of the
+//! endpoints: see [`Load`](tower_load::Load).
 //!
-//! Do not use it where a request belongs to a certain endpoint, such as the one with its cache; and with endpoints of very
-//! different strength choose a load that tells, such as [`PeakEwma`](tower_load::PeakEwma).
+//! Do not use it if a request belongs to a certain endpoint, for example the one with its cache. If endpoints differ
+//! much in capacity, choose a load that reflects it, such as [`PeakEwma`](tower_load::PeakEwma).
 //!
 //! # Example
 //!
@@ -20,7 +20,7 @@
 //! use tower_util::{ServiceExt, service_fn};
 //! use tower_service::Service;
 //!
-//! // Of two, both are drawn, and the one with the lower load gets the request.
+//! // With two endpoints, both are drawn, and the less loaded one gets the request.
 //! let endpoints = [("idle", 1), ("busy", 9)].map(|(name, load)| {
 //!     Constant::new(service_fn(move |()| async move { Ok::<_, Infallible>(name) }), load)
 //! });
@@ -33,59 +33,60 @@
 //!
 //! # Readiness
 //!
-//! Ready when an endpoint is ready and was asked again just now. Each poll takes up what discovery has to say, drives
-//! all endpoints that were woken, and draws anew. While there is no endpoint, it waits for discovery.
+//! Ready when an endpoint is ready. Each poll applies the changes of discovery, polls all endpoints that were woken,
+//! picks an endpoint, and polls it once more. If the picker chooses by request, the last two happen in `call`. While
+//! there are no endpoints, it waits for discovery.
 //!
 //! # Errors
 //!
-//! A [`BoxError`](crate::BoxError). Of `poll_ready`, after which it is at its end:
+//! A [`BoxError`](crate::BoxError). From `poll_ready`, after which the balancer must not be used again:
 //!
-//! - [`error::NoEndpoints`](crate::error::NoEndpoints) when no endpoint is left and discovery has ended; or
-//!   [`error::Discover`](crate::error::Discover), if an error was the last that discovery had to say.
+//! - [`error::NoEndpoints`](crate::error::NoEndpoints) when there are no endpoints and discovery has ended; or
+//!   [`error::Discover`](crate::error::Discover), if the last result of discovery was an error.
 //!
-//! Of a request:
+//! From a request:
 //!
-//! - the endpoint's;
-//! - [`error::Discover`](crate::error::Discover) while there is no endpoint and the last that discovery said was an error.
-//!   So the first lookup of a name may fail without closing a buffer above the balancer.
-//! - [`error::NoHealthyEndpoints`](crate::error::NoHealthyEndpoints) while all are ejected, if the [`Health`] says that
-//!   requests [fail](crate::health::Health::set_fail_closed) then.
+//! - the endpoint's error;
+//! - [`error::Discover`](crate::error::Discover) while there are no endpoints and the last result of discovery was an
+//!   error. So the first lookup of a name may fail without closing a buffer above the balancer.
+//! - [`error::NoHealthyEndpoints`](crate::error::NoHealthyEndpoints) while all endpoints are ejected, if the [`Health`]
+//!   makes requests [fail](crate::health::Health::set_fail_closed) in that case.
 //!
-//! Errors of discovery are survived: each is a `tracing` event of level `WARN` and an
-//! [`Event`](crate::Event::DiscoveryFailed), the endpoints stay, and discovery is polled on. Two of them come at least a
-//! second apart, for which a tokio runtime with timers is needed: a second error that comes earlier is held back, and
-//! discovery is not polled meanwhile.
+//! After an error of discovery, the balancer keeps its endpoints and continues to poll discovery; each error is a
+//! `tracing` event at level `WARN` and an [`Event`](crate::Event::DiscoveryFailed). They are at least a second apart:
+//! an earlier second error is delayed, and discovery is not polled meanwhile. This needs a tokio runtime with timers.
 //!
-//! An endpoint whose readiness fails is dropped, with a `tracing` event of level `WARN` and an
-//! [`Event`](crate::Event::EndpointFailed), and not polled again until discovery inserts it anew: put a `Reconnect` with a
-//! backoff below, whose readiness does not fail.
+//! An endpoint whose readiness fails is dropped, with a `tracing` event at level `WARN` and an
+//! [`Event`](crate::Event::EndpointFailed), and is only used again if discovery inserts it again. To avoid this, put a
+//! `Reconnect` with a backoff below, whose readiness does not fail.
 //!
 //! [`Health`]: crate::health::Health
 //!
 //! # What a failing endpoint draws
 //!
-//! One that fails each request at once is never busy. By requests in flight it draws up to twice its share while the others
-//! are busy, by [`PeakEwma`](tower_load::PeakEwma) less than 0.5 %, as trials whether it has recovered. The
-//! [pickers](crate::picker#what-a-failing-endpoint-draws) differ; ejection by its [`health`](crate::health) is for all of them.
+//! An endpoint that fails each request immediately never looks busy. With requests in flight as the load, it gets up to
+//! twice its share while the others are busy; with [`PeakEwma`](tower_load::PeakEwma) it gets less than 0.5 %, as
+//! probes for its recovery. The [pickers](crate::picker#what-a-failing-endpoint-draws) differ; ejection by its
+//! [`health`](crate::health) works with all of them.
 //!
-//! # When something is odd
+//! # Edge cases
 //!
-//! | what | then |
+//! | case | behaviour |
 //! |---|---|
-//! | there is no endpoint, or none is ready | it is not ready, and is woken when one is; `FailFast` above a buffer bounds the wait |
-//! | all are ejected | all are used, unless the panic threshold of their [`Health`] is 0: then requests wait, or fail at once if it says so |
-//! | a key is inserted twice | the old endpoint goes on until the new one is ready |
-//! | an endpoint is removed after it was picked | another one is; requests that it has go on, and its idle connections close |
-//! | discovery fails | the endpoints stay, and discovery is polled on; without endpoints, requests fail with its error |
-//! | discovery has ended | the endpoints stay; without any it is an error |
-//! | all weights are 0 | they are alike; who alone has 0 gets nothing |
-//! | weights up to `u32::MAX` | are as good as others; a ring leaves out who finds no room on it, with a warning |
-//! | loads cannot be compared, such as a NaN | the one that was drawn first |
-//! | the clock stands still, or jumps | estimates do not age meanwhile, or do at once; nobody is ejected, and nobody returns, before its time |
+//! | there are no endpoints, or none is ready | the balancer is not ready, and is woken when an endpoint is; `FailFast` above a buffer bounds the wait |
+//! | all endpoints are ejected | all are used, unless the panic threshold of their [`Health`] is 0: then requests wait, or fail immediately if it is set to fail closed |
+//! | a key is inserted twice | the old endpoint is used until the new one is ready |
+//! | an endpoint is removed after it was picked | another one is picked; requests in flight continue, and idle connections are closed |
+//! | discovery fails | the endpoints are kept, and discovery is polled again; without endpoints, requests fail with its error |
+//! | discovery has ended | the endpoints are kept; without any, `poll_ready` fails |
+//! | all weights are 0 | all are treated as equal; otherwise an endpoint of weight 0 receives no requests |
+//! | weights up to `u32::MAX` | are valid; endpoints that do not fit on a ring are left out, with a warning |
+//! | loads are not comparable, such as a NaN | the endpoint that was drawn first is picked |
+//! | the clock stands still, or jumps | estimates do not age, or age at once; no endpoint is ejected or returns before its time |
 //!
 //! # Cost
 //!
-//! Per request: two random numbers, two loads, and a poll of the chosen endpoint; the same for three endpoints and for
+//! Per request: two random numbers, two loads, and a poll of the chosen endpoint, whether there are three endpoints or
 //! ten thousand. Nothing is allocated.
 
 mod builder;

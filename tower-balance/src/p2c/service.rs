@@ -20,27 +20,28 @@ use crate::ready_cache::error::Failed;
 use crate::source::Source;
 use crate::{BoxError, Event, error};
 
-/// Gives each request to one of the ready endpoints, by default to the less loaded of two: see the [module](super).
+/// Sends each request to one of the ready endpoints, by default the less loaded of two: see the [module](super).
 ///
-/// Another [`Picker`] chooses otherwise; [`builder`](Balance::builder) sets it.
+/// To choose by another [`Picker`], use the [`builder`](Balance::builder).
 pub struct Balance<D, Req, P = P2c>
 where
     D: Discover,
     D::Key: Hash,
 {
     discover: Source<D, BoxError>,
-    /// The last that discovery has said, if that was an error.
+    /// The last result of discovery, if it was an error.
     discover_error: Option<error::Discover>,
     endpoints: ReadyCache<D::Key, D::Service, Req>,
-    /// The index of the endpoint that gets the request, from `poll_ready` to `call`; any, if it is chosen then.
+    /// The index of the endpoint that gets the request, set by `poll_ready`; arbitrary if the picker chooses by
+    /// request.
     picked: Option<usize>,
-    /// As of this change of the ready endpoints.
+    /// The generation of the ready set in which `picked` is valid.
     picked_at: u64,
-    /// Ready for a request that no endpoint gets: the error that it fails with.
+    /// The error of the next request, if it is not sent to an endpoint.
     refusal: Option<BoxError>,
     picker: P,
     random: Random,
-    /// That of the endpoints, if it is known here.
+    /// The health of the endpoints, if known.
     health: Option<Health<D::Key>>,
     pub(super) observer: Option<Observer<D::Key>>,
 }
@@ -54,12 +55,12 @@ where
     D::Service: Service<Req>,
     <D::Service as Service<Req>>::Error: Into<BoxError>,
 {
-    /// Balances over the endpoints that `discover` yields.
+    /// Balances over the endpoints of `discover`.
     pub fn new(discover: D) -> Self {
         Self::with_parts(discover, P2c::new(), Random::Own(SplitMix::new()))
     }
 
-    /// [`new`](Self::new) with randomness of your own.
+    /// Like [`new`](Self::new), with the given source of random numbers.
     pub fn from_rng<R: Rng + Send + Sync + 'static>(discover: D, rng: R) -> Self {
         Self::with_parts(discover, P2c::new(), Random::Given(Box::new(rng)))
     }
@@ -70,7 +71,7 @@ where
     D: Discover,
     D::Key: Hash,
 {
-    /// A balancer to be filled in, over the endpoints that `discover` yields.
+    /// Returns a builder for a balancer over the endpoints of `discover`.
     pub fn builder(discover: D) -> Builder<D> {
         Builder::new(discover)
     }
@@ -81,7 +82,7 @@ where
     D: Discover,
     D::Key: Hash,
 {
-    /// [`new`](Balance::new) with a picker of your choice.
+    /// Like [`new`](Balance::new), with the given picker.
     pub fn with_picker(discover: D, picker: P) -> Self
     where
         D::Key: Clone,
@@ -121,7 +122,7 @@ where
         }
     }
 
-    /// Calls `observer` when discovery or an endpoint fails, in place of the one there was. It runs while the balancer is
+    /// Calls `observer` when discovery or an endpoint fails, replacing a former observer. It runs while the balancer is
     /// polled, so it must not block.
     ///
     /// # Example
@@ -143,7 +144,7 @@ where
     ///     Event::EndpointFailed { key, error } => println!("{key}: {error}"),
     ///     _ => {}
     /// });
-    /// // The endpoint is of use, whatever becomes of discovery.
+    /// // The endpoint can be used although discovery has failed.
     /// assert_eq!(balance.oneshot(7).await.unwrap(), 7);
     /// # }
     /// ```
@@ -156,16 +157,16 @@ where
         self
     }
 
-    /// Tells the balancer of the health that the wrappers around its discovery share, so that requests can
-    /// [fail](Health::set_fail_closed) when all endpoints are out. [`Builder::build`] does so.
+    /// Sets the health that the wrappers around discovery share, so that requests can [fail](Health::set_fail_closed)
+    /// while all endpoints are ejected. [`Builder::build`] does so.
     #[must_use]
     pub fn with_health(mut self, health: Health<D::Key>) -> Self {
         self.health = Some(health);
         self
     }
 
-    /// Gives a request that was sent before to an endpoint that it was not sent to, if one is ready. `find` finds where it
-    /// was sent; the balancer adds to that.
+    /// Sends a retry to an endpoint that the request was not sent to before, if one is ready. `find` returns the
+    /// [`Tried`] set of a request, to which the balancer adds each endpoint it sends the request to.
     ///
     /// # Example
     ///
@@ -178,7 +179,7 @@ where
     /// use tower_service::Service;
     /// use tower_util::{BoxError, ServiceExt, Tried, service_fn};
     ///
-    /// // The best one fails, and so does the second one.
+    /// // The endpoint with the lowest load fails, and so does the second.
     /// let endpoints = [(1, false), (2, false), (3, true)].map(|(load, works)| {
     ///     Constant::new(service_fn(move |_: Tried| async move { Ok::<_, BoxError>(works) }), load)
     /// });
@@ -213,17 +214,17 @@ where
         }
     }
 
-    /// The picker.
+    /// Returns a reference to the picker.
     pub const fn picker(&self) -> &P {
         &self.picker
     }
 
-    /// How many endpoints there are, ready or not. One that is being replaced counts once.
+    /// Returns the number of endpoints, ready or not. An endpoint that is being replaced counts once.
     pub fn len(&self) -> usize {
         self.endpoints.keys_len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no endpoints.
     pub fn is_empty(&self) -> bool {
         self.endpoints.is_empty()
     }
@@ -259,7 +260,7 @@ where
 
     #[cold]
     fn discovery_failed(&mut self, error: BoxError) {
-        tracing::warn!(error, endpoints = self.len(), "discovery has failed");
+        tracing::warn!(error, endpoints = self.len(), "discovery failed");
         let error = error::Discover::new(error);
         self.tell(&Event::DiscoveryFailed { error: &error });
         self.discover_error = Some(error);
@@ -290,10 +291,10 @@ where
         refusal.expect("service not ready; poll_ready must be called first")
     }
 
-    /// No endpoint is ready.
+    /// Called if no endpoint is ready.
     ///
-    /// An error of `poll_ready` is the end of it all, and of a buffer above; so it is one only if no endpoint can come any
-    /// more. Otherwise a request gets the error, if there is one for it.
+    /// An error from `poll_ready` is final, also for a buffer above; so it is returned only if no endpoint can be added
+    /// any more. Otherwise the next request fails with the error, if there is one.
     #[cold]
     fn poll_without_endpoint(&mut self) -> Poll<Result<(), BoxError>> {
         self.refusal = None;
@@ -338,7 +339,7 @@ where
         index.filter(|&index| index < endpoints.ready_len())
     }
 
-    /// The endpoint that would have got the request gives back what it reserved. It stays ready.
+    /// Releases the reservation of the picked endpoint, which stays ready.
     #[cold]
     fn release_picked(&mut self) {
         if let Some(index) = self.picked.take() {
@@ -346,7 +347,7 @@ where
         }
     }
 
-    /// Whether the endpoint is ready still. If not, it waits among those that are not, or is gone.
+    /// Whether the endpoint is still ready. If not, it is pending, or was dropped.
     #[inline]
     fn is_ready_again(&mut self, index: usize) -> bool {
         self.endpoints
@@ -358,7 +359,8 @@ where
             })
     }
 
-    /// The endpoint of a request that is here. It was ready when it was polled last; if there are others, it is asked again.
+    /// Picks an endpoint for a request. All were ready when last polled; if there are several, the picked one is polled
+    /// again.
     fn pick_for(&mut self, request: &Req) -> Option<usize> {
         while self.endpoints.ready_len() > 1 {
             let index = self.pick(Some(request)).unwrap_or(0);
@@ -366,9 +368,9 @@ where
                 return Some(index);
             }
         }
-        // The last one: to ask it once more, and hear no, would leave nobody.
+        // The last ready endpoint is not polled again: if it were pending, there would be none to send the request to.
         (self.endpoints.ready_len() == 1).then(|| {
-            // The picker is to know of it.
+            // Let the picker know of the request.
             let _the_only_one = self.pick(Some(request));
             0
         })
@@ -397,14 +399,14 @@ where
         }
         let picked = self.picked.take();
         if !self.discover.has_ended() {
-            // Also while driven: discovery may use services of its own, such as health checks, and call them.
+            // `Call` even while driven: discovery may use and call services of its own, such as health checks.
             Purpose::Call.run(|| self.poll_discover(cx));
         }
-        // Only the one that gets the request reserves something for it, when it is asked again.
+        // Only the endpoint that gets the request makes a reservation, when it is polled again.
         Purpose::Drive.run(|| self.poll_endpoints(cx));
         self.tell_changes();
         if P::BY_REQUEST {
-            // All that are ready may get the request, and the one that does is asked again; but not the last one.
+            // Any ready endpoint may be picked, and is then polled again; the last one is not, so poll it here.
             while let len @ 1.. = self.endpoints.ready_len() {
                 if len > 1 || self.is_ready_again(0) {
                     self.picked = Some(0);
@@ -412,7 +414,7 @@ where
                 }
             }
         } else {
-            // An index outlives no change of the set.
+            // An index is valid only until the set changes.
             let mut kept =
                 picked.filter(|_| !P::REPICKS && self.picked_at == self.endpoints.generation());
             while let Some(index) = kept.take().or_else(|| self.pick(None)) {
@@ -508,7 +510,7 @@ where
     }
 }
 
-/// Where the draws come from, and the time.
+/// The source of random numbers and time.
 pub(super) enum Random {
     Own(SplitMix),
     Given(Box<dyn Rng + Send + Sync>),
@@ -530,5 +532,5 @@ impl PickContext for Random {
     }
 }
 
-/// After so many changes, the requests have their turn.
+/// After this number of changes, `poll_discover` yields to requests.
 const CHANGES_PER_POLL: usize = 256;

@@ -6,14 +6,15 @@ use super::{Endpoints, Named, PickContext, Picker};
 use crate::policy::Ketama;
 use crate::policy::{BoundedLoad, InvalidPolicy, Maglev, Ring, StableRing, Walk};
 
-/// The endpoint that follows the request's key on a ring: the same for the same key, as long as it is there.
+/// Consistent hashing on a ring: sends a key to the endpoint that follows it on the ring, the same one while it exists.
 ///
-/// The key is what a closure makes of the request, such as [`xxh64`](crate::policy::hash::xxh64) of a header; `None` means
-/// that any endpoint will do. `tower_balance::http` has closures for headers, cookies and paths. An endpoint that is not ready
-/// is passed over, never waited for. The weight of an endpoint is the one that it had when it came.
+/// A closure returns the key of a request, for example the [`xxh64`](crate::policy::hash::xxh64) of a header; `None`
+/// means that any endpoint will do. `tower_balance::http` has closures for headers, cookies and paths. An endpoint that
+/// is not ready is skipped without waiting. The weight of an endpoint is read when it is added.
 ///
-/// By default the ring is a [`StableRing`], on which no key moves needlessly when endpoints change;
-/// [`compatible`](Self::compatible) takes that of Envoy and gRPC, `ketama`, behind the feature of this name, that of nginx.
+/// By default the ring is a [`StableRing`], on which a change of the endpoints moves only the keys that have to move.
+/// For the ring of Envoy and gRPC, use [`compatible`](Self::compatible); for that of nginx `ketama`, behind the feature
+/// of that name.
 #[derive(Clone)]
 pub struct RingHash<H> {
     key: H,
@@ -42,7 +43,7 @@ impl RingOf {
     fn renew(&mut self, endpoints: &[(String, u32)]) {
         match self {
             Self::Envoy { ring, min, max } => {
-                // The sizes were checked when they were set.
+                // The sizes were validated when they were set.
                 if let Ok(new) = Ring::with_size(endpoints, *min, *max) {
                     *ring = new;
                 }
@@ -62,7 +63,7 @@ impl RingOf {
 }
 
 impl<H> RingHash<H> {
-    /// The key of a request is what `key` returns.
+    /// Hashes requests by the key that `key` returns.
     pub fn by<Req>(key: H) -> Self
     where
         H: Fn(&Req) -> Option<u64>,
@@ -74,8 +75,9 @@ impl<H> RingHash<H> {
         }
     }
 
-    /// So many points for each unit of weight. By default 160; take fewer for weights over some tens, as the ring has 8,388,608
-    /// points at most, and endpoints that find no room get requests only when nobody else is ready.
+    /// Sets the number of points per unit of weight. By default 160. If weights exceed a few tens, use fewer: the ring
+    /// has at most 8,388,608 points, and endpoints that do not fit on it receive requests only if no other endpoint is
+    /// ready.
     ///
     /// # Errors
     ///
@@ -85,8 +87,8 @@ impl<H> RingHash<H> {
         Ok(self)
     }
 
-    /// Maps keys as Envoy's and gRPC's ring with `min` to `max` points does; their defaults are 1024 and 4096. It is made anew
-    /// with each change.
+    /// Maps keys like the ring of Envoy and gRPC with `min` to `max` points; their defaults are 1024 and 4096. The ring
+    /// is rebuilt with each change of the endpoints.
     ///
     /// # Errors
     ///
@@ -97,8 +99,8 @@ impl<H> RingHash<H> {
         Ok(self)
     }
 
-    /// Maps keys as nginx and Pingora do: see [`Ketama`]. The hash of a key must be [`Ketama::hash`] of it. It is made anew with
-    /// each change.
+    /// Maps keys like nginx and Pingora: see [`Ketama`]. The key must be a [`Ketama::hash`]. The ring is rebuilt with
+    /// each change of the endpoints.
     #[cfg(feature = "ketama")]
     pub fn ketama(mut self) -> Self {
         let ring = RingOf::Nginx(Ketama::new::<&str>(&[]));
@@ -106,8 +108,8 @@ impl<H> RingHash<H> {
         self
     }
 
-    /// No endpoint has more than `percent` of the requests in flight that were its share; what is more goes to the next one on
-    /// the ring. From 100 on; 120 to 200 are usual. The load must be a number of requests in flight.
+    /// Bounds the requests in flight of an endpoint to `percent` of its share; requests above the bound go to the next
+    /// endpoint on the ring. At least 100; 120 to 200 are usual. The load must be a number of requests in flight.
     ///
     /// # Errors
     ///
@@ -168,9 +170,10 @@ where
     }
 }
 
-/// The endpoint of the request's key in a table, found in one step: see [`Maglev`].
+/// Consistent hashing with a Maglev table, which finds the endpoint of a key in constant time: see [`Maglev`].
 ///
-/// As [`RingHash`] in all else. With each change the table is made anew, and a few keys more than those of the endpoint move.
+/// Otherwise like [`RingHash`]. The table is rebuilt with each change of the endpoints, which moves a few more keys
+/// than necessary.
 #[derive(Clone)]
 pub struct MaglevHash<H> {
     key: H,
@@ -180,7 +183,7 @@ pub struct MaglevHash<H> {
 }
 
 impl<H> MaglevHash<H> {
-    /// The key of a request is what `key` returns. The table has 65,537 slots.
+    /// Hashes requests by the key that `key` returns. The table has 65,537 slots.
     pub fn by<Req>(key: H) -> Self
     where
         H: Fn(&Req) -> Option<u64>,
@@ -193,11 +196,11 @@ impl<H> MaglevHash<H> {
         }
     }
 
-    /// With a table of so many slots: a prime, and at least a hundred for each endpoint.
+    /// Sets the number of slots of the table: a prime, and at least a hundred for each endpoint.
     ///
     /// # Errors
     ///
-    /// If it is no prime, or over 5,000,011.
+    /// If it is not prime, or greater than 5,000,011.
     pub fn table_size(mut self, slots: u32) -> Result<Self, InvalidPolicy> {
         self.table = MadeAnew::new(Maglev::with_size::<&str>(&[], slots)?);
         self.size = slots;
@@ -231,7 +234,7 @@ where
     ) -> Option<usize> {
         let hash = request.and_then(&self.key).unwrap_or_else(|| cx.next_u64());
         let (table, ids) = self.table.renewed(endpoints, |table, endpoints| {
-            // The size was checked when it was set.
+            // The size was validated when it was set.
             if let Ok(new) = Maglev::with_size(endpoints, self.size) {
                 *table = new;
             }
@@ -251,8 +254,8 @@ where
     }
 }
 
-/// The first endpoint of the way that is ready, and has room if there is a bound. If none has, the first that is ready; and
-/// any, if none is on the way.
+/// The first endpoint of `way` that is ready and below the bound, if there is one. If all are above it, the first that
+/// is ready; if none is on the way, any endpoint.
 fn first<E, W>(
     endpoints: &E,
     bound: &mut Option<Bound>,
@@ -277,16 +280,16 @@ where
     ready().next().or_else(any)
 }
 
-/// How many requests an endpoint may have, of all that are in flight.
+/// Bounds the requests in flight of each endpoint, relative to those of all.
 #[derive(Clone)]
 struct Bound {
     limit: BoundedLoad,
-    /// Of all, as of some picks ago.
+    /// The requests in flight of all endpoints, at the last renewal.
     active: u64,
     weights: u64,
-    /// How many were ready then.
+    /// The number of ready endpoints at the last renewal.
     ready: usize,
-    /// So many picks until they are counted anew.
+    /// The number of picks until the next renewal.
     renew_in: usize,
 }
 
@@ -301,7 +304,7 @@ impl Bound {
         })
     }
 
-    /// To count all costs a step for each; so it is done once for a sixteenth as many picks, which is a step or two for each.
+    /// Summing up takes a step per endpoint; it is done once per n/16 picks, so about 16 steps per pick.
     fn renew<E: Endpoints<Load: Into<f64>>>(&mut self, endpoints: &E) {
         let ready = endpoints.ready_len();
         let about_as_many = self.ready / 2 <= ready && ready / 2 <= self.ready;
@@ -318,13 +321,13 @@ impl Bound {
         self.renew_in = ready / 16;
     }
 
-    /// The endpoints are others now.
+    /// The endpoints have changed.
     fn forget(&mut self) {
         self.renew_in = 0;
     }
 
     fn has_room<E: Endpoints<Load: Into<f64>>>(&self, endpoints: &E, index: usize) -> bool {
-        // With the request that comes.
+        // Includes the new request.
         let active = active(endpoints, index).saturating_add(1);
         !self
             .limit
@@ -333,15 +336,15 @@ impl Bound {
 }
 
 fn active<E: Endpoints<Load: Into<f64>>>(endpoints: &E, index: usize) -> u64 {
-    // Of what is no number, and of what is negative, it is 0.
+    // The cast maps NaN and negative loads to 0.
     endpoints.load(index).into() as u64
 }
 
-/// A table or a ring that is made anew with each change of its endpoints.
+/// A table or a ring that is rebuilt with each change of its endpoints.
 #[derive(Clone)]
 struct MadeAnew<T> {
     table: T,
-    /// The numbers of the endpoints that it is made of, in its order.
+    /// The numbers of its endpoints, in its order.
     ids: Vec<usize>,
     all: BTreeSet<usize>,
     changed: bool,
@@ -366,7 +369,7 @@ impl<T> MadeAnew<T> {
         self.changed |= self.all.remove(&id);
     }
 
-    /// The table, made anew by `renew` if there was a change since the last time, and its endpoints.
+    /// Returns the table and its endpoints, after rebuilding it with `renew` if the endpoints have changed.
     fn renewed<E: Named>(
         &mut self,
         endpoints: &E,
@@ -376,7 +379,7 @@ impl<T> MadeAnew<T> {
             let named = self.all.iter();
             let named = named.filter_map(|&id| Some((endpoints.name(id)?, id)));
             let mut named: Vec<_> = named.collect();
-            // In the same order for all balancers, whatever came first.
+            // The same order in all balancers, whatever the order of discovery.
             named.sort_unstable();
             let (names, ids): (Vec<_>, _) = named.into_iter().unzip();
             renew(&mut self.table, &names);

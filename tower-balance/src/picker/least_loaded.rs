@@ -2,45 +2,48 @@ use super::turns::{Draw, draw_of};
 use super::{Endpoints, PickContext, Picker};
 use crate::policy::least_request::{is_over, is_whole, relative};
 
-/// The less loaded for its weight, out of some that are drawn by weight, or out of all.
+/// Picks the least loaded endpoint for its weight, out of several drawn by weight, or out of all.
 ///
-/// More choices than two make the best endpoint ever more attractive, which is good with one balancer and bad with many: all
-/// of them run to the same endpoint. Compared is load by weight; an endpoint of weight 0 gets a request only if all have it.
+/// More choices than two favour the best endpoint more strongly. That is good with one balancer and bad with many,
+/// because all of them pick the same endpoint. Compared is the load divided by the weight; an endpoint of weight 0
+/// receives requests only if all weights are 0.
 ///
 /// # Weights
 ///
-/// Endpoints that are idle get requests by chance, each with the probability that its weight says; so do those that are
-/// equally loaded for their weights. Loads that are whole numbers are taken for requests in flight, of which one more or less
-/// makes no difference between endpoints of different weight. Otherwise an endpoint of little weight would get a request
-/// whenever it is idle, however much stronger the others are.
+/// Among idle endpoints, requests are distributed at random in proportion to the weights, and so they are among
+/// endpoints of equal load for their weight. Loads that are whole numbers are treated as requests in flight, where a
+/// difference of one request does not count between endpoints of different weight. Otherwise an endpoint of small
+/// weight would get a request whenever it is idle, however much capacity the others have.
 ///
-/// Other measures are compared as they are. By [`PeakEwma`](tower_load::PeakEwma) an idle endpoint is loaded with its latency,
-/// so that of two that are as fast the stronger one gets nearly all requests until it is busy.
+/// Other loads are compared as they are. With [`PeakEwma`](tower_load::PeakEwma), the load of an idle endpoint is its
+/// latency, so that of two equally fast endpoints the one with the greater weight gets nearly all requests until it is
+/// busy.
 ///
 /// # What a failing endpoint draws
 ///
-/// By requests in flight: an endpoint that fails at once is always idle. Beside others that are busy it draws up to twice its
-/// share out of two, and nearly everything out of all. By [`PeakEwma`](tower_load::PeakEwma) it draws less than 0.5 %.
+/// With requests in flight as the load, an endpoint that fails immediately always looks idle. While the others are
+/// busy, it gets up to twice its share out of two choices, and nearly everything out of all. With
+/// [`PeakEwma`](tower_load::PeakEwma) it gets less than 0.5 %.
 ///
 /// # Cost
 ///
-/// That of as many draws and loads as there are choices. [`LeastLoaded::of_all`] looks at each ready endpoint, and keeps 16
-/// bytes for each.
+/// One draw and one load per choice. [`LeastLoaded::of_all`] reads the load of each ready endpoint, and keeps 16 bytes
+/// for each.
 #[derive(Clone, Debug)]
 pub struct LeastLoaded {
     choices: usize,
     draw: Draw,
-    /// The loads of all for their weights, and the weights, while one of them is chosen.
+    /// Scratch space: the load of each endpoint for its weight, and its weight.
     measured: Vec<(f64, u32)>,
 }
 
 impl LeastLoaded {
-    /// Out of two.
+    /// Picks the least loaded of two.
     pub const fn new() -> Self {
         Self::of(2)
     }
 
-    /// Out of so many; one at least.
+    /// Picks the least loaded of `choices`; at least one.
     pub const fn of(choices: usize) -> Self {
         Self {
             choices: if choices == 0 { 1 } else { choices },
@@ -49,7 +52,7 @@ impl LeastLoaded {
         }
     }
 
-    /// Out of all.
+    /// Picks the least loaded of all ready endpoints.
     pub const fn of_all() -> Self {
         Self::of(usize::MAX)
     }
@@ -90,7 +93,7 @@ impl LeastLoaded {
         for _ in 1..self.choices {
             drawn = self.draw.draw_other(endpoints, drawn, cx)?;
             let measured = measure(endpoints, drawn);
-            // If neither is to be preferred, it is the one that was drawn first, and that by weight.
+            // A tie goes to the endpoint that was drawn first, by weight.
             if is_over(least, measured) {
                 (best, least) = (drawn, measured);
             }
@@ -110,7 +113,7 @@ impl LeastLoaded {
             let weight = endpoints.weight(index);
             let relative_load = relative(load, weight.into());
             let with_next = relative(load + 1.0, weight.into());
-            // Quicker than `min`, as none of them is NaN.
+            // Faster than `min`; none of them is NaN.
             if relative_load < least {
                 least = relative_load;
             }
@@ -120,7 +123,7 @@ impl LeastLoaded {
             are_counts &= is_whole(load);
             self.measured.push((relative_load, weight));
         }
-        // Those of which no other one is to be preferred, as `is_over` has it.
+        // The endpoints than which no other is better, in the sense of `is_over`.
         let is_least = |load: f64| match are_counts && least_with_next < f64::INFINITY {
             true => load < least_with_next,
             false => load <= least,

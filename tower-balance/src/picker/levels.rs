@@ -5,11 +5,12 @@ use super::{Endpoints, Named, PickContext, Picker};
 use crate::policy::Zones;
 use crate::policy::priority::{Health, LevelLoad, Overflow};
 
-/// Chooses a level and a zone first, and then as `P` does among its endpoints.
+/// Chooses a priority level and a zone first, then an endpoint of these with the picker `P`.
 ///
-/// The endpoints of the first priority get all requests while enough of them are ready, with 40 % of reserve; what they cannot
-/// bear goes to the next priority, and so on: see [`priority`](crate::policy::priority). Within a level, requests stay in the
-/// client's zone as far as its endpoints can bear them, if the [zones](Self::zones) are known: see [`Zones`].
+/// The endpoints of the first priority get all requests while enough of them are ready, with an overprovisioning factor
+/// of 140 %; requests beyond that go to the next priority, and so on: see [`priority`](crate::policy::priority). Within
+/// a level, requests stay in the client's zone as far as its endpoints have the capacity, if the [zones](Self::zones)
+/// are known: see [`Zones`].
 ///
 /// # Example
 ///
@@ -41,48 +42,48 @@ use crate::policy::priority::{Health, LevelLoad, Overflow};
 /// # }
 /// ```
 ///
-/// Each level, and each zone of it, has a copy of `P`, which is told of its own endpoints alone: turns and tables are those of a
-/// group. A [`PrequalPicker`](super::PrequalPicker) cannot be copied, and so not be used here.
+/// Each level and each of its zones has its own copy of `P`, which sees only the endpoints of that group. A
+/// [`PrequalPicker`](super::PrequalPicker) is not `Clone`, so it cannot be used here.
 ///
 /// # Cost
 ///
-/// That of `P`, two random numbers, and a step for each endpoint whenever the set of those that are ready has changed.
+/// That of `P`, two random numbers, and a step for each endpoint whenever the ready set has changed.
 #[derive(Clone)]
 pub struct Levels<P, F> {
     inner: P,
     place: F,
     overflow: Overflow,
-    /// The client's own zone, and how many clients there are in each.
+    /// The client's own zone, and the number of clients in each zone.
     zones: Option<(usize, Vec<u32>)>,
     members: HashMap<usize, Place>,
-    /// As of this generation of the endpoints, or of none.
+    /// The generation of the endpoints that `levels` reflects.
     generation: Option<u64>,
     levels: Vec<Level<P>>,
 }
 
-/// Where an endpoint is.
+/// The locality of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// Its level: 0 is preferred to 1, and so on. At most 127; more counts as that.
+    /// The priority: 0 is preferred to 1, and so on. Values over 127 count as 127.
     pub priority: usize,
-    /// Its zone, a number from 0. At most 127; more counts as that.
+    /// The zone. Values over 127 count as 127.
     pub zone: usize,
 }
 
 #[derive(Clone)]
 struct Level<P> {
     load: LevelLoad,
-    /// How many endpoints it has, ready or not.
+    /// The number of endpoints, ready or not.
     hosts: usize,
     all: Part<P>,
     by_zone: Vec<Part<P>>,
     zones: Option<Zones>,
 }
 
-/// A level, or a zone of it.
+/// A level, or one zone of it.
 #[derive(Clone)]
 struct Part<P> {
-    /// The indices of those that are ready, in ascending order.
+    /// The indices of its ready endpoints, in ascending order.
     ready: Vec<usize>,
     picker: P,
 }
@@ -100,7 +101,7 @@ impl<P, F> Levels<P, F>
 where
     F: Fn(&str) -> Place,
 {
-    /// Chooses with `inner` among the endpoints of a level; `place` says by its name where an endpoint is.
+    /// Chooses with `inner` among the endpoints of a level; `place` returns the locality of the endpoint with a name.
     pub fn new(inner: P, place: F) -> Self {
         Self {
             inner,
@@ -113,14 +114,15 @@ where
         }
     }
 
-    /// How much goes to the next level. By default what is more than 140 % of a level's part.
+    /// Sets how much of a level's traffic goes to the next one. By default, the overprovisioning factor is 140 %.
     #[must_use]
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
-    /// The client is in zone `own`, and there are so many clients in each zone, of which 128 count. By default zones do not matter.
+    /// Enables zone-aware routing: the client is in zone `own`, and there are `clients` in each of the zones; the first
+    /// 128 count. By default zones are ignored.
     #[must_use]
     pub fn zones(mut self, own: usize, clients: impl IntoIterator<Item = u32>) -> Self {
         self.zones = Some((own.min(MOST), clients.into_iter().take(MOST + 1).collect()));
@@ -159,7 +161,7 @@ where
         }
     }
 
-    /// A level of which one is ready, at random by what each is to get.
+    /// Draws a level that has ready endpoints, at random in proportion to its traffic.
     fn draw(&mut self, cx: &mut impl PickContext) -> Option<&mut Level<P>> {
         let mut percent = cx.next_range(0..100) as u32;
         let drawn = self.levels.iter().position(|level| {
@@ -170,7 +172,7 @@ where
         if let Some(drawn) = drawn.filter(|drawn| !self.levels[*drawn].all.ready.is_empty()) {
             return self.levels.get_mut(drawn);
         }
-        // In panic those that are out are counted as well. Others get their part, each as much.
+        // In panic, levels without ready endpoints have traffic too. It is spread evenly over all ready endpoints.
         let ready = self.levels.iter().map(|level| level.all.ready.len() as u64);
         let ready = ready.sum::<u64>();
         if ready == 0 {
@@ -261,10 +263,10 @@ where
     }
 }
 
-/// Some of the endpoints, as the picker of a [`Levels`] sees them.
+/// A group of endpoints, as the picker in a [`Levels`] sees them.
 pub struct Group<'a, E: ?Sized> {
     endpoints: &'a E,
-    /// The indices of those that are ready, in ascending order.
+    /// The indices of its ready endpoints, in ascending order.
     group: &'a [usize],
 }
 
@@ -324,5 +326,5 @@ impl<E: ?Sized> fmt::Debug for Group<'_, E> {
     }
 }
 
-/// So that nobody fills the memory with numbers.
+/// Bounds the memory that a large number can take.
 const MOST: usize = 127;

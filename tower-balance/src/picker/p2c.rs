@@ -2,13 +2,13 @@ use tower_util::rng::sample_floyd2;
 
 use super::{Endpoints, PickContext, Picker};
 
-/// The less loaded of two that are drawn at random: see [`p2c`](crate::p2c).
+/// Picks the less loaded of two endpoints drawn at random: see [`p2c`](crate::p2c).
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct P2c;
 
 impl P2c {
-    /// The picker.
+    /// Creates the picker.
     pub const fn new() -> Self {
         Self
     }
@@ -30,7 +30,7 @@ impl<E: Endpoints, Req> Picker<E, Req> for P2c {
             ready => {
                 let pair = sample_floyd2(cx, ready as u64).map(|index| index as usize);
                 let [first, second] = pair.map(|index| endpoints.load(index));
-                // By an index: nobody can predict a branch here.
+                // Indexing instead of a branch, which would be unpredictable.
                 Some(pair[usize::from(first > second)])
             }
         }

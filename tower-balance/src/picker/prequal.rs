@@ -10,15 +10,16 @@ use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::prequal::{Prequal, PrequalConfig, Report};
 
-/// The choice by probes: see [`prequal`](crate::policy::prequal).
+/// Picks by probes: see [`prequal`](crate::policy::prequal).
 ///
-/// With each request a few probes become due. [`Probes`] says whom to ask, and takes the answers; [`Probes::run`] sends them.
+/// With each request a few probes become due. [`Probes`] returns the endpoints to probe and takes the results;
+/// [`Probes::run`] sends the probes.
 #[derive(Debug)]
 pub struct PrequalPicker {
     shared: Arc<Mutex<Shared>>,
 }
 
-/// Which endpoints are to be probed, and what they have answered.
+/// The probes that are due, and the results of former ones.
 #[derive(Debug)]
 pub struct Probes {
     shared: Arc<Mutex<Shared>>,
@@ -26,18 +27,18 @@ pub struct Probes {
 
 #[derive(Debug)]
 struct Shared {
-    /// Knows the endpoints by their place in `members`.
+    /// Identifies endpoints by their index in `members`.
     prequal: Prequal,
     rng: SplitMix,
     members: Vec<Member>,
-    /// The places of the balancer's numbers, and of the tickets.
+    /// Indices in `members` by endpoint number, and by ticket.
     by_id: HashMap<usize, usize>,
     by_ticket: HashMap<usize, usize>,
     next_ticket: usize,
-    /// Tickets.
+    /// The tickets of the probes that are due.
     due: VecDeque<usize>,
     waker: Option<Waker>,
-    /// The picker is gone.
+    /// The picker was dropped.
     closed: bool,
 }
 
@@ -45,25 +46,26 @@ struct Shared {
 struct Member {
     id: usize,
     name: Arc<str>,
-    /// Never used again: an answer that comes too late is nobody else's.
+    /// Never reused, so that a late result is not attributed to another endpoint.
     ticket: usize,
 }
 
 impl PrequalPicker {
-    /// The picker, and its probes.
+    /// Creates the picker and its probes.
     ///
     /// # Errors
     ///
-    /// If a number of `config` is out of its range.
+    /// If a setting of `config` is out of range.
     pub fn new(config: PrequalConfig) -> Result<(Self, Probes), InvalidPolicy> {
         Self::with_rng(config, SplitMix::new())
     }
 
-    /// The same, with the given randomness for how often an answer is used: that a simulation can be repeated.
+    /// Like [`new`](Self::new), with the given generator for how often a result is used, so that simulations are
+    /// reproducible.
     ///
     /// # Errors
     ///
-    /// If a number of `config` is out of its range.
+    /// If a setting of `config` is out of range.
     pub fn with_rng(config: PrequalConfig, rng: SplitMix) -> Result<(Self, Probes), InvalidPolicy> {
         let shared = Arc::new(Mutex::new(Shared {
             prequal: Prequal::new(config, 0)?,
@@ -131,7 +133,7 @@ impl Drop for PrequalPicker {
 }
 
 impl Shared {
-    /// The index of the best that is ready. What those that are not have answered is forgotten.
+    /// Picks the best ready endpoint. The results of those that are not ready are discarded.
     fn pick<E: Endpoints>(
         &mut self,
         endpoints: &E,
@@ -148,7 +150,7 @@ impl Shared {
         None
     }
 
-    /// Another one has this number from now on.
+    /// This number now belongs to a new endpoint.
     fn insert(&mut self, id: usize, name: Arc<str>) {
         self.remove(id);
         let (ticket, place) = (self.next_ticket, self.members.len());
@@ -166,7 +168,7 @@ impl Shared {
         let removed = self.members.swap_remove(place);
         self.by_ticket.remove(&removed.ticket);
         self.prequal.forget(place);
-        // The last one takes its place. What it has answered goes with its old one.
+        // The last member moves to this index. Its result, under its old index, is discarded.
         if let Some(moved) = self.members.get(place) {
             self.by_id.insert(moved.id, place);
             self.by_ticket.insert(moved.ticket, place);
@@ -174,10 +176,10 @@ impl Shared {
         self.prequal.set_endpoints(self.members.len());
     }
 
-    /// Another request has come: some probes are due. Who waits for them is to be woken.
+    /// Adds the probes that are due with another request. Returns the waker of the task that waits for them.
     fn add_due(&mut self, rng: &mut impl Rng) -> Option<Waker> {
         for &place in self.prequal.probes(rng) {
-            // Of those that nobody sends, the newest remain.
+            // If no task sends the probes, the newest are kept.
             if self.due.len() == MOST_DUE {
                 self.due.pop_front();
             }
@@ -192,7 +194,7 @@ impl Shared {
 }
 
 impl Probes {
-    /// An endpoint that is to be probed now, if there is one: a number for its [`report`](Self::report), and its name.
+    /// Returns an endpoint to probe now, if one is due: the number for its [`report`](Self::report), and its name.
     pub fn next_due(&self) -> Option<(usize, Arc<str>)> {
         let mut shared = lock(&self.shared);
         while let Some(ticket) = shared.due.pop_front() {
@@ -203,9 +205,10 @@ impl Probes {
         None
     }
 
-    /// Waits for [`next_due`](Self::next_due); `None` when the picker is gone. The task that asked last is woken.
+    /// Waits for [`next_due`](Self::next_due); returns `None` when the picker was dropped. Only the last task to poll
+    /// is woken.
     pub fn poll_due(&self, cx: &mut Context<'_>) -> Poll<Option<(usize, Arc<str>)>> {
-        // Before the look, so that what comes after it wakes the task.
+        // Registered first, so that a probe that becomes due after the check wakes the task.
         let closed = self.poll_closed(cx).is_ready();
         match self.next_due() {
             Some(due) => Poll::Ready(Some(due)),
@@ -214,7 +217,7 @@ impl Probes {
         }
     }
 
-    /// Waits until the picker is gone; also woken when a probe is due.
+    /// Waits until the picker was dropped; the task is also woken when a probe is due.
     pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut shared = lock(&self.shared);
         if shared.closed {
@@ -226,7 +229,7 @@ impl Probes {
         Poll::Pending
     }
 
-    /// What an endpoint has answered; its number is the one of [`next_due`](Self::next_due).
+    /// Records the result of a probe; its endpoint is the number from [`next_due`](Self::next_due).
     pub fn report(&self, report: Report, now: Instant) {
         let mut shared = lock(&self.shared);
         let Shared {
@@ -241,7 +244,7 @@ impl Probes {
     }
 }
 
-/// So many probes wait to be sent; they are of use for a second at most.
+/// The maximum number of probes that wait to be sent; each is useful for at most a second.
 const MOST_DUE: usize = 64;
-/// As many as there are answers.
+/// As many as there are results.
 const MOST_TRIES: usize = 16;

@@ -10,27 +10,27 @@ use tower_service::Service;
 use super::prequal::Probes;
 use crate::policy::prequal::Report;
 
-/// What a server says of itself when it is probed.
+/// The response of a server to a probe.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProbeAnswer {
-    /// Its requests in flight.
+    /// The number of requests in flight.
     pub in_flight: u32,
-    /// How long one takes at that: the median of those that have begun with about as many in flight.
+    /// The median latency of recent requests that started with about this many in flight.
     pub latency: Duration,
-    /// The share of its latest requests that has failed, from 0 to 1.
+    /// The share of recent requests that failed, from 0 to 1.
     pub failing: f64,
 }
 
 impl Probes {
-    /// Sends the probes, until the picker is dropped: one task for all endpoints.
+    /// Sends the probes, in one task for all endpoints, until the picker is dropped.
     ///
-    /// `probe` is called with the name of an endpoint, and answers what it says of itself; by whatever protocol. At most 64
-    /// probes are under way; one that fails, or takes longer than `patience` (the paper has 3 ms), is no answer. So is one for
-    /// which `probe` does not get ready but fails: the next one takes a fresh clone.
+    /// `probe` is called with the name of an endpoint, and returns the server's response, by any protocol. At most 64
+    /// probes are in flight; one that fails, or takes longer than `patience` (3 ms in the paper), has no result.
+    /// Neither has one for which the readiness of `probe` fails; the next probe then uses a new clone.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the probes that are under way; there are no others then, and the picker goes by chance.
+    /// Dropping the future drops the probes in flight; no more are sent, and the picker picks at random.
     ///
     /// # Example
     ///
@@ -48,7 +48,7 @@ impl Probes {
     /// use tower_util::{ServiceExt, service_fn};
     ///
     /// let (picker, probes) = PrequalPicker::new(Default::default()).unwrap();
-    /// // The third server is the fastest, and says so.
+    /// // The third server reports the lowest latency.
     /// let probe = service_fn(|name: Arc<str>| async move {
     ///     let latency = Duration::from_millis(if &*name == "2" { 1 } else { 20 });
     ///     Ok::<_, Infallible>(ProbeAnswer { in_flight: 1, latency, failing: 0.0 })
@@ -73,7 +73,7 @@ impl Probes {
         S: Service<Arc<str>, Response = ProbeAnswer> + Clone,
     {
         let pristine = probe.clone();
-        // Whether the readiness of `probe` has failed: it is not polled again.
+        // Whether the readiness of `probe` has failed, so that it must not be polled again.
         let mut failed = false;
         let mut under_way = FuturesUnordered::new();
         loop {
@@ -93,7 +93,7 @@ impl Probes {
                 if under_way.len() >= MOST_UNDER_WAY {
                     return self.poll_closed(cx).map(|()| None);
                 }
-                // Where nothing can be sent, nothing is taken.
+                // No probe is taken that could not be sent.
                 if !failed {
                     match probe.poll_ready(cx) {
                         Poll::Ready(ready) => failed = ready.is_err(),

@@ -6,12 +6,12 @@ use super::turns::{Draw, draw_of};
 use super::{Endpoints, PickContext, Picker};
 use crate::policy::hash;
 
-/// Chooses as `P` does, but for requests that were sent before: these go to an endpoint that they were not sent to, if one is
-/// ready. See [`Balance::avoid_tried`](crate::p2c::Balance::avoid_tried).
+/// Picks like `P`, but sends a retry to an endpoint that the request was not sent to before, if one is ready. See
+/// [`Balance::avoid_tried`](crate::p2c::Balance::avoid_tried).
 pub struct AvoidTried<P, Req> {
     inner: P,
     find: fn(&Req) -> Option<&Tried>,
-    /// Sets the endpoints of this balancer apart from those of others that the request may have passed.
+    /// Distinguishes this balancer's endpoints from those of other balancers that the request may have passed.
     salt: u64,
     draw: Draw,
 }
@@ -26,8 +26,8 @@ impl<P, Req> AvoidTried<P, Req> {
         }
     }
 
-    /// The less loaded of two that are new, drawn by weight; the first one if their weights differ, as loads do not tell then.
-    /// `None` if none is found.
+    /// Returns the less loaded of two untried endpoints drawn by weight, or the first if their weights differ, because
+    /// their loads are not comparable then. Returns `None` if there is none.
     fn another<E: Endpoints>(
         &mut self,
         endpoints: &E,
@@ -35,7 +35,7 @@ impl<P, Req> AvoidTried<P, Req> {
         is_new: &impl Fn(&usize) -> bool,
         cx: &mut impl PickContext,
     ) -> Option<usize> {
-        // One without weight is none, unless what was picked has none either.
+        // An endpoint of weight 0 is not eligible, unless the picked one has weight 0 too.
         let weights_count = endpoints.weight(picked) > 0;
         let weight = |index| match weights_count {
             true => endpoints.weight(index),
@@ -43,7 +43,7 @@ impl<P, Req> AvoidTried<P, Req> {
         };
         let mut draw = |but: Option<usize>| {
             let may_be = |index: &usize| is_new(index) && Some(*index) != but;
-            // Nearly always one of a few draws is new. If not, look at all of them.
+            // Nearly always one of a few draws is untried. If not, look at all endpoints.
             let draws = if weights_count { MOST_DRAWS } else { 0 };
             let mut drawn = (0..draws).filter_map(|_| self.draw.draw(endpoints, cx));
             drawn.find(may_be).or_else(|| {

@@ -3,15 +3,15 @@ use std::collections::{BTreeMap, HashMap};
 use super::{Endpoints, PickContext, Picker};
 use crate::policy::stride;
 
-/// One after the other of those that are ready, whatever their weights and loads. It begins with a random one, so that many balancers do not begin
-/// with the same.
+/// Picks the ready endpoints in turn, regardless of weight and load. It starts with a random one, so that many
+/// balancers do not start with the same.
 #[derive(Clone, Debug, Default)]
 pub struct RoundRobin {
     next: Option<usize>,
 }
 
 impl RoundRobin {
-    /// The picker.
+    /// Creates the picker.
     pub const fn new() -> Self {
         Self { next: None }
     }
@@ -35,31 +35,32 @@ impl<E: Endpoints, Req> Picker<E, Req> for RoundRobin {
     }
 }
 
-/// In turn, each as often as its weight says: gRPC's static stride scheduler, [`Stride`](crate::policy::Stride).
+/// Picks endpoints in turn, each in proportion to its weight, with the static stride scheduler of gRPC:
+/// [`Stride`](crate::policy::Stride).
 ///
-/// One of weight 0 gets nothing, unless all have it. Those that are not ready are passed over. A weight that has changed is
-/// noticed when it is its endpoint's turn.
+/// An endpoint of weight 0 receives no requests, unless all weights are 0. Endpoints that are not ready are skipped. A
+/// change of a weight takes effect at the endpoint's next turn.
 ///
 /// # Cost
 ///
-/// A pick takes as many steps as the greatest weight is times the mean one, on the average; after 128 it is by chance. An
-/// endpoint that comes, goes or changes its weight among n takes O(log n).
+/// On average, a pick takes as many steps as the ratio of the greatest to the mean weight; after 128 steps it picks at
+/// random. Adding or removing one of n endpoints, or changing its weight, takes O(log n).
 #[derive(Clone, Debug, Default)]
 pub struct WeightedRoundRobin {
-    /// The endpoints with the weights that they go by.
+    /// The endpoints with their last known weights.
     order: Vec<(usize, u32)>,
-    /// Where in `order` each number is.
+    /// The index in `order` of each endpoint number.
     places: HashMap<usize, usize>,
-    /// How many have each weight, to know the greatest.
+    /// The number of endpoints of each weight, to find the greatest weight.
     weights: BTreeMap<u32, usize>,
-    /// The turns so far.
+    /// The number of turns so far.
     turns: Option<u64>,
-    /// For when nobody's turn comes soon.
+    /// Used if no endpoint's turn comes within the limit.
     draw: Draw,
 }
 
 impl WeightedRoundRobin {
-    /// The picker.
+    /// Creates the picker.
     pub fn new() -> Self {
         Self::default()
     }
@@ -92,7 +93,7 @@ impl<E: Endpoints, Req> Picker<E, Req> for WeightedRoundRobin {
         let ready = endpoints.ready_len();
         let count = self.order.len() as u64;
         let mut turns = *self.turns.get_or_insert_with(|| cx.next_u64() >> 32);
-        // Each of the heaviest takes every turn that it has. But it may not be ready, or one of very many.
+        // An endpoint of the greatest weight takes every turn. But it may not be ready, or be one of very many.
         for _ in 0..if ready == 0 { 0 } else { MOST_TURNS } {
             let (round, place) = (turns / count.max(1), turns % count.max(1));
             turns += 1;
@@ -150,14 +151,14 @@ impl<E: Endpoints, Req> Picker<E, Req> for WeightedRoundRobin {
     }
 }
 
-/// By chance, each with the probability that its weight says.
+/// Picks at random, each endpoint in proportion to its weight.
 #[derive(Clone, Debug, Default)]
 pub struct Random {
     draw: Draw,
 }
 
 impl Random {
-    /// The picker.
+    /// Creates the picker.
     pub const fn new() -> Self {
         Self { draw: Draw::new() }
     }
@@ -174,13 +175,14 @@ impl<E: Endpoints, Req> Picker<E, Req> for Random {
     }
 }
 
-/// Draws by weight: any endpoint, which is then taken as often as its weight is a part of the greatest one.
+/// Draws by weight with rejection sampling: draws any endpoint, and accepts it with the ratio of its weight to the
+/// greatest one.
 ///
-/// There is no table that would have to be made anew, and weights may change at any time. After so many that were not taken, as
-/// there are where the greatest weight is more than some 30 times the mean one, it looks at all of them.
+/// So there is no table to rebuild, and weights may change at any time. After 64 rejections, which occur if the
+/// greatest weight is more than about 30 times the mean one, it looks at all endpoints.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draw {
-    /// The greatest weight that was met, and 0 as long as it is not known.
+    /// The greatest weight seen, or 0 if it is not known.
     greatest: u32,
 }
 
@@ -208,13 +210,13 @@ impl Draw {
                 return Some(index);
             }
         }
-        // Those that were greater may have gone, or changed.
+        // Endpoints of greater weight may be gone, or their weight may have changed.
         let all = (0..endpoints.ready_len()).map(|index| (index, endpoints.weight(index)));
         self.greatest = all.clone().map(|(_, weight)| weight).max().unwrap_or(0);
         draw_of(all, cx)
     }
 
-    /// Another one than `first`, if there is another, by the weights of the others.
+    /// Draws an endpoint other than `first`, if there is one, by the weights of the others.
     pub(super) fn draw_other<E: Endpoints>(
         &mut self,
         endpoints: &E,
@@ -228,13 +230,14 @@ impl Draw {
         if drawn.is_some() || endpoints.ready_len() < 2 {
             return drawn.or(Some(first));
         }
-        // It has nearly all of the weight.
+        // `first` has nearly all of the weight.
         let others = (0..endpoints.ready_len()).filter(|index| *index != first);
         draw_of(others.map(|index| (index, endpoints.weight(index))), cx)
     }
 }
 
-/// One of these, each with its weight, by weight. If none has any, each is as likely as any other; `None` if there is none.
+/// Draws one of these by weight. If all weights are 0 they are treated as equal; returns `None` if there are no
+/// endpoints.
 pub(super) fn draw_of(
     among: impl Iterator<Item = (usize, u32)> + Clone,
     cx: &mut impl PickContext,
@@ -248,7 +251,7 @@ pub(super) fn draw_of(
     let mut left = cx.next_range(0..all);
     let mut drawn = None;
     for (index, weight) in among {
-        // The weights may have changed since they were added up. Then it is the last one.
+        // The weights may have changed since they were summed. Then this is the last one.
         drawn = Some(index);
         if left < part(weight) {
             break;
@@ -261,5 +264,5 @@ pub(super) fn draw_of(
 const MOST_DRAWS: usize = 64;
 /// As in Finagle.
 const REDRAWS: usize = 5;
-/// Enough for the heaviest to have a turn, if there are few.
+/// Enough for the heaviest endpoint to have a turn, if there are few endpoints.
 const MOST_TURNS: u64 = 128;

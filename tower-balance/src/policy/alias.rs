@@ -3,9 +3,9 @@ use tower_util::rng::Rng;
 use super::InvalidPolicy;
 use super::error::ensure;
 
-/// Draws endpoints by weight, each draw in one step however many there are.
+/// Draws endpoints by weight in constant time.
 ///
-/// An endpoint of weight 0 is never drawn; if all are 0, each is as likely as any other.
+/// An endpoint of weight 0 is never drawn; if all weights are 0 they are treated as equal.
 ///
 /// # Example
 ///
@@ -25,23 +25,23 @@ use super::error::ensure;
 /// M. Vose, *A Linear Algorithm for Generating Random Numbers with a Given Distribution*, 1991.
 #[derive(Debug, Clone)]
 pub struct Alias {
-    /// Of each column the share that is its own, and who has the rest.
+    /// For each column, the share of its own endpoint, and the endpoint of the rest.
     columns: Vec<(f64, usize)>,
 }
 
 impl Alias {
-    /// With these weights.
+    /// Builds the table for these weights.
     ///
     /// # Errors
     ///
-    /// If one is negative, infinite or not a number.
+    /// If a weight is negative, infinite or not a number.
     pub fn new(weights: impl IntoIterator<Item = f64>) -> Result<Self, InvalidPolicy> {
         let mut weights: Vec<f64> = weights.into_iter().collect();
         let sane = weights
             .iter()
             .all(|weight| weight.is_finite() && *weight >= 0.0);
         ensure(sane, "a weight must be a number of at least 0")?;
-        // By the greatest first, that the sum may not be infinite.
+        // Normalized by the greatest weight, so that the sum is finite.
         let greatest = weights.iter().copied().fold(0.0, f64::max);
         if greatest == 0.0 {
             weights.fill(1.0);
@@ -66,7 +66,8 @@ impl Alias {
                 small.push(more);
             }
         }
-        // What rounding has left over: a column whose rest nobody took is its own, unless it has no weight at all.
+        // Left over by rounding: a column whose rest was not assigned belongs to its own endpoint, unless that has
+        // weight 0.
         let somebody = weights.iter().position(|weight| *weight > 0.0).unwrap_or(0);
         for i in small.into_iter().chain(large) {
             columns[i] = if weights[i] > 0.0 {
@@ -78,7 +79,7 @@ impl Alias {
         Ok(Self { columns })
     }
 
-    /// An endpoint; `None` if there is none.
+    /// Draws an endpoint; returns `None` if there are none.
     #[inline]
     pub fn draw<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<usize> {
         let column = rng.next_range(0..self.columns.len() as u64) as usize;
@@ -86,8 +87,8 @@ impl Alias {
         Some(if rng.next_f64() < own { column } else { other })
     }
 
-    /// Two endpoints. The second is another than the first if five draws find one: they do not where there is only one,
-    /// and seldom where one has nearly all the weight.
+    /// Draws two endpoints. The second differs from the first if one of five draws does: this fails if there is only
+    /// one endpoint, and rarely if one has nearly all the weight.
     #[inline]
     pub fn draw_two<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<(usize, usize)> {
         let first = self.draw(rng)?;
@@ -108,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// The probability of each, from the table.
+    /// The probability of each endpoint, computed from the table.
     fn shares(alias: &Alias) -> Vec<f64> {
         let mut shares = vec![0.0; alias.columns.len()];
         for (i, (own, other)) in alias.columns.iter().enumerate() {

@@ -1,23 +1,23 @@
 use super::InvalidPolicy;
 use super::error::ensure;
 
-/// Deterministic aperture, as Finagle has it: each client uses a part of the servers only, and all clients together load
-/// all servers alike.
+/// The deterministic aperture of Finagle: each client connects to a subset of the servers, and all servers get the same
+/// load from all clients together.
 ///
-/// Clients and servers lie on a ring each. A client covers the part of the servers' ring from its own place on, as wide as
-/// a whole number of clients' places; so each point of the ring is covered by as many clients as any other. A server that
-/// is covered in part counts with that part of its weight. Draw two servers by these weights ([`Alias`](super::Alias)),
-/// and give the request to the one that is less loaded for its weight.
+/// Clients and servers are placed on a ring. A client covers a section of the servers' ring that starts at its own
+/// place and is a whole number of clients' places wide, so that each point of the ring is covered by the same number of
+/// clients. A server that is partly covered has that part of its weight. Draw two servers by these weights
+/// ([`Alias`](super::Alias)), and send the request to the less loaded one for its weight.
 ///
-/// Clients must know their number and how many there are, and all must see the servers in the same order: sort them, and
-/// shuffle them by a seed that all share.
+/// Clients must know their number and how many clients there are, and all must see the servers in the same order: sort
+/// them, and shuffle them with a seed that all clients share.
 ///
 /// # Example
 ///
 /// ```
 /// use tower_balance::policy::Aperture;
 ///
-/// // The second of four clients, and 18 servers.
+/// // The second of four clients, with 18 servers.
 /// let subset = Aperture::new(1, 4)?.equal(18);
 /// assert_eq!(subset.len(), 14);
 /// assert_eq!(subset[..2], [(4, 0.5), (5, 1.0)]);
@@ -26,8 +26,8 @@ use super::error::ensure;
 ///
 /// # Implementation notes
 ///
-/// Calculated in whole numbers, so that shares are exact. With equal weights it is the ring of Finagle's
-/// `DeterministicAperture`, with others that of its `WeightedAperture`.
+/// Computed in integers, so that shares are exact. With equal weights the ring is that of Finagle's
+/// `DeterministicAperture`, with unequal ones that of its `WeightedAperture`.
 #[derive(Debug, Clone, Copy)]
 pub struct Aperture {
     client: u32,
@@ -36,13 +36,13 @@ pub struct Aperture {
 }
 
 impl Aperture {
-    /// For the client of this number, from 0, of so many. A number beyond them counts from 0 again.
+    /// Creates the aperture of client number `client`, from 0, of `clients`. Larger numbers wrap around.
     ///
     /// # Errors
     ///
     /// If there are no clients.
     pub fn new(client: u32, clients: u32) -> Result<Self, InvalidPolicy> {
-        ensure(clients > 0, "an aperture needs a client")?;
+        ensure(clients > 0, "an aperture needs at least one client")?;
         Ok(Self {
             client: client % clients,
             clients,
@@ -50,8 +50,8 @@ impl Aperture {
         })
     }
 
-    /// Uses at least so many servers, if there are as many; 0 counts as 1. By default 12: with fewer, the two at the edges,
-    /// which are covered in part, get noticeably more than their part when the choice is the less loaded of two.
+    /// Sets the minimum number of servers, if there are that many; 0 counts as 1. By default 12: with fewer, the two
+    /// partly covered servers at the edges get noticeably more than their share from the less loaded of two choices.
     pub fn min_servers(self, min: u32) -> Self {
         Self {
             min: min.max(1),
@@ -59,14 +59,15 @@ impl Aperture {
         }
     }
 
-    /// Which of so many equal servers are used, in order, each with the part of it that is covered.
+    /// Returns the servers in the aperture, of `servers` equal ones, in order, each with its covered part.
     pub fn equal(&self, servers: u32) -> Vec<(usize, f64)> {
         self.cover(std::iter::repeat_n(1, servers as usize))
     }
 
-    /// Which of the servers with these weights are used, in order, each with the part of its weight that is covered.
+    /// Returns the servers in the aperture, of servers with these weights, in order, each with the covered part of its
+    /// weight.
     ///
-    /// A server of weight 0 is not used; if all are 0, all count as equal.
+    /// A server of weight 0 is not used; if all weights are 0 they are treated as equal.
     pub fn weighted(&self, weights: &[u32]) -> Vec<(usize, f64)> {
         if weights.iter().all(|weight| *weight == 0) {
             return self.cover(weights.iter().map(|_| 1));
@@ -80,10 +81,11 @@ impl Aperture {
         if servers == 0 {
             return Vec::new();
         }
-        // So many clients' places are as wide as the servers that are wanted at least.
+        // The number of clients' places that cover at least the wanted number of servers.
         let wanted = servers.min(u128::from(self.min));
         let places = (wanted * clients).div_ceil(servers);
-        // A unit of weight is as long as there are clients, so that a client's place is as long as all weights.
+        // A unit of weight is as long as the number of clients, so that a client's place is as long as the sum of the
+        // weights.
         let sum: u128 = weights.clone().map(u128::from).sum();
         let ring = sum * clients;
         let from = u128::from(self.client) * sum;
@@ -93,7 +95,7 @@ impl Aperture {
         let covered = weights.enumerate().map(|(server, weight)| {
             let start = end;
             end += u128::from(weight) * clients;
-            // The servers lie on the ring, and once more after it, for those who go beyond its end.
+            // Each server is on the ring twice, so that apertures may wrap around.
             let part = overlap(start, end, from, to) + overlap(start + ring, end + ring, from, to);
             (server, part as f64 / clients as f64)
         });
@@ -121,7 +123,7 @@ mod tests {
         servers.into_iter().map(|server| (server, 1.0)).collect()
     }
 
-    /// Those of Finagle's `DeterministicApertureTest` and `RingTest`.
+    /// The cases of Finagle's `DeterministicApertureTest` and `RingTest`.
     #[test]
     fn the_servers_are_those_of_finagle() {
         assert_eq!(aperture(0, 12).equal(24), whole(0..12));
@@ -135,7 +137,7 @@ mod tests {
         assert_eq!(aperture(3, 4).equal(18), expected);
     }
 
-    /// The random weights of its `WeightedApertureTest`, times 10¹⁰.
+    /// The random weights of Finagle's `WeightedApertureTest`, times 10¹⁰.
     #[test]
     fn the_servers_are_those_of_finagle_also_with_weights() {
         let weights = [
@@ -222,7 +224,7 @@ mod tests {
             for client in 0..clients {
                 let subset = aperture(client, clients).min_servers(min).weighted(&weights);
                 let total: f64 = subset.iter().map(|(_, part)| part).sum();
-                // Each client has as much to give as any other.
+                // Each client sends the same load.
                 subset.iter().for_each(|(server, part)| loads[*server] += part / total);
             }
             let sum: u32 = weights.iter().sum();
@@ -238,7 +240,7 @@ mod tests {
             let subset = aperture(client, clients).equal(servers);
             let covered: f64 = subset.iter().map(|(_, part)| part).sum();
             prop_assert!(covered >= f64::from(servers.min(12)) - 1e-9);
-            // Not by more than the place of one client.
+            // The excess is at most the place of one client.
             let most = f64::from(servers.min(12)) + f64::from(servers) / f64::from(clients);
             prop_assert!(covered <= most.min(f64::from(servers)) + 1e-9);
         }

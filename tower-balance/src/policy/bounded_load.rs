@@ -3,10 +3,10 @@ use tower_util::rng::{Rng, SplitMix};
 use super::InvalidPolicy;
 use super::error::ensure;
 
-/// Bounds how much more than its part an endpoint gets where a hash chooses it.
+/// Consistent hashing with bounded loads: limits the requests in flight of an endpoint relative to its share.
 ///
-/// A key that is asked for more than others overloads its endpoint. So an endpoint with more requests in flight than its
-/// slots is passed over, for the first in an order of all endpoints that is the hash's own. Or pass it over on the ring:
+/// A hot key overloads its endpoint. So an endpoint with more requests in flight than its slots is skipped, in favour
+/// of the first with a free slot in an order that depends on the hash. Or skip it on a ring:
 ///
 /// ```
 /// use tower_balance::policy::{BoundedLoad, Ring};
@@ -22,14 +22,15 @@ use super::error::ensure;
 ///
 /// # Implementation notes
 ///
-/// V. Mirrokni, M. Thorup, M. Zadimoghaddam, *Consistent Hashing with Bounded Loads*, 2018; slots and choice as in Envoy.
+/// V. Mirrokni, M. Thorup, M. Zadimoghaddam, *Consistent Hashing with Bounded Loads*, 2018; slots and choice as in
+/// Envoy.
 #[derive(Debug, Clone)]
 pub struct BoundedLoad {
     factor: u32,
 }
 
 impl BoundedLoad {
-    /// With a factor in percent: 150 lets an endpoint have half more than its part. From 120 to 200 are typical.
+    /// Creates a bound with a factor in percent: 150 allows an endpoint 1.5 times its share. 120 to 200 are typical.
     ///
     /// # Errors
     ///
@@ -42,8 +43,8 @@ impl BoundedLoad {
         Ok(Self { factor })
     }
 
-    /// How many requests an endpoint of this weight may have in flight, of so many that all have and the one to come:
-    /// its part of them times the factor, rounded up, and at least one.
+    /// Returns how many requests an endpoint of this weight may have in flight: its share of `all_active` and the new
+    /// request, times the factor, rounded up, and at least one.
     pub fn slots(&self, weight: u32, all_active: u64, all_weights: u64) -> u64 {
         let total = ((u128::from(all_active) + 1) * u128::from(self.factor)).div_ceil(100);
         let part = total * u128::from(weight);
@@ -51,24 +52,24 @@ impl BoundedLoad {
         u64::try_from(slots).unwrap_or(u64::MAX).max(1)
     }
 
-    /// Whether an endpoint has more requests in flight than it has slots.
+    /// Whether an endpoint has more requests in flight than slots.
     pub fn is_over(&self, active: u64, weight: u32, all_active: u64, all_weights: u64) -> bool {
         active > self.slots(weight, all_active, all_weights)
     }
 
-    /// The endpoint of a request with this hash, of endpoints that each have so many requests in flight and a weight:
-    /// `preferred` unless that is over; or the first that is not, in an order of the hash's own; or, if all are, the one
-    /// that is least over. `None` if `preferred` is none of them.
+    /// Returns the endpoint of a request with this hash. `endpoints` are the requests in flight and the weight of each.
+    /// It is `preferred` unless that is over its bound; otherwise the first that is not, in an order that depends on
+    /// the hash; if all are, the least overloaded. Returns `None` if `preferred` is out of range.
     ///
     /// # Cost
     ///
-    /// It sums up all endpoints, and allocates if the preferred one is over.
+    /// It sums over all endpoints, and allocates if the preferred one is over its bound.
     pub fn pick(&self, hash: u64, preferred: usize, endpoints: &[(u64, u32)]) -> Option<usize> {
         let all_active = endpoints
             .iter()
             .fold(0_u64, |sum, (active, _)| sum.saturating_add(*active));
         let all_weights = endpoints.iter().map(|(_, weight)| u64::from(*weight)).sum();
-        // More than one is over.
+        // Greater than one: over the bound.
         let overload = |(active, weight): (u64, u32)| {
             active as f64 / self.slots(weight, all_active, all_weights) as f64
         };
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn slots_are_those_of_envoy() {
-        // (10 + 1) · 1.25, rounded up, are 14.
+        // (10 + 1) · 1.25, rounded up, is 14.
         for (weight, all_weights, slots) in [
             (1, 2, 7),
             (1, 3, 5),
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn as_many_as_the_slots_are_not_too_many() {
-        // Together 10, so 7 slots each.
+        // 10 in total, so 7 slots each.
         assert_eq!(bound().pick(1, 0, &[(7, 1), (3, 1)]), Some(0));
         assert_eq!(bound().pick(1, 0, &[(8, 1), (2, 1)]), Some(1));
     }
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_least_over_is_picked_if_all_are() {
-        // Weights of 0 have one slot.
+        // An endpoint of weight 0 has one slot.
         assert_eq!(bound().pick(1, 0, &[(9, 0), (3, 0), (5, 0)]), Some(1));
         assert_eq!(bound().pick(1, 3, &[(9, 0)]), None);
     }
@@ -160,7 +161,7 @@ mod tests {
         fn nobody_gets_more_than_a_slot_too_many(
             weights in prop::collection::vec(1_u32..10, 1..10), keys in prop::collection::vec(0_usize..3, 1..200),
         ) {
-            // No request ever ends, and there are but three keys.
+            // Requests never end, and there are only three keys.
             let mut endpoints: Vec<_> = weights.iter().map(|weight| (0, *weight)).collect();
             let sum: u32 = weights.iter().sum();
             for (sent, key) in keys.iter().enumerate() {

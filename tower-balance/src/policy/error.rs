@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// The parameters of a policy make no sense.
+/// The parameters of a policy are invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidPolicy(pub(super) &'static str);
 
@@ -13,7 +13,7 @@ impl fmt::Display for InvalidPolicy {
 
 impl Error for InvalidPolicy {}
 
-/// `Ok` if the condition holds.
+/// Returns an error unless the condition holds.
 pub(crate) fn ensure(condition: bool, otherwise: &'static str) -> Result<(), InvalidPolicy> {
     if condition {
         Ok(())

@@ -1,8 +1,8 @@
-//! Hashes that are the same in every process and on every machine, so that all clients choose alike.
+//! Hashes that are the same in every process and on every machine, so that all clients make the same choice.
 //!
-//! They are fast, and no defence against someone who chooses his keys so that they collide.
+//! They are fast, and do not protect against keys that are chosen to collide.
 
-/// XXH64, the hash of Envoy and gRPC.
+/// XXH64, the hash that Envoy and gRPC use.
 ///
 /// ```
 /// use tower_balance::policy::hash::xxh64;
@@ -14,11 +14,11 @@ pub fn xxh64(bytes: &[u8], seed: u64) -> u64 {
     xxhash_rust::xxh64::xxh64(bytes, seed)
 }
 
-/// One hash out of two. Which is the first matters.
+/// Combines two hashes into one. The order matters.
 ///
 /// # Implementation notes
 ///
-/// SplitMix64's finalizer twice. For either argument fixed, different others yield different hashes.
+/// The finalizer of SplitMix64, twice. With either argument fixed, different values of the other give different hashes.
 #[inline]
 pub const fn mix(first: u64, second: u64) -> u64 {
     finish(finish(first).wrapping_add(second))

@@ -1,17 +1,17 @@
 use super::ring::{MAX_POINTS, Points, Walk};
 
-/// The ring of nginx (`hash … consistent`) and of Pingora, for clients that must agree with them.
+/// The ketama ring of nginx (`hash … consistent`) and Pingora, for clients that must agree with them.
 ///
-/// An endpoint has 160 points for each unit of its weight, so that no key moves needlessly when endpoints change. Among
-/// clients of this crate alone, [`StableRing`](super::StableRing) has that too: it follows changes without being made anew, and
-/// its hashes have 64 bits, of which no two are the same.
+/// An endpoint has 160 points for each unit of its weight, so that a change of the endpoints moves only the keys that
+/// have to move. If all clients use this crate, prefer [`StableRing`](super::StableRing), which has this property too:
+/// it is updated rather than rebuilt, and has 64-bit hashes without duplicates.
 ///
-/// - Keys are as nginx has them: `host:port`, with an IPv6 host in brackets, or `unix:path`. Without a port the whole is the
-///   host.
-/// - An endpoint of weight 0 has no points. If the weights together ask for more than 8,388,608 points, all have so much
-///   fewer, and those of some weight one at least; the peers have no such limit.
-/// - Of points with the same hash that of the first endpoint counts. Nginx and Pingora sort the endpoints as they are
-///   configured, and by address.
+/// - Keys are those of nginx: `host:port`, with an IPv6 host in brackets, or `unix:path`. Without a port, the whole key
+///   is the host.
+/// - An endpoint of weight 0 has no points. If the weights require more than 8,388,608 points, all endpoints get
+///   proportionally fewer, but at least one if their weight is not 0; nginx and Pingora have no such limit.
+/// - Of points with the same hash, that of the first endpoint is used. Nginx sorts endpoints by configuration order,
+///   Pingora by address.
 ///
 /// # Example
 ///
@@ -31,7 +31,7 @@ pub struct Ketama {
 }
 
 impl Ketama {
-    /// Of endpoints with their weights.
+    /// Builds the ring of endpoints with their weights.
     pub fn new<K: AsRef<str>>(endpoints: &[(K, u32)]) -> Self {
         Self::build(endpoints, MAX_POINTS)
     }
@@ -52,28 +52,28 @@ impl Ketama {
         Self { points }
     }
 
-    /// The hash of a request's key: its CRC-32.
+    /// Hashes the key of a request: its CRC-32.
     pub fn hash(key: &[u8]) -> u64 {
         crc32fast::hash(key).into()
     }
 
-    /// The different endpoints in the order in which they follow the [`hash`](Self::hash).
+    /// Iterates over the endpoints, each once, in the order in which they follow the [`hash`](Self::hash).
     pub fn walk(&self, hash: u64) -> Walk<'_> {
         self.points.walk(hash)
     }
 
-    /// The number of points.
+    /// Returns the number of points.
     pub fn len(&self) -> usize {
         self.points.sorted.len()
     }
 
-    /// Whether there is no point, so that a walk leads nowhere.
+    /// Whether there are no points, so that walks are empty.
     pub fn is_empty(&self) -> bool {
         self.points.sorted.is_empty()
     }
 }
 
-/// The points of an endpoint, each made of the one before.
+/// The points of an endpoint, each computed from the one before.
 fn hashes(key: &str) -> impl Iterator<Item = u64> {
     let (host, port) = match key.rsplit_once(':') {
         _ if key.starts_with("unix:") => (&key[5..], ""),
@@ -93,7 +93,7 @@ fn hashes(key: &str) -> impl Iterator<Item = u64> {
     })
 }
 
-/// For each unit of weight.
+/// Per unit of weight.
 const POINTS: u64 = 160;
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
         ring.walk(Ketama::hash(key.as_bytes())).next()
     }
 
-    /// Those of `pingora-ketama`, which checks them against nginx.
+    /// The test cases of `pingora-ketama`, which were checked against nginx.
     #[test]
     fn keys_are_where_nginx_has_them() {
         let hosts = |last| -> Vec<_> {

@@ -1,13 +1,13 @@
-//! What a load, or a number of requests in flight, is worth by the weight of its endpoint.
+//! Compares loads, or requests in flight, by the weights of their endpoints.
 
 use std::cmp::Ordering;
 
 use tower_util::rng::Rng;
 
-/// The weight that is left of an endpoint's while it has `active` requests: `weight / (active + 1)^bias`.
+/// Returns the weight of an endpoint that has `active` requests: `weight / (active + 1)^bias`.
 ///
-/// Envoy draws by it. A `bias` of 1.0, its default, halves the weight with the first request in flight; 0.0 leaves it as
-/// it is; one that is negative or not a number counts as 0.0.
+/// Envoy draws by this weight. With a `bias` of 1.0, Envoy's default, the first request in flight halves the weight;
+/// with 0.0 the weight is constant. A negative `bias` or NaN counts as 0.0.
 ///
 /// ```
 /// use tower_balance::policy::least_request::score;
@@ -16,14 +16,14 @@ use tower_util::rng::Rng;
 /// assert_eq!(score(2, 1, 0.0), 2.0);
 /// ```
 pub fn score(weight: u32, active: usize, bias: f64) -> f64 {
-    // `max` takes 0 where the bias is not a number.
+    // `max` returns 0 if the bias is NaN.
     f64::from(weight) / (active as f64 + 1.0).powf(bias.max(0.0))
 }
 
-/// Which of two endpoints, each a load and a weight, is less loaded for its weight.
+/// Compares two endpoints, each given by load and weight, by load divided by weight.
 ///
-/// Weights that differ by less than 1e-4 count as equal. An endpoint of weight 0, or one whose load is not a number, is
-/// more loaded than any other.
+/// Weights that differ by less than 1e-4 are treated as equal. An endpoint of weight 0, or with a load that is NaN,
+/// compares greater than any other.
 ///
 /// ```
 /// use std::cmp::Ordering;
@@ -43,13 +43,12 @@ pub fn compare(a: (f64, f64), b: (f64, f64)) -> Ordering {
     relative(a).total_cmp(&relative(b))
 }
 
-/// Whether an endpoint is more loaded for its weight than `other`, also if that had the request that comes next. If it is not,
-/// neither is to be preferred.
+/// Whether an endpoint is more loaded for its weight than `other` would be with one more request. If it is not, neither
+/// is preferred.
 ///
-/// Loads that are whole numbers are taken for requests in flight. They come in steps of one, and so do not tell more: an idle
-/// endpoint of weight 1 is not less loaded than one of weight 1,000 that has a request. To prefer it would give it a request
-/// whenever it is idle, in place of one out of a thousand. What is no whole number is another measure, and compared as it
-/// is.
+/// Loads that are whole numbers are treated as requests in flight. They change in steps of one, so smaller differences
+/// mean nothing: an idle endpoint of weight 1 is not less loaded than one of weight 1,000 with one request. Preferring
+/// it would send it a request whenever it is idle, rather than one in a thousand. Other loads are compared as they are.
 #[inline]
 pub(crate) fn is_over(endpoint: (f64, f64), other: (f64, f64)) -> bool {
     let load = relative(endpoint.0, endpoint.1);
@@ -61,7 +60,7 @@ pub(crate) fn is_over(endpoint: (f64, f64), other: (f64, f64)) -> bool {
     }
 }
 
-/// A load for its weight. Without weight, and of what is no number, it is infinite.
+/// The load divided by the weight; infinite if the weight is 0 or the load is NaN.
 #[inline]
 pub(crate) fn relative(load: f64, weight: f64) -> f64 {
     if weight > 0.0 && !load.is_nan() {
@@ -71,16 +70,16 @@ pub(crate) fn relative(load: f64, weight: f64) -> f64 {
     }
 }
 
-/// In place of `fract`, which is a call of libm where the target has no instruction for it.
+/// Avoids `fract`, which is a call to libm on targets without an instruction for it.
 #[inline]
 pub(crate) fn is_whole(load: f64) -> bool {
     load as i64 as f64 == load
 }
 
-/// The least loaded of all; of several that are, each as likely as any other. `None` if there is none.
+/// Returns the least loaded of all endpoints; a tie is broken at random. Returns `None` if there are none.
 ///
-/// It looks at all of them. Many clients that do so flock to the same endpoint: draw two and [`compare`], unless there is
-/// but one client.
+/// It looks at all endpoints. If many clients do so, they all choose the same endpoint: unless there is only one
+/// client, draw two endpoints and [`compare`] them.
 ///
 /// ```
 /// use tower_balance::policy::least_request::least;
@@ -94,7 +93,7 @@ pub fn least<R: Rng + ?Sized>(
     rng: &mut R,
 ) -> Option<usize> {
     let mut best: Option<(usize, (f64, f64))> = None;
-    // How many are as good as the best.
+    // The number of endpoints that are as good as the best.
     let mut ties = 1;
     for (i, endpoint) in endpoints.into_iter().enumerate() {
         let ordering = best.map_or(Ordering::Less, |(_, best)| compare(endpoint, best));
@@ -103,7 +102,7 @@ pub fn least<R: Rng + ?Sized>(
             Ordering::Equal => ties += 1,
             Ordering::Greater => continue,
         }
-        // Of so many that tie, the last stays with a probability of one in so many.
+        // Reservoir sampling: the last of n ties is kept with probability 1/n.
         if ties == 1 || rng.next_range(0..ties) == 0 {
             best = Some((i, endpoint));
         }
@@ -121,7 +120,7 @@ mod tests {
     use super::super::Alias;
     use super::*;
 
-    /// Envoy's: weights 2 and 1 idle, and with one request at the heavier.
+    /// Envoy's example: weights 2 and 1, idle, and with one request at the heavier.
     #[test]
     fn requests_in_flight_take_from_the_weight() {
         for (active, expected) in [(0, 2.0 / 3.0), (1, 0.5), (3, 1.0 / 3.0)] {
@@ -157,10 +156,10 @@ mod tests {
             ((1000.0, 1000.0), (0.0, 1.0), true),
             ((1.0, 1.0), (998.0, 1000.0), true),
             ((1.0, 1.0), (1000.0, 1000.0), false),
-            // Parts of something.
+            // Fractions are not counts.
             ((0.75, 2.0), (0.25, 1.0), true),
             ((0.25, 1.0), (0.75, 2.0), false),
-            // No weight, or no number.
+            // Weight 0, or NaN.
             ((0.0, 0.0), (9.0, 1.0), true),
             ((0.0, 0.0), (9.0, 0.0), false),
             ((f64::NAN, 1.0), (9.0, 1.0), true),

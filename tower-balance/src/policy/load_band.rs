@@ -5,11 +5,11 @@ use tokio::time::Instant;
 use super::InvalidPolicy;
 use super::error::ensure;
 
-/// The size of a random aperture: so many endpoints that each has about one request of the client's in flight.
+/// The size of a random aperture, chosen so that each endpoint has about one of the client's requests in flight.
 ///
-/// For clients that do not know how many they are; the others take [`Aperture`](super::Aperture). The endpoints are to be
-/// in an order of the client's own, and the first so many of them are used. With each change of the requests in flight
-/// the aperture widens by one if their average, smoothed, is above the band, and narrows by one if it is below.
+/// For clients that do not know how many clients there are; otherwise use [`Aperture`](super::Aperture). Each client
+/// should order the endpoints differently and use the first ones. With each change of the requests in flight, the
+/// aperture widens by one if their smoothed average per endpoint is above the band, and narrows by one if it is below.
 ///
 /// # Example
 ///
@@ -35,13 +35,13 @@ pub struct LoadBand {
     min: usize,
     aperture: usize,
     average: f64,
-    /// How many requests were in flight since `at`.
+    /// The number of requests in flight since `at`.
     in_flight: usize,
     at: Instant,
 }
 
 impl LoadBand {
-    /// With Finagle's numbers: a band from 0.875 to 1.125 requests per endpoint, smoothed over 15 seconds.
+    /// Uses the defaults of Finagle: a band from 0.875 to 1.125 requests per endpoint, smoothed over 15 seconds.
     pub fn new(now: Instant) -> Self {
         Self {
             low: 0.875,
@@ -55,7 +55,7 @@ impl LoadBand {
         }
     }
 
-    /// Another band, in requests per endpoint.
+    /// Sets the band, in requests per endpoint.
     ///
     /// # Errors
     ///
@@ -69,8 +69,8 @@ impl LoadBand {
         Ok(Self { low, high, ..self })
     }
 
-    /// In which time a change is followed by two thirds (1 - 1/e). By default 15 seconds. Without any it is followed at
-    /// once.
+    /// Sets the time constant of the smoothing: after this time, two thirds (1 - 1/e) of a change are followed. By
+    /// default 15 seconds. With zero there is no smoothing.
     pub fn smoothing(self, time: Duration) -> Self {
         Self {
             smoothing: time.as_secs_f64(),
@@ -78,7 +78,7 @@ impl LoadBand {
         }
     }
 
-    /// The least aperture. By default 1; 0 counts as 1.
+    /// Sets the minimum aperture. By default 1; 0 counts as 1.
     pub fn min_aperture(self, min: usize) -> Self {
         let min = min.max(1);
         Self {
@@ -88,8 +88,9 @@ impl LoadBand {
         }
     }
 
-    /// To be called whenever a request begins or ends: so many are in flight from `now` on, and there are so many
-    /// endpoints. Returns how many of these to use, which is 0 if there are none.
+    /// Updates the aperture; call it whenever a request begins or ends. `in_flight` is the number of requests from
+    /// `now` on, and `endpoints` the number of endpoints. Returns how many endpoints to use, which is 0 if there are
+    /// none.
     pub fn update(&mut self, in_flight: usize, endpoints: usize, now: Instant) -> usize {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         if elapsed > 0.0 {
@@ -193,7 +194,7 @@ mod tests {
     }
 
     proptest! {
-        /// Finagle's own measure of it.
+        /// The measure that Finagle's own test uses.
         #[test]
         fn it_settles_where_the_band_ends(in_flight in 1_usize..100) {
             let start = Instant::now();

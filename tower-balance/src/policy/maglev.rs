@@ -2,15 +2,15 @@ use super::InvalidPolicy;
 use super::error::ensure;
 use super::hash::xxh64;
 
-/// Maglev's lookup table, as Envoy fills it: each slot of a large table belongs to an endpoint, a request to the slot
-/// that its hash hits.
+/// The lookup table of Maglev, as in Envoy: each slot of a large table belongs to an endpoint, and a hash selects a
+/// slot.
 ///
-/// The table is shared more evenly than a ring (within 2 % for up to 600 endpoints), and looked up in one step. When one
-/// of N endpoints comes or goes, about 1/N of the keys move of necessity, and a few more needlessly; see
-/// [`StableRing`](super::StableRing) for none.
+/// The table is more even than a ring (within 2 % for up to 600 endpoints), and lookup takes constant time. When one of
+/// N endpoints is added or removed, about 1/N of the keys have to move, and a few more do; with
+/// [`StableRing`](super::StableRing) only those that have to.
 ///
-/// An endpoint of weight 0 has no slots. Endpoints fill the table in the order of their keys, so the order in which they
-/// are given does not matter, and of two with the same key the first given is first.
+/// An endpoint of weight 0 has no slots. Endpoints fill the table in the order of their keys, so the order in which
+/// they are given does not matter; among endpoints with the same key, the one given first comes first.
 ///
 /// # Example
 ///
@@ -27,18 +27,18 @@ use super::hash::xxh64;
 ///
 /// # Implementation notes
 ///
-/// D. Eisenbud and others, *Maglev: A Fast and Reliable Software Network Load Balancer*, NSDI 2016. Envoy calculates with
-/// normalized weights, rounded; here they are whole numbers, which for some unequal weights differs in a few slots.
+/// D. Eisenbud and others, *Maglev: A Fast and Reliable Software Network Load Balancer*, NSDI 2016. Envoy normalizes
+/// weights with rounding; here they are integers, which differs in a few slots for some unequal weights.
 #[derive(Debug, Clone)]
 pub struct Maglev {
-    /// Who has a slot. Empty if nobody has weight.
+    /// The endpoint of each slot. Empty if all weights are 0.
     table: Vec<u32>,
-    /// Those who have weight.
+    /// The endpoints whose weight is not 0.
     weighty: Vec<u32>,
 }
 
 impl Maglev {
-    /// A table of 65,537 slots.
+    /// Builds a table of 65,537 slots.
     ///
     /// # Panics
     ///
@@ -47,11 +47,11 @@ impl Maglev {
         Self::with_size(endpoints, 65_537).expect("a prime")
     }
 
-    /// A table of so many slots: at least a hundred times as many as there are endpoints, if all are to get their share.
+    /// Builds a table of `size` slots: at least a hundred for each endpoint, so that all get their share.
     ///
     /// # Errors
     ///
-    /// If the size is not a prime, or more than 5,000,011, as in Envoy, or if there are more than 2³² endpoints.
+    /// If the size is not prime, or is more than 5,000,011, as in Envoy, or if there are more than 2³² endpoints.
     pub fn with_size<K: AsRef<str>>(
         endpoints: &[(K, u32)],
         size: u32,
@@ -81,17 +81,18 @@ impl Maglev {
         })
     }
 
-    /// The endpoint of a hash, if there is any.
+    /// Returns the endpoint of a hash; `None` if there are none.
     #[inline]
     pub fn pick(&self, hash: u64) -> Option<usize> {
         let slot = hash.checked_rem(self.table.len() as u64)?;
         Some(self.table[slot as usize] as usize)
     }
 
-    /// The different endpoints in the order in which a hash prefers them, for passing over those that are not ready.
+    /// Iterates over the endpoints, each once, in the order in which a hash prefers them, to skip those that are not
+    /// ready.
     ///
-    /// The hash is changed for each further one, as Envoy changes it for each retry. What 64 changes do not find follows
-    /// in the order of the keys, from a place that depends on the hash.
+    /// For each further endpoint the hash is modified, as Envoy does for each retry. Endpoints that 64 modifications do
+    /// not reach follow in the order of their keys, from a start that depends on the hash.
     pub fn walk(&self, hash: u64) -> impl Iterator<Item = usize> + '_ {
         let changed = (1..=REHASHES).map(move |attempt| hash ^ attempt.wrapping_neg());
         let hashed = std::iter::once(hash)
@@ -101,7 +102,7 @@ impl Maglev {
         let start = hash.checked_rem(count as u64).unwrap_or(0) as usize;
         let rest = (0..count).map(move |i| self.weighty[(start + i) % count] as usize);
         let mut seen = std::collections::HashSet::new();
-        // What was yielded last is remembered only when there is a next call, so that the first allocates nothing.
+        // The last endpoint is remembered only at the next call, so that the first one does not allocate.
         let mut last = None;
         hashed.chain(rest).filter(move |endpoint| {
             if last == Some(*endpoint) || seen.contains(endpoint) {
@@ -117,10 +118,10 @@ impl Maglev {
 struct Filler {
     endpoint: u32,
     weight: u64,
-    /// The slot that it would like to have next, and the way from there to the one after.
+    /// The slot it tries next, and the step to the one after.
     slot: u64,
     skip: u64,
-    /// Its turn comes when so much weight has passed over it.
+    /// It has its turn when the accumulated weight reaches this.
     target: u64,
 }
 
@@ -131,7 +132,7 @@ impl Filler {
             endpoint,
             weight: u64::from(weight),
             slot: xxh64(key.as_bytes(), 0) % size,
-            // A table of two slots has only one way to go.
+            // A table of two slots has only one possible step.
             skip: xxh64(key.as_bytes(), 1) % (size - 1) + 1,
             target: 0,
         }
@@ -144,14 +145,14 @@ fn fill(fillers: &mut [Filler], size: u32) -> Vec<u32> {
     };
     let mut table = vec![FREE; size as usize];
     let mut left = size;
-    // The heaviest takes a slot in every round, so no round or weight gets near to overflow.
+    // The heaviest endpoint takes a slot in every round, so that neither rounds nor weights overflow.
     for round in 1.. {
         for filler in &mut *fillers {
             if round * filler.weight < filler.target {
                 continue;
             }
             filler.target += heaviest;
-            // The size is prime, so its walk comes by every slot.
+            // The size is prime, so the walk visits every slot.
             while table[filler.slot as usize] != FREE {
                 filler.slot = (filler.slot + filler.skip) % u64::from(size);
             }
@@ -174,7 +175,7 @@ fn is_prime(n: u32) -> bool {
 
 const MAX_SIZE: u32 = 5_000_011;
 const REHASHES: u64 = 64;
-/// Not an endpoint: the last of 2³² has this number, and there are fewer.
+/// Not an endpoint number: only the last of 2³² endpoints would have it, and there are fewer.
 const FREE: u32 = u32::MAX;
 
 #[cfg(test)]
@@ -191,7 +192,7 @@ mod tests {
         (0..20_000_u32).map(|n| xxh64(&n.to_le_bytes(), 7))
     }
 
-    /// Those of Envoy's `maglev_lb_test.cc`.
+    /// The test cases of Envoy's `maglev_lb_test.cc`.
     #[test]
     fn the_table_is_the_one_of_envoy() {
         let addresses = endpoints((90..96).map(|port| format!("127.0.0.1:{port}")));
@@ -236,7 +237,7 @@ mod tests {
     #[test]
     fn a_retry_goes_where_envoy_sends_it() {
         let table = Maglev::with_size(&endpoints(90..96), 7).unwrap();
-        // 0 hits slot 0, and 0 ^ -1 = 2⁶⁴ - 1 hits slot 1, as 2⁶⁴ is 2 modulo 7.
+        // 0 selects slot 0, and 0 ^ -1 = 2⁶⁴ - 1 selects slot 1, as 2⁶⁴ is 2 modulo 7.
         assert_eq!(table.walk(0).take(2).collect::<Vec<_>>(), [2, 5]);
     }
 

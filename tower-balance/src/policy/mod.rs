@@ -1,28 +1,28 @@
-//! The algorithms of load balancing, bare: values without clock, task or I/O, for pickers of your own.
+//! The algorithms of load balancing, as plain values without clock, tasks or I/O, for your own pickers.
 //!
-//! Endpoints are numbers, 0 to n - 1 for most. The time and the randomness come in as arguments.
+//! Endpoints are numbers, mostly 0 to n - 1. Time and randomness are arguments.
 //!
-//! | you want | use |
+//! | for | use |
 //! |---|---|
-//! | the same key to the same endpoint, as Envoy and gRPC map it | [`Ring`] |
-//! | the same, and no key moved needlessly when endpoints change | [`StableRing`] |
-//! | the same, as nginx maps it | `Ketama`, behind the feature `ketama` |
-//! | the same, found in one step | [`Maglev`] |
-//! | the same with exact shares, few endpoints | [`rendezvous`] |
-//! | none of them overloaded by a key in great demand | [`BoundedLoad`] |
-//! | turns by weight, many endpoints | [`Stride`] |
-//! | turns by weight, exact and smooth, few endpoints | [`SmoothRoundRobin`] |
-//! | draws by weight | [`Alias`] |
-//! | loads compared by weight | [`least_request`] |
+//! | consistent hashing, compatible with Envoy and gRPC | [`Ring`] |
+//! | consistent hashing that moves only the keys that have to move | [`StableRing`] |
+//! | consistent hashing, compatible with nginx | `Ketama`, behind the feature `ketama` |
+//! | consistent hashing with constant-time lookup | [`Maglev`] |
+//! | consistent hashing with exact shares, for few endpoints | [`rendezvous`] |
+//! | a bound on endpoints with hot keys | [`BoundedLoad`] |
+//! | weighted round robin, for many endpoints | [`Stride`] |
+//! | weighted round robin, exact and smooth, for few endpoints | [`SmoothRoundRobin`] |
+//! | weighted random draws | [`Alias`] |
+//! | comparing loads by weight | [`least_request`] |
 //! | a choice by probes of the servers | [`prequal`] |
-//! | a part of the servers for each client, all loaded alike | [`Aperture`] |
-//! | a part of the endpoints, as large as the load asks for, without knowing other clients | [`LoadBand`] |
-//! | requests kept in the client's zone | [`Zones`] |
-//! | other endpoints for when the first are not enough | [`priority`] |
-//! | a gentle start for new endpoints | [`SlowStart`] |
-//! | a random part of the endpoints, nearly always the same | [`rendezvous::subset`] |
-//! | endpoints left out that fail more than others | [`outlier`] |
-//! | an endpoint left out by its own failures, then probed | [`accrual`] |
+//! | subsets that load all servers equally | [`Aperture`] |
+//! | subsets whose size follows the client's load | [`LoadBand`] |
+//! | zone-aware routing | [`Zones`] |
+//! | priority levels, with overflow to the next | [`priority`] |
+//! | slow start of new endpoints | [`SlowStart`] |
+//! | random subsets that change little | [`rendezvous::subset`] |
+//! | outlier detection: ejecting endpoints that fail more than the others | [`outlier`] |
+//! | failure accrual: ejecting an endpoint by its own failures, then probing it | [`accrual`] |
 
 pub mod accrual;
 mod alias;

@@ -1,10 +1,10 @@
-//! Levels of endpoints, of which the next gets requests when one has not enough that are healthy; and what to do when
-//! nearly none are.
+//! Priority levels: when a level does not have enough healthy endpoints, the next one gets part of its requests; and
+//! panic mode, when nearly none are healthy.
 //!
 //! ```
 //! use tower_balance::policy::priority::{Health, Overflow};
 //!
-//! // Of the first four endpoints two are healthy: with 40 % of reserve they bear 70 % of the requests.
+//! // Two of the first four endpoints are healthy: overprovisioned by 40 %, they take 70 % of the requests.
 //! let levels = [Health { healthy: 2, hosts: 4 }, Health { healthy: 4, hosts: 4 }];
 //! let loads = Overflow::default().loads(&levels);
 //! assert_eq!([loads[0].percent, loads[1].percent], [70, 30]);
@@ -15,35 +15,35 @@
 //!
 //! As in Envoy, in whole percent.
 
-/// How many requests each level gets, and whether it is in panic.
+/// Distributes requests over priority levels, and decides which are in panic.
 #[derive(Debug, Clone)]
 pub struct Overflow {
     factor: u32,
     threshold: u32,
 }
 
-/// How many endpoints of a level, or of a locality, are healthy.
+/// The number of healthy endpoints of a level, or of a locality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
-    /// Those that are; more than there are count as all.
+    /// The healthy endpoints; at most all of them.
     pub healthy: usize,
-    /// All of them, but for those of which it was never known.
+    /// All endpoints, except those whose health was never determined.
     pub hosts: usize,
 }
 
-/// What a level gets.
+/// The load of a level.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LevelLoad {
-    /// Of all requests. Together they are 100, or 0 if there is nobody to send them to.
+    /// Its percentage of all requests. The levels add up to 100, or to 0 if there are no endpoints to send requests to.
     pub percent: u32,
-    /// Whether to balance over all endpoints of the level, healthy or not: so few are that they would be crushed, and that
-    /// it is more likely the health which is wrong.
+    /// Whether to balance over all endpoints of the level, healthy or not: there are too few healthy ones for the load,
+    /// and it is more likely that the health is wrong.
     pub panic: bool,
 }
 
 impl Overflow {
-    /// How much more than their part the healthy endpoints can bear, in percent of it. By default 140: a level gets all
-    /// requests while 71.4 % of it are healthy. Less than 100 counts as 100.
+    /// Sets the overprovisioning factor in percent. By default 140: a level gets all requests while 71.4 % of it are
+    /// healthy. Less than 100 counts as 100.
     pub fn overprovisioning(self, percent: u32) -> Self {
         Self {
             factor: percent.max(100),
@@ -51,8 +51,9 @@ impl Overflow {
         }
     }
 
-    /// A level is in panic when less than so many percent of it are healthy, and all levels together cannot bear all
-    /// requests. By default 50; with 0 it never is, and if nobody is healthy, nobody gets requests.
+    /// Sets the panic threshold: a level is in panic when less than this percentage of it is healthy, and all levels
+    /// together cannot take all requests. By default 50; with 0 there is no panic, and if no endpoint is healthy, none
+    /// gets requests.
     pub fn panic_threshold(self, percent: u32) -> Self {
         Self {
             threshold: percent,
@@ -60,12 +61,12 @@ impl Overflow {
         }
     }
 
-    /// Whether so few are healthy that health is better ignored, where there is only one level.
+    /// Whether there are too few healthy endpoints, so that health is better ignored, if there is only one level.
     pub fn is_panic(&self, health: Health) -> bool {
         self.bears(health) < 100 && health.is_below(self.threshold)
     }
 
-    /// What each level gets, the first being the preferred one.
+    /// Returns the load of each level, the preferred one first.
     pub fn loads(&self, levels: &[Health]) -> Vec<LevelLoad> {
         let bears: Vec<_> = levels
             .iter()
@@ -77,7 +78,7 @@ impl Overflow {
             .map(|level| total < 100 && level.is_below(self.threshold))
             .collect();
         let percents = if panics.iter().all(|panic| *panic) {
-            // Health tells nothing any more.
+            // Health is meaningless here.
             let hosts: Vec<_> = levels.iter().map(|level| level.hosts as u64).collect();
             split(&hosts, hosts.iter().sum())
         } else {
@@ -87,8 +88,8 @@ impl Overflow {
         percents.into_iter().zip(panics).map(load).collect()
     }
 
-    /// The weights of localities of the same level, each with its weight, by what they can bear. They are on a scale of
-    /// their own.
+    /// Returns the effective weights of localities of one level, from their weights and their health. Only their ratios
+    /// matter.
     ///
     /// ```
     /// use tower_balance::policy::priority::{Health, Overflow};
@@ -103,7 +104,7 @@ impl Overflow {
         localities.iter().map(weight).collect()
     }
 
-    /// What part of the requests can be borne, in percent.
+    /// The percentage of the requests that it can take.
     fn bears(&self, health: Health) -> u32 {
         let healthy = health.healthy.min(health.hosts) as u128;
         let bears = (healthy * u128::from(self.factor)).checked_div(health.hosts as u128);
@@ -122,13 +123,13 @@ impl Default for Overflow {
 
 impl Health {
     fn is_below(self, percent: u32) -> bool {
-        // Nobody of nobody is less than anything.
+        // Without endpoints, nothing is below a threshold.
         let healthy = self.healthy as u128 * 100;
         healthy < u128::from(percent) * self.hosts.max(1) as u128
     }
 }
 
-/// Splits a hundred in proportion to the parts, as long as it lasts. What rounding leaves over goes to the first part.
+/// Splits 100 in proportion to the parts, until it is used up. The remainder of rounding goes to the first part.
 fn split(parts: &[u64], total: u64) -> Vec<u32> {
     let mut left = 100;
     let share = |part: &u64| {
@@ -168,7 +169,7 @@ mod tests {
             .unzip()
     }
 
-    /// Those of Envoy's `load_balancer_impl_base_test.cc` and of its documentation.
+    /// The cases of Envoy's `load_balancer_impl_base_test.cc` and of its documentation.
     #[test]
     fn levels_are_loaded_as_in_envoy() {
         let cases: &[(&[(usize, usize)], &[u32], &[bool])] = &[
@@ -210,7 +211,7 @@ mod tests {
             (&[(72, 100), (72, 100)], &[100, 0], &[false, false]),
             (&[(71, 100), (71, 100)], &[99, 1], &[false, false]),
             (&[(5, 100), (65, 100)], &[8, 92], &[true, false]),
-            // Three of the four of the first were never checked: they do not count.
+            // Three of the four endpoints of the first level were never checked: they do not count.
             (&[(1, 4 - 3), (0, 4)], &[100, 0], &[false, false]),
         ];
         for (levels, percents, panics) in cases {

@@ -1,7 +1,8 @@
-//! Rendezvous hashing: every endpoint has a score for every key, and the highest wins.
+//! Rendezvous hashing: every endpoint has a score for every key, and the highest score wins.
 //!
-//! No key moves needlessly, and shares are exactly in proportion to the weights; nothing is built or kept. The price is a
-//! score per endpoint and pick: for many endpoints take a [`StableRing`](super::StableRing).
+//! A change of the endpoints moves only the keys that have to move, and shares are exactly in proportion to the
+//! weights. There is no state. A pick computes a score for each endpoint: for many endpoints use a
+//! [`StableRing`](super::StableRing).
 //!
 //! ```
 //! use tower_balance::policy::hash::xxh64;
@@ -9,7 +10,7 @@
 //!
 //! let endpoints = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"].map(|key| (xxh64(key.as_bytes(), 0), 1.0));
 //! let hash = xxh64(b"user 7", 0);
-//! // Who is not ready is passed over.
+//! // Skip endpoints that are not ready.
 //! let order = order(hash, endpoints);
 //! assert_eq!(pick(hash, endpoints), Some(order[0]));
 //! assert_eq!(order.len(), 3);
@@ -17,20 +18,21 @@
 
 use super::hash::{mix, xxh64};
 
-/// The score of an endpoint, by its hash and its weight, for the hash of a request. The highest wins.
+/// Returns the score of an endpoint, given by hash and weight, for the hash of a request. The highest score wins.
 ///
-/// 0.0 if the weight is 0.0, negative or not a number.
+/// It is 0.0 if the weight is 0.0, negative or NaN.
 pub fn score(hash: u64, endpoint: u64, weight: f64) -> f64 {
-    // From 0 to 1, and neither of them, as there is a half of the last bit more than none.
+    // From 0 to 1, exclusive, because half of the last bit is added.
     const SCALE: f64 = 1.0 / (1_u64 << 53) as f64;
     let uniform = ((mix(hash, endpoint) >> 11) as f64 + 0.5) * SCALE;
-    // `max` takes 0 where the weight is not a number. The logarithm may be 0 where the uniform was rounded up to 1.
+    // `max` returns 0 if the weight is NaN. The logarithm may be 0 if `uniform` was rounded up to 1.
     weight.max(0.0) / -uniform.ln().min(-f64::MIN_POSITIVE)
 }
 
-/// The endpoint, each a hash and a weight, of the highest score. The first of those with the same hash and weight.
+/// Returns the endpoint with the highest score. `endpoints` are the hash and the weight of each. Of those with the same
+/// hash and weight, the first is returned.
 ///
-/// `None` if none has a weight.
+/// Returns `None` if all weights are 0.
 pub fn pick(hash: u64, endpoints: impl IntoIterator<Item = (u64, f64)>) -> Option<usize> {
     let mut best = (None, 0.0);
     for (i, (endpoint, weight)) in endpoints.into_iter().enumerate() {
@@ -42,7 +44,7 @@ pub fn pick(hash: u64, endpoints: impl IntoIterator<Item = (u64, f64)>) -> Optio
     best.0
 }
 
-/// The endpoints in the order of their scores, those without weight left out.
+/// Returns the endpoints in the order of their scores, without those of weight 0.
 pub fn order(hash: u64, endpoints: impl IntoIterator<Item = (u64, f64)>) -> Vec<usize> {
     let scores = endpoints
         .into_iter()
@@ -55,11 +57,11 @@ pub fn order(hash: u64, endpoints: impl IntoIterator<Item = (u64, f64)>) -> Vec<
     order.into_iter().map(|(i, _)| i).collect()
 }
 
-/// A random subset of `size` endpoints, which stays nearly the same when endpoints come and go, as gRPC takes it: those
-/// whose keys have the least hashes. All of them if they are not more; ordered by hash.
+/// Returns a random subset of `size` endpoints that changes little when endpoints are added or removed, as in gRPC:
+/// those whose keys have the lowest hashes, or all if there are no more. Ordered by hash.
 ///
-/// An endpoint that comes or goes replaces at most one member. Let the seed be each client's own, so that they take
-/// different endpoints.
+/// An added or removed endpoint replaces at most one member. Each client should have its own seed, so that clients have
+/// different subsets.
 ///
 /// ```
 /// use tower_balance::policy::rendezvous::subset;
@@ -70,7 +72,7 @@ pub fn order(hash: u64, endpoints: impl IntoIterator<Item = (u64, f64)>) -> Vec<
 ///
 /// # Implementation notes
 ///
-/// gRFC A68, with the hash of the key itself. grpc-go hashes its own rendering of the address, and takes others.
+/// gRFC A68, with the hash of the key itself. grpc-go hashes its own formatting of the address, so its subsets differ.
 pub fn subset<K: AsRef<[u8]>>(seed: u64, keys: &[K], size: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..keys.len()).collect();
     order.sort_by_cached_key(|i| xxh64(keys[*i].as_ref(), seed));
@@ -96,7 +98,7 @@ mod tests {
             .collect()
     }
 
-    /// With the addresses as they are; see the notes.
+    /// With the addresses unformatted; see the notes.
     #[test]
     fn the_subset_is_that_of_the_proposal() {
         let keys: Vec<_> = (0..10).map(|i| format!("endpoint-{i}")).collect();

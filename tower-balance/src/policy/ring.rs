@@ -5,19 +5,19 @@ use super::InvalidPolicy;
 use super::error::ensure;
 use super::hash::xxh64;
 
-/// A ring of hashes, as Envoy and gRPC have it: a request belongs to the endpoint whose point comes next.
+/// The hash ring of Envoy and gRPC: a request goes to the endpoint of the next point on the ring.
 ///
-/// The same endpoints in the same order make the same ring as theirs (gRPC sorts by address first): point `i` of an
+/// The same endpoints in the same order give the same ring as theirs (gRPC sorts by address first): point `i` of an
 /// endpoint is the XXH64 of `<key>_<i>`, and the endpoints share the ring in proportion to their weights.
 ///
-/// How many points an endpoint has depends on all weights together. When one comes or goes, the others therefore gain or
-/// lose points too, and keys move from one that stays to another that stays: of ten endpoints one leaves, and 17 % of the
-/// keys move, 10 % of necessity. Unless clients of another make must agree with yours, take a
+/// The number of points of an endpoint depends on the sum of the weights. So when an endpoint is added or removed, the
+/// others gain or lose points too, and keys move between endpoints that stay: removing one of ten endpoints moves 17 %
+/// of the keys, where 10 % have to move. Unless you need compatibility with Envoy or gRPC, use a
 /// [`StableRing`](super::StableRing).
 ///
-/// - An endpoint of weight 0 has no points, and so has one whose share is less than a point.
-/// - Of endpoints with the same key the first gets the requests; the others follow it in the [`walk`](Ring::walk).
-/// - Without points a walk yields nothing.
+/// - An endpoint of weight 0, or whose share is less than a point, has no points.
+/// - Of endpoints with the same key, the first gets the requests; the others follow it in the [`walk`](Ring::walk).
+/// - Without points, walks are empty.
 ///
 /// # Example
 ///
@@ -27,7 +27,7 @@ use super::hash::xxh64;
 ///
 /// let ring = Ring::new(&[("10.0.0.1:80", 1), ("10.0.0.2:80", 1), ("10.0.0.3:80", 2)]);
 /// let order: Vec<usize> = ring.walk(xxh64(b"user 7", 0)).collect();
-/// // Whoever is not ready is passed over.
+/// // Skip endpoints that are not ready.
 /// let ready = |endpoint: &usize| *endpoint != order[0];
 /// assert_eq!(ring.walk(xxh64(b"user 7", 0)).find(ready), Some(order[1]));
 /// ```
@@ -41,13 +41,13 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// With at least 1,024 points and at most 4,096.
+    /// Builds a ring of at least 1,024 points and at most 4,096.
     pub fn new<K: AsRef<str>>(endpoints: &[(K, u32)]) -> Self {
         Self::build(endpoints, 1024, 4096)
     }
 
-    /// With at least `min` points, or as many more as it takes to give the least weight a whole number of them, but not
-    /// more than `max`.
+    /// Builds a ring of at least `min` points, or more if that gives the smallest weight a whole number of points, and
+    /// at most `max`.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Ring {
         let scale = ((least * min as f64).ceil() / least).min(max as f64);
 
         let mut points = Points::default();
-        // How many points there should be up to here, and how many there are: what one endpoint is given too much by
+        // The number of points there should be up to here, and the number there are: what one endpoint gets too much by
         // rounding up, the next one lacks.
         let (mut target, mut count) = (0.0, 0_usize);
         for (endpoint, (key, weight)) in endpoints.iter().enumerate() {
@@ -93,28 +93,28 @@ impl Ring {
         Self { points }
     }
 
-    /// The different endpoints in the order in which they follow the hash.
+    /// Iterates over the endpoints, each once, in the order in which they follow the hash.
     pub fn walk(&self, hash: u64) -> Walk<'_> {
         self.points.walk(hash)
     }
 
-    /// The number of points.
+    /// Returns the number of points.
     pub fn len(&self) -> usize {
         self.points.sorted.len()
     }
 
-    /// Whether there is no point, so that a walk leads nowhere.
+    /// Whether there are no points, so that walks are empty.
     pub fn is_empty(&self) -> bool {
         self.points.sorted.is_empty()
     }
 }
 
-/// The endpoints that follow a hash on the ring, each once.
+/// Iterates over the endpoints that follow a hash on the ring, each once.
 #[derive(Debug, Clone)]
 pub struct Walk<'a> {
     points: &'a Points,
     next: usize,
-    /// What the last call yielded: it is remembered only when there is a next call.
+    /// The last endpoint yielded, recorded as seen only at the next call.
     last: Option<usize>,
     seen: HashSet<usize>,
 }
@@ -139,16 +139,16 @@ impl Iterator for Walk<'_> {
     }
 }
 
-/// Points of a ring: hash and endpoint, in this order.
+/// The points of a ring, ordered by hash, then endpoint.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Points {
     pub(super) sorted: Vec<(u64, usize)>,
-    /// How many different endpoints are in it.
+    /// The number of different endpoints.
     endpoints: usize,
 }
 
 impl Points {
-    /// To be followed by [`sort`](Self::sort), and not for an endpoint that is in it.
+    /// Must be followed by [`sort`](Self::sort), and the endpoint must not be on the ring yet.
     pub(super) fn add(&mut self, endpoint: usize, hashes: impl Iterator<Item = u64>) {
         let before = self.sorted.len();
         self.sorted.extend(hashes.map(|hash| (hash, endpoint)));
@@ -169,7 +169,7 @@ impl Points {
     }
 }
 
-/// Those of the points of an endpoint with this key.
+/// The hashes of the points of an endpoint with this key.
 pub(super) fn hashes(key: &str, count: usize) -> impl Iterator<Item = u64> + '_ {
     let mut name = String::with_capacity(key.len() + 8);
     (0..count).map(move |i| {
@@ -195,7 +195,7 @@ mod tests {
             .collect()
     }
 
-    /// Those of Envoy's `ring_hash_lb_test.cc`.
+    /// The test cases of Envoy's `ring_hash_lb_test.cc`.
     #[test]
     fn the_ring_is_the_one_of_envoy() {
         let ring = Ring::with_size(&endpoints(90..96), 12, 4096).unwrap();
@@ -293,7 +293,7 @@ mod tests {
             let endpoints: Vec<_> =
                 weights.iter().enumerate().map(|(i, weight)| (i.to_string(), *weight)).collect();
             let ring = Ring::with_size(&endpoints, min, min + more).unwrap();
-            // Sums of fractions round, so a last point may be too much.
+            // Sums of fractions are rounded, so there may be one point too many.
             prop_assert!(ring.len() <= min + more + 1);
             let mut walk: Vec<_> = ring.walk(hash).collect();
             walk.sort_unstable();

@@ -3,9 +3,9 @@ use std::time::Duration;
 use super::InvalidPolicy;
 use super::error::ensure;
 
-/// Lets a new endpoint begin with a part of its weight, that its caches and connections may get warm.
+/// Slow start: gives a new endpoint a fraction of its weight at first, so that its caches and connections can warm up.
 ///
-/// It has no effect where all endpoints are as new, or where there is only one.
+/// It has no effect if all endpoints are equally new, or if there is only one.
 ///
 /// # Example
 ///
@@ -30,7 +30,7 @@ pub struct SlowStart {
 }
 
 impl SlowStart {
-    /// An endpoint has its whole weight after `window`, and until then a part of it in proportion to its age.
+    /// Increases the weight of an endpoint linearly, to its full weight after `window`.
     pub fn new(window: Duration) -> Self {
         Self {
             window,
@@ -39,7 +39,7 @@ impl SlowStart {
         }
     }
 
-    /// The least part. By default 0.1.
+    /// Sets the minimum fraction. By default 0.1.
     ///
     /// # Errors
     ///
@@ -47,23 +47,23 @@ impl SlowStart {
     pub fn least(self, least: f64) -> Result<Self, InvalidPolicy> {
         ensure(
             (0.0..=1.0).contains(&least),
-            "the least weight must be a number from 0 to 1",
+            "the minimum weight must be a number from 0 to 1",
         )?;
         Ok(Self { least, ..self })
     }
 
-    /// How soon the weight grows: with more than 1.0 most of it at first, with less most of it at last. By default 1.0.
+    /// Sets how fast the weight grows: with more than 1.0 faster at first, with less faster at the end. By default 1.0.
     ///
     /// # Errors
     ///
-    /// Unless it is a finite number of more than 0.
+    /// Unless it is finite and greater than 0.
     pub fn aggression(self, aggression: f64) -> Result<Self, InvalidPolicy> {
         let sane = aggression > 0.0 && aggression.is_finite();
         ensure(sane, "the aggression must be a number of more than 0")?;
         Ok(Self { aggression, ..self })
     }
 
-    /// What the weight of an endpoint is multiplied by, at so long after it came, or came back.
+    /// Returns the factor for the weight of an endpoint that was added, or returned, `age` ago.
     pub fn factor(&self, age: Duration) -> f64 {
         let age = age.max(YOUNGEST);
         if age >= self.window {

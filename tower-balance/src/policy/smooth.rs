@@ -1,7 +1,7 @@
-/// Weighted round robin as nginx has it: exact over every cycle, and as evenly spread as can be.
+/// The smooth weighted round robin of nginx: exact over every cycle, with turns spread as evenly as possible.
 ///
-/// A pick costs a step per endpoint: for many of them take [`Stride`](super::Stride). An endpoint of weight 0 gets
-/// nothing; if all are 0, all get the same.
+/// A pick takes a step per endpoint: for many endpoints use [`Stride`](super::Stride). An endpoint of weight 0 gets no
+/// turns; if all weights are 0 they are treated as equal.
 ///
 /// # Example
 ///
@@ -14,12 +14,13 @@
 /// ```
 #[derive(Debug, Clone)]
 pub struct SmoothRoundRobin {
-    /// Weight and credit of each: a turn pays out all weights, and takes what was paid from who had it.
+    /// Weight and credit of each: a turn adds every weight to its credit, and subtracts the sum from the endpoint that
+    /// is picked.
     endpoints: Vec<(i64, i64)>,
 }
 
 impl SmoothRoundRobin {
-    /// With these weights.
+    /// Creates the state for endpoints with these weights.
     pub fn new(weights: &[u32]) -> Self {
         let uniform = weights.iter().all(|weight| *weight == 0);
         let weight = |weight: &u32| if uniform { 1 } else { i64::from(*weight) };
@@ -28,9 +29,9 @@ impl SmoothRoundRobin {
         }
     }
 
-    /// Whose turn it is among those who are `ready`; `None` if that is nobody with weight.
+    /// Returns the endpoint whose turn it is among those that are `ready`; `None` if there is none with a weight.
     ///
-    /// Who is not ready saves up no turns for later.
+    /// An endpoint that is not ready does not save up turns.
     pub fn pick(&mut self, mut ready: impl FnMut(usize) -> bool) -> Option<usize> {
         let mut paid = 0_i64;
         let mut best: Option<(usize, i64)> = None;

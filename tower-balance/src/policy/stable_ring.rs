@@ -4,14 +4,15 @@ use super::InvalidPolicy;
 use super::error::ensure;
 use super::ring::{MAX_POINTS, hashes};
 
-/// A ring of hashes on which no key moves needlessly: an endpoint has so many points per unit of weight, whatever the
-/// others have.
+/// A hash ring on which a change of the endpoints moves only the keys that have to move: an endpoint has a fixed number
+/// of points per unit of weight, whatever the weights of the others.
 ///
-/// An endpoint that comes takes keys only for itself, and one that goes leaves only its own; of N alike that is 1/N of
-/// the keys. Only those points are put in or taken out. The price: rings of other makes ([`Ring`](super::Ring)) lead
-/// elsewhere, and memory grows with the weights, so keep these small: 1 to 100, not 1,000,000.
+/// An added endpoint only takes keys, and a removed one only gives up its own: of N equal endpoints, 1/N of the keys.
+/// Only its own points are inserted or removed. In exchange, it is not compatible with the ring of Envoy and gRPC
+/// ([`Ring`](super::Ring)), and memory grows with the weights, so keep these small: 1 to 100, not 1,000,000.
 ///
-/// An endpoint of weight 0 has no points. Of endpoints with the same key the one of the lowest number gets the requests.
+/// An endpoint of weight 0 has no points. Of endpoints with the same key, the one with the lowest number gets the
+/// requests.
 ///
 /// # Example
 ///
@@ -24,7 +25,7 @@ use super::ring::{MAX_POINTS, hashes};
 ///     ring.insert(endpoint, key, 1).unwrap();
 /// }
 /// let order: Vec<usize> = ring.walk(xxh64(b"user 7", 0)).collect();
-/// // Who was the second choice is the first when that is gone.
+/// // When the first choice is removed, the second one takes over.
 /// ring.remove(order[0]);
 /// assert_eq!(ring.walk(xxh64(b"user 7", 0)).next(), Some(order[1]));
 /// ```
@@ -33,13 +34,14 @@ pub struct StableRing {
     per_weight: usize,
     /// Hash and endpoint.
     points: BTreeSet<(u64, usize)>,
-    /// The key of each endpoint, and how many points it has.
+    /// The key of each endpoint, and its number of points.
     endpoints: HashMap<usize, (String, usize)>,
 }
 
 impl StableRing {
-    /// An empty ring with so many points per unit of weight. By default (`StableRing::default()`) 160, as ketama has:
-    /// the busiest of ten endpoints then gets about 10 % more than its share, the busiest of a hundred 25 %.
+    /// Creates an empty ring with this number of points per unit of weight. By default (`StableRing::default()`) 160,
+    /// as in ketama: the busiest of ten endpoints then gets about 10 % more than its share, the busiest of a hundred 25
+    /// %.
     ///
     /// # Errors
     ///
@@ -57,7 +59,7 @@ impl StableRing {
         })
     }
 
-    /// Puts in an endpoint, or changes its key or weight. The number is yours to choose.
+    /// Adds an endpoint, or changes its key or weight. You choose the number.
     ///
     /// # Errors
     ///
@@ -75,7 +77,7 @@ impl StableRing {
         Ok(())
     }
 
-    /// Takes out an endpoint. `false` if it had no points.
+    /// Removes an endpoint. Returns `false` if it had no points.
     pub fn remove(&mut self, endpoint: usize) -> bool {
         let Some((key, count)) = self.endpoints.remove(&endpoint) else {
             return false;
@@ -86,7 +88,8 @@ impl StableRing {
         true
     }
 
-    /// The different endpoints in the order in which they follow the hash. The first step allocates nothing.
+    /// Iterates over the endpoints, each once, in the order in which they follow the hash. The first step does not
+    /// allocate.
     pub fn walk(&self, hash: u64) -> impl Iterator<Item = usize> + '_ {
         let (after, before) = (
             self.points.range((hash, 0)..),
@@ -97,16 +100,16 @@ impl StableRing {
         let mut seen = HashSet::new();
         let others =
             points.filter(move |endpoint| Some(*endpoint) != first && seen.insert(*endpoint));
-        // When all were met, the rest of the points need not be looked at.
+        // When all endpoints were yielded, the remaining points can be ignored.
         first.into_iter().chain(others).take(self.endpoints.len())
     }
 
-    /// The number of points.
+    /// Returns the number of points.
     pub fn len(&self) -> usize {
         self.points.len()
     }
 
-    /// Whether there is no point, so that a walk leads nowhere.
+    /// Whether there are no points, so that walks are empty.
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
     }
@@ -144,7 +147,7 @@ mod tests {
         (0..20_000_u32).map(|n| xxh64(&n.to_le_bytes(), 7))
     }
 
-    /// How many keys move, and how many of them from one that stays to another that stays, when number 4 leaves.
+    /// How many keys move, and how many of them between endpoints that stay, when number 4 is removed.
     fn moved(before: impl Fn(u64) -> usize, after: impl Fn(u64) -> usize) -> (usize, usize) {
         let moves = || {
             hashes()
@@ -167,7 +170,7 @@ mod tests {
         assert!((1..=4000).contains(&moved), "{moved} of 20000");
     }
 
-    /// Why there are two kinds of rings.
+    /// The reason for two kinds of rings.
     #[test]
     fn keys_of_those_that_stay_move_on_the_other_ring() {
         let ring = |endpoints: &[usize]| {

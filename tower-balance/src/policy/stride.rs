@@ -1,11 +1,11 @@
-/// Weighted round robin with a fixed stride, as gRPC has it: turns are in proportion to the weights, and those of one
-/// endpoint lie far apart.
+/// The static stride scheduler of gRPC: weighted round robin in which turns are in proportion to the weights, and those
+/// of one endpoint are spread out.
 ///
-/// A pick costs as many steps as the greatest weight is times the mean one; [`SmoothRoundRobin`](super::SmoothRoundRobin)
-/// costs as many as there are endpoints.
+/// A pick takes as many steps as the ratio of the greatest weight to the mean; with
+/// [`SmoothRoundRobin`](super::SmoothRoundRobin) it is the number of endpoints.
 ///
-/// Weights are scaled to 1 at least and 65,535 at most, so two shares differ at most by that factor. If all are 0, all
-/// get the same.
+/// Weights are scaled to the range of 1 to 65,535, so two shares differ at most by that factor. If all weights are 0
+/// they are treated as equal.
 ///
 /// # Example
 ///
@@ -19,28 +19,28 @@
 ///
 /// # Implementation notes
 ///
-/// gRFC A58, *Client Side Weighted Round Robin*. Each endpoint has a turn in every round, and takes it when the remainder
-/// of its weight, summed up over the rounds, has run over; each begins half a stride after the one before it, so that
-/// equal ones do not all skip the same rounds.
+/// gRFC A58, *Client Side Weighted Round Robin*. Each endpoint has a turn in every round, and takes it when the sum of
+/// its weights over the rounds overflows; each starts half a stride after the one before it, so that equal endpoints do
+/// not all skip the same rounds.
 #[derive(Debug, Clone)]
 pub struct Stride {
     scaled: Vec<u16>,
     sequence: u32,
 }
 
-/// What a weight of 0 means.
+/// The meaning of a weight of 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ZeroWeight {
-    /// The endpoint gets nothing.
+    /// The endpoint gets no turns.
     #[default]
     Never,
-    /// The weight is not known, and taken as the mean of the others, as gRPC does.
+    /// The weight is unknown, and the mean of the others is used, as in gRPC.
     Mean,
 }
 
 impl Stride {
-    /// `sequence` says where to begin. Let it be random where many clients begin at once, so that they do not all begin
-    /// with the same endpoint.
+    /// Starts at turn `sequence`. It should be random if many clients start at the same time, so that they do not all
+    /// start with the same endpoint.
     pub fn new(weights: &[u32], zero: ZeroWeight, sequence: u32) -> Self {
         let greatest = weights.iter().copied().max().unwrap_or(0).max(1);
         let known = weights.iter().filter(|weight| **weight > 0).count().max(1) as u128;
@@ -63,13 +63,13 @@ impl Stride {
         Self { scaled, sequence }
     }
 
-    /// Whose turn it is; `None` if there is no endpoint.
+    /// Returns the endpoint whose turn it is; `None` if there are no endpoints.
     pub fn pick(&mut self) -> Option<usize> {
         let count = self.scaled.len() as u64;
         if count == 0 {
             return None;
         }
-        // It ends: the heaviest takes every turn it has.
+        // Terminates: the heaviest endpoint takes every turn.
         loop {
             let sequence = u64::from(self.sequence);
             self.sequence = self.sequence.wrapping_add(1);
@@ -82,16 +82,16 @@ impl Stride {
     }
 }
 
-/// The weight beside the greatest one: 1 to [`MAX`], and 0 for 0.
+/// The weight relative to the greatest one: 1 to [`MAX`], and 0 for 0.
 pub(crate) fn scale(weight: u32, greatest: u32) -> u64 {
     let greatest = u64::from(greatest).max(1);
     let scaled = (u64::from(weight) * MAX + greatest / 2) / greatest;
     if weight == 0 { 0 } else { scaled.clamp(1, MAX) }
 }
 
-/// Whether an endpoint of this scaled weight takes the turn that it has in this round.
+/// Whether an endpoint of this scaled weight takes its turn in this round.
 pub(crate) fn takes_turn(scaled: u64, round: u64, endpoint: u64) -> bool {
-    // No multiple of the divisor counts, and so nothing overflows.
+    // Multiples of the divisor can be dropped, so that nothing overflows.
     (scaled * (round % MAX) + (endpoint % MAX) * OFFSET) % MAX >= MAX - scaled
 }
 
@@ -109,7 +109,7 @@ mod tests {
         std::iter::from_fn(|| stride.pick()).take(count).collect()
     }
 
-    /// Those of grpc-go's `scheduler_test.go`, and two more.
+    /// The test cases of grpc-go's `scheduler_test.go`, and two more.
     #[test]
     fn the_order_is_the_one_of_grpc() {
         let picks = |weights: &[u32], count| picks(weights, ZeroWeight::Mean, count);

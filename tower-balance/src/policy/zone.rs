@@ -2,25 +2,25 @@ use tower_util::rng::Rng;
 
 use super::Alias;
 
-/// Keeps requests in the client's zone, as far as its endpoints can bear them.
+/// Zone-aware routing: keeps requests in the client's zone, as far as its endpoints have the capacity.
 ///
-/// If the zone has as large a part of the endpoints as of the clients, all requests stay. Otherwise so many stay as its
-/// endpoints' part allows, and the others go to zones that have more endpoints than clients, by how much more. So every
-/// endpoint gets the same if every client has the same to give.
+/// If the zone's share of the endpoints is at least its share of the clients, all requests stay. Otherwise the share of
+/// requests that stays is what its endpoints can take, and the others go to zones with a larger share of endpoints than
+/// of clients, in proportion to the excess. So every endpoint gets the same load if every client sends the same load.
 ///
 /// # Example
 ///
 /// ```
 /// use tower_balance::policy::Zones;
 ///
-/// // Two thirds of the clients and half of the endpoints are in zone 0, which is ours.
+/// // Zone 0, which is ours, has two thirds of the clients and half of the endpoints.
 /// let zones = Zones::new(&[20, 10], &[5, 5], 0).unwrap();
 /// assert_eq!(zones.local(), 0.75);
 /// ```
 ///
 /// # Implementation notes
 ///
-/// As in Envoy, calculated exactly. Panic, in which a zone's health tells nothing, is the caller's to know; see
+/// As in Envoy, computed exactly. In panic the health of a zone is meaningless; the caller must handle this: see
 /// [`priority`](super::priority).
 #[derive(Debug, Clone)]
 pub struct Zones {
@@ -30,21 +30,21 @@ pub struct Zones {
 }
 
 impl Zones {
-    /// With so many clients and so many healthy endpoints in each zone; the client's own is number `zone`.
+    /// Creates the routing for a client in `zone`, with this number of clients and of healthy endpoints in each zone.
     ///
-    /// `None` if requests are better spread without regard to zones: if there are less than six endpoints
-    /// ([`with_min_hosts`](Self::with_min_hosts) takes another number), if they are all in one zone, if there are none in
-    /// the client's own, or if the clients are not known.
+    /// Returns `None` if requests should be spread regardless of zones: if there are fewer than six endpoints (see
+    /// [`with_min_hosts`](Self::with_min_hosts)), if all are in one zone, if there are none in the client's own, or if
+    /// the clients are not known.
     pub fn new(clients: &[u32], hosts: &[u32], zone: usize) -> Option<Self> {
         Self::with_min_hosts(clients, hosts, zone, 6)
     }
 
-    /// With so many endpoints at least.
+    /// Like [`new`](Self::new), with this minimum number of endpoints.
     pub fn with_min_hosts(clients: &[u32], hosts: &[u32], zone: usize, min: u64) -> Option<Self> {
         let sum = |counts: &[u32]| counts.iter().map(|count| u64::from(*count)).sum::<u64>();
         let (all_clients, all_hosts) = (sum(clients), sum(hosts));
         let count = |counts: &[u32], zone| u128::from(counts.get(zone).copied().unwrap_or(0));
-        // The parts of all, brought to the same denominator.
+        // The shares of all zones, with a common denominator.
         let clients = |zone| count(clients, zone) * u128::from(all_hosts);
         let capacity = |zone| count(hosts, zone) * u128::from(all_clients);
         let populated = hosts.iter().filter(|count| **count > 0).count();
@@ -62,7 +62,7 @@ impl Zones {
         })
     }
 
-    /// The zone of a request.
+    /// Picks the zone of a request.
     pub fn pick<R: Rng + ?Sized>(&self, rng: &mut R) -> usize {
         if rng.next_f64() < self.local {
             return self.zone;
@@ -70,7 +70,7 @@ impl Zones {
         self.others.draw(rng).unwrap_or(self.zone)
     }
 
-    /// The part of the requests that stays in the zone, from 0.0 to 1.0.
+    /// Returns the share of the requests that stays in the zone, from 0.0 to 1.0.
     pub fn local(&self) -> f64 {
         self.local
     }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_others_go_where_there_are_more_endpoints_than_clients() {
-        // Ours has 60 % of the clients and 20 % of the endpoints; the others 20/50, 20/20 and 0/10.
+        // Our zone has 60 % of the clients and 20 % of the endpoints; the others 20/50, 20/20 and 0/10.
         let zones = Zones::new(&[6, 2, 2, 0], &[4, 10, 4, 2], 0).unwrap();
         let mut rng = SplitMix::with_seed(1);
         let mut counts = [0.0_f64; 4];
@@ -122,7 +122,7 @@ mod tests {
     }
 
     proptest! {
-        /// With clients in every zone that has endpoints, and the other way round.
+        /// With clients in every zone that has endpoints, and vice versa.
         #[test]
         fn all_endpoints_get_the_same(counts in prop::collection::vec((1_u32..50, 3_u32..50), 2..6)) {
             let (clients, hosts): (Vec<_>, Vec<_>) = counts.iter().copied().unzip();

@@ -1,4 +1,4 @@
-//! The cache.
+//! The set of services, by key, slot and index.
 
 use std::fmt;
 use std::hash::Hash;
@@ -14,23 +14,23 @@ use tower_service::Service;
 use super::error::Failed;
 use super::wakes::{Signal, Wakes};
 
-/// A set of services which knows which of them are ready; see the [module](super).
+/// A set of services that tracks which of them are ready; see the [module](super).
 pub struct ReadyCache<K, S, Req>
 where
     K: Eq + Hash,
 {
     keys: IndexMap<K, Versions>,
-    /// All services. Each keeps its slot for as long as it is here.
+    /// All services. A service stays in its slot until it is removed.
     slots: Vec<Option<Entry<K, S>>>,
     vacant: Vec<usize>,
-    /// The slots of those that are ready.
+    /// The slots of the ready services.
     ready: Vec<usize>,
-    /// Counts the changes of `ready`.
+    /// Incremented with each change of `ready`.
     generation: u64,
     wakes: Arc<Wakes>,
-    /// Those that were woken and have not been polled yet, the next one last.
+    /// The services that were woken and not polled since; the next one is last.
     woken: Vec<Arc<Signal>>,
-    /// The slot of one that was called and left in its place; to be polled next.
+    /// The slot of a service that was called in place, to be polled next.
     called: Option<usize>,
     /// The task that `wakes` wakes.
     task: Option<Waker>,
@@ -38,17 +38,17 @@ where
     _marker: PhantomData<fn(Req)>,
 }
 
-/// Numbers of keys, for pickers: small, and used again.
+/// Small, reused numbers for keys, used by pickers.
 #[derive(Default)]
 struct Ids {
-    /// The slot of the current service of each number that is in use.
+    /// The slot of the current service of each number in use.
     slots: Vec<Option<usize>>,
     vacant: Vec<u32>,
-    /// What has become of them, if somebody wants to know.
+    /// Changes of the numbers, if they are tracked.
     changes: Option<Vec<IdChange>>,
 }
 
-/// What has become of a number.
+/// A change of a number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum IdChange {
     Inserted(usize),
@@ -65,7 +65,7 @@ impl Ids {
         id
     }
 
-    /// The service of `slot` is the current one.
+    /// Sets the current service of `id` to that in `slot`.
     fn set(&mut self, id: u32, slot: usize) {
         self.slots[id as usize] = Some(slot);
         self.note(IdChange::Inserted(id as usize));
@@ -88,7 +88,7 @@ impl Ids {
 struct Versions {
     id: u32,
     current: usize,
-    /// Takes the place of `current` when it is ready.
+    /// Replaces `current` when it is ready.
     next: Option<usize>,
 }
 
@@ -96,15 +96,15 @@ struct Entry<K, S> {
     key: K,
     service: S,
     signal: Arc<Signal>,
-    /// `signal`, for the service.
+    /// `signal`, as a waker for the service.
     waker: Waker,
-    /// Where in `ready` it is, if it is.
+    /// Its index in `ready`, if it is ready.
     index: Option<u32>,
-    /// That of its key.
+    /// The number of its key.
     id: u32,
     /// Whether it has ever been ready.
     proven: bool,
-    /// Whether it was pushed while another with its key was here.
+    /// Whether it was pushed while there was another service with its key.
     succeeds: bool,
 }
 
@@ -112,32 +112,32 @@ impl<K, S, Req> ReadyCache<K, S, Req>
 where
     K: Eq + Hash,
 {
-    /// How many services there are; one that is to replace another counts as well as that.
+    /// Returns the number of services; a service and its pending replacement count as two.
     pub fn len(&self) -> usize {
         self.slots.len() - self.vacant.len()
     }
 
-    /// How many keys there are: a service and the one that is to replace it have the same.
+    /// Returns the number of keys; a service and its pending replacement have the same key.
     pub(crate) fn keys_len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no services.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many of them are ready.
+    /// Returns the number of ready services.
     pub fn ready_len(&self) -> usize {
         self.ready.len()
     }
 
-    /// How many of them are not ready.
+    /// Returns the number of services that are not ready.
     pub fn pending_len(&self) -> usize {
         self.len() - self.ready_len()
     }
 
-    /// Whether a service with this key is not ready.
+    /// Whether a service with this key is pending.
     pub fn pending_contains<Q: Hash + Equivalent<K>>(&self, key: &Q) -> bool {
         let pending = |slot| self.entry(slot).index.is_none();
         self.keys
@@ -145,13 +145,13 @@ where
             .is_some_and(|versions| pending(versions.current) || versions.next.is_some_and(pending))
     }
 
-    /// The ready service with this key, and its index.
+    /// Returns the ready service with this key, and its index.
     pub fn get_ready<Q: Hash + Equivalent<K>>(&self, key: &Q) -> Option<(usize, &K, &S)> {
         let entry = self.entry(self.keys.get(key)?.current);
         Some((entry.index? as usize, &entry.key, &entry.service))
     }
 
-    /// The ready service with this key, and its index.
+    /// Returns the ready service with this key, and its index.
     pub fn get_ready_mut<Q: Hash + Equivalent<K>>(
         &mut self,
         key: &Q,
@@ -161,26 +161,26 @@ where
         Some((entry.index? as usize, &entry.key, &mut entry.service))
     }
 
-    /// The ready service with this index.
+    /// Returns the ready service with this index, and its key.
     #[inline]
     pub fn get_ready_index(&self, idx: usize) -> Option<(&K, &S)> {
         let entry = self.entry(*self.ready.get(idx)?);
         Some((&entry.key, &entry.service))
     }
 
-    /// The ready service with this index, which there is.
+    /// Returns the ready service with this index, which must be in range.
     #[inline]
     pub(crate) fn ready_at(&self, index: usize) -> &S {
         &self.entry(self.ready[index]).service
     }
 
-    /// The ready service with this index.
+    /// Returns the ready service with this index, and its key.
     pub fn get_ready_index_mut(&mut self, idx: usize) -> Option<(&K, &mut S)> {
         let entry = self.entry_mut(*self.ready.get(idx)?);
         Some((&entry.key, &mut entry.service))
     }
 
-    /// All that are ready, in the order of their indices.
+    /// Iterates over the ready services, in the order of their indices.
     pub fn iter_ready(&self) -> impl Iterator<Item = (&K, &S)> {
         self.ready.iter().map(|&slot| {
             let entry = self.entry(slot);
@@ -188,7 +188,7 @@ where
         })
     }
 
-    /// All that are ready, in no particular order.
+    /// Iterates over the ready services, in arbitrary order.
     pub fn iter_ready_mut(&mut self) -> impl Iterator<Item = (&K, &mut S)> {
         let ready = self
             .slots
@@ -198,7 +198,7 @@ where
         ready.map(|entry| (&entry.key, &mut entry.service))
     }
 
-    /// Drops what there is under this key. `false` if that is nothing.
+    /// Drops the services with this key. Returns `false` if there are none.
     pub fn evict<Q: Hash + Equivalent<K>>(&mut self, key: &Q) -> bool {
         let Some(versions) = self.keys.swap_remove(key) else {
             return false;
@@ -211,12 +211,12 @@ where
         true
     }
 
-    /// The number of the ready service with this index.
+    /// Returns the number of the ready service with this index.
     pub(crate) fn id_at(&self, index: usize) -> usize {
         self.entry(self.ready[index]).id as usize
     }
 
-    /// The key and the current service of this number, and its index if it is ready.
+    /// Returns the key and the current service of this number, and its index if it is ready.
     pub(crate) fn get_id(&self, id: usize) -> Option<(&K, &S, Option<usize>)> {
         let entry = self.entry((*self.ids.slots.get(id)?)?);
         Some((
@@ -226,17 +226,17 @@ where
         ))
     }
 
-    /// How often the set of ready services has changed.
+    /// Returns how often the set of ready services has changed.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// From now on, changes are kept for [`take_id_changes`](Self::take_id_changes).
+    /// Starts recording changes for [`take_id_changes`](Self::take_id_changes).
     pub(crate) fn track_ids(&mut self) {
         self.ids.changes = Some(Vec::new());
     }
 
-    /// What has become of the numbers since the last time.
+    /// Takes the changes of the numbers since the last call.
     pub(crate) fn take_id_changes(&mut self) -> Vec<IdChange> {
         self.ids
             .changes
@@ -270,7 +270,8 @@ where
             .expect("a slot that is referred to is occupied")
     }
 
-    /// Out of line, as is [`set_ready`](Self::set_ready), so that polling one that stays ready is short enough to be inlined.
+    /// Out of line, as is [`set_ready`](Self::set_ready), so that polling a service that stays ready is small enough to
+    /// be inlined.
     #[inline(never)]
     fn set_pending(&mut self, slot: usize) {
         if let Some(index) = self.entry_mut(slot).index.take() {
@@ -298,7 +299,7 @@ where
         }
     }
 
-    /// A service is ready for the first time: if it waits to replace another, now is the time.
+    /// Called when a service is ready for the first time: if it is to replace another, it does so now.
     fn replace_older(&mut self, slot: usize) {
         let key = &self.slots[slot].as_ref().expect("it is ready").key;
         let versions = self
@@ -313,7 +314,7 @@ where
         }
     }
 
-    /// Takes out a service that has failed. What waits to replace it, or what it was to replace, stays.
+    /// Removes a service that has failed. Its pending replacement, or the service it was to replace, stays.
     #[cold]
     fn take_failed(&mut self, slot: usize) -> K {
         let key = self.vacate(slot).key;
@@ -342,10 +343,10 @@ where
     S: Service<Req>,
     S::Error: Into<crate::BoxError>,
 {
-    /// Adds a service, pending. If there is one with this key that has been ready before, it goes on until the new one
-    /// is ready; otherwise it is dropped.
+    /// Adds a service, pending. A service with the same key that has been ready is kept until the new one is ready;
+    /// otherwise it is dropped.
     ///
-    /// The task that polls is not woken: poll after pushing.
+    /// This does not wake the polling task: poll after pushing.
     pub fn push(&mut self, key: K, svc: S) {
         let slot = self.vacant.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -393,23 +394,23 @@ where
         }
     }
 
-    /// Polls each service that has been woken since it was last polled, or was pushed or called.
+    /// Polls each service that was woken, pushed or called since it was last polled.
     ///
-    /// `Ready(Ok(()))` when all are ready. With an error, one was dropped; poll again for the others.
+    /// `Ready(Ok(()))` when all are ready. On an error one service was dropped; poll again for the others.
     #[inline]
     pub fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed<K>>> {
         kept_ready(|| self.poll_changed(cx))
     }
 
-    /// [`poll_pending`](Self::poll_pending), but not to [release](Purpose::Release) anything.
+    /// Like [`poll_pending`](Self::poll_pending), but does not [release](Purpose::Release) reservations.
     #[inline]
     pub(crate) fn poll_changed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed<K>>> {
         self.set_task(cx);
         if let Some(called) = self.called.take() {
             self.poll_slot(called)?;
         }
-        // First what an error left over last time, then what has come since; not what comes meanwhile, which wakes the
-        // task again.
+        // First those that an error left over last time, then those woken since. A service that is woken meanwhile
+        // wakes the task again.
         if !self.woken.is_empty() {
             self.poll_woken()?;
         }
@@ -424,7 +425,7 @@ where
         }
     }
 
-    /// Whether the service with this key is ready. If it is not, it is pending now.
+    /// Polls whether the service with this key is still ready. If not, it becomes pending.
     pub fn check_ready<Q: Hash + Equivalent<K>>(
         &mut self,
         cx: &mut Context<'_>,
@@ -436,7 +437,7 @@ where
         }
     }
 
-    /// Whether the service with this index is ready. If it is not, it is pending now.
+    /// Polls whether the service with this index is still ready. If not, it becomes pending.
     #[inline]
     pub fn check_ready_index(
         &mut self,
@@ -447,7 +448,8 @@ where
         kept_ready(|| self.check_ready_again(index))
     }
 
-    /// [`check_ready_index`](Self::check_ready_index) by the task that has just called [`poll_changed`](Self::poll_changed).
+    /// Like [`check_ready_index`](Self::check_ready_index), by the task that has just called
+    /// [`poll_changed`](Self::poll_changed).
     #[inline]
     pub(crate) fn check_ready_again(&mut self, index: usize) -> Result<bool, Failed<K>> {
         match self.ready.get(index) {
@@ -456,7 +458,7 @@ where
         }
     }
 
-    /// Calls the service with this key, which is pending then.
+    /// Calls the service with this key, which becomes pending.
     ///
     /// # Panics
     ///
@@ -468,11 +470,11 @@ where
         self.call_ready_index(index, req)
     }
 
-    /// Calls the service with this index, which is pending then.
+    /// Calls the service with this index, which becomes pending.
     ///
     /// # Panics
     ///
-    /// If there is none.
+    /// If the index is out of range.
     pub fn call_ready_index(&mut self, index: usize, req: Req) -> S::Future {
         let slot = *self
             .ready
@@ -484,8 +486,8 @@ where
         response
     }
 
-    /// Calls the service with this index, which stays in its place, and is polled by the next [`poll_pending`]
-    /// (Self::poll_pending). It has to be asked whether it is ready before it is called again.
+    /// Calls the service with this index, which keeps its index and is polled by the next
+    /// [`poll_pending`](Self::poll_pending). Check that it is ready before calling it again.
     #[inline]
     pub(crate) fn call_in_place(&mut self, index: usize, req: Req) -> S::Future {
         let slot = self.ready[index];
@@ -516,7 +518,7 @@ where
     fn poll_woken(&mut self) -> Result<(), Failed<K>> {
         while let Some(signal) = self.woken.pop() {
             signal.take_up();
-            // The slot may belong to another by now, which has a signal of its own.
+            // The slot may have been reused by another service, which has its own signal.
             let current = self.slots[signal.slot].as_ref();
             if current.is_some_and(|entry| Arc::ptr_eq(&entry.signal, &signal)) {
                 self.poll_slot(signal.slot)?;
@@ -537,7 +539,7 @@ where
             .as_mut()
             .expect("a slot that is polled is occupied");
         match service.poll_ready(&mut Context::from_waker(waker)) {
-            // Most were ready before.
+            // The common case: it was ready before.
             Poll::Ready(Ok(())) if index.is_some() && *proven => Ok(true),
             Poll::Ready(Ok(())) => {
                 self.set_ready(slot);
@@ -552,7 +554,7 @@ where
     }
 }
 
-/// Polls services that are kept ready for whichever request is next, also when their owner gives back what it has reserved.
+/// Polls services that are kept ready for any request, even if the cache's owner releases its reservation.
 #[inline]
 fn kept_ready<T>(poll: impl FnOnce() -> T) -> T {
     match Purpose::current() {

@@ -1,11 +1,11 @@
-//! Errors.
+//! Error types.
 
 use std::error::Error;
 use std::fmt;
 
 use crate::BoxError;
 
-/// The readiness of the service with this key failed, for this reason. It has been dropped.
+/// The readiness of the service with this key failed with this error. The service was dropped.
 pub struct Failed<K>(pub K, pub BoxError);
 
 impl<K: fmt::Debug> fmt::Debug for Failed<K> {

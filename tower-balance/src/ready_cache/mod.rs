@@ -1,24 +1,24 @@
-//! A set of services, told apart by keys, which knows which of them are ready.
+//! A set of services, identified by keys, that tracks which of them are ready.
 //!
-//! Services are [pushed](ReadyCache::push) and driven to readiness by [`ReadyCache::poll_pending`]. Those that are ready
-//! have an index, until the set of ready services changes. To send a request, choose one, ask
-//! [`check_ready_index`](ReadyCache::check_ready_index) whether it still is, and
-//! [call](ReadyCache::call_ready_index) it; it is pending again then.
+//! Services are [pushed](ReadyCache::push), and driven to readiness by [`ReadyCache::poll_pending`]. A ready service
+//! has an index, which is valid until the set of ready services changes. To send a request, choose a service, check
+//! with [`check_ready_index`](ReadyCache::check_ready_index) that it is still ready, and
+//! [call](ReadyCache::call_ready_index) it; the service is pending again then.
 //!
-//! It is a part to build balancers of. If you only want to balance, use [`Balance`](crate::p2c::Balance).
+//! This is a building block for load balancers. To just balance requests, use [`Balance`](crate::p2c::Balance).
 //!
 //! # Replacing
 //!
-//! A service that is pushed under the key of another takes its place when it is ready, and until then the other goes on.
-//! If the new one fails, the old one stays. (In tower 0.5 the old one is gone with its next request.)
+//! A service that is pushed with the key of another replaces it when it is ready; until then the old one is used. If
+//! the new one fails, the old one is kept. (In tower 0.5 the old one is removed with its next request.)
 //!
 //! # Failing
 //!
-//! A service whose readiness fails is dropped and not polled again, and [`error::Failed`] tells its key.
+//! A service whose readiness fails is dropped and not polled again; [`error::Failed`] holds its key.
 //!
 //! # Cost
 //!
-//! Each service has a waker of its own, so that only those are polled that have something to do. Pushing allocates it;
+//! Each service has its own waker, so that only services that were woken are polled. Pushing allocates the waker;
 //! polling and calling allocate nothing.
 //!
 //! # Example

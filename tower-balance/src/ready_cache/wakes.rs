@@ -1,4 +1,4 @@
-//! Which of many services want to be polled.
+//! Tracks which of many services were woken.
 
 use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
@@ -8,7 +8,7 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 /// The services that were woken since they were last polled, and the task that polls them.
 #[derive(Debug)]
 pub(super) struct Wakes {
-    /// Whether there is one that was woken: what `state` says, for who has no need of the lock if there is none.
+    /// Whether `state` has woken services, readable without the lock.
     some: AtomicBool,
     state: Mutex<State>,
 }
@@ -19,11 +19,11 @@ struct State {
     task: Option<Waker>,
 }
 
-/// One service's waker. It is woken at most once until it is taken up.
+/// The waker of one service. It is queued at most once until it is taken up.
 #[derive(Debug)]
 pub(super) struct Signal {
     pub(super) slot: usize,
-    /// Set while it is among those that were woken.
+    /// Set while it is in the queue of woken services.
     queued: AtomicBool,
     wakes: Arc<Wakes>,
 }
@@ -37,12 +37,12 @@ impl Signal {
         })
     }
 
-    /// Has the service polled next time, without waking the task.
+    /// Queues the service for the next poll, without waking the task.
     pub(super) fn enqueue(self: &Arc<Self>) {
         drop(self.queue());
     }
 
-    /// `None` if it is among those that were woken already.
+    /// Returns `None` if it is queued already.
     fn queue(self: &Arc<Self>) -> Option<MutexGuard<'_, State>> {
         if self.queued.swap(true, Ordering::AcqRel) {
             return None;
@@ -53,9 +53,9 @@ impl Signal {
         Some(state)
     }
 
-    /// To be called before the service is polled: whatever happens from now on wakes it again.
+    /// Must be called before the service is polled: a wake-up after this queues it again.
     pub(super) fn take_up(&self) {
-        // A swap and no store: what was done before a wake-up that found it set is to be seen by the poll.
+        // A swap rather than a store: the poll must see what was written before a wake-up that found the flag set.
         self.queued.swap(false, Ordering::AcqRel);
     }
 }
@@ -83,7 +83,7 @@ impl Default for Wakes {
 }
 
 impl Wakes {
-    /// The task that is woken from now on.
+    /// Sets the task to wake.
     pub(super) fn set_task(&self, waker: &Waker) {
         let mut state = self.lock();
         let outdated = match &mut state.task {
@@ -94,10 +94,10 @@ impl Wakes {
         drop(outdated);
     }
 
-    /// Exchanges those that were woken for an empty list, if there are any.
+    /// Swaps the queue of woken services with the empty `list`, unless the queue is empty.
     #[inline]
     pub(super) fn swap(&self, list: &mut Vec<Arc<Signal>>) -> bool {
-        // Whoever is not seen here has not yet woken the task, and does it then.
+        // A service whose wake-up is not visible here has not woken the task yet, and will.
         self.some.load(Ordering::Acquire) && self.swap_some(list)
     }
 
@@ -128,8 +128,8 @@ mod loom_tests {
         }
     }
 
-    /// A service becomes ready, and wakes, while the task polls it as `poll_pending` does. Either the task sees that, or it
-    /// is woken and sees it then.
+    /// A service becomes ready and wakes while the task polls it as `poll_pending` does. Either the task sees that it
+    /// is ready, or it is woken and sees it then.
     fn model(pushed: bool) {
         loom::model(move || {
             let wakes = Arc::new(Wakes::default());

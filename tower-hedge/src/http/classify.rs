@@ -5,22 +5,22 @@ use tower_retry::http::{Code, Pushback, is_grpc};
 
 use crate::{BoxError, Classify, Next, Verdict};
 
-/// Which answers count; see the [module](super).
+/// Classifies responses by HTTP and gRPC status; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct HttpClassify {
-    /// The statuses of gRPC after which others may do better.
+    /// The non-fatal gRPC statuses.
     non_fatal: Arc<[Code]>,
 }
 
 impl HttpClassify {
-    /// With UNAVAILABLE as the only status of gRPC that is not fatal.
+    /// Treats UNAVAILABLE as the only non-fatal gRPC status.
     pub fn new() -> Self {
         Self {
             non_fatal: Arc::new([Code::Unavailable]),
         }
     }
 
-    /// The statuses of gRPC after which others may do better: gRPC's `nonFatalStatusCodes`. By default UNAVAILABLE.
+    /// Sets the gRPC statuses after which other attempts go on: `nonFatalStatusCodes` in gRPC. By default UNAVAILABLE.
     #[must_use]
     pub fn non_fatal(mut self, statuses: impl IntoIterator<Item = Code>) -> Self {
         self.non_fatal = statuses.into_iter().collect();

@@ -1,17 +1,18 @@
-//! What may be hedged of HTTP and gRPC, and which answers win.
+//! Policy and classification for HTTP and gRPC.
 //!
-//! [`HttpPolicy`] says which requests may be sent again, [`HttpClassify`] which answers count:
+//! [`HttpPolicy`] decides which requests may be hedged, [`HttpClassify`] what their responses mean:
 //!
-//! | | hedged | wins | loses | ends the call |
+//! | | hedged | wins | loses | fatal |
 //! |---|---|---|---|---|
-//! | HTTP | GET, HEAD, OPTIONS, TRACE, and what has an `idempotency-key` | any other status | 5xx and 429 | |
-//! | gRPC | if you [say so](HttpPolicy::grpc) | no status in the head, or OK | UNAVAILABLE | any other status in the head |
+//! | HTTP | GET, HEAD, OPTIONS, TRACE, and requests with an `idempotency-key` | any other status | 5xx and 429 | |
+//! | gRPC | if [enabled](HttpPolicy::grpc) | no status in the head, or OK | UNAVAILABLE | any other status in the head |
 //!
-//! Only the head of an answer is looked at. gRPC tells a failure there if there is no message; a status that comes in
-//! trailers is the caller's.
+//! Only the head of a response is classified. A gRPC server that fails without a message sends the status there; a
+//! status in the trailers goes to the caller.
 //!
-//! A gRPC server says in `grpc-retry-pushback-ms` when the next request may come; a negative number, and what is none, says
-//! never. A status that loses without it has the next request sent at once, within the budget.
+//! A gRPC server sends in `grpc-retry-pushback-ms` how long to wait before the next attempt; a negative or invalid
+//! value means that there must be none. After a losing status without pushback, the next attempt is sent immediately,
+//! within the budget.
 //!
 //! # Example
 //!
@@ -26,7 +27,7 @@
 //! use tower_util::{ServiceExt, service_fn};
 //!
 //! # let calls = std::cell::Cell::new(0);
-//! // Answers the first request with 503 after a second, the second one after two.
+//! // Responds to the first attempt with 503 after a second, to the second after two.
 //! let client = service_fn(|_: Request<String>| {
 //! #   calls.set(calls.get() + 1);
 //! #   let call = calls.get();

@@ -6,14 +6,15 @@ use tower_retry::http::{ReplayBody, count_attempts, is_grpc};
 
 use crate::Policy;
 
-/// Which requests may be hedged; see the [module](super).
+/// Decides which HTTP and gRPC requests may be hedged; see the [module](super).
 ///
-/// Put a [`Tried`](tower_util::Tried) into the extensions of a request, as an `HttpRetry` around this does, and a balancer with
-/// `avoid_tried` sends its copy to another endpoint. A further gRPC request tells how many there were before it, in `grpc-previous-rpc-attempts`.
+/// To send a hedge to another endpoint, put a [`Tried`](tower_util::Tried) into the extensions of the request, as an
+/// `HttpRetry` around this layer does, and use a balancer with `avoid_tried`. A hedge of a gRPC call carries the number
+/// of attempts before it in `grpc-previous-rpc-attempts`.
 ///
 /// # Cost
 ///
-/// A request that may be hedged is copied: head, extensions and body. That of others is two or three comparisons.
+/// A request that may be hedged is cloned: head, extensions and body. Others cost two or three comparisons.
 pub struct HttpPolicy<B> {
     rules: Arc<Rules>,
     copy: fn(&B) -> Option<B>,
@@ -28,22 +29,23 @@ struct Rules {
 }
 
 impl<B: Clone> HttpPolicy<B> {
-    /// Clones bodies.
+    /// Copies bodies by cloning them.
     pub fn new() -> Self {
         Self::with_body(|body| Some(body.clone()))
     }
 }
 
 impl<B> HttpPolicy<ReplayBody<B>> {
-    /// For requests inside of an [`HttpRetry`](tower_retry::http::HttpRetry): a copy is sent once all of the body is kept. A
-    /// copy that goes out while the client still sends would take the rest of the body from the first request.
+    /// For requests inside an [`HttpRetry`](tower_retry::http::HttpRetry): sends a hedge only once the whole body is
+    /// buffered. A hedge that is sent while the client still uploads would take the rest of the body from the first
+    /// attempt.
     pub fn replayed() -> Self {
         Self::with_body(ReplayBody::try_clone).ready(ReplayBody::is_complete)
     }
 }
 
 impl<B> HttpPolicy<B> {
-    /// Copies bodies with `copy`. A request is not hedged for whose body it has no copy.
+    /// Copies bodies with `copy`. A request is not hedged if `copy` returns `None` for its body.
     pub fn with_body(copy: fn(&B) -> Option<B>) -> Self {
         Self {
             rules: Arc::new(Rules {
@@ -56,38 +58,38 @@ impl<B> HttpPolicy<B> {
         }
     }
 
-    /// Sends a copy only if its body is ready when the time has come; otherwise the first request is waited for. By default
-    /// all are.
+    /// Sends a hedge only if its body is `ready` when the hedge is due; otherwise there is no hedge. By default every
+    /// body is ready.
     #[must_use]
     pub fn ready(mut self, ready: fn(&B) -> bool) -> Self {
         self.ready = ready;
         self
     }
 
-    /// The methods whose requests may be hedged: these and no others. By default GET, HEAD, OPTIONS and TRACE, the safe ones: PUT and DELETE may be
-    /// repeated after a failure, but two of them at once may cross a third.
+    /// Sets the methods whose requests may be hedged. By default the safe ones: GET, HEAD, OPTIONS and TRACE. PUT and
+    /// DELETE may be retried after a failure, but two concurrent ones may interleave with a third request.
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         Arc::make_mut(&mut self.rules).methods = methods.into_iter().collect();
         self
     }
 
-    /// More [`methods`](Self::methods) whose requests may be hedged, beside those that are set.
+    /// Adds to the [`methods`](Self::methods) whose requests may be hedged.
     #[must_use]
     pub fn add_methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         Arc::make_mut(&mut self.rules).methods.extend(methods);
         self
     }
 
-    /// Whether a request with the header `idempotency-key` may be hedged, whatever its method. By default it may.
+    /// Sets whether a request with the header `idempotency-key` may be hedged, whatever its method. By default it may.
     #[must_use]
     pub fn idempotency_key(mut self, hedges: bool) -> Self {
         Arc::make_mut(&mut self.rules).idempotency_key = hedges;
         self
     }
 
-    /// Whether gRPC calls may be hedged. By default they may not, as their head does not tell what is safe: say yes where
-    /// all that go through here are.
+    /// Sets whether gRPC calls may be hedged. By default they may not, because their head does not say which calls are
+    /// safe; enable it if all calls through this layer are.
     #[must_use]
     pub fn grpc(mut self, hedges: bool) -> Self {
         Arc::make_mut(&mut self.rules).grpc = hedges;

@@ -1,11 +1,11 @@
-//! Which latencies are counted together: all of about the same length. Pure.
+//! Log-linear buckets of latencies, as in HDR histograms. Pure.
 //!
-//! Log-linear, as in HDR histograms: each power of two is divided into [`PARTS`] buckets of one width. Which bucket it is
-//! takes a handful of instructions, and no bucket is wider than a [`PARTS`]th (1.6 %) of what is in it.
+//! Each power of two is divided into [`PARTS`] buckets of equal width. Finding the bucket takes a handful of
+//! instructions, and no bucket is wider than 1/[`PARTS`] (1.6 %) of the latencies in it.
 
 use std::time::Duration;
 
-/// The bucket of `latency`. One of more than an [hour](MAX_MICROS) goes to the last.
+/// The bucket of `latency`. Latencies of more than an [hour](MAX_MICROS) are in the last bucket.
 pub(super) fn bucket(latency: Duration) -> usize {
     bucket_of(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX))
 }
@@ -28,12 +28,12 @@ const fn bucket_of(micros: u64) -> usize {
     } else {
         MAX_MICROS
     };
-    // Up to 2 * PARTS each microsecond has a bucket of its own. From there on the width doubles with each power of two.
+    // Below 2 * PARTS, each microsecond has its own bucket. From there on the width doubles with each power of two.
     let shift = ((micros | PARTS).ilog2() - PARTS.ilog2()) as u64;
     (shift * PARTS + (micros >> shift)) as usize
 }
 
-/// How many buckets there are.
+/// The number of buckets.
 pub(super) const BUCKETS: usize = bucket_of(MAX_MICROS) + 1;
 pub(super) const PARTS: u64 = 64;
 const MAX_MICROS: u64 = 3_600_000_000;

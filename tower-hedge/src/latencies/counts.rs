@@ -1,4 +1,4 @@
-//! Counters that all threads add to, each in a shard of its own for the most part.
+//! Sharded counters that all threads increment.
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
@@ -7,10 +7,10 @@ use crate::sync::{AtomicU32, Ordering};
 
 /// Counts by bucket.
 ///
-/// The orderings are all relaxed: each word is right by itself, and nobody concludes anything from one about another.
+/// All orderings are relaxed: each counter is independent, and nothing is inferred from one about another.
 ///
-/// A counter wraps around at 2³² within one slice, which takes a million requests per second in one bucket for more than
-/// an hour. What is slow is then misjudged for the length of a window.
+/// A counter wraps around at 2³² within one slice, which takes a million requests per second in one bucket for more
+/// than an hour. The threshold is then wrong for the length of a window.
 #[derive(Debug)]
 pub(super) struct Counts {
     shards: Box<[Box<[AtomicU32]>]>,
@@ -24,17 +24,17 @@ impl Counts {
         }
     }
 
-    /// Adds one, in any of the shards.
+    /// Increments the count of a bucket, in any of the shards.
     #[inline]
     pub(super) fn add(&self, shard: usize, bucket: usize) {
         self.shards[shard % self.shards.len()][bucket].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Moves what was counted into `sum`. What is added meanwhile is in it, or in the next one's.
+    /// Moves the counts into `sum`. A concurrent increment is in this sum or in the next.
     pub(super) fn drain_into(&self, sum: &mut [u32]) {
         for shard in &self.shards {
             for (sum, count) in sum.iter_mut().zip(shard) {
-                // Most are zero, and reading leaves the cache line where it is.
+                // Most are zero, and a read leaves the cache line shared.
                 if count.load(Ordering::Relaxed) != 0 {
                     *sum = sum.saturating_add(count.swap(0, Ordering::Relaxed));
                 }
@@ -43,13 +43,13 @@ impl Counts {
     }
 }
 
-/// The shard of this thread. Threads take turns, so that a few of them have one each.
+/// The shard of this thread. Threads are assigned round robin, so that up to `MAX_SHARDS` of them have one each.
 pub(super) fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed);
     }
-    // A thread that is ending may have given its own up.
+    // The thread-local of an exiting thread may be destroyed already.
     SHARD.try_with(|shard| *shard).unwrap_or(0)
 }
 
@@ -62,7 +62,7 @@ pub(super) fn shards() -> usize {
     })
 }
 
-/// Beyond that they cost more memory than they spare waiting.
+/// More shards cost more memory than they save in contention.
 const MAX_SHARDS: usize = 8;
 
 #[cfg(all(test, not(tower_loom)))]
@@ -90,7 +90,7 @@ mod loom_tests {
 
     use super::*;
 
-    /// What is counted while the counters are drained is in this sum or in the next one.
+    /// A concurrent increment is in this sum or in the next.
     #[test]
     fn nothing_is_counted_twice_or_not_at_all() {
         loom::model(|| {

@@ -1,7 +1,8 @@
-//! How long requests take, and from when on one is slow. Pure: the time comes in as an argument.
+//! Measures latencies, and derives the threshold above which a request is slow. Pure: the time is an argument.
 //!
-//! Nobody waits for a lock here. The verdict is one word; what is recorded goes to counters; and once in a slice of the
-//! window, whoever comes first moves the counts on and finds the next verdict, while the others go by the last one.
+//! No thread waits for a lock here. The threshold is an atomic; recorded latencies go to counters. Once per slice of
+//! the window, the first thread that notices its end moves the counters into the window and computes the next
+//! threshold; meanwhile the other threads use the former one.
 
 mod buckets;
 mod counts;
@@ -22,25 +23,25 @@ use crate::sync::{AtomicU64, Mutex, Ordering};
 /// When a request is slow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slow {
-    /// Slower than such a share of the recent ones.
+    /// The percentile of recent latencies that it exceeds.
     pub(crate) percentile: f64,
-    /// Unless there were fewer of them.
+    /// The minimum number of recent latencies; with fewer, no request is slow.
     pub(crate) min_data_points: u64,
-    /// And not before.
+    /// The minimum latency of a slow request.
     pub(crate) floor: Duration,
-    /// What is recent: the last so many whole slices of such a length. If that is zero, nothing is.
+    /// The number and length of the slices that count as recent. If the length is zero, no latency is recent.
     pub(crate) slices: usize,
     pub(crate) slice: Duration,
 }
 
-/// The latencies of the last slices, by which requests are judged, and those of the running one.
+/// The latencies of the recent slices, which give the threshold, and those of the current slice.
 #[derive(Debug)]
 pub(crate) struct Latencies {
     slow: Slow,
-    /// From when on a request is slow, in nanoseconds; [`UNKNOWN`] if too little is known.
+    /// The latency above which a request is slow, in nanoseconds; [`UNKNOWN`] if there are too few samples.
     threshold: AtomicU64,
     start: Instant,
-    /// When the running slice ends, in nanoseconds since `start`. Written with `window` locked.
+    /// When the current slice ends, in nanoseconds since `start`. Written with `window` locked.
     turn: AtomicU64,
     running: Counts,
     window: Mutex<Window>,
@@ -58,7 +59,7 @@ impl Latencies {
         }
     }
 
-    /// Adds to the last slice.
+    /// Adds latencies to the last slice.
     pub(crate) fn preset(&self, latencies: impl IntoIterator<Item = Duration>) {
         for latency in latencies {
             self.running.add(0, bucket(latency));
@@ -74,7 +75,7 @@ impl Latencies {
         self.running.add(shard(), bucket(latency).min(BUCKETS - 1));
     }
 
-    /// From when on a request is slow; `None` if too little is known.
+    /// Returns the latency above which a request is slow; `None` if there are too few samples.
     pub(crate) fn slow(&self, now: Instant) -> Option<Duration> {
         self.rotate(now);
         match self.threshold.load(Ordering::Relaxed) {
@@ -94,12 +95,12 @@ impl Latencies {
     fn turn_over(&self, window: &mut Window, now: u64) {
         let turn = self.turn.load(Ordering::Relaxed);
         let Some(late) = now.checked_sub(turn) else {
-            return; // somebody else has done it
+            return; // another thread has done it
         };
         window.advance();
         self.running.drain_into(window.newest());
         let slice = nanos(self.slow.slice).max(1);
-        // Slices that saw no request.
+        // Slices without a request.
         let missed = late / slice;
         for _ in 0..missed.min(window.slices() as u64) {
             window.advance();
@@ -127,7 +128,7 @@ impl Latencies {
         self.threshold.store(threshold, Ordering::Relaxed);
     }
 
-    /// Unless somebody else is at it.
+    /// Runs `f` unless another thread holds the lock.
     fn with_window(&self, f: impl FnOnce(&mut Window)) {
         match self.window.try_lock() {
             Ok(mut window) => f(&mut window),
@@ -142,7 +143,7 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 const UNKNOWN: u64 = 0;
-/// Loom follows each atomic there is.
+/// Loom tracks every atomic, so tests use few.
 #[cfg(tower_loom)]
 const BUCKETS: usize = 2;
 
@@ -201,7 +202,7 @@ mod tests {
             slice: PERIOD,
         };
         let latencies = Latencies::new(slow, start);
-        // The slowest of the last three.
+        // The slowest latency of the last three slices.
         let slowest = [None, Some(6), Some(6), Some(6), Some(5), Some(4)];
         for (n, slowest) in (0..).zip(slowest) {
             let now = start + PERIOD * n;
@@ -211,7 +212,7 @@ mod tests {
             }
             latencies.record(MS * (6 - n), now);
         }
-        // From here on there are no more.
+        // From here on there are no further requests.
         assert_about(latencies.slow(start + PERIOD * 6), MS * 3);
         assert_about(latencies.slow(start + PERIOD * 7), MS * 2);
         assert_eq!(latencies.slow(start + PERIOD * 9), None);
@@ -279,7 +280,7 @@ mod loom_tests {
 
     use super::*;
 
-    /// Two threads find that the slice is over: it is over once, and what they record is in the next one.
+    /// Two threads notice the end of a slice: it ends once, and what they record is in the next slice.
     #[test]
     fn a_slice_ends_once_whoever_comes_first() {
         loom::model(|| {

@@ -1,6 +1,6 @@
-//! The latencies of the last while, slice by slice. Pure.
+//! The latencies of a sliding window, slice by slice. Pure.
 
-/// Counts by bucket, for so many slices of time.
+/// Counts by bucket, for a number of time slices.
 #[derive(Debug)]
 pub(super) struct Window {
     /// One slice after the other.
@@ -10,7 +10,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Of as many slices and buckets, one at least.
+    /// Creates a window of `slices` slices with `buckets` buckets, at least one of each.
     pub(super) fn new(slices: usize, buckets: usize) -> Self {
         let buckets = buckets.max(1);
         Self {
@@ -24,19 +24,19 @@ impl Window {
         self.counts.len() / self.buckets
     }
 
-    /// The counts of the newest slice.
+    /// Returns the counts of the newest slice.
     pub(super) fn newest(&mut self) -> &mut [u32] {
         &mut self.counts[self.newest * self.buckets..][..self.buckets]
     }
 
-    /// Begins a slice, which is empty, and forgets the oldest one.
+    /// Starts an empty slice in place of the oldest one.
     pub(super) fn advance(&mut self) {
         self.newest = (self.newest + 1) % self.slices();
         self.newest().fill(0);
     }
 
-    /// The bucket of the latency that a share `quantile` of all does not exceed. `None` if there are fewer than `min`, or
-    /// none at all. What is no share is taken for the nearest one.
+    /// Returns the bucket of the `quantile` of all latencies, or `None` if there are fewer than `min`, or none. A
+    /// `quantile` outside 0 to 1 is clamped.
     pub(super) fn quantile(&self, quantile: f64, min: u64) -> Option<usize> {
         let total = (0..self.buckets).map(|bucket| self.count(bucket)).sum();
         if total < min.max(1) {
@@ -50,7 +50,7 @@ impl Window {
         })
     }
 
-    /// Of all slices together.
+    /// The count of a bucket in all slices.
     fn count(&self, bucket: usize) -> u64 {
         let slices = self.counts[bucket..].iter().step_by(self.buckets);
         slices.map(|&count| u64::from(count)).sum()
@@ -69,7 +69,7 @@ mod tests {
     const SLICES: usize = 3;
 
     proptest! {
-        /// Beside all latencies of the last slices, sorted.
+        /// Compares with the sorted list of all latencies of the last slices.
         #[test]
         fn a_quantile_is_that_of_the_sorted_latencies_to_a_64th(
             slices in prop::collection::vec(prop::collection::vec(0_u64..10_000_000, 0..40), 1..6),

@@ -1,10 +1,10 @@
-//! Errors.
+//! Error types.
 
 use std::{error, fmt};
 
 pub(crate) type Error = Box<dyn error::Error + Send + Sync>;
 
-/// The other side is gone: the [`Handle`](super::Handle), or the [`SendResponse`](super::SendResponse) of this request.
+/// The [`Handle`](super::Handle), or the [`SendResponse`](super::SendResponse) of this request, was dropped.
 #[derive(Debug)]
 pub struct Closed(());
 

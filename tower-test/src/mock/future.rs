@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 
 use super::error::{Closed, Error};
 
-/// The response of a [`Mock`](super::Mock).
+/// The response future of [`Mock`](super::Mock).
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct ResponseFuture<T> {
-    /// `None` if the handle was gone already.
+    /// `None` if the handle was dropped before the call.
     answer: Option<oneshot::Receiver<Result<T, Error>>>,
 }
 

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::Error;
 use super::state::Shared;
 
-/// Steers a [`Mock`](super::Mock) and its clones.
+/// Controls a [`Mock`](super::Mock) and its clones.
 ///
 /// When it is dropped, they fail with [`Closed`](super::error::Closed).
 pub struct Handle<T, U> {
@@ -22,27 +22,27 @@ impl<T, U> Handle<T, U> {
         Self { requests, shared }
     }
 
-    /// The next request if there is one now, else `Pending`; `None` when all services are gone.
+    /// Returns the next request, or `Pending` if there is none yet; `None` when all services were dropped.
     pub fn poll_request(&mut self) -> Poll<Option<(T, SendResponse<U>)>> {
         self.requests
             .poll_recv(&mut Context::from_waker(Waker::noop()))
     }
 
-    /// Waits for the next request; `None` when all services are gone.
+    /// Waits for the next request; returns `None` when all services were dropped.
     ///
     /// # Cancel safety
     ///
-    /// No request is lost when the future is dropped.
+    /// No request is lost if the future is dropped.
     pub async fn next_request(&mut self) -> Option<(T, SendResponse<U>)> {
         self.requests.recv().await
     }
 
-    /// From now on the service is ready for `requests` further requests, and no more.
+    /// Allows `requests` further requests; after these the service is not ready.
     pub fn allow(&mut self, requests: u64) {
         self.shared.allow(requests);
     }
 
-    /// The next `poll_ready`, on any clone, fails with `error`.
+    /// Fails the next `poll_ready` of any clone with `error`.
     pub fn send_error<E: Into<Error>>(&mut self, error: E) {
         self.shared.fail_readiness(error.into());
     }
@@ -60,9 +60,9 @@ impl<T, U> fmt::Debug for Handle<T, U> {
     }
 }
 
-/// Answers one request.
+/// Responds to one request.
 ///
-/// If it is dropped instead, the request fails with [`Closed`](super::error::Closed).
+/// If it is dropped without a response, the request fails with [`Closed`](super::error::Closed).
 #[derive(Debug)]
 pub struct SendResponse<T> {
     answer: oneshot::Sender<Result<T, Error>>,
@@ -73,17 +73,17 @@ impl<T> SendResponse<T> {
         Self { answer }
     }
 
-    /// Answers with a response. Nothing happens if nobody waits for it any more.
+    /// Sends a response. Does nothing if the response future was dropped.
     pub fn send_response(self, response: T) {
         let _ = self.answer.send(Ok(response));
     }
 
-    /// Answers with an error. Nothing happens if nobody waits for it any more.
+    /// Sends an error. Does nothing if the response future was dropped.
     pub fn send_error<E: Into<Error>>(self, error: E) {
         let _ = self.answer.send(Err(error.into()));
     }
 
-    /// Whether the caller has dropped the response future.
+    /// Whether the response future was dropped.
     pub fn is_cancelled(&self) -> bool {
         self.answer.is_closed()
     }

@@ -1,4 +1,4 @@
-//! A service whose readiness, requests and answers are in the hands of the test.
+//! A service whose readiness, requests and responses are controlled by the test.
 
 pub mod error;
 pub mod future;
@@ -14,7 +14,7 @@ pub use self::service::Mock;
 pub use self::spawn::Spawn;
 use self::state::Shared;
 
-/// A service and the handle that steers it. The service is ready until [`Handle::allow`] says otherwise.
+/// Returns a mock service and its handle. The service is ready until [`Handle::allow`] limits it.
 pub fn pair<T, U>() -> (Mock<T, U>, Handle<T, U>) {
     let (requests, taken) = tokio::sync::mpsc::unbounded_channel();
     let shared = Shared::new();
@@ -24,13 +24,13 @@ pub fn pair<T, U>() -> (Mock<T, U>, Handle<T, U>) {
     )
 }
 
-/// [`pair`], with the service in a task of its own.
+/// Like [`pair`], with the service in a mock task.
 pub fn spawn<T, U>() -> (Spawn<Mock<T, U>>, Handle<T, U>) {
     let (service, handle) = pair();
     (Spawn::new(service), handle)
 }
 
-/// [`spawn()`] with a layer around the service.
+/// Like [`spawn()`], with a layer around the service.
 pub fn spawn_layer<T, U, L>(layer: L) -> (Spawn<L::Service>, Handle<T, U>)
 where
     L: Layer<Mock<T, U>>,
@@ -39,7 +39,7 @@ where
     (Spawn::new(layer.layer(service)), handle)
 }
 
-/// [`spawn()`] with whatever `wrap` puts around the service.
+/// Like [`spawn()`], with the service wrapped by `wrap`.
 pub fn spawn_with<T, U, F, S>(wrap: F) -> (Spawn<S>, Handle<T, U>)
 where
     F: Fn(Mock<T, U>) -> S,

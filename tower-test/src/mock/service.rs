@@ -9,17 +9,17 @@ use super::future::ResponseFuture;
 use super::state::Shared;
 use super::{Handle, SendResponse};
 
-/// A service that is steered by a [`Handle`].
+/// A mock service, controlled by its [`Handle`].
 ///
-/// Fails with [`Closed`](super::error::Closed) once the handle is dropped.
+/// It fails with [`Closed`](super::error::Closed) once the handle is dropped.
 ///
 /// # Clone
 ///
-/// Clones share the handle and the number of requests it allows. A clone is not ready, whatever its original was.
+/// Clones share the handle and the number of allowed requests. A clone is not ready, even if the original is.
 ///
 /// # Panics
 ///
-/// [`call`](Service::call) panics if this clone has not been ready since its last call: the middleware under test
+/// [`call`](Service::call) panics if this clone has not returned ready since its last call: the middleware under test
 /// broke the contract.
 pub struct Mock<T, U> {
     id: u64,

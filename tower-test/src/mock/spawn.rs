@@ -1,11 +1,11 @@
-//! A service that is polled by hand.
+//! A service in a mock task, polled by the test.
 
 use std::task::{Context, Poll};
 
 use tokio_test::task;
 use tower_service::Service;
 
-/// A service in a task of its own, which is polled by hand: tells whether it was woken, and needs no runtime.
+/// A service in a mock task that the test polls. It records wake-ups and needs no runtime.
 #[derive(Debug)]
 pub struct Spawn<T> {
     inner: T,
@@ -13,7 +13,7 @@ pub struct Spawn<T> {
 }
 
 impl<T> Spawn<T> {
-    /// Puts `inner` into a task of its own.
+    /// Puts `inner` into a new mock task.
     pub fn new(inner: T) -> Self {
         Self {
             inner,
@@ -26,7 +26,7 @@ impl<T> Spawn<T> {
         self.task.is_woken()
     }
 
-    /// How many wakers of the task exist elsewhere.
+    /// Returns the number of wakers of the task that others hold.
     pub fn waker_ref_count(&self) -> usize {
         self.task.waker_ref_count()
     }
@@ -48,17 +48,17 @@ impl<T> Spawn<T> {
         self.inner.call(request)
     }
 
-    /// The service inside.
+    /// Consumes `self`, returning the inner service.
     pub fn into_inner(self) -> T {
         self.inner
     }
 
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
@@ -82,7 +82,7 @@ where
 }
 
 impl<T: Clone> Clone for Spawn<T> {
-    /// The clone is in a task of its own.
+    /// Puts the clone into a new mock task.
     fn clone(&self) -> Self {
         Self::new(self.inner.clone())
     }

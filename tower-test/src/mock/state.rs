@@ -1,4 +1,4 @@
-//! What a mock, its clones and their handle share.
+//! State that a mock, its clones and their handle share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,13 +11,13 @@ pub(super) struct Shared(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// How many requests may still be sent.
+    /// The number of requests that may still be sent.
     allowed: u64,
-    /// Who waits to be allowed, by the number of the clone.
+    /// The wakers of the clones that wait for an allowed request, by clone number.
     waiting: HashMap<u64, Waker>,
     closed: bool,
     next_id: u64,
-    /// What the next `poll_ready` fails with.
+    /// The error of the next `poll_ready`.
     error: Option<Error>,
 }
 
@@ -38,7 +38,7 @@ impl Shared {
         state.next_id
     }
 
-    /// `reserved`: whether this clone has been told that it is ready, and has not called since.
+    /// `reserved`: whether this clone returned ready and has not been called since.
     pub(super) fn poll_ready(
         &self,
         id: u64,
@@ -59,7 +59,7 @@ impl Shared {
         Poll::Pending
     }
 
-    /// Takes one of the allowed requests. `false` if the handle is gone.
+    /// Takes one of the allowed requests. Returns `false` if the handle was dropped.
     pub(super) fn call(&self) -> bool {
         let mut state = self.lock();
         if !state.closed {
@@ -97,7 +97,7 @@ impl Shared {
         }
     }
 
-    /// A test that panics elsewhere shall say why, and not that a lock is poisoned.
+    /// Ignores poisoning, so that a test that panics elsewhere reports its own reason.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

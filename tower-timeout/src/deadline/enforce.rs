@@ -14,20 +14,20 @@ use crate::BoxError;
 use crate::alarm::Alarm;
 use crate::error::DeadlineExceeded;
 
-/// Fails requests whose [`Deadline`] has passed, which a closure finds in them.
+/// Fails requests whose [`Deadline`] has passed; a closure returns the deadline of each request.
 ///
-/// One that has passed before the request is sent fails it without calling the service inside, and what that had reserved
-/// for the request is given back. One that passes later drops the response future.
+/// A request whose deadline has passed before it is sent fails without a call to the inner service, and the capacity
+/// that was reserved for it is released. If the deadline passes later, the response future is dropped.
 ///
-/// Outside of retries and of a buffer, the waits there count as well, and so do all attempts.
+/// Put it outside retries or a buffer to include their waits and all attempts.
 ///
 /// # Errors
 ///
-/// A [`BoxError`] with [`DeadlineExceeded`], or with the error of the service inside.
+/// A [`BoxError`] with [`DeadlineExceeded`], or with the inner service's error.
 ///
 /// # Cost
 ///
-/// A request with a deadline costs a reading of the clock. A timer is set only if the response is not ready at once.
+/// A request with a deadline reads the clock once. A timer is set only if the response is not ready at the first poll.
 ///
 /// # Example
 ///
@@ -48,7 +48,7 @@ use crate::error::DeadlineExceeded;
 /// let service = EnforceDeadline::new(service, |request: &Deadline| Some(*request));
 /// let deadline = Deadline::after(Instant::now(), 3 * second);
 /// assert_eq!(service.clone().oneshot(deadline).await.unwrap(), "done");
-/// // A second is left for what takes two.
+/// // One second is left, and the service takes two.
 /// assert!(service.oneshot(deadline).await.unwrap_err().is::<DeadlineExceeded>());
 /// # }
 /// ```
@@ -66,7 +66,7 @@ pub struct EnforceDeadlineLayer<F> {
 }
 
 impl<F> EnforceDeadlineLayer<F> {
-    /// The deadline of a request is what `deadline` returns.
+    /// `deadline` returns the deadline of a request, or `None`.
     pub const fn new<Req>(deadline: F) -> Self
     where
         F: Fn(&Req) -> Option<Deadline>,
@@ -88,7 +88,7 @@ impl<F: Clone, S> Layer<S> for EnforceDeadlineLayer<F> {
 }
 
 impl<S, F> EnforceDeadline<S, F> {
-    /// The deadline of a request to `inner` is what `deadline` returns.
+    /// Wraps `inner`; `deadline` returns the deadline of a request, or `None`.
     pub const fn new<Req>(inner: S, deadline: F) -> Self
     where
         F: Fn(&Req) -> Option<Deadline>,
@@ -100,17 +100,17 @@ impl<S, F> EnforceDeadline<S, F> {
         }
     }
 
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Consumes `self`, returning the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -144,11 +144,11 @@ where
 }
 
 pin_project! {
-    /// The response of an [`EnforceDeadline`].
+    /// The response future of [`EnforceDeadline`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct EnforceFuture<T> {
-        // `None` if it was not asked for.
+        // `None` if the request was not sent.
         #[pin]
         response: Option<T>,
         deadline: Option<Deadline>,
@@ -204,7 +204,7 @@ where
             if alarm.poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            // Whatever it holds, and whoever works for it, is free now.
+            // Releases what the response holds, and cancels the work for it.
             this.response.set(None);
         }
         let exceeded = DeadlineExceeded::new(*this.deadline);

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Until when a request is of use: one point in time for all that is done for it.
+/// A point in time after which the result of a request is no longer needed.
 ///
-/// A timeout begins anew with each attempt and at each hop; a deadline does not.
+/// A timeout restarts with each attempt and each hop; a deadline covers all of them.
 ///
 /// # Example
 ///
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 /// assert_eq!(deadline.remaining(now + 2 * second), 3 * second);
 /// assert_eq!(deadline.remaining(now + 7 * second), Duration::ZERO);
 /// assert!(deadline.has_passed(now + 5 * second));
-/// // Of two, the sooner one counts.
+/// // The earlier of two deadlines applies.
 /// assert_eq!(deadline.min(Deadline::after(now, second)), Deadline::after(now, second));
 /// # }
 /// ```
@@ -29,27 +29,27 @@ use tokio::time::Instant;
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// At this point in time.
+    /// Creates a deadline at `instant`.
     pub const fn at(instant: Instant) -> Self {
         Self(instant)
     }
 
-    /// So long after `now`; thirty years after it if that is more than the clock can tell.
+    /// Creates a deadline `timeout` after `now`, or thirty years after it if the clock cannot represent the sum.
     pub fn after(now: Instant, timeout: Duration) -> Self {
         Self(now.checked_add(timeout).unwrap_or(now + FAR))
     }
 
-    /// The point in time.
+    /// Returns the point in time.
     pub const fn instant(self) -> Instant {
         self.0
     }
 
-    /// How long it is until then; zero if it has passed.
+    /// Returns the time that is left; zero if the deadline has passed.
     pub fn remaining(self, now: Instant) -> Duration {
         self.0.saturating_duration_since(now)
     }
 
-    /// Whether nothing remains.
+    /// Whether the deadline has passed.
     pub fn has_passed(self, now: Instant) -> bool {
         self.0 <= now
     }

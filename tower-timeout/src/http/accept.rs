@@ -20,16 +20,16 @@ pub struct AcceptDeadlineLayer {
     settings: Settings,
 }
 
-/// Gives each request the deadline that its headers ask for, and enforces it.
+/// Reads the deadline of each request from its headers, and enforces it.
 ///
-/// `grpc-timeout` for requests of gRPC, for others `x-request-timeout-ms` or another header, in whole milliseconds. The
-/// [`Deadline`] is put among the extensions of the request; of one that is there already, the sooner one counts. It is
-/// enforced as [`EnforceDeadline`](crate::EnforceDeadline) does.
+/// The time is read from `grpc-timeout` for gRPC, and otherwise from `x-request-timeout-ms` or another header, in whole
+/// milliseconds. The [`Deadline`] is put into the request's extensions; if there already is one, the earlier one is
+/// kept. It is enforced as by [`EnforceDeadline`](crate::EnforceDeadline).
 ///
 /// # Errors
 ///
-/// A [`BoxError`] with [`InvalidTimeout`] if the header makes no sense (answer it with a 400), with
-/// [`DeadlineExceeded`](crate::error::DeadlineExceeded), or with the error of the service inside.
+/// A [`BoxError`] with [`InvalidTimeout`] if the header is invalid (respond with 400), with
+/// [`DeadlineExceeded`](crate::error::DeadlineExceeded), or with the inner service's error.
 #[derive(Clone, Debug)]
 pub struct AcceptDeadline<S> {
     inner: S,
@@ -42,13 +42,13 @@ struct Settings {
     header: HeaderName,
     default: Option<Duration>,
     max: Option<Duration>,
-    /// In place of `max` for gRPC, if it is set.
+    /// If set, applies to gRPC in place of `max`.
     grpc_max: Option<Option<Duration>>,
     ignore_invalid: bool,
 }
 
 impl AcceptDeadlineLayer {
-    /// Requests have the time that their headers say, and as long as they like without one.
+    /// Applies the timeout of the headers; a request without one has no deadline.
     pub const fn new() -> Self {
         Self {
             settings: Settings {
@@ -61,38 +61,38 @@ impl AcceptDeadlineLayer {
         }
     }
 
-    /// The header of requests that are not of gRPC. By default `x-request-timeout-ms`.
+    /// Sets the header for requests that are not gRPC. By default `x-request-timeout-ms`.
     #[must_use]
     pub fn header(mut self, name: HeaderName) -> Self {
         self.settings.header = name;
         self
     }
 
-    /// How long a request has that does not say it. By default as long as it likes.
+    /// Sets the timeout of requests without the header. By default they have none.
     #[must_use]
     pub fn default_timeout(mut self, timeout: Duration) -> Self {
         self.settings.default = Some(timeout);
         self
     }
 
-    /// How long any request has at most, whatever it says. By default as long as it says.
+    /// Limits the timeout of any request, whatever its header says. By default there is no limit.
     #[must_use]
     pub fn max(mut self, timeout: Duration) -> Self {
         self.settings.max = Some(timeout);
         self
     }
 
-    /// How long a call of gRPC or gRPC-Web has at most, in place of [`max`](Self::max); `None` for as long as it says.
+    /// Limits the timeout of gRPC and gRPC-Web calls, in place of [`max`](Self::max); `None` sets no limit.
     ///
-    /// The deadline of a call is one for the whole of it, streams included, while that of another request ends with the
-    /// beginning of its response: what is ample for the one cuts the other.
+    /// The deadline of a gRPC call covers the whole call including its streams; that of other requests covers the time
+    /// until the response head. So a limit that is ample for other requests may be too short for gRPC streams.
     #[must_use]
     pub fn grpc_max(mut self, timeout: Option<Duration>) -> Self {
         self.settings.grpc_max = Some(timeout);
         self
     }
 
-    /// Takes a header that makes no sense for none, and removes it. By default the request is refused.
+    /// Ignores and removes an invalid header. By default, the request is rejected.
     #[must_use]
     pub fn ignore_invalid(mut self) -> Self {
         self.settings.ignore_invalid = true;
@@ -119,17 +119,17 @@ impl<S> Layer<S> for AcceptDeadlineLayer {
 }
 
 impl<S> AcceptDeadline<S> {
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Consumes `self`, returning the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -139,8 +139,8 @@ impl Settings {
     fn timeout<B>(&self, request: &mut Request<B>) -> Result<Option<Duration>, InvalidTimeout> {
         let asked = match header::read(request.headers(), &self.header) {
             Err(error) if self.ignore_invalid => {
-                tracing::debug!(%error, "ignoring a timeout");
-                // The next hop might refuse it.
+                tracing::debug!(%error, "ignoring an invalid timeout header");
+                // The next hop might reject the header.
                 request.headers_mut().remove(error.header());
                 None
             }
@@ -200,7 +200,7 @@ where
 }
 
 pin_project! {
-    /// The response to a request with a deadline.
+    /// The response future of a request with a deadline.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct DeadlineFuture<T> {

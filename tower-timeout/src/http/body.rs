@@ -21,8 +21,8 @@ pin_project! {
     ///
     /// # Cost
     ///
-    /// A timeout costs an allocation, and none costs nothing. A frame that is ready costs nothing. One that is waited for costs a
-    /// reading of the clock, and a timer that an earlier one has left behind.
+    /// A body with a timeout takes one allocation; without one it takes none. A frame that is ready at once costs nothing. A
+    /// wait reads the clock once and uses a pooled timer.
     #[derive(Debug)]
     pub struct TimeoutBody<B> {
         #[pin]
@@ -39,12 +39,12 @@ struct Bounds {
     pulse: Option<Pulse>,
     end: Option<End>,
     end_alarm: Option<Alarm>,
-    /// How many were there when they were asked for.
+    /// The number of frames that were ready when polled.
     frames: u8,
     timed_out: bool,
 }
 
-/// By when the whole body must have come.
+/// When the whole body must be complete.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Total(Duration, Instant),
@@ -64,21 +64,22 @@ impl<B> TimeoutBody<B> {
         self.bounds.get_or_insert_default()
     }
 
-    /// Each frame may be waited for so long.
+    /// Sets the idle timeout: how long to wait for each frame.
     #[must_use]
     pub fn idle(mut self, timeout: Duration) -> Self {
         self.bounds().idle = Some(timeout);
         self
     }
 
-    /// It is not idle while there are frames by any clone of `pulse`, such as those of the other direction.
+    /// Restarts the idle timeout when a clone of `pulse` has counted a frame, such as a frame of the opposite
+    /// direction.
     #[must_use]
     pub fn pulse(mut self, pulse: Pulse) -> Self {
         self.bounds().pulse = Some(pulse);
         self
     }
 
-    /// The whole of it may take so long, from now on.
+    /// Sets the timeout of the whole body, from now.
     #[must_use]
     pub fn total(mut self, timeout: Duration) -> Self {
         // A time beyond what the clock can tell never comes.

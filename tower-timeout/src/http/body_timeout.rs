@@ -27,9 +27,9 @@ struct Limits {
     total: Option<Duration>,
 }
 
-/// Bounds the time of bodies, those of requests and those of responses; see [`TimeoutBody`].
+/// Applies timeouts to the bodies of requests and responses; see [`TimeoutBody`].
 ///
-/// The time until the response begins is what [`Timeout`](crate::Timeout) bounds.
+/// Use [`Timeout`](crate::Timeout) for the time until the response head.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyTimeout<S> {
     inner: S,
@@ -37,7 +37,7 @@ pub struct BodyTimeout<S> {
 }
 
 impl BodyTimeoutLayer {
-    /// Bodies may take as long as they like.
+    /// Sets no timeouts.
     pub const fn new() -> Self {
         const NONE: Limits = Limits {
             idle: None,
@@ -50,36 +50,37 @@ impl BodyTimeoutLayer {
         }
     }
 
-    /// The next frame of a request's body may be waited for so long.
+    /// Sets the idle timeout of request bodies: how long to wait for the next frame.
     #[must_use]
     pub const fn request_idle(mut self, timeout: Duration) -> Self {
         self.request.idle = Some(timeout);
         self
     }
 
-    /// A request's body may take so long, from the call on.
+    /// Sets the timeout of a whole request body, from the call.
     #[must_use]
     pub const fn request_total(mut self, timeout: Duration) -> Self {
         self.request.total = Some(timeout);
         self
     }
 
-    /// The next frame of a response's body may be waited for so long.
+    /// Sets the idle timeout of response bodies: how long to wait for the next frame.
     #[must_use]
     pub const fn response_idle(mut self, timeout: Duration) -> Self {
         self.response.idle = Some(timeout);
         self
     }
 
-    /// A response's body may take so long, from its head on.
+    /// Sets the timeout of a whole response body, from the response head.
     #[must_use]
     pub const fn response_total(mut self, timeout: Duration) -> Self {
         self.response.total = Some(timeout);
         self
     }
 
-    /// The body of a response of gRPC is held to the request's [`Deadline`], which there is one for the whole call. By
-    /// default a deadline is one for the beginning of the response. Put this layer inside of the one that accepts it.
+    /// Applies the request's [`Deadline`] to the response body of a gRPC call, since a gRPC deadline covers the whole
+    /// call. By default, a deadline covers the time until the response head. Put this layer inside the one that accepts
+    /// the deadline.
     #[must_use]
     pub const fn grpc_deadline(mut self) -> Self {
         self.grpc_deadline = true;
@@ -112,17 +113,17 @@ impl<S> Layer<S> for BodyTimeoutLayer {
 }
 
 impl<S> BodyTimeout<S> {
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Consumes `self`, returning the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -157,7 +158,7 @@ where
 }
 
 pin_project! {
-    /// The response of a [`BodyTimeout`].
+    /// The response future of [`BodyTimeout`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct BodyTimeoutFuture<F> {

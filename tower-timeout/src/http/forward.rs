@@ -18,17 +18,18 @@ pub struct ForwardDeadlineLayer {
     margin: Duration,
 }
 
-/// Tells the next hop how much time a request has left, by the [`Deadline`] among its extensions, and enforces that.
+/// Sends the remaining time of a request, from the [`Deadline`] in its extensions, to the next hop and enforces it.
 ///
-/// In `grpc-timeout` for requests of gRPC, for others in `x-request-timeout-ms` or another header, in whole milliseconds. Put it
-/// inside of retries, so that each attempt tells what is left for it. If nothing is left, or less than what the header can
-/// tell, it fails before anything is sent: there are servers that take zero for no limit.
+/// The time is sent in `grpc-timeout` for gRPC, and otherwise in `x-request-timeout-ms` or another header, in whole
+/// milliseconds. Put this layer inside retries, so that each attempt sends the time that is left for it. If no time is
+/// left, or less than the header can express, the request fails before it is sent, because some servers treat zero as
+/// no limit.
 ///
-/// A request without a deadline passes as it is, with the headers that it has.
+/// A request without a deadline is forwarded with its headers unchanged.
 ///
 /// # Errors
 ///
-/// A [`BoxError`] with [`DeadlineExceeded`](crate::error::DeadlineExceeded), or with the error of the service inside.
+/// A [`BoxError`] with [`DeadlineExceeded`](crate::error::DeadlineExceeded), or with the inner service's error.
 #[derive(Clone, Debug)]
 pub struct ForwardDeadline<S> {
     inner: S,
@@ -38,7 +39,7 @@ pub struct ForwardDeadline<S> {
 }
 
 impl ForwardDeadlineLayer {
-    /// Tells all that is left.
+    /// Sends all of the remaining time, in the default header.
     pub const fn new() -> Self {
         Self {
             header: header::DEFAULT_NAME,
@@ -46,14 +47,14 @@ impl ForwardDeadlineLayer {
         }
     }
 
-    /// The header of requests that are not of gRPC. By default `x-request-timeout-ms`.
+    /// Sets the header for requests that are not gRPC. By default `x-request-timeout-ms`.
     #[must_use]
     pub fn header(mut self, name: HeaderName) -> Self {
         self.header = name;
         self
     }
 
-    /// So much less is told than is left: for the way back. By default nothing.
+    /// Sends `margin` less than the remaining time, to leave time for the response to return. By default zero.
     #[must_use]
     pub fn margin(mut self, margin: Duration) -> Self {
         self.margin = margin;
@@ -81,17 +82,17 @@ impl<S> Layer<S> for ForwardDeadlineLayer {
 }
 
 impl<S> ForwardDeadline<S> {
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Consumes `self`, returning the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }

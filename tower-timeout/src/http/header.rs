@@ -1,4 +1,4 @@
-//! How much time a request has left, as its headers say.
+//! The remaining time of a request, in its headers.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::grpc_timeout;
 
-/// What this request has left, by `grpc-timeout` if it is of gRPC, else by the header `name` in whole milliseconds.
+/// Reads the remaining time: from `grpc-timeout` if the request is gRPC, otherwise from the header `name`, in whole
+/// milliseconds.
 pub(super) fn read(
     headers: &HeaderMap,
     name: &HeaderName,
@@ -33,7 +34,7 @@ pub(super) fn read(
     Ok(Some(Duration::from_millis(millis.unwrap_or(u64::MAX))))
 }
 
-/// Tells the next hop that so much is left, rounded down. `false` if nothing is left then.
+/// Writes the time that is left for the next hop, rounded down. Returns `false` if that is zero.
 pub(super) fn write(headers: &mut HeaderMap, name: &HeaderName, left: Duration) -> bool {
     if is_grpc(headers) {
         let value = grpc_timeout::format(left);
@@ -47,14 +48,14 @@ pub(super) fn write(headers: &mut HeaderMap, name: &HeaderName, left: Duration) 
     millis > 0
 }
 
-/// gRPC or gRPC-Web, which has the same header: `application/grpc`, also with a suffix.
+/// Whether the content type is gRPC or gRPC-Web: `application/grpc` with or without a suffix. Both use `grpc-timeout`.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';' | b'-', ..]))
 }
 
-/// A header that says how much time a request has left makes no sense.
+/// The timeout header of a request is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidTimeout {
     header: HeaderName,
@@ -63,7 +64,7 @@ pub struct InvalidTimeout {
 
 impl InvalidTimeout {
     fn new(header: &HeaderName, value: &HeaderValue) -> Self {
-        // Whoever sent it may have sent any amount.
+        // The client may have sent a value of any length.
         let shown = &value.as_bytes()[..value.len().min(32)];
         Self {
             header: header.clone(),
@@ -71,7 +72,7 @@ impl InvalidTimeout {
         }
     }
 
-    /// Which header it is.
+    /// Returns the name of the invalid header.
     pub const fn header(&self) -> &HeaderName {
         &self.header
     }

@@ -1,11 +1,12 @@
-//! Deadlines that travel with HTTP and gRPC requests, and timeouts of bodies.
+//! Deadlines that propagate with HTTP and gRPC requests, and timeouts of bodies.
 //!
-//! A server takes the deadline of a request from its headers with [`AcceptDeadline`] and keeps it among the request's
-//! extensions, as a [`Deadline`](crate::Deadline). What the server does for the request can look at it there; the retries of
-//! `tower-retry` do. A client tells the next hop what is left with [`ForwardDeadline`], if the request that it sends has a
-//! deadline among its extensions. So the time shrinks from hop to hop, and nobody works for a caller who has given up.
+//! [`AcceptDeadline`], on a server, reads the deadline of a request from its headers and puts it into the request's
+//! extensions, as a [`Deadline`](crate::Deadline). Other layers find it there; the retries of `tower-retry` do.
+//! [`ForwardDeadline`], on a client, sends the remaining time to the next hop if the extensions of its request hold a
+//! deadline. So each hop has less time than the one before, and none works on a request that its caller has given up.
 //!
-//! [`BodyTimeout`] bounds what a timeout of the response does not: the time between the pieces of a body, and of a whole body.
+//! [`BodyTimeout`] covers what a timeout of the response head does not: the time between the frames of a body, and the
+//! time of a whole body.
 //!
 //! # Example
 //!
@@ -20,7 +21,7 @@
 //! use tower_timeout::http::{AcceptDeadlineLayer, ForwardDeadlineLayer};
 //! use tower_util::{BoxError, ServiceExt, service_fn};
 //!
-//! // The next server tells what it was told.
+//! // The next server responds with the header that it received.
 //! let next = service_fn(async |request: Request<()>| {
 //!     Ok::<_, BoxError>(Response::new(request.headers()["x-request-timeout-ms"].clone()))
 //! });

@@ -1,17 +1,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts the frames of both bodies of one call, so that neither is idle while the other is not.
+/// Counts the frames of both bodies of one call, so that neither times out as idle while the other is active.
 ///
-/// In a stream both ways one side may have nothing to say for long while the other one speaks. Give the same pulse to
-/// [`TimeoutBody::pulse`](super::TimeoutBody::pulse) of the request's body, and put it among the request's extensions, where
-/// [`BodyTimeout`](super::BodyTimeout) takes it for the response's body. An idle timeout that passes then starts again if there
-/// was a frame either way meanwhile: so a call ends after once to twice the timeout without any.
+/// In a bidirectional stream, one direction may be silent for long while the other is active. Give the same pulse to
+/// [`TimeoutBody::pulse`](super::TimeoutBody::pulse) of the request body, and put it into the request's extensions,
+/// where [`BodyTimeout`](super::BodyTimeout) finds it for the response body. When an idle timeout expires, it restarts
+/// if there was a frame in either direction meanwhile. So a silent call fails after one to two times the timeout.
 ///
 /// # Implementation notes
 ///
-/// A frame adds to a counter and reads no clock. The order of the counter and of other memory does not matter: what a
-/// timeout misses by a race it sees at its next look.
+/// A frame increments a counter and does not read the clock. The counter needs no ordering with other memory: a frame
+/// that an expiring timeout misses in a race is seen when it next expires.
 #[derive(Clone, Debug, Default)]
 pub struct Pulse {
     beats: Arc<AtomicUsize>,
@@ -19,7 +19,7 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// A pulse without a beat.
+    /// Creates a pulse that has counted no frames.
     pub fn new() -> Self {
         Self::default()
     }
@@ -28,7 +28,7 @@ impl Pulse {
         self.beats.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether there was a beat since the last time that this clone was asked.
+    /// Whether a frame was counted since the last call on this clone.
     pub(super) fn has_beaten(&mut self) -> bool {
         let beats = self.beats.load(Ordering::Relaxed);
         std::mem::replace(&mut self.seen, beats) != beats

@@ -1,8 +1,8 @@
 //! How long to wait before the next attempt.
 //!
-//! [`ExponentialBackoff`] doubles the wait with every attempt and adds jitter, so that clients that failed together do
-//! not come back together. The jitter of each sequence of attempts is its own, also among clones of one maker. It is the one
-//! of tower 0.5; [`Schedule`] has all the usual kinds of backoff and jitter, as a plain value.
+//! [`ExponentialBackoff`] doubles the delay with every attempt and adds jitter, so that clients that failed together do
+//! not retry together. Each sequence of attempts has its own jitter, even among clones of one maker. This is the
+//! backoff of tower 0.5; [`Schedule`] is a plain value with all the usual kinds of backoff and jitter.
 //!
 //! # Example
 //!
@@ -33,34 +33,34 @@ pub use self::schedule::{Jitter, Schedule};
 
 use crate::rng::{HasherRng, Rng};
 
-/// Begins sequences of waits: one [`Backoff`] for each thing that is tried again and again.
+/// Creates a [`Backoff`] for each operation that is retried.
 pub trait MakeBackoff {
-    /// The sequence.
+    /// The sequence of delays.
     type Backoff: Backoff;
 
-    /// Begins a sequence.
+    /// Starts a sequence.
     fn make_backoff(&mut self) -> Self::Backoff;
 }
 
-/// A sequence of waits.
+/// A sequence of delays.
 pub trait Backoff {
-    /// Finishes when the wait is over.
+    /// Completes when the delay is over.
     type Future: Future<Output = ()>;
 
-    /// The next wait.
+    /// Starts the next delay.
     fn next_backoff(&mut self) -> Self::Future;
 }
 
-/// Makes [`ExponentialBackoff`]s.
+/// Creates [`ExponentialBackoff`]s.
 ///
 /// # Clone
 ///
-/// All clones draw different jitter.
+/// Clones draw different jitter.
 #[derive(Debug, Clone)]
 pub struct ExponentialBackoffMaker<R = HasherRng> {
     shape: Shape,
     rng: R,
-    /// How many sequences were begun by this maker and its clones.
+    /// The number of sequences started by this maker and its clones.
     sequences: Arc<AtomicU64>,
 }
 
@@ -72,9 +72,9 @@ struct Shape {
 }
 
 impl<R> ExponentialBackoffMaker<R> {
-    /// The n-th wait, from n = 0, is between `min · 2ⁿ` and `min · 2ⁿ · (1 + jitter)`, and never more than `max`.
+    /// The n-th delay, from n = 0, is between `min · 2ⁿ` and `min · 2ⁿ · (1 + jitter)`, and never more than `max`.
     ///
-    /// By default (`ExponentialBackoffMaker::default()`): 50 ms, 2³² ms (some fifty days), 0.99.
+    /// The defaults (`ExponentialBackoffMaker::default()`) are 50 ms, 2³² ms (about fifty days) and 0.99.
     ///
     /// # Errors
     ///
@@ -123,36 +123,36 @@ impl<R: Rng + Clone> MakeBackoff for ExponentialBackoffMaker<R> {
     }
 }
 
-/// Waits that double with every attempt, with jitter; see [`ExponentialBackoffMaker::new`].
+/// Delays that double with every attempt, with jitter; see [`ExponentialBackoffMaker::new`].
 #[derive(Debug, Clone)]
 pub struct ExponentialBackoff<R = HasherRng> {
     shape: Shape,
     rng: R,
-    /// Sets apart sequences that draw from clones of one generator.
+    /// Makes sequences differ that draw from clones of one generator.
     sequence: u64,
     attempts: u32,
 }
 
 impl<R: Rng> ExponentialBackoff<R> {
-    /// The next wait, which counts as taken.
+    /// Returns the next delay and advances the sequence.
     pub fn next_delay(&mut self) -> Duration {
         let Shape { min, max, jitter } = self.shape;
-        // Jitter must have room below the maximum, or all would wait for just as long in the end.
+        // Leave room for jitter below the maximum; otherwise all clients would end up with the same delay.
         let cap = max.div_f64(1.0 + jitter).max(min);
         let doubled = 2_u32
             .checked_pow(self.attempts)
             .and_then(|factor| min.checked_mul(factor));
         let base = doubled.map_or(cap, |doubled| doubled.min(cap));
         self.attempts = self.attempts.saturating_add(1);
-        // A duration below `max`, times a factor of at most 101: only an absurd `max` saturates.
+        // At most `max` times 101: only an absurdly large `max` saturates.
         let extra =
             Duration::try_from_secs_f64(base.as_secs_f64() * jitter * self.draw()).unwrap_or(max);
         base.saturating_add(extra).min(max)
     }
 
-    /// From 0 to 1.
+    /// A number from 0 to 1.
     fn draw(&mut self) -> f64 {
-        // Weyl's sequence sets the sequences apart, and the finalizer of MurmurHash3 spreads it over all bits.
+        // A Weyl sequence separates the sequences, and the finalizer of MurmurHash3 mixes all bits.
         let mut x = self
             .rng
             .next_u64()
@@ -172,7 +172,7 @@ impl<R: Rng> Backoff for ExponentialBackoff<R> {
     }
 }
 
-/// The parameters of a backoff make no sense.
+/// The parameters of a backoff are invalid.
 #[derive(Debug)]
 pub struct InvalidBackoff(&'static str);
 

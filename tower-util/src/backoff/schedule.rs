@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use crate::rng::Rng;
 
-/// How long to wait before each retry: a plain value, which draws from the generator that it is given.
+/// How long to wait before each retry: a plain value that draws jitter from the generator it is given.
 ///
-/// No wait is longer than the maximum, and none overflows, however many there were before.
+/// No delay exceeds the maximum or overflows, whatever the number of retries.
 ///
 /// # Example
 ///
@@ -26,21 +26,21 @@ pub struct Schedule {
     jitter: Jitter,
 }
 
-/// Which part of a wait is left to chance, so that those who failed together do not come back together.
+/// The random part of a delay, so that clients that failed together do not retry together.
 ///
-/// Names and formulas are those of M. Brooker, [Exponential Backoff And
-/// Jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), 2015. With `d` for the wait without
+/// Names and formulas follow M. Brooker, [Exponential Backoff And
+/// Jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), 2015. `d` is the delay without
 /// jitter:
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Jitter {
     /// Exactly `d`.
     None,
-    /// From 0 to `d`: the least work for the server in the end.
+    /// From 0 to `d`: the least total work for the server.
     #[default]
     Full,
-    /// From `d / 2` to `d`: never at once.
+    /// From `d / 2` to `d`: never an immediate retry.
     Equal,
-    /// From the first wait to three times the last one: grows by chance and not by the number of retries.
+    /// From the first delay to three times the last one: grows at random rather than with the number of retries.
     Decorrelated,
 }
 
@@ -52,12 +52,12 @@ enum Shape {
 }
 
 impl Schedule {
-    /// Does not wait at all.
+    /// Retries without delay.
     pub const fn none() -> Self {
         Self::constant(Duration::ZERO)
     }
 
-    /// Always waits for `wait`, without jitter.
+    /// Always the same delay, without jitter.
     pub const fn constant(wait: Duration) -> Self {
         Self {
             shape: Shape::Constant(wait),
@@ -66,7 +66,7 @@ impl Schedule {
         }
     }
 
-    /// Waits for `first`, then for twice as long as before, up to `max`, all with [`Jitter::Full`].
+    /// Delays of `first`, then twice the one before, up to `max`, with [`Jitter::Full`].
     pub const fn exponential(first: Duration, max: Duration) -> Self {
         Self {
             shape: Shape::Doubling(first),
@@ -75,8 +75,8 @@ impl Schedule {
         }
     }
 
-    /// Waits as the iterator says, without jitter; when that is at its end there are no more retries. It is read once, up to
-    /// 1,000 waits.
+    /// The delays of an iterator, without jitter; after the last one there are no more retries. The iterator is read
+    /// once, up to 1,000 delays.
     pub fn list(waits: impl IntoIterator<Item = Duration>) -> Self {
         Self {
             shape: Shape::List(waits.into_iter().take(LONGEST_LIST).collect()),
@@ -85,22 +85,22 @@ impl Schedule {
         }
     }
 
-    /// With this jitter.
+    /// Sets the jitter.
     #[must_use]
     pub fn with_jitter(mut self, jitter: Jitter) -> Self {
         self.jitter = jitter;
         self
     }
 
-    /// No wait is longer than `max`.
+    /// Sets the maximum delay.
     #[must_use]
     pub fn with_max(mut self, max: Duration) -> Self {
         self.max = max;
         self
     }
 
-    /// The wait before a retry: `retries` were made before it, and `last` was the last wait, zero if there was none. `None`
-    /// if there are to be no more.
+    /// Returns the delay before a retry, after `retries` earlier ones; `last` is the last delay, or zero if there was
+    /// none. Returns `None` if there must be no more retries.
     pub fn wait(&self, retries: u32, last: Duration, rng: &mut impl Rng) -> Option<Duration> {
         let (least, whole) = match &self.shape {
             Shape::Constant(wait) => (*wait, *wait),
@@ -122,7 +122,7 @@ impl Schedule {
         })
     }
 
-    /// One wait after the other, for one sequence of retries.
+    /// Iterates over the delays of one sequence of retries.
     pub fn waits<R: Rng>(&self, mut rng: R) -> impl Iterator<Item = Duration> + use<R> {
         let schedule = self.clone();
         let (mut retries, mut last) = (0_u32, Duration::ZERO);
@@ -135,17 +135,17 @@ impl Schedule {
 }
 
 impl Default for Schedule {
-    /// From 25 ms to 250 ms, with full jitter: what Envoy waits.
+    /// From 25 ms to 250 ms with full jitter, as in Envoy.
     fn default() -> Self {
         Self::exponential(Duration::from_millis(25), Duration::from_millis(250))
     }
 }
 
-/// `first`, doubled so many times; the longest there is if that is more.
+/// `first`, doubled `times` times, saturating.
 fn doubled(first: Duration, times: u32) -> Duration {
     let nanos = first.as_nanos();
     if nanos == 0 || nanos.leading_zeros() <= times {
-        // Twice nothing is nothing, however often.
+        // Doubling zero gives zero.
         return if nanos == 0 { first } else { Duration::MAX };
     }
     let nanos = nanos << times;
@@ -155,7 +155,7 @@ fn doubled(first: Duration, times: u32) -> Duration {
     }
 }
 
-/// Some of it, from nothing to all.
+/// A random part, from zero to all of it.
 fn share(whole: Duration, rng: &mut impl Rng) -> Duration {
     Duration::try_from_secs_f64(whole.as_secs_f64() * rng.next_f64())
         .unwrap_or(whole)

@@ -9,11 +9,11 @@ use crate::ServiceExt;
 
 type Inner<T, U, E> = dyn CloneBoxed<T, U, E> + Send;
 
-/// A service of hidden type that is `Clone` and `Send`; see [`ServiceExt::boxed_clone`].
+/// A boxed service that is `Clone` and `Send`; see [`ServiceExt::boxed_clone`].
 pub struct BoxCloneService<T, U, E>(Box<Inner<T, U, E>>);
 
 impl<T, U, E> BoxCloneService<T, U, E> {
-    /// Hides the type of `inner`.
+    /// Boxes `inner`.
     pub fn new<S>(inner: S) -> Self
     where
         S: Service<T, Response = U, Error = E> + Clone + Send + 'static,
@@ -24,7 +24,7 @@ impl<T, U, E> BoxCloneService<T, U, E> {
         ))
     }
 
-    /// A layer that hides the type of services.
+    /// Returns a layer that boxes services.
     pub fn layer<S>() -> LayerFn<fn(S) -> Self>
     where
         S: Service<T, Response = U, Error = E> + Clone + Send + 'static,
@@ -62,7 +62,7 @@ impl<T, U, E> fmt::Debug for BoxCloneService<T, U, E> {
     }
 }
 
-/// `Clone` for a service whose type is hidden.
+/// `Clone` for a boxed service.
 trait CloneBoxed<T, U, E>:
     Service<T, Response = U, Error = E, Future = BoxFuture<'static, Result<U, E>>>
 {

@@ -9,11 +9,11 @@ use crate::ServiceExt;
 
 type Inner<T, U, E> = dyn CloneBoxed<T, U, E> + Send + Sync;
 
-/// A service of hidden type that is `Clone`, `Send` and `Sync`.
+/// A boxed service that is `Clone`, `Send` and `Sync`.
 pub struct BoxCloneSyncService<T, U, E>(Box<Inner<T, U, E>>);
 
 impl<T, U, E> BoxCloneSyncService<T, U, E> {
-    /// Hides the type of `inner`.
+    /// Boxes `inner`.
     pub fn new<S>(inner: S) -> Self
     where
         S: Service<T, Response = U, Error = E> + Clone + Send + Sync + 'static,
@@ -24,7 +24,7 @@ impl<T, U, E> BoxCloneSyncService<T, U, E> {
         ))
     }
 
-    /// A layer that hides the type of services.
+    /// Returns a layer that boxes services.
     pub fn layer<S>() -> LayerFn<fn(S) -> Self>
     where
         S: Service<T, Response = U, Error = E> + Clone + Send + Sync + 'static,
@@ -63,7 +63,7 @@ impl<T, U, E> fmt::Debug for BoxCloneSyncService<T, U, E> {
     }
 }
 
-/// `Clone` for a service whose type is hidden.
+/// `Clone` for a boxed service.
 trait CloneBoxed<T, U, E>:
     Service<T, Response = U, Error = E, Future = BoxFuture<'static, Result<U, E>>>
 {

@@ -6,7 +6,7 @@ use tower_service::Service;
 
 use super::{BoxCloneService, BoxCloneSyncService, BoxService};
 
-/// Defines a layer of hidden type whose services are of the hidden type `$service`.
+/// Defines a boxed layer whose services are boxed as `$service`.
 macro_rules! boxed_layer {
     ($(#[$doc:meta])* $name:ident, $service:ident, $($bound:tt)+) => {
         $(#[$doc])*
@@ -15,7 +15,7 @@ macro_rules! boxed_layer {
         }
 
         impl<In, T, U, E> $name<In, T, U, E> {
-            /// Hides the type of `inner_layer` and of its services.
+            /// Boxes `inner_layer`, and each service that it wraps.
             pub fn new<L>(inner_layer: L) -> Self
             where
                 L: Layer<In> + Send + Sync + 'static,
@@ -49,7 +49,7 @@ macro_rules! boxed_layer {
 }
 
 boxed_layer! {
-    /// A layer of hidden type that makes a [`BoxService`]. Clones share it.
+    /// A boxed layer that wraps services in [`BoxService`]. Clones share the layer.
     ///
     /// # Example
     ///
@@ -65,7 +65,7 @@ boxed_layer! {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// for (doubling, expected) in [(true, 42), (false, 21)] {
-    ///     // Both arms are of one type.
+    ///     // Both arms have the same type.
     ///     let layer = if doubling {
     ///         BoxLayer::new(MapResponseLayer::new(|n: u32| n * 2))
     ///     } else {
@@ -79,11 +79,11 @@ boxed_layer! {
 }
 
 boxed_layer! {
-    /// A layer of hidden type that makes a [`BoxCloneService`]. Clones share it.
+    /// A boxed layer that wraps services in [`BoxCloneService`]. Clones share the layer.
     BoxCloneServiceLayer, BoxCloneService, Clone + Send
 }
 
 boxed_layer! {
-    /// A layer of hidden type that makes a [`BoxCloneSyncService`]. Clones share it.
+    /// A boxed layer that wraps services in [`BoxCloneSyncService`]. Clones share the layer.
     BoxCloneSyncServiceLayer, BoxCloneSyncService, Clone + Send + Sync
 }

@@ -1,4 +1,4 @@
-//! Services and layers whose type is hidden.
+//! Trait objects for services and layers, which erase their types.
 
 mod clone;
 mod clone_sync;

@@ -11,17 +11,17 @@ use crate::ServiceExt;
 type Inner<T, U, E> =
     dyn Service<T, Response = U, Error = E, Future = BoxFuture<'static, Result<U, E>>> + Send;
 
-/// A service of hidden type that is `Send` and `Sync`; see [`ServiceExt::boxed`].
+/// A boxed service that is `Send` and `Sync`; see [`ServiceExt::boxed`].
 ///
-/// [`BoxCloneService`](crate::BoxCloneService) is `Clone` as well, and
-/// [`UnsyncBoxService`](crate::UnsyncBoxService) need not be `Send`.
+/// [`BoxCloneService`](crate::BoxCloneService) is `Clone` as well, and an [`UnsyncBoxService`](crate::UnsyncBoxService)
+/// need not be `Send`.
 pub struct BoxService<T, U, E> {
-    // A service is only ever used through `&mut`, so that the one inside need not be `Sync`.
+    // A service is only used through `&mut`, so that the inner one need not be `Sync`.
     inner: SyncWrapper<Box<Inner<T, U, E>>>,
 }
 
 impl<T, U, E> BoxService<T, U, E> {
-    /// Hides the type of `inner`.
+    /// Boxes `inner`.
     pub fn new<S>(inner: S) -> Self
     where
         S: Service<T, Response = U, Error = E> + Send + 'static,
@@ -34,7 +34,7 @@ impl<T, U, E> BoxService<T, U, E> {
         }
     }
 
-    /// A layer that hides the type of services.
+    /// Returns a layer that boxes services.
     pub fn layer<S>() -> LayerFn<fn(S) -> Self>
     where
         S: Service<T, Response = U, Error = E> + Send + 'static,

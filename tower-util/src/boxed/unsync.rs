@@ -10,13 +10,13 @@ use crate::ServiceExt;
 type Inner<T, U, E> =
     dyn Service<T, Response = U, Error = E, Future = LocalBoxFuture<'static, Result<U, E>>>;
 
-/// A service of hidden type that stays on its thread: neither it nor its future need be `Send`.
+/// A boxed service that need not be `Send`, and neither need its response future.
 pub struct UnsyncBoxService<T, U, E> {
     inner: Box<Inner<T, U, E>>,
 }
 
 impl<T, U, E> UnsyncBoxService<T, U, E> {
-    /// Hides the type of `inner`.
+    /// Boxes `inner`.
     pub fn new<S>(inner: S) -> Self
     where
         S: Service<T, Response = U, Error = E> + 'static,
@@ -27,7 +27,7 @@ impl<T, U, E> UnsyncBoxService<T, U, E> {
         }
     }
 
-    /// A layer that hides the type of services.
+    /// Returns a layer that boxes services.
     pub fn layer<S>() -> LayerFn<fn(S) -> Self>
     where
         S: Service<T, Response = U, Error = E> + 'static,

@@ -10,7 +10,7 @@ use tower_service::Service;
 use super::MAX_IN_FLIGHT;
 
 pin_project! {
-    /// What both kinds have in common: `Q` holds the calls in flight and knows their order.
+    /// The part that both streams share. `Q` holds the calls in flight and determines their order.
     pub(super) struct Calls<Svc, S, Q>
     where
         S: Stream,
@@ -18,7 +18,7 @@ pin_project! {
         service: Option<Svc>,
         #[pin]
         requests: S,
-        // Taken from the stream, and waiting for the service to be ready.
+        // Taken from the stream; waits for the service to be ready.
         next: Option<S::Item>,
         in_flight: Q,
         max_in_flight: usize,
@@ -31,7 +31,7 @@ pin_project! {
 pub(super) trait InFlight<F: Future> {
     fn len(&self) -> usize;
     fn push(&mut self, future: F);
-    /// `Ready(None)` when it is empty.
+    /// `Ready(None)` if it is empty.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<F::Output>>;
 }
 

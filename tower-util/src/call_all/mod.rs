@@ -1,4 +1,4 @@
-//! One service, a stream of requests, a stream of results.
+//! Sends a stream of requests to a service, and returns a stream of results.
 
 mod common;
 mod ordered;
@@ -7,6 +7,6 @@ mod unordered;
 pub use self::ordered::CallAll;
 pub use self::unordered::CallAllUnordered;
 
-/// How many requests may be in flight unless told otherwise: far more than a sensible service takes at a time, and a
-/// bound on the memory of those who forgot a limit.
+/// The default limit of requests in flight: more than most services handle at a time, and a bound on memory for callers
+/// that do not set a limit.
 const MAX_IN_FLIGHT: usize = 1 << 16;

@@ -36,37 +36,37 @@ where
         }
     }
 
-    /// At most so many requests are in flight at a time: at least 1, by default 65,536. Besides, the service itself
-    /// limits them by not being ready.
+    /// Limits the number of in-flight requests: at least 1, by default 65,536. The service also limits them by not
+    /// being ready.
     pub fn max_in_flight(self, requests: usize) -> Self {
         Self {
             calls: self.calls.limit(requests),
         }
     }
 
-    /// Gives the service back; what is in flight is cancelled.
+    /// Returns the service and cancels the requests in flight.
     ///
     /// # Panics
     ///
-    /// If the service has been taken out.
+    /// If the service has been taken.
     pub fn into_inner(self) -> Svc {
         self.calls.into_service()
     }
 
-    /// Takes the service out: only what is in flight may still be polled for.
+    /// Takes the service. The stream may still be polled for the requests in flight.
     ///
     /// # Panics
     ///
-    /// If the service has been taken out already. Polling panics when a further request would have to be sent.
+    /// If the service has been taken already. Polling panics when it would have to send another request.
     pub fn take_service(self: Pin<&mut Self>) -> Svc {
         self.project().calls.take_service()
     }
 
-    /// Yields results as they come, in any order.
+    /// Yields results as they complete, in any order.
     ///
     /// # Panics
     ///
-    /// If it has been polled.
+    /// If the stream has been polled.
     pub fn unordered(self) -> super::CallAllUnordered<Svc, S> {
         let (service, requests) = self.calls.into_parts();
         super::CallAllUnordered::new(service, requests)

@@ -10,7 +10,7 @@ use tower_service::Service;
 use super::common::{Calls, InFlight};
 
 pin_project! {
-    /// The results of a stream of requests, as they come; see [`CallAll::unordered`](crate::CallAll::unordered).
+    /// The results of a stream of requests, as they complete; see [`CallAll::unordered`](crate::CallAll::unordered).
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
     pub struct CallAllUnordered<Svc, S>
@@ -35,28 +35,28 @@ where
         }
     }
 
-    /// At most so many requests are in flight at a time: at least 1, by default 65,536. Besides, the service itself
-    /// limits them by not being ready.
+    /// Limits the number of in-flight requests: at least 1, by default 65,536. The service also limits them by not
+    /// being ready.
     pub fn max_in_flight(self, requests: usize) -> Self {
         Self {
             calls: self.calls.limit(requests),
         }
     }
 
-    /// Gives the service back; what is in flight is cancelled.
+    /// Returns the service and cancels the requests in flight.
     ///
     /// # Panics
     ///
-    /// If the service has been taken out.
+    /// If the service has been taken.
     pub fn into_inner(self) -> Svc {
         self.calls.into_service()
     }
 
-    /// Takes the service out: only what is in flight may still be polled for.
+    /// Takes the service. The stream may still be polled for the requests in flight.
     ///
     /// # Panics
     ///
-    /// If the service has been taken out already. Polling panics when a further request would have to be sent.
+    /// If the service has been taken already. Polling panics when it would have to send another request.
     pub fn take_service(self: Pin<&mut Self>) -> Svc {
         self.project().calls.take_service()
     }

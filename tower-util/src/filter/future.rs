@@ -12,7 +12,7 @@ use super::AsyncPredicate;
 use crate::BoxError;
 
 pin_project! {
-    /// The response of a [`Filter`](super::Filter).
+    /// The response future of [`Filter`](super::Filter).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<R, F> {
         #[pin]
@@ -64,7 +64,7 @@ impl<R, F> fmt::Debug for ResponseFuture<R, F> {
 }
 
 pin_project! {
-    /// The response of an [`AsyncFilter`](super::AsyncFilter).
+    /// The response future of [`AsyncFilter`](super::AsyncFilter).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct AsyncResponseFuture<P, S, Request>
     where
@@ -120,7 +120,7 @@ where
                     reserved,
                 } => {
                     let Poll::Ready(checked) = check.poll(cx) else {
-                        // A clone is not ready: what its original had reserved is given back.
+                        // A clone is not ready; the reservation of the original is released.
                         if std::mem::take(reserved) {
                             *service = service.clone();
                         }

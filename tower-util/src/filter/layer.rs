@@ -9,7 +9,7 @@ pub struct FilterLayer<U> {
 }
 
 impl<U> FilterLayer<U> {
-    /// Requests go through `predicate`.
+    /// Passes each request to `predicate`.
     pub const fn new(predicate: U) -> Self {
         Self { predicate }
     }
@@ -30,7 +30,7 @@ pub struct AsyncFilterLayer<U> {
 }
 
 impl<U> AsyncFilterLayer<U> {
-    /// Requests go through `predicate`.
+    /// Passes each request to `predicate`.
     pub const fn new(predicate: U) -> Self {
         Self { predicate }
     }

@@ -1,10 +1,11 @@
-//! Middleware that lets a predicate change each request, or reject it with an error.
+//! Middleware that passes each request to a predicate, which may change it or reject it with an error.
 //!
-//! [`Filter`] asks a [`Predicate`], which is any `FnMut(Request) -> Result<NewRequest, E>`; [`AsyncFilter`] asks an
-//! [`AsyncPredicate`], the same with a future. A rejected request never reaches the inner service.
+//! The predicate of a [`Filter`] is a [`Predicate`]: any `FnMut(Request) -> Result<NewRequest, E>`. That of an
+//! [`AsyncFilter`] is an [`AsyncPredicate`], which returns a future. A rejected request never reaches the inner
+//! service.
 //!
-//! Use it for what is wrong with a request: permission, form, size. A request that is refused because there are too many is
-//! the business of a limit; one that is only to be changed, that of
+//! Use it to reject requests that are invalid: not authorized, malformed, too large. To reject requests because of
+//! overload, use a limit; to change requests without rejecting any, use
 //! [`map_request`](crate::ServiceExt::map_request).
 //!
 //! # Example
@@ -16,7 +17,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
 //! let double = service_fn(async |n: u32| Ok::<_, Infallible>(2 * n));
-//! // What the predicate makes of the request is what the service gets.
+//! // The service gets the request that the predicate returns.
 //! let service = Filter::new(double, |text: &str| text.parse::<u32>());
 //! assert_eq!(service.clone().oneshot("21").await.unwrap(), 42);
 //! assert!(service.oneshot("a dozen").await.unwrap_err().is::<std::num::ParseIntError>());
@@ -25,15 +26,15 @@
 //!
 //! # Readiness
 //!
-//! That of the inner service. When [`Filter`] rejects a request, what the inner service had reserved for it is given back
-//! at once, and not only with the next request or when the handle is dropped. [`AsyncFilter`] gives back what it has
-//! reserved while the predicate takes its time, and waits for the inner service again afterwards, so that slow predicates do
-//! not use up its capacity.
+//! That of the inner service. When [`Filter`] rejects a request, it releases the inner service's reservation
+//! immediately, and not only with the next request or when the handle is dropped. [`AsyncFilter`] releases it if the
+//! predicate is pending, and waits for the inner service again afterwards, so that slow predicates do not use up its
+//! capacity.
 //!
 //! # Errors
 //!
-//! A [`BoxError`](crate::BoxError): the predicate's, or the inner service's. For a request that waits again after its
-//! predicate, an error of readiness is the request's: it ends that clone, and not the filter.
+//! A [`BoxError`](crate::BoxError): the predicate's, or the inner service's. If the inner service fails to become ready
+//! again after an async predicate, that request fails; the filter itself can still be used.
 
 pub mod future;
 mod layer;

@@ -9,24 +9,24 @@ use crate::BoxError;
 ///
 /// Implemented for each `FnMut(Request) -> Result<NewRequest, E>`.
 pub trait Predicate<Request> {
-    /// What the inner service gets.
+    /// The request that is sent to the inner service.
     type Request;
 
-    /// The request for the inner service, or why there is none.
+    /// Returns the request for the inner service, or the error to reject it with.
     fn check(&mut self, request: Request) -> Result<Self::Request, BoxError>;
 }
 
-/// Checks a request with a future, and may change it.
+/// Checks a request asynchronously, and may change it.
 ///
 /// Implemented for each `FnMut(Request) -> impl Future<Output = Result<NewRequest, E>>`.
 pub trait AsyncPredicate<Request> {
-    /// Yields the request for the inner service.
+    /// The future of the request for the inner service.
     type Future: Future<Output = Result<Self::Request, BoxError>>;
 
-    /// What the inner service gets.
+    /// The request that is sent to the inner service.
     type Request;
 
-    /// The request for the inner service, or why there is none.
+    /// Returns a future of the request for the inner service, or of the error to reject it with.
     fn check(&mut self, request: Request) -> Self::Future;
 }
 

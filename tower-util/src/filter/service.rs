@@ -7,7 +7,7 @@ use super::future::{AsyncResponseFuture, ResponseFuture};
 use super::{AsyncFilterLayer, AsyncPredicate, FilterLayer, Predicate};
 use crate::BoxError;
 
-/// Sends `T` what the predicate `U` makes of each request; see the [module](super).
+/// Passes each request to the predicate `U`, and sends the one it returns to `T`; see the [module](super).
 #[derive(Debug, Clone)]
 pub struct Filter<T, U> {
     inner: T,
@@ -15,7 +15,7 @@ pub struct Filter<T, U> {
     refusal: Refusal,
 }
 
-/// Sends `T` what the async predicate `U` makes of each request; see the [module](super).
+/// Passes each request to the async predicate `U`, and sends the one it returns to `T`; see the [module](super).
 #[derive(Debug, Clone)]
 pub struct AsyncFilter<T, U> {
     inner: T,
@@ -25,27 +25,27 @@ pub struct AsyncFilter<T, U> {
 macro_rules! accessors {
     ($name:ident, $layer:ident $(, $refusal:ident)?) => {
         impl<T, U> $name<T, U> {
-            /// Requests to `inner` go through `predicate`.
+            /// Wraps `inner`, passing each request to `predicate`.
             pub const fn new(inner: T, predicate: U) -> Self {
                 Self { inner, predicate, $($refusal: Refusal::new())? }
             }
 
-            /// A layer that sends requests through `predicate`.
+            /// Returns a layer that passes requests to `predicate`.
             pub const fn layer(predicate: U) -> $layer<U> {
                 $layer::new(predicate)
             }
 
-            /// The service inside.
+            /// Returns a reference to the inner service.
             pub const fn get_ref(&self) -> &T {
                 &self.inner
             }
 
-            /// The service inside.
+            /// Returns a mutable reference to the inner service.
             pub const fn get_mut(&mut self) -> &mut T {
                 &mut self.inner
             }
 
-            /// The service inside.
+            /// Consumes `self`, returning the inner service.
             pub fn into_inner(self) -> T {
                 self.inner
             }
@@ -57,7 +57,7 @@ accessors!(Filter, FilterLayer, refusal);
 accessors!(AsyncFilter, AsyncFilterLayer);
 
 impl<T, U> Filter<T, U> {
-    /// What the predicate makes of `request`.
+    /// Runs the predicate on `request`, without sending it.
     pub fn check<R>(&mut self, request: R) -> Result<U::Request, BoxError>
     where
         U: Predicate<R>,
@@ -67,7 +67,7 @@ impl<T, U> Filter<T, U> {
 }
 
 impl<T, U> AsyncFilter<T, U> {
-    /// What the predicate makes of `request`.
+    /// Runs the predicate on `request`, without sending it.
     pub async fn check<R>(&mut self, request: R) -> Result<U::Request, BoxError>
     where
         U: AsyncPredicate<R>,
@@ -115,7 +115,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        // The future gets the service that is ready, and a clone stays here.
+        // The future takes the service that is ready, and a clone stays here.
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
         AsyncResponseFuture::new(self.predicate.check(request), ready)

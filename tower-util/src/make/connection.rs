@@ -6,18 +6,18 @@ use tower_service::Service;
 
 use crate::sealed::Sealed;
 
-/// A [`Service`] whose responses are connections: another name for it, to write shorter bounds.
+/// An alias for a [`Service`] that creates connections, for shorter bounds.
 pub trait MakeConnection<Target>: Sealed<(Target,)> {
     /// The connection.
     type Connection: AsyncRead + AsyncWrite;
 
-    /// Why there is none.
+    /// The error of a failed connection attempt.
     type Error;
 
-    /// Yields the connection.
+    /// The future of the connection.
     type Future: Future<Output = Result<Self::Connection, Self::Error>>;
 
-    /// Whether a connection may be asked for.
+    /// Polls whether the service is ready to connect.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>>;
 
     /// Connects to `target`.

@@ -1,7 +1,8 @@
-//! Services that make something: other services ([`MakeService`]), or connections ([`MakeConnection`]).
+//! Services that create other services ([`MakeService`]) or connections ([`MakeConnection`]).
 //!
-//! Both are other names for a [`Service`](tower_service::Service) with such a response: ask for them in bounds, where they
-//! read better. There is nothing to implement, and no need for them where a plain function makes the service.
+//! Both traits are aliases for a [`Service`](tower_service::Service) with such a response, for shorter bounds. They are
+//! implemented for every such service, and cannot be implemented otherwise. Where a plain function can create the
+//! service, neither is needed.
 //!
 //! # Example
 //!
@@ -11,7 +12,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! // Makes the same service for every target, for instance for every connection that a server accepts.
+//! // Returns the same service for every target, for example for every connection that a server accepts.
 //! let mut make = Shared::new(service_fn(async |n: u32| Ok::<_, Infallible>(n + 1)));
 //! let service = make.make_service("127.0.0.1:4711").await.unwrap();
 //! assert_eq!(service.oneshot(1).await, Ok(2));

@@ -7,30 +7,30 @@ use tower_service::Service;
 
 use crate::sealed::Sealed;
 
-/// A [`Service`] whose responses are services: another name for it, to write shorter bounds.
+/// An alias for a [`Service`] that creates services, for shorter bounds.
 pub trait MakeService<Target, Request>: Sealed<(Target, Request)> {
-    /// What the services answer.
+    /// The response of the services it creates.
     type Response;
 
-    /// How their requests fail.
+    /// The error of the services it creates.
     type Error;
 
-    /// The service.
+    /// The service it creates.
     type Service: Service<Request, Response = Self::Response, Error = Self::Error>;
 
-    /// Why there is none.
+    /// The error of a failed creation.
     type MakeError;
 
-    /// Yields the service.
+    /// The future of the service.
     type Future: Future<Output = Result<Self::Service, Self::MakeError>>;
 
-    /// Whether a service may be asked for.
+    /// Polls whether it is ready to create a service.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::MakeError>>;
 
-    /// Makes a service for `target`.
+    /// Creates a service for `target`.
     fn make_service(&mut self, target: Target) -> Self::Future;
 
-    /// The [`Service`] that this is, where the type of request cannot be inferred.
+    /// Converts it into a [`Service`], where the type of request cannot be inferred.
     fn into_service(self) -> IntoService<Self, Request>
     where
         Self: Sized,
@@ -41,7 +41,7 @@ pub trait MakeService<Target, Request>: Sealed<(Target, Request)> {
         }
     }
 
-    /// The borrowed [`Service`] that this is, where the type of request cannot be inferred.
+    /// Borrows it as a [`Service`], where the type of request cannot be inferred.
     fn as_service(&mut self) -> AsService<'_, Self, Request>
     where
         Self: Sized,
@@ -80,13 +80,13 @@ where
     }
 }
 
-/// A [`MakeService`] as the [`Service`] it is; see [`MakeService::into_service`].
+/// A [`MakeService`] as a [`Service`]; see [`MakeService::into_service`].
 pub struct IntoService<M, Request> {
     make: M,
     _marker: PhantomData<Request>,
 }
 
-/// A borrowed [`MakeService`] as the [`Service`] it is; see [`MakeService::as_service`].
+/// A borrowed [`MakeService`] as a [`Service`]; see [`MakeService::as_service`].
 pub struct AsService<'a, M, Request> {
     make: &'a mut M,
     _marker: PhantomData<Request>,

@@ -4,14 +4,14 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-/// Makes a clone of one service for every target.
+/// Returns a clone of the same service for every target.
 #[derive(Debug, Clone, Copy)]
 pub struct Shared<S> {
     service: S,
 }
 
 impl<S> Shared<S> {
-    /// Makes clones of `service`.
+    /// Returns clones of `service`.
     pub const fn new(service: S) -> Self {
         Self { service }
     }
@@ -32,6 +32,6 @@ impl<S: Clone, T> Service<T> for Shared<S> {
 }
 
 named_future! {
-    /// The response of a [`Shared`].
+    /// The response future of [`Shared`].
     SharedFuture<S>(Ready<Result<S, Infallible>>)
 }

@@ -1,8 +1,8 @@
-//! Errors.
+//! Error types.
 
 use std::{error, fmt};
 
-/// There is no service.
+/// The optional service is absent.
 #[derive(Debug)]
 pub struct None(());
 

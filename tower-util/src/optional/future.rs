@@ -10,7 +10,7 @@ use super::error;
 use crate::BoxError;
 
 pin_project! {
-    /// The response of an [`Optional`](crate::Optional).
+    /// The response future of [`Optional`](crate::Optional).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<T> {

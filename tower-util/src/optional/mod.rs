@@ -8,7 +8,7 @@ use tower_service::Service;
 use self::future::ResponseFuture;
 use crate::BoxError;
 
-/// A service that may be there or not; without it, requests fail with [`error::None`].
+/// An optional service; if it is absent, requests fail with [`error::None`].
 ///
 /// # Example
 ///
@@ -32,7 +32,7 @@ pub struct Optional<T> {
 }
 
 impl<T> Optional<T> {
-    /// Answers with `inner` if there is one.
+    /// Sends requests to `inner`, if there is one.
     pub const fn new<Request>(inner: Option<T>) -> Self
     where
         T: Service<Request>,
@@ -41,7 +41,7 @@ impl<T> Optional<T> {
         Self { inner }
     }
 
-    /// Takes the service out: from now on there is none.
+    /// Takes the service, leaving none.
     pub const fn take(&mut self) -> Option<T> {
         self.inner.take()
     }

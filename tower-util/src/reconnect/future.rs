@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use crate::BoxError;
 
 pin_project! {
-    /// The response of a [`Reconnect`](super::Reconnect).
+    /// The response future of [`Reconnect`](super::Reconnect).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<F, E> {
@@ -24,7 +24,7 @@ pin_project! {
     #[derive(Debug)]
     enum State<F> {
         Called { #[pin] response: F },
-        // Unwind safe, as it is only taken.
+        // Unwind safe, because it is only taken.
         Failed { error: AssertUnwindSafe<Option<BoxError>> },
     }
 }
@@ -47,8 +47,8 @@ impl<F, E> ResponseFuture<F, E> {
     }
 }
 
-// No bound on `ME`: if it is a `BoxError`, the compiler could not prove that a spawned `async` block with this future is `Send`
-// (rust-lang/rust#64552).
+// No bound on `ME`: if it is a `BoxError`, the compiler cannot prove that a spawned `async` block with this future is
+// `Send` (rust-lang/rust#64552).
 impl<F, T, E, ME> Future for ResponseFuture<F, ME>
 where
     F: Future<Output = Result<T, E>>,

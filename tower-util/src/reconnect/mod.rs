@@ -1,12 +1,13 @@
-//! Middleware that makes its service anew when it has failed: a connection that comes back.
+//! Middleware that creates a new service when the current one has failed, for example a connection.
 //!
-//! [`Reconnect`] asks a [`MakeService`](crate::make::MakeService) for a service when it is first polled, and again
-//! whenever that service fails to be ready.
+//! [`Reconnect`] calls a [`MakeService`](crate::make::MakeService) for a service when it is first polled, and again
+//! whenever the readiness of that service fails.
 //!
-//! - [`Reconnect::with_backoff`] stays pending until there is a connection, and waits between attempts, longer each
-//!   time. Its maker must be `Clone`. Under a balancer this is the one to use: a dead endpoint is not ready, gets no request, and comes back.
-//! - [`Reconnect::new`] is that of tower 0.5: after a failed attempt it is ready, and the next request gets the error.
-//!   It fits where there is one endpoint and its callers want to know at once.
+//! - [`Reconnect::with_backoff`] is pending until it is connected. It waits between attempts, with a growing delay. The
+//!   `MakeService` must be `Clone`. Use it under a balancer: an unreachable endpoint is not ready, so it gets no requests
+//!   until it is connected again.
+//! - [`Reconnect::new`] is that of tower 0.5: after a failed attempt it is ready, and the next request fails with the
+//!   error. Use it if there is a single endpoint and callers should see the error at once.
 //!
 //! # Example
 //!
@@ -18,7 +19,7 @@
 //!
 //! static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
 //!
-//! /// Refuses twice.
+//! /// Refuses the first two connections.
 //! async fn connect(_address: &str) -> Result<impl tower_service::Service<u32, Response = u32, Error = BoxError>, BoxError> {
 //!     match ATTEMPTS.fetch_add(1, Ordering::Relaxed) {
 //!         0 | 1 => Err("connection refused".into()),
@@ -35,25 +36,27 @@
 //!
 //! # Readiness
 //!
-//! That of the service made. Each poll makes it at most once, so that one which fails at once cannot keep the task
-//! busy. A connection that is lost before it has served a request counts as a failed attempt.
+//! That of the inner service. Each poll makes at most one attempt, so that a service that fails immediately cannot keep
+//! the task busy. A connection that is lost before it has served a request counts as a failed attempt.
 //!
 //! # Cancellation
 //!
-//! Dropping it drops the connection or the attempt.
+//! Dropping the `Reconnect` drops the connection or the attempt.
 //!
 //! # Errors
 //!
-//! The errors of the requests, boxed; and without a backoff those of making the service, which the next request gets.
-//! With a backoff these are told as a `tracing` event of level `DEBUG` each.
+//! The errors of requests, boxed; and without a backoff, the errors of failed attempts, with which the next request
+//! fails. With a backoff, each failed attempt is a `tracing` event at level `DEBUG`.
 //!
-//! A service whose readiness fails is dropped, and made anew. A maker whose readiness fails is not polled again either:
-//! with a backoff it is a failed attempt, and the next one has a fresh clone of the maker; without one, `poll_ready`
-//! returns the error, and the `Reconnect` is at its end, as in tower 0.5.
+//! A service whose readiness fails is dropped, and replaced by a new one. A `MakeService` whose readiness fails is not
+//! polled again either. With a backoff this counts as a failed attempt, and the next attempt uses a new clone of the
+//! `MakeService`; without one, `poll_ready` returns the error, and the `Reconnect` must not be used again, as in tower
+//! 0.5.
 //!
 //! # Differences from tower 0.5
 //!
-//! The error of an attempt is forgotten once a later one has succeeded, where tower 0.5 fails a request with it then.
+//! The error of a failed attempt is discarded once a later attempt has succeeded; tower 0.5 fails the next request with
+//! it.
 
 mod future;
 mod service;

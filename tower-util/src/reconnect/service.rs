@@ -11,7 +11,7 @@ use super::ResponseFuture;
 use crate::BoxError;
 use crate::backoff::{Backoff, ExponentialBackoffMaker, MakeBackoff};
 
-/// Makes its service anew when it has failed; see the [module](super).
+/// Creates a new service when the current one has failed; see the [module](super).
 pub struct Reconnect<M, Target, B = ExponentialBackoffMaker>
 where
     M: Service<Target>,
@@ -20,14 +20,14 @@ where
     make: M,
     target: Target,
     state: State<M::Future, M::Response, <B::Backoff as Backoff>::Future>,
-    /// Without a backoff: what the next request fails with.
+    /// Without a backoff: the error of the next request.
     error: Option<M::Error>,
     backoff: Option<Waits<M, B>>,
 }
 
 enum State<F, S, W> {
     Idle,
-    /// Unwind safe, as without a backoff there is none: a wait that has panicked is only polled again.
+    /// Unwind safe: without a backoff there is no wait, and one that has panicked is only polled again.
     Waiting(AssertUnwindSafe<Pin<Box<W>>>),
     Connecting(F),
     /// `proven`: it has served a request.
@@ -37,14 +37,14 @@ enum State<F, S, W> {
     },
 }
 
-/// Where the waits come from, and a new maker in place of one that has failed.
+/// Creates the backoffs, and replaces a `MakeService` that has failed.
 struct Waits<M, B: MakeBackoff> {
     backoff: B,
-    /// Since the last connection that served a request.
+    /// The backoff since the last connection that served a request.
     current: Option<B::Backoff>,
-    /// Never polled: one whose readiness failed must not be polled again.
+    /// Never polled, so that its clones can replace one whose readiness failed.
     pristine: M,
-    /// `M::clone`: without a backoff, a maker need not be `Clone`.
+    /// `M::clone`, stored because `M` need not be `Clone` without a backoff.
     clone: fn(&M) -> M,
 }
 
@@ -64,8 +64,8 @@ impl<M, Target> Reconnect<M, Target>
 where
     M: Service<Target>,
 {
-    /// Asks `mk_service` for a service for `target` when it is first polled. After a failed attempt the next request
-    /// fails with its error.
+    /// Calls `mk_service` with `target` when it is first polled. After a failed attempt, the next request fails with
+    /// its error.
     pub const fn new(mk_service: M, target: Target) -> Self {
         Self {
             make: mk_service,
@@ -76,7 +76,7 @@ where
         }
     }
 
-    /// [`new`](Self::new), with a service to begin with.
+    /// Like [`new`](Self::new), starting with an existing service.
     pub const fn with_connection(init_conn: M::Response, mk_service: M, target: Target) -> Self {
         let state = State::Connected {
             service: init_conn,
@@ -97,10 +97,10 @@ where
     M: Service<Target>,
     B: MakeBackoff,
 {
-    /// Asks `make` for a service for `target` when it is first polled. After a failed attempt it waits, as `backoff`
-    /// says, and tries again; it is not ready meanwhile. The waits begin anew after a service has been of use.
+    /// Calls `make` with `target` when it is first polled. After a failed attempt it waits for the `backoff` and tries
+    /// again; meanwhile it is not ready. The backoff restarts after a connection that has served a request.
     ///
-    /// When the readiness of `make` fails, a clone that was made of it at first takes its place.
+    /// When the readiness of `make` fails, it is replaced by a clone that was never polled.
     pub fn with_backoff(make: M, target: Target, backoff: B) -> Self
     where
         M: Clone,
@@ -122,11 +122,11 @@ where
 
     /// ## Connecting | Connected => Idle | Waiting
     ///
-    /// `Ok` if there is something to wait for, and the error otherwise.
+    /// Returns `Ok` if there is a backoff to wait for, otherwise the error.
     fn wait<E: Into<BoxError>>(&mut self, error: E) -> Result<(), E> {
         match &mut self.backoff {
             Some(waits) => {
-                tracing::debug!(error = %error.into(), "not connected; trying again after a while");
+                tracing::debug!(error = %error.into(), "connection attempt failed; retrying after a backoff");
                 self.state = State::Waiting(AssertUnwindSafe(Box::pin(waits.next())));
                 Ok(())
             }
@@ -156,12 +156,12 @@ where
         loop {
             match &mut self.state {
                 State::Idle if made => {
-                    // A service that fails as soon as it is made: let others have their turn.
+                    // The service failed as soon as it was created: yield to other tasks.
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 // ## Idle => Connecting | Waiting
-                // The maker is called when it is ready, also while there is no request.
+                // The `MakeService` is called once it is ready, even if there is no request.
                 State::Idle => match ready!(Purpose::Call.run(|| self.make.poll_ready(cx))) {
                     Ok(()) => self.state = State::Connecting(self.make.call(self.target.clone())),
                     Err(error) => {
@@ -198,7 +198,7 @@ where
                 State::Connected { service, proven } => match ready!(service.poll_ready(cx)) {
                     Ok(()) => return Poll::Ready(Ok(())),
                     Err(error) if *proven || self.backoff.is_none() => {
-                        tracing::debug!(error = %BoxError::from(error), "connection lost; making a new one");
+                        tracing::debug!(error = %BoxError::from(error), "connection lost; reconnecting");
                         if let Some(waits) = &mut self.backoff {
                             waits.current = None;
                         }

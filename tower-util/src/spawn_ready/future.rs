@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use crate::BoxError;
 
 pin_project! {
-    /// The response of a [`SpawnReady`](super::SpawnReady).
+    /// The response future of [`SpawnReady`](super::SpawnReady).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<F, E> {
         #[pin]
@@ -29,8 +29,8 @@ impl<F, E> ResponseFuture<F, E> {
     }
 }
 
-// The error is that of `F`, and not `E`: if `E` is a `BoxError`, the compiler could not prove that a spawned `async` block with
-// this future is `Send` (rust-lang/rust#64552).
+// The error is that of `F` rather than `E`: if `E` is a `BoxError`, the compiler cannot prove that a spawned `async`
+// block with this future is `Send` (rust-lang/rust#64552).
 impl<F, T, Error, E> Future for ResponseFuture<F, E>
 where
     F: Future<Output = Result<T, Error>>,

@@ -7,7 +7,7 @@ use super::SpawnReady;
 pub struct SpawnReadyLayer(());
 
 impl SpawnReadyLayer {
-    /// Services get ready in tasks of their own.
+    /// Creates a layer that drives the readiness of each service in a background task.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,10 +1,10 @@
-//! Middleware that drives a service to readiness in a task of its own.
+//! Middleware that drives a service to readiness in a background task.
 //!
-//! Some services make progress only while someone polls their readiness, for instance by connecting. [`SpawnReady`]
-//! does that in the background, so that they get ready also when the caller stops polling, until it is dropped.
+//! Some services make progress only while their readiness is polled, for example when connecting. [`SpawnReady`] polls
+//! them in the background, so that they become ready even if the caller stops polling, until it is dropped.
 //!
-//! It takes a task for each time that the service is not ready. A service that is not ready often is better behind a
-//! buffer, whose one task drives it all the time.
+//! It spawns a task each time that the service is not ready. For a service that is often not ready, use a buffer
+//! instead: its single worker drives the service all the time.
 //!
 //! # Example
 //!
@@ -21,14 +21,14 @@
 //!
 //! # Readiness
 //!
-//! That of the inner service. When that is pending, a task is spawned, which ends when the service is ready or failed,
-//! or when the `SpawnReady` is dropped. The task makes the service ready and reserves nothing: the permit of a limit, for
-//! example, is taken when the caller polls again, and it may have to wait for it.
+//! That of the inner service. When it is pending, a task is spawned, which ends when the service is ready or has
+//! failed, or when the `SpawnReady` is dropped. The task drives the service but reserves nothing: the permit of a
+//! concurrency limit, for example, is acquired when the caller polls again, which may have to wait for it.
 //!
 //! # Errors
 //!
-//! The inner service's, boxed. If its readiness failed, or panicked in the background, it is dropped, and after that error
-//! `poll_ready` fails with [`Lost`].
+//! The inner service's, boxed. If its readiness failed, or panicked in the background, the service is dropped; after
+//! that error, `poll_ready` fails with [`Lost`].
 //!
 //! # Panics
 //!

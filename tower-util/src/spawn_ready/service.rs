@@ -13,7 +13,7 @@ use super::SpawnReadyLayer;
 use super::future::ResponseFuture;
 use crate::BoxError;
 
-/// Drives a service to readiness in a task of its own; see the [module](super).
+/// Drives a service to readiness in a background task; see the [module](super).
 #[derive(Debug)]
 pub struct SpawnReady<S> {
     state: State<S>,
@@ -28,14 +28,14 @@ enum State<S> {
 }
 
 impl<S> SpawnReady<S> {
-    /// `service` gets ready in a task of its own.
+    /// Wraps `service`, driving its readiness in a background task.
     pub const fn new(service: S) -> Self {
         Self {
             state: State::Here(service),
         }
     }
 
-    /// A layer that wraps services in [`SpawnReady`].
+    /// Returns a layer that wraps services in [`SpawnReady`].
     pub fn layer() -> SpawnReadyLayer {
         SpawnReadyLayer::default()
     }
@@ -93,7 +93,7 @@ where
     }
 }
 
-/// It is driven only: what it would reserve here would be kept from others until the caller comes back, if ever.
+/// Only drives the service. A reservation made here would be held until the caller polls again, which it may never do.
 async fn get_ready<S, Req>(mut service: S) -> Result<S, BoxError>
 where
     S: Service<Req, Error: Into<BoxError>>,
@@ -112,7 +112,7 @@ impl<S> Drop for SpawnReady<S> {
     }
 }
 
-/// The service failed to become ready, which was reported before, and is gone.
+/// The service failed to become ready, which was reported before, and was dropped.
 #[derive(Debug)]
 pub struct Lost(());
 

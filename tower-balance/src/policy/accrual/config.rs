@@ -5,7 +5,7 @@ use tower_util::rng::Rng;
 use crate::policy::InvalidPolicy;
 use crate::policy::error::ensure;
 
-/// What an endpoint dies of, and for how long. Any of the rules is enough.
+/// When an endpoint is marked dead, and for how long. Any one of the rules is enough.
 #[derive(Debug, Clone)]
 pub struct AccrualConfig {
     pub(super) consecutive: Option<u32>,
@@ -16,7 +16,7 @@ pub struct AccrualConfig {
     max_wait: Duration,
 }
 
-/// A rate of successes in a time.
+/// A success rate in a time window.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Within {
     pub(super) rate: f64,
@@ -24,7 +24,7 @@ pub(super) struct Within {
     pub(super) min_requests: u64,
 }
 
-/// A rate of successes over a number of requests.
+/// A success rate over a number of requests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Over {
     pub(super) rate: f64,
@@ -32,7 +32,7 @@ pub(super) struct Over {
 }
 
 impl AccrualConfig {
-    /// Without any rule.
+    /// No rules: an endpoint is never marked dead.
     pub fn never() -> Self {
         Self {
             consecutive: None,
@@ -42,7 +42,7 @@ impl AccrualConfig {
         }
     }
 
-    /// Dies of so many failures in a row. By default 5.
+    /// Marks an endpoint dead after `failures` consecutive failures. By default 5.
     pub fn consecutive(self, failures: u32) -> Self {
         Self {
             consecutive: Some(failures),
@@ -50,10 +50,11 @@ impl AccrualConfig {
         }
     }
 
-    /// How long a request must have waited for its endpoint to count as a failure when it is cancelled, as by a timeout above
-    /// the balancer. By default 500 milliseconds; with `None` cancelled requests never count.
+    /// Sets how long a request must have waited for its endpoint to count as a failure when it is cancelled, for
+    /// example by a timeout above the balancer. By default 500 milliseconds; with `None` cancelled requests never
+    /// count.
     ///
-    /// Set it above what the endpoints need to answer, and below the timeouts.
+    /// Set it longer than the endpoints usually take to respond, and shorter than the timeouts.
     pub fn cancelled_after(self, waited: Option<Duration>) -> Self {
         Self {
             cancelled_after: waited,
@@ -61,8 +62,8 @@ impl AccrualConfig {
         }
     }
 
-    /// Dies when less than `rate` of the requests that ended within the last `window` were successes, if there were so
-    /// many at least. By default 0.8, 30 seconds, and 5. The window moves in ten steps.
+    /// Marks an endpoint dead when less than `rate` of the requests that completed within the last `window` succeeded,
+    /// if there were at least `min_requests`. By default 0.8, 30 seconds and 5. The window moves in ten steps.
     pub fn success_rate_within(self, rate: f64, window: Duration, min_requests: u64) -> Self {
         Self {
             within: Some(Within {
@@ -74,8 +75,8 @@ impl AccrualConfig {
         }
     }
 
-    /// Dies when less than `rate` of about the last so many `requests` were successes, whenever they were: an average in
-    /// which the older ones fade, and of which nothing is said before there were so many. By default it does not.
+    /// Marks an endpoint dead when less than `rate` of about the last `requests` succeeded, regardless of time. This is
+    /// an exponential moving average, used once there were `requests` of them. By default there is no such rule.
     pub fn success_rate_over(self, rate: f64, requests: u32) -> Self {
         Self {
             over: Some(Over { rate, requests }),
@@ -83,8 +84,8 @@ impl AccrualConfig {
         }
     }
 
-    /// It is dead for `min` to twice as long, and for twice the time after each probe that fails, up to `max`. By default
-    /// 5 and 300 seconds.
+    /// Sets how long an endpoint is dead: `min` to twice `min`, doubled after each failed probe, up to `max`. By
+    /// default 5 and 300 seconds.
     pub fn backoff(self, min: Duration, max: Duration) -> Self {
         Self {
             min_wait: min,
@@ -93,12 +94,12 @@ impl AccrualConfig {
         }
     }
 
-    /// How long to wait after so many probes that have failed: half of it fixed, and half drawn.
+    /// The wait after this number of failed probes: half of it fixed, half random.
     pub(super) fn wait<R: Rng + ?Sized>(&self, failed_probes: u32, rng: &mut R) -> Duration {
         let doubled = 2_u32
             .checked_pow(failed_probes)
             .and_then(|n| self.min_wait.checked_mul(n));
-        // Below the maximum there is room for jitter also in the end.
+        // Leave room for jitter below the maximum, also when the wait does not grow any more.
         let most = (self.max_wait / 2).max(self.min_wait);
         let half = doubled.unwrap_or(most).min(most);
         let nanos = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX);
@@ -109,7 +110,7 @@ impl AccrualConfig {
     pub(super) fn validate(&self) -> Result<(), InvalidPolicy> {
         ensure(
             self.consecutive != Some(0),
-            "at least one failure in a row must be allowed for",
+            "the number of consecutive failures must be at least 1",
         )?;
         let rates = [
             self.within.map(|rule| rule.rate),
@@ -119,15 +120,15 @@ impl AccrualConfig {
             .into_iter()
             .flatten()
             .all(|rate| (0.0..=1.0).contains(&rate));
-        ensure(sane, "a rate of successes must be a number from 0 to 1")?;
-        // It moves by tenths.
+        ensure(sane, "a success rate must be a number from 0 to 1")?;
+        // The window moves in tenths.
         let sane = self
             .within
             .is_none_or(|rule| rule.window >= Duration::from_nanos(10));
-        ensure(sane, "the window of a rate must be more than zero")?;
+        ensure(sane, "the window of a success rate must be more than zero")?;
         ensure(
             self.min_wait <= self.max_wait,
-            "the least wait must not exceed the longest",
+            "the minimum wait must not exceed the maximum",
         )
     }
 }

@@ -1,9 +1,10 @@
-//! Whether one endpoint is dead, by its own failures, and when to try it again.
+//! Failure accrual: whether one endpoint is dead, judged by its own failures, and when to probe it.
 //!
-//! A [`FailureAccrual`] is told when a request begins and how it ends. After too many failures the endpoint is dead for a
-//! while, then one request probes it: a success revives it, a failure makes it dead for longer.
+//! A [`FailureAccrual`] is told when each request begins and how it ends. After too many failures the endpoint is dead
+//! for some time, then one request probes it: a success revives it, a failure extends the time.
 //!
-//! It is no gate: it says by [`Status`] whom to avoid. If all endpoints are to be avoided, send requests all the same.
+//! It does not block requests: its [`Status`] says which endpoints to avoid. If all endpoints are to be avoided, send
+//! requests nevertheless.
 //!
 //! # Example
 //!
@@ -24,7 +25,7 @@
 //! }
 //! assert!(matches!(accrual.status(now), Status::Dead { .. }));
 //!
-//! // From five to ten seconds later one request may try.
+//! // After five to ten seconds, one request may probe it.
 //! let later = now + Duration::from_secs(10);
 //! assert_eq!(accrual.status(later), Status::ProbeOpen);
 //! let probe = accrual.begin(later);
@@ -36,9 +37,9 @@
 //!
 //! # Implementation notes
 //!
-//! After Finagle's `FailureAccrualFactory`. Other than there, the outcome of a request that began before the endpoint died
-//! or was revived does not count, as in linkerd2-proxy; any failure of the probe keeps it dead; and the longest waits have
-//! jitter too.
+//! Follows Finagle's `FailureAccrualFactory`, with these differences: the outcome of a request that began before the
+//! endpoint was marked dead or revived does not count, as in linkerd2-proxy; any failure of a probe keeps it dead; and
+//! the longest waits have jitter too.
 
 mod config;
 mod state;

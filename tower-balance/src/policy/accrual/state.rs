@@ -5,50 +5,51 @@ use super::AccrualConfig;
 use super::window::Window;
 use crate::policy::InvalidPolicy;
 
-/// Whether an endpoint is dead; see the [module](super).
+/// Tracks whether an endpoint is dead; see the [module](super).
 ///
 /// # Clone
 ///
-/// The clone is another endpoint with the same past, and an [`Attempt`] of the one is none of the other.
+/// A clone tracks another endpoint, starting with the same history. An [`Attempt`] of one does not apply to the other.
 #[derive(Debug, Clone)]
 pub struct FailureAccrual {
     config: AccrualConfig,
     status: Status,
     record: Record,
-    /// How many times in a row a probe has failed.
+    /// The number of consecutive failed probes.
     failed_probes: u32,
-    /// Goes on with every change of the status: what began before one does not count after it.
+    /// Incremented with every change of the status: requests that began before it do not count after it.
     life: u64,
 }
 
 /// Whether to send requests to an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Yes.
+    /// Send requests.
     Alive,
-    /// No, until then.
+    /// Send no requests until then.
     Dead {
         /// When it may be probed.
         until: Instant,
     },
-    /// One, to see whether it is still dead.
+    /// Send one request, as a probe.
     ProbeOpen,
-    /// No: the one is on its way.
+    /// Send no requests: the probe is in flight.
     ProbeClosed,
 }
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// As it should.
+    /// The request succeeded.
     Success,
-    /// By the endpoint's fault; a connection that failed is one too.
+    /// The request failed through the fault of the endpoint; this includes failed connections.
     Failure,
-    /// It tells nothing of the endpoint: it was cancelled, or wrong itself.
+    /// The result says nothing about the endpoint: the request was cancelled, or was itself invalid.
     Ignored,
 }
 
-/// A request on its way. It must be ended, if only as [`Outcome::Ignored`]: the endpoint waits for its probe.
+/// A request in flight. It must be ended, if only as [`Outcome::Ignored`]: otherwise the endpoint waits for its probe
+/// forever.
 #[derive(Debug)]
 #[must_use = "a probe that does not end keeps its endpoint closed"]
 pub struct Attempt {
@@ -60,17 +61,17 @@ pub struct Attempt {
 struct Record {
     in_a_row: u32,
     window: Option<Window>,
-    /// The average of the successes, and of how many.
+    /// The moving average of successes, and the number of requests in it.
     average: (f64, u32),
 }
 
 impl FailureAccrual {
-    /// Alive.
+    /// Creates the state of an endpoint that is alive.
     ///
     /// # Errors
     ///
-    /// If a number of failures in a row is 0, a rate is not from 0 to 1, a window is zero, or the least wait exceeds the
-    /// longest.
+    /// If a number of consecutive failures is 0, a rate is not from 0 to 1, a window is zero, or the minimum wait
+    /// exceeds the maximum.
     pub fn new(config: AccrualConfig) -> Result<Self, InvalidPolicy> {
         config.validate()?;
         let record = Record::new(&config);
@@ -83,7 +84,7 @@ impl FailureAccrual {
         })
     }
 
-    /// Whether to send requests to it.
+    /// Returns whether to send requests to the endpoint.
     pub fn status(&self, now: Instant) -> Status {
         match self.status {
             Status::Dead { until } if until <= now => Status::ProbeOpen,
@@ -91,7 +92,7 @@ impl FailureAccrual {
         }
     }
 
-    /// A request is sent to it, whatever its status.
+    /// Records that a request is sent to the endpoint, whatever its status.
     pub fn begin(&mut self, now: Instant) -> Attempt {
         // ## ProbeOpen => ProbeClosed
         let is_probe = self.status(now) == Status::ProbeOpen;
@@ -104,7 +105,7 @@ impl FailureAccrual {
         }
     }
 
-    /// A request has ended.
+    /// Records the outcome of a request.
     pub fn end<R: Rng + ?Sized>(
         &mut self,
         attempt: Attempt,
@@ -116,7 +117,7 @@ impl FailureAccrual {
             return;
         }
         match (self.status, outcome) {
-            // Sent although the probe is on its way.
+            // Sent while the probe was in flight.
             (Status::ProbeClosed, _) if !attempt.is_probe => {}
             // ## ProbeClosed => Alive | Dead | ProbeOpen
             (Status::ProbeClosed, Outcome::Success) => self.revive(),
@@ -133,12 +134,12 @@ impl FailureAccrual {
                     self.die(now, rng);
                 }
             }
-            // Sent although it is dead, or of no account.
+            // Sent although the endpoint was dead, or ignored.
             (Status::Alive | Status::Dead { .. } | Status::ProbeOpen, _) => {}
         }
     }
 
-    /// It is known to be well, as when a health check has found it so: alive, without a past.
+    /// Marks the endpoint alive and clears its history, for example because a health check has succeeded.
     pub fn revive(&mut self) {
         self.enter(Status::Alive);
         self.failed_probes = 0;
@@ -179,7 +180,7 @@ impl Record {
         if let Some(rule) = config.over {
             let sample = f64::from(u8::from(success));
             let (average, count) = self.average;
-            // The first stands for all that came before.
+            // The first value stands for the whole history.
             let weight = if count == 0 {
                 0.0
             } else {

@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Successes and failures of the last while, in [`STEPS`] steps.
+/// Successes and failures in a sliding window of [`STEPS`] steps.
 #[derive(Debug, Clone)]
 pub(super) struct Window {
     step: Duration,
     steps: [(u64, u64); STEPS],
-    /// The step that runs, and when it began; nothing was recorded yet if that is not known.
+    /// The current step, and when it began; `None` if nothing was recorded yet.
     current: usize,
     began: Option<Instant>,
 }
@@ -29,7 +29,7 @@ impl Window {
         *failures += u64::from(!success);
     }
 
-    /// Successes and failures. What is recorded at the time of the last record or later is in it.
+    /// Returns successes and failures in the window that ends with the last record.
     pub(super) fn totals(&self) -> (u64, u64) {
         self.steps
             .iter()

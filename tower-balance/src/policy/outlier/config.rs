@@ -4,7 +4,7 @@ use super::Statistic;
 use crate::policy::InvalidPolicy;
 use crate::policy::error::ensure;
 
-/// How outliers are found, and for how long they are out.
+/// How outliers are detected, and for how long they are ejected.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,56 +29,57 @@ pub struct OutlierConfig {
     pub(super) failure_percentage: Option<FailurePercentage>,
 }
 
-/// Ejects who succeeds less often than the others.
+/// Ejects endpoints with a lower success rate than the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SuccessRate {
-    /// How far below the others is too far. By default 1.9 standard deviations.
+    /// How much lower than the others. By default 1.9 standard deviations.
     pub statistic: Statistic,
-    /// How many endpoints must have had enough requests. By default 5.
+    /// The minimum number of endpoints with enough requests. By default 5.
     pub min_endpoints: usize,
-    /// How many requests of an interval are enough to judge an endpoint. By default 100.
+    /// The minimum number of requests in an interval to judge an endpoint. By default 100.
     pub min_requests: u64,
 }
 
-/// Ejects who fails more than a fixed part of its requests.
+/// Ejects endpoints whose failure percentage exceeds a fixed threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailurePercentage {
-    /// From 0 to 100; see [`Bounds`] for who fails just as much. By default 85.
+    /// The threshold, from 0 to 100; see [`Bounds`] for endpoints exactly at it. By default 85.
     pub threshold: u32,
-    /// How many endpoints must have had enough requests. By default 5.
+    /// The minimum number of endpoints with enough requests. By default 5.
     pub min_endpoints: usize,
-    /// How many requests of an interval are enough to judge an endpoint. By default 50.
+    /// The minimum number of requests in an interval to judge an endpoint. By default 50.
     pub min_requests: u64,
 }
 
-/// What counts on the bound itself.
+/// What happens exactly at a limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Bounds {
-    /// An ejection is allowed if no more than the maximum are out with it. Who fails as much as the threshold is ejected.
+    /// An ejection is allowed if the maximum is not exceeded with it. An endpoint at the failure threshold is ejected.
     #[default]
     Envoy,
-    /// An ejection is allowed if less than the maximum are out without it. Who fails as much as the threshold is not
+    /// An ejection is allowed if the maximum is not reached without it. An endpoint at the failure threshold is not
     /// ejected.
     Grpc,
 }
 
 impl OutlierConfig {
-    /// How often the rates are compared, and the ejected looked after. By default 10 seconds.
+    /// Sets how often endpoints are compared, and ejected ones returned. By default 10 seconds.
     pub fn interval(self, interval: Duration) -> Self {
         Self { interval, ..self }
     }
 
-    /// The time out for the first ejection; for the n-th it is n times as long. By default 30 seconds.
+    /// Sets the ejection time of the first ejection; for the n-th it is n times as long. By default 30 seconds.
     pub fn base_ejection_time(self, base: Duration) -> Self {
         Self { base, ..self }
     }
 
-    /// The longest time out, if it is not less than the base. By default 300 seconds.
+    /// Sets the maximum ejection time, if it is not less than the base. By default 300 seconds.
     pub fn max_ejection_time(self, max: Duration) -> Self {
         Self { max, ..self }
     }
 
-    /// How many of the endpoints may be out at a time, in percent. One may in any case, unless it is 0. By default 10.
+    /// Sets how many of the endpoints may be ejected at the same time, in percent. One always may, unless it is 0. By
+    /// default 10.
     pub fn max_ejection_percent(self, percent: u32) -> Self {
         Self {
             max_percent: percent,
@@ -86,12 +87,12 @@ impl OutlierConfig {
         }
     }
 
-    /// What counts on the bound itself. By default as in Envoy.
+    /// Sets what happens exactly at a limit. By default as in Envoy.
     pub fn bounds(self, bounds: Bounds) -> Self {
         Self { bounds, ..self }
     }
 
-    /// How many failures in a row eject, if any number does. By default 5.
+    /// Sets the number of consecutive failures that ejects an endpoint; `None` disables the rule. By default 5.
     pub fn consecutive(self, failures: Option<u32>) -> Self {
         Self {
             consecutive: failures,
@@ -99,10 +100,11 @@ impl OutlierConfig {
         }
     }
 
-    /// How long a request must have waited for its endpoint to count as a failure when it is cancelled, as by a timeout above
-    /// the balancer. By default 500 milliseconds; with `None` cancelled requests never count.
+    /// Sets how long a request must have waited for its endpoint to count as a failure when it is cancelled, for
+    /// example by a timeout above the balancer. By default 500 milliseconds; with `None` cancelled requests never
+    /// count.
     ///
-    /// Set it above what the endpoints need to answer, and below the timeouts.
+    /// Set it longer than the endpoints usually take to respond, and shorter than the timeouts.
     pub fn cancelled_after(self, waited: Option<Duration>) -> Self {
         Self {
             cancelled_after: waited,
@@ -110,12 +112,12 @@ impl OutlierConfig {
         }
     }
 
-    /// Whether the requests that wait for an endpoint count as failures while it answers none of them for an interval. By
-    /// default they do not.
+    /// Sets whether the requests in flight of an endpoint count as failures when it has answered none of them for an
+    /// interval. By default they do not.
     ///
-    /// So an endpoint that hangs is out long before its requests run into their timeouts. Each request counts once, and the
-    /// first answer takes it back. It is for endpoints whose responses begin within an interval, as a rule; those of gRPC
-    /// streams may begin with their first message, at any time.
+    /// This ejects an endpoint that hangs long before its requests time out. Each request counts once, and the first
+    /// response undoes it. Use it if responses normally begin within an interval; those of gRPC streams may begin with
+    /// their first message, at any time.
     pub fn count_silence(self, counts: bool) -> Self {
         Self {
             count_silence: counts,
@@ -123,7 +125,7 @@ impl OutlierConfig {
         }
     }
 
-    /// Whether and how successes are compared. By default they are, by the defaults of [`SuccessRate`].
+    /// Sets how success rates are compared; `None` disables the rule. By default the defaults of [`SuccessRate`].
     pub fn success_rate(self, rule: Option<SuccessRate>) -> Self {
         Self {
             success_rate: rule,
@@ -131,7 +133,7 @@ impl OutlierConfig {
         }
     }
 
-    /// Whether and how failures are bounded. By default they are not.
+    /// Sets the failure percentage rule; `None` disables it. By default it is disabled.
     pub fn failure_percentage(self, rule: Option<FailurePercentage>) -> Self {
         Self {
             failure_percentage: rule,
@@ -139,7 +141,7 @@ impl OutlierConfig {
         }
     }
 
-    /// Whether there is any rule to eject by.
+    /// Whether there is any rule.
     pub(super) fn is_active(&self) -> bool {
         self.consecutive.is_some()
             || self.success_rate.is_some()
@@ -153,24 +155,24 @@ impl OutlierConfig {
         )?;
         ensure(
             self.max_percent <= 100,
-            "the maximum of ejections must be at most 100 percent",
+            "the maximum ejection percent must be at most 100",
         )?;
         ensure(
             self.consecutive != Some(0),
-            "at least one failure in a row must be allowed for",
+            "the number of consecutive failures must be at least 1",
         )?;
         if let Some(SuccessRate { statistic, .. }) = self.success_rate {
             let (Statistic::StdDev(factor) | Statistic::Mad(factor)) = statistic;
             let sane = factor.is_finite() && factor >= 0.0;
             ensure(
                 sane,
-                "the factor of deviation must be a number of at least 0",
+                "the factor of the deviation must be a number of at least 0",
             )?;
         }
         let threshold = self.failure_percentage.map_or(0, |rule| rule.threshold);
         ensure(
             threshold <= 100,
-            "the threshold of failures must be at most 100 percent",
+            "the failure percentage threshold must be at most 100",
         )
     }
 }

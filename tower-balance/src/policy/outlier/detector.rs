@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use super::{Bounds, OutlierConfig};
 use crate::policy::InvalidPolicy;
 
-/// Finds outliers among endpoints known by their keys; see the [module](super).
+/// Detects outliers among endpoints identified by keys; see the [module](super).
 ///
 /// # Cost
 ///
-/// A record is a look-up; a sweep sorts the endpoints by rate.
+/// Recording a request is a look-up; a sweep sorts the endpoints by success rate.
 #[derive(Debug, Clone)]
 pub struct OutlierDetector<K> {
     config: OutlierConfig,
@@ -20,42 +20,43 @@ pub struct OutlierDetector<K> {
     swept: Instant,
 }
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// As it should.
+    /// The request succeeded.
     Success,
-    /// By the endpoint's fault. What the caller did wrong, and a request that was cancelled, are not to be recorded.
+    /// The request failed through the fault of the endpoint. Do not record cancelled requests, nor errors of the
+    /// caller.
     Failure,
 }
 
-/// An endpoint is to be left out, or to be used again.
+/// A change of which endpoints are to be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change<K> {
-    /// It is to be left out. Requests that it has already may go on.
+    /// The endpoint must not get new requests. Requests in flight may continue.
     Ejected(K, Cause),
-    /// It is to be used again.
+    /// The endpoint may be used again.
     Returned(K),
 }
 
 /// Why an endpoint was ejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// It failed too many times in a row.
+    /// Too many consecutive failures.
     Consecutive,
-    /// It succeeded less often than the others.
+    /// A lower success rate than the others.
     SuccessRate,
-    /// It failed too many of its requests.
+    /// Too many failed requests.
     FailurePercentage,
 }
 
 impl<K: Hash + Eq + Clone> OutlierDetector<K> {
-    /// Without endpoints. The first sweep is due an interval after `now`.
+    /// Creates a detector without endpoints. The first sweep is due an interval after `now`.
     ///
     /// # Errors
     ///
-    /// If the interval is zero, a percentage exceeds 100, a number of failures in a row is 0, or the factor of the
-    /// deviation is negative or not a finite number.
+    /// If the interval is zero, a percentage exceeds 100, the number of consecutive failures is 0, or the factor of the
+    /// deviation is negative or not finite.
     pub fn new(config: OutlierConfig, now: Instant) -> Result<Self, InvalidPolicy> {
         config.validate()?;
         Ok(Self {
@@ -66,12 +67,12 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         })
     }
 
-    /// Takes up an endpoint, of which nothing bad is known. One that is there already stays as it is.
+    /// Adds an endpoint without a history. An existing one is unchanged.
     pub fn insert(&mut self, key: K) {
         self.endpoints.entry(key).or_default();
     }
 
-    /// Forgets an endpoint. `false` if it is not there.
+    /// Removes an endpoint. Returns `false` if it does not exist.
     pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -81,9 +82,9 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         removed.is_some()
     }
 
-    /// Takes up how a request ended. It may be one too many: then its endpoint is ejected.
+    /// Records the outcome of a request. Returns a change if this failure ejects the endpoint.
     ///
-    /// Nothing happens if the endpoint is not there, or is ejected already.
+    /// Does nothing if the endpoint does not exist, or is ejected already.
     pub fn record<Q: Hash + Eq + ?Sized>(
         &mut self,
         key: &Q,
@@ -109,17 +110,17 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         }
     }
 
-    /// When the next sweep is due.
+    /// Returns when the next sweep is due.
     pub fn next_sweep(&self) -> Instant {
-        // A time beyond what the clock can tell is as good as never.
+        // A time that the clock cannot represent is as good as never.
         let far = || self.swept + FAR;
         self.swept
             .checked_add(self.config.interval)
             .unwrap_or_else(far)
     }
 
-    /// Ejects the outliers of the interval, returns those whose time is over, and begins a new interval. Does nothing
-    /// before a sweep is due.
+    /// Ejects the outliers of the interval, returns endpoints whose ejection time is over, and starts a new interval.
+    /// Does nothing before a sweep is due.
     pub fn sweep(&mut self, now: Instant) -> Vec<Change<K>> {
         if now < self.next_sweep() {
             return Vec::new();
@@ -138,7 +139,8 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         changes
     }
 
-    /// Returns an endpoint before its time, as when it was probed and found well. `false` if it is not ejected.
+    /// Returns an ejected endpoint early, for example because a probe has succeeded. Returns `false` if it is not
+    /// ejected.
     pub fn restore<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -148,14 +150,14 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         restored
     }
 
-    /// Takes another configuration: what is counted and who is ejected stays. If it has no rule, all are returned, and
-    /// their pasts forgotten.
+    /// Changes the configuration, keeping counts and ejections. If it has no rule, all ejected endpoints are returned,
+    /// and all histories are cleared.
     ///
-    /// The next sweep is due when the new interval is over since the last one, which may be at once.
+    /// The next sweep is due a new interval after the last one, which may be now.
     ///
     /// # Errors
     ///
-    /// As for [`new`](Self::new). Nothing is changed then.
+    /// As for [`new`](Self::new); nothing is changed then.
     pub fn set_config(&mut self, config: OutlierConfig) -> Result<Vec<Change<K>>, InvalidPolicy> {
         config.validate()?;
         self.config = config;
@@ -170,7 +172,7 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         Ok(self.endpoints.iter_mut().filter_map(was_ejected).collect())
     }
 
-    /// Whether an endpoint is to be left out.
+    /// Whether an endpoint is ejected.
     pub fn is_ejected<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -178,22 +180,22 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         self.endpoints.get(key).is_some_and(Endpoint::is_ejected)
     }
 
-    /// The endpoints, ejected ones too.
+    /// Iterates over the endpoints, including ejected ones.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
         self.endpoints.keys()
     }
 
-    /// How many are ejected.
+    /// Returns the number of ejected endpoints.
     pub fn ejected(&self) -> usize {
         self.ejected
     }
 
-    /// How many endpoints there are, ejected ones too.
+    /// Returns the number of endpoints, including ejected ones.
     pub fn len(&self) -> usize {
         self.endpoints.len()
     }
 
-    /// Whether there is no endpoint.
+    /// Whether there are no endpoints.
     pub fn is_empty(&self) -> bool {
         self.endpoints.is_empty()
     }
@@ -234,7 +236,7 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         }
     }
 
-    /// The endpoints that are in and had enough requests, with their rates of successes, the worst first.
+    /// The endpoints that are not ejected and had enough requests, with their success rates, the lowest first.
     fn judged(&self, min_requests: u64) -> Vec<(usize, f64)> {
         let mut judged: Vec<_> = self
             .endpoints
@@ -249,7 +251,7 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         judged
     }
 
-    /// If that is allowed.
+    /// Ejects the endpoint, if the limit allows it.
     fn eject(&mut self, index: usize, cause: Cause, now: Instant) -> Option<Change<K>> {
         let max = self.config.max_percent as usize;
         let allowed = match self.config.bounds {
@@ -273,7 +275,7 @@ struct Endpoint {
     failures: u64,
     in_a_row: u32,
     ejected_at: Option<Instant>,
-    /// How many times the base it is out, or would be for one time less.
+    /// The factor of the ejection time: that of the current ejection, or one less than that of the next.
     multiplier: u32,
 }
 
@@ -312,7 +314,7 @@ impl Endpoint {
         self.ejected_at.take().is_some()
     }
 
-    /// Whether it returns with it.
+    /// Returns whether the endpoint is returned.
     fn end_interval(&mut self, config: &OutlierConfig, intervals: u128, now: Instant) -> bool {
         (self.successes, self.failures) = (0, 0);
         let Some(ejected_at) = self.ejected_at else {

@@ -1,13 +1,14 @@
-//! Which endpoints do so much worse than the others that they are better left out for a while.
+//! Outlier detection: ejects endpoints that do much worse than the others, for some time.
 //!
-//! An [`OutlierDetector`] is told how each request ended, and ejects an endpoint
+//! An [`OutlierDetector`] is told the outcome of each request, and ejects an endpoint
 //!
-//! - at once after so many failures in a row,
-//! - at a sweep if its rate of successes is far below that of the others ([`Statistic`]),
-//! - at a sweep if it fails too large a part of its requests.
+//! - immediately, after a number of consecutive failures,
+//! - at a sweep, if its success rate is far below that of the others ([`Statistic`]),
+//! - at a sweep, if its failure percentage is too high.
 //!
-//! It comes back at the first sweep after its time, which grows with every ejection and shrinks while it behaves. At most
-//! a tenth of the endpoints are out at a time, the worst first; though one may be in any case.
+//! It returns at the first sweep after its ejection time, which grows with every ejection and shrinks while the
+//! endpoint is not ejected. By default, at most a tenth of the endpoints are ejected at the same time, the worst first;
+//! but one always may be.
 //!
 //! # Example
 //!
@@ -29,7 +30,7 @@
 //! let ejected = Change::Ejected("b", Cause::Consecutive);
 //! assert_eq!(detector.record(&"b", Outcome::Failure, now), Some(ejected));
 //!
-//! // The sweep is due every ten seconds.
+//! // A sweep is due every ten seconds.
 //! assert_eq!(detector.sweep(now + Duration::from_secs(29)), []);
 //! assert_eq!(detector.sweep(now + Duration::from_secs(39)), [Change::Returned("b")]);
 //! # }
@@ -37,8 +38,9 @@
 //!
 //! # Implementation notes
 //!
-//! After gRFC A50 and Envoy. Other than there, requests that end while their endpoint is ejected do not count, the worst
-//! are ejected first, and the time out stops growing when it is the longest, so that a past without end is forgiven too.
+//! Follows gRFC A50 and Envoy, with these differences: requests that end while their endpoint is ejected do not count;
+//! the worst endpoints are ejected first; and the multiplier stops growing at the maximum ejection time, so that it
+//! also shrinks again.
 
 mod config;
 mod detector;

@@ -1,27 +1,28 @@
-/// From which rate of successes on an endpoint is an outlier among the others.
+/// The success rate below which an endpoint is an outlier.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Statistic {
-    /// Below the mean by more than so many standard deviations of all (not of a sample). Envoy and gRPC take 1.9.
+    /// Below the mean by more than this number of (population) standard deviations. Envoy and gRPC use 1.9.
     ///
-    /// Several outliers mask each other: they drag down the mean and raise the deviation. Of n endpoints, k that fail
-    /// everything are found only while `sqrt((n - k) / k)` exceeds the factor: with 1.9 that is one of 5, one of 9, two
-    /// of 10, 21 of 100, and never one of 4.
+    /// Several outliers mask each other: they lower the mean and increase the deviation. Of n endpoints, k that fail
+    /// every request are detected only while `sqrt((n - k) / k)` exceeds the factor: with 1.9 that is one of 5, one of
+    /// 9, two of 10, 21 of 100, and never one of 4.
     StdDev(f64),
-    /// Below the median by more than so many deviations, estimated by the median of the absolute deviations. Take 3.0.
+    /// Below the median by more than this number of standard deviations, estimated by the median absolute deviation.
+    /// Use 3.0.
     ///
-    /// Outliers are found as long as they are less than half. Where most rates are alike, that median is near 0: at
-    /// least 0.01 is taken for it, so that with 3.0 nobody is ejected for less than 4.4 percentage points.
+    /// Detects outliers as long as they are less than half. If most rates are alike, that median is near 0; a minimum
+    /// of 0.01 is used, so that with 3.0 no endpoint is ejected for less than 4.4 percentage points.
     Mad(f64),
 }
 
 impl Statistic {
-    /// The rate, from 0.0 to 1.0, below which an endpoint is an outlier. It may be below 0.0, and then nobody is, also
-    /// if there are no `rates`. They are sorted by this.
+    /// Returns the rate, up to 1.0, below which an endpoint is an outlier. If it is below 0.0, as it is without any
+    /// `rates`, no endpoint is. Sorts the `rates`.
     ///
     /// ```
     /// use tower_balance::policy::outlier::Statistic;
     ///
-    /// // Two of nine fail everything, and mask each other.
+    /// // Two of nine fail every request, and mask each other.
     /// let mut rates = [1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0];
     /// assert!(Statistic::StdDev(1.9).threshold(&mut rates) < 0.0);
     /// assert!(Statistic::Mad(3.0).threshold(&mut rates) > 0.9);
@@ -48,7 +49,7 @@ impl Statistic {
     }
 }
 
-/// Sorts, and is not for nothing.
+/// Sorts the values, which must not be empty.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -59,7 +60,7 @@ fn median(values: &mut [f64]) -> f64 {
     }
 }
 
-/// What the median of absolute deviations is multiplied by to be the standard deviation of a normal distribution.
+/// The factor from the median absolute deviation to the standard deviation of a normal distribution.
 const TO_SIGMA: f64 = 1.4826;
 const MIN_DEVIATION: f64 = 0.01;
 
@@ -69,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    /// `bad` endpoints that fail everything, and others that fail nothing.
+    /// `bad` endpoints fail every request, the others none.
     fn found(statistic: Statistic, bad: usize, all: usize) -> bool {
         let mut rates: Vec<_> = (0..all).map(|i| f64::from(i >= bad)).collect();
         0.0 < statistic.threshold(&mut rates)

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::policy::InvalidPolicy;
 use crate::policy::error::ensure;
 
-/// How many probes there are, how long they count, and what is hot.
+/// The number and age of probe results, and which servers are hot.
 #[derive(Debug, Clone)]
 pub struct PrequalConfig {
     pub(super) pool: usize,
@@ -16,12 +16,12 @@ pub struct PrequalConfig {
 }
 
 impl PrequalConfig {
-    /// How many answers are kept. By default 16.
+    /// Sets how many probe results are kept. By default 16.
     pub fn pool_size(self, size: usize) -> Self {
         Self { pool: size, ..self }
     }
 
-    /// How old an answer may be. By default one second.
+    /// Sets the maximum age of a probe result. By default one second.
     pub fn max_age(self, age: Duration) -> Self {
         Self {
             max_age: age,
@@ -29,31 +29,31 @@ impl PrequalConfig {
         }
     }
 
-    /// How many probes go out with a request. A fraction adds up. By default 3.0.
+    /// Sets how many probes are sent per request. Fractions accumulate. By default 3.0.
     pub fn probes_per_request(self, probes: f64) -> Self {
         Self { probes, ..self }
     }
 
-    /// How many answers are removed with a request, in turn the oldest and the worst: the good ones are used up, and only
-    /// the bad ones would be left. By default 1.0.
+    /// Sets how many results are removed per request, the oldest and the worst in turn: otherwise the good ones would
+    /// be used up and only bad ones remain. By default 1.0.
     pub fn removals_per_request(self, removals: f64) -> Self {
         Self { removals, ..self }
     }
 
-    /// By how much of the requests the answers may fall short or be in excess; the more, the more often each is used. By
-    /// default 1.0.
+    /// Sets the net rate at which results may accumulate, per request; the more, the more often each result is reused.
+    /// By default 1.0.
     pub fn delta(self, delta: f64) -> Self {
         Self { delta, ..self }
     }
 
-    /// A server with more requests in flight than this quantile of what was seen is hot. 0.0 goes by requests in flight
-    /// alone, 1.0 by latency alone. By default 2^-0.25, about 0.84, as in the paper. In our simulator 0.5 has better latencies
-    /// nearly everywhere, and most so with fewer than some 24 servers.
+    /// Sets the quantile of the recent requests in flight above which a server is hot. With 0.0 only requests in flight
+    /// count, with 1.0 only latency. By default 2^-0.25, about 0.84, as in the paper. In our simulator, 0.5 has lower
+    /// latencies in nearly all scenarios, especially with fewer than about 24 servers.
     pub fn hot_quantile(self, quantile: f64) -> Self {
         Self { quantile, ..self }
     }
 
-    /// How much longer a server takes in effect if all its requests fail. By default 5 seconds.
+    /// Sets the latency that is added if all requests of a server fail. By default 5 seconds.
     pub fn failure_penalty(self, penalty: Duration) -> Self {
         Self { penalty, ..self }
     }
@@ -63,7 +63,7 @@ impl PrequalConfig {
         ensure(self.pool >= 2, "the pool needs room for two probes")?;
         ensure(
             !self.max_age.is_zero(),
-            "the age of probes must be more than zero",
+            "the maximum age of a probe must be more than zero",
         )?;
         ensure(
             rate(self.probes),
@@ -80,8 +80,8 @@ impl PrequalConfig {
         )
     }
 
-    /// How often an answer of one of so many endpoints may be used, on average: as often as it takes for the pool not to
-    /// run dry. Infinite if the probes are too few for that.
+    /// How often a result may be used with this number of endpoints, on average, so that the pool does not run empty.
+    /// Infinite if there are too few probes for that.
     pub(super) fn uses(&self, endpoints: usize) -> f64 {
         let useful = 1.0 - self.pool as f64 / endpoints as f64;
         let gain = useful * self.probes - self.removals;

@@ -1,12 +1,13 @@
-//! The choice by probes, as YouTube has it: for servers whose load neither the client's requests in flight nor the past
-//! tell.
+//! Prequal, the probing balancer of YouTube: for servers whose load shows neither in the client's requests in flight
+//! nor in past latencies.
 //!
-//! A client asks a few random servers all the while how many requests they have in flight and how long one takes, keeps
-//! the answers in a small pool, and gives a request to the best of them. A server with more requests than most is hot,
-//! however fast it was, and gets a request only if all are hot, the least loaded first; of the cold ones the fastest gets
+//! A client continuously probes a few random servers for their requests in flight and their latency, keeps the results
+//! in a small pool, and sends each request to the best of them. A server with more requests in flight than most is hot,
+//! however fast, and gets a request only if all are hot, the least loaded first. Among the cold ones, the fastest gets
 //! it.
 //!
-//! [`Prequal`] keeps the pool: it says whom to probe, takes the answers, and picks. To send the probes is up to you.
+//! [`Prequal`] is the pool: it says which servers to probe, takes the results, and picks. Sending the probes is up to
+//! you.
 //!
 //! # Example
 //!
@@ -21,7 +22,7 @@
 //! let mut rng = SplitMix::with_seed(1);
 //! let mut prequal = Prequal::new(PrequalConfig::default(), 20).unwrap();
 //!
-//! // With each request three probes go out.
+//! // With each request, three probes are sent.
 //! let now = Instant::now();
 //! for endpoint in prequal.probes(&mut rng).to_vec() {
 //!     let latency = Duration::from_millis(endpoint as u64);
@@ -33,12 +34,12 @@
 //!
 //! # Implementation notes
 //!
-//! B. Wydrowski, R. Kleinberg, S. Rumble, A. Archer, *Load is not what you should balance: Introducing Prequal*, NSDI 2024.
-//! Other than there, a new answer of a server replaces its old one, and the last two are not removed for being the worst.
+//! B. Wydrowski, R. Kleinberg, S. Rumble, A. Archer, *Load is not what you should balance: Introducing Prequal*, NSDI
+//! 2024. Unlike there, a new result of a server replaces its old one, and the last two results are not removed.
 //!
-//! A server that fails fast has few requests in flight and a short latency: it looks best of all, and draws all traffic.
-//! So a [`Report`] says how many of the server's requests fail, and the answer counts as that of a server which takes
-//! longer by so much of the penalty, with as many requests in flight as it would have then (by Little's law).
+//! A server that fails fast has few requests in flight and a low latency: it looks best, and would get all traffic. So
+//! a [`Report`] includes the share of the server's requests that fail. The result then counts as if the server took
+//! longer by that share of the penalty, with the requests in flight that it would have then (by Little's law).
 
 mod config;
 mod pool;

@@ -7,37 +7,37 @@ use super::PrequalConfig;
 use super::seen::Seen;
 use crate::policy::InvalidPolicy;
 
-/// A pool of probes, and the choice by them; see the [module](super).
+/// A pool of probe results, and the choice by them; see the [module](super).
 ///
 /// # Cost
 ///
-/// A pick looks at each answer in the pool three times at most.
+/// A pick looks at each result in the pool at most three times.
 #[derive(Debug, Clone)]
 pub struct Prequal {
     config: PrequalConfig,
     endpoints: usize,
-    /// The oldest first, and one per endpoint.
+    /// Oldest first, one per endpoint.
     pool: Vec<Answer>,
     seen: Seen,
-    /// What part of a probe, and of a removal, is left of the last request.
+    /// The fractions of a probe and of a removal that are left over from the last request.
     probes_due: f64,
-    /// Those that became due last.
+    /// The last endpoints to probe.
     targets: Vec<usize>,
     removals_due: f64,
-    /// Whether the next to be removed is the worst, or else the oldest.
+    /// Whether to remove the worst result next, rather than the oldest.
     worst_next: bool,
 }
 
-/// What a server answers to a probe.
+/// The result of a probe.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Report {
     /// The server.
     pub endpoint: usize,
-    /// The requests that it has in flight.
+    /// Its number of requests in flight.
     pub rif: u32,
-    /// How long a request takes, with about as many in flight as now.
+    /// The latency of its requests, at about this number in flight.
     pub latency: Duration,
-    /// The part of its requests that fail, from 0.0 to 1.0, as it says or as you know; not a number counts as 0.0.
+    /// The share of its requests that fail, from 0.0 to 1.0, as reported or measured; NaN counts as 0.0.
     pub failing: f64,
 }
 
@@ -51,7 +51,7 @@ struct Answer {
 }
 
 impl Prequal {
-    /// For endpoints 0 to `endpoints - 1`.
+    /// Creates a pool for endpoints 0 to `endpoints - 1`.
     ///
     /// # Errors
     ///
@@ -71,18 +71,18 @@ impl Prequal {
         })
     }
 
-    /// Changes the number of endpoints. What those answered that are no more is forgotten.
+    /// Changes the number of endpoints. Results of endpoints that do not exist any more are removed.
     pub fn set_endpoints(&mut self, endpoints: usize) {
         self.endpoints = endpoints;
         self.pool.retain(|answer| answer.endpoint < endpoints);
     }
 
-    /// Forgets what an endpoint has answered: it is not ready, or is another now.
+    /// Removes the result of an endpoint, because it is not ready or was replaced.
     pub fn forget(&mut self, endpoint: usize) {
         self.pool.retain(|answer| answer.endpoint != endpoint);
     }
 
-    /// Which endpoints to probe along with a request: different ones, drawn at random and in random order.
+    /// Returns the endpoints to probe along with a request: different ones, drawn at random and in random order.
     pub fn probes<R: Rng + ?Sized>(&mut self, rng: &mut R) -> &[usize] {
         self.probes_due += self.config.probes;
         let due = self.probes_due as usize;
@@ -98,15 +98,14 @@ impl Prequal {
             } else {
                 target
             };
-            // In any order: of answers that are alike, the first one is picked, and removed.
+            // In random order, because the first of equal results is picked, and removed.
             let place = rng.next_range(0..targets.len() as u64 + 1) as usize;
             targets.insert(place, target);
         }
         targets
     }
 
-    /// Takes the answer to a probe. It takes the place of an older one of the same endpoint, or else of the oldest if the
-    /// pool is full.
+    /// Adds the result of a probe. It replaces an older one of the same endpoint, or the oldest if the pool is full.
     pub fn report<R: Rng + ?Sized>(&mut self, report: Report, now: Instant, rng: &mut R) {
         if report.endpoint >= self.endpoints {
             return;
@@ -127,8 +126,8 @@ impl Prequal {
         });
     }
 
-    /// Picks the endpoint of a request: the best known, or any if less than two are known. `None` if there is none at
-    /// all.
+    /// Picks the endpoint of a request: the best in the pool, or a random one if there are fewer than two results.
+    /// Returns `None` if there are no endpoints.
     pub fn pick<R: Rng + ?Sized>(&mut self, now: Instant, rng: &mut R) -> Option<usize> {
         self.pool
             .retain(|answer| now.saturating_duration_since(answer.at) <= self.config.max_age);
@@ -143,7 +142,7 @@ impl Prequal {
             .min_by_key(|(_, a)| a.rank(hot))?;
         let answer = &mut self.pool[best];
         let endpoint = answer.endpoint;
-        // By the time of the next pick it has this request too.
+        // At the next pick, this request is in flight there too.
         answer.rif = answer.rif.saturating_add(1);
         answer.uses = answer.uses.saturating_sub(1);
         if answer.uses == 0 {
@@ -153,7 +152,7 @@ impl Prequal {
         Some(endpoint)
     }
 
-    /// How many answers there are, also those that have become too old since the last pick.
+    /// Returns the number of results, including those that have expired since the last pick.
     pub fn pool_len(&self) -> usize {
         self.pool.len()
     }
@@ -177,17 +176,17 @@ impl Prequal {
         }
     }
 
-    /// Who has more requests in flight is hot.
+    /// The requests in flight above which a server is hot.
     fn hot(&self) -> u32 {
         if self.config.quantile == 1.0 {
-            // Nobody is, also if its picks have made it more than was ever reported.
+            // No server is, even if picks have added more requests than were ever reported.
             return u32::MAX;
         }
         self.seen.quantile(self.config.quantile)
     }
 
-    /// What a server would answer if each failure had taken it as long as the penalty: the requests in flight are in
-    /// proportion to the time that they take.
+    /// The result as if each failed request had taken the penalty longer; the requests in flight grow in proportion to
+    /// the latency.
     fn penalised(&self, report: Report) -> (u32, Duration) {
         if report.failing.is_nan() || report.failing <= 0.0 {
             return (report.rif, report.latency);
@@ -202,7 +201,7 @@ impl Prequal {
 }
 
 impl Answer {
-    /// The lower, the better: first whether it is hot, then by latency if it is not, else by requests in flight.
+    /// Lower is better: cold before hot; cold ones by latency, hot ones by requests in flight.
     fn rank(&self, hot: u32) -> (bool, u128, u128) {
         let (rif, latency) = (u128::from(self.rif), self.latency.as_nanos());
         if self.rif > hot {
@@ -213,7 +212,7 @@ impl Answer {
     }
 }
 
-/// Of one there is no choice.
+/// With one result there is no choice.
 const FEWEST: usize = 2;
-/// No request takes less than a microsecond, in seconds.
+/// The minimum latency that is assumed, in seconds.
 const SHORTEST: f64 = 1e-6;

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-/// The last numbers of requests in flight that were reported, to tell what many are.
+/// The last reported numbers of requests in flight, to compute their quantiles.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     in_order: VecDeque<u32>,
@@ -20,7 +20,7 @@ impl Seen {
             .insert(self.sorted.partition_point(|other| *other < rif), rif);
     }
 
-    /// The greatest of the given part of all, rounded down so that only 1.0 is the greatest of all.
+    /// Returns the quantile, rounded down, so that only 1.0 returns the maximum.
     pub(super) fn quantile(&self, part: f64) -> u32 {
         let index = self.sorted.len().saturating_sub(1) as f64 * part;
         self.sorted.get(index as usize).copied().unwrap_or(0)
