@@ -115,14 +115,17 @@ pub use tower_load as load;
 pub use tower_limit::load_shed;
 
 #[cfg(feature = "make")]
+#[doc = include_str!("modules/make.md")]
 #[doc(inline)]
 pub use tower_util::make;
 
 #[cfg(feature = "ready-cache")]
+#[doc = include_str!("modules/ready_cache.md")]
 #[doc(inline)]
 pub use tower_balance::ready_cache;
 
 #[cfg(feature = "reconnect")]
+#[doc = include_str!("modules/reconnect.md")]
 #[doc(inline)]
 pub use tower_util::reconnect;
 
@@ -132,10 +135,12 @@ pub use tower_util::reconnect;
 pub use tower_retry as retry;
 
 #[cfg(feature = "spawn-ready")]
+#[doc = include_str!("modules/spawn_ready.md")]
 #[doc(inline)]
 pub use tower_util::spawn_ready;
 
 #[cfg(feature = "steer")]
+#[doc = include_str!("modules/steer.md")]
 #[doc(inline)]
 pub use tower_util::steer;
 
