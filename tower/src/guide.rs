@@ -24,8 +24,8 @@
 //!
 //! This module exists in the documentation only: there is nothing in it to import.
 
-// `axum.md` and the program of `grpc.md` need crates that the facade does not depend on, not even for tests. They are shown
-// here, and run as tests in `compat/programs`.
+// `axum.md`, `gateway.md` and `tonic.md` need crates that the facade does not depend on, not even for tests. They are shown here,
+// and run as tests in `compat/programs`.
 
 #[doc = include_str!("guide/layers.md")]
 pub mod layers {}
@@ -38,6 +38,7 @@ pub mod errors {}
 pub mod readiness {}
 
 #[doc = include_str!("guide/client.md")]
+#[cfg_attr(not(doctest), doc = include_str!("guide/gateway.md"))]
 pub mod client {}
 
 #[doc = include_str!("guide/server.md")]

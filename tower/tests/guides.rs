@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// The first segments of imports. `Cargo.toml` of a reader has the first three; those that follow are named by the page.
 const KNOWN: [&str; 3] = ["std", "tokio", "tower"];
-const NAMED: [(&str, &[&str]); 4] = [
+const NAMED: [(&str, &[&str]); 5] = [
     ("axum.md", &["axum"]),
+    ("gateway.md", &["axum"]),
     ("grpc.md", &["http"]),
     ("testing.md", &["tower_test"]),
     (

@@ -3,5 +3,8 @@
 #[doc = include_str!("../../../tower/src/guide/axum.md")]
 pub mod axum {}
 
+#[doc = include_str!("../../../tower/src/guide/gateway.md")]
+pub mod gateway {}
+
 #[doc = include_str!("../../../tower/src/guide/tonic.md")]
 pub mod tonic {}
