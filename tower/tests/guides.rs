@@ -73,7 +73,9 @@ fn example_lines<'a>(name: &str, text: &'a str) -> Vec<&'a str> {
         if is_page {
             return Some(line);
         }
-        let comment = line.strip_prefix("///").or(line.strip_prefix("//!"))?;
+        let comment = line
+            .strip_prefix("///")
+            .or_else(|| line.strip_prefix("//!"))?;
         Some(comment.trim_start())
     });
     let mut inside = false;
