@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "full", doc = include_str!("guide/links.md"))]
 
 pub mod builder;
 #[cfg(feature = "util")]
 pub mod ext;
+#[cfg(all(feature = "full", any(doc, doctest)))]
+pub mod guide;
 pub mod layer;
 
 #[cfg(feature = "balance")]
@@ -46,18 +49,22 @@ pub mod balance {
 }
 
 #[cfg(feature = "buffer")]
+#[doc = include_str!("modules/buffer.md")]
 #[doc(inline)]
 pub use tower_buffer as buffer;
 
 #[cfg(feature = "discover")]
+#[doc = include_str!("modules/discover.md")]
 #[doc(inline)]
 pub use tower_discover as discover;
 
 #[cfg(feature = "filter")]
+#[doc = include_str!("modules/filter.md")]
 #[doc(inline)]
 pub use tower_util::filter;
 
 #[cfg(feature = "hedge")]
+#[doc = include_str!("modules/hedge.md")]
 #[doc(inline)]
 pub use tower_hedge as hedge;
 
@@ -98,42 +105,52 @@ pub mod limit {
 }
 
 #[cfg(feature = "load")]
+#[doc = include_str!("modules/load.md")]
 #[doc(inline)]
 pub use tower_load as load;
 
 #[cfg(feature = "load-shed")]
+#[doc = include_str!("modules/load_shed.md")]
 #[doc(inline)]
 pub use tower_limit::load_shed;
 
 #[cfg(feature = "make")]
+#[doc = include_str!("modules/make.md")]
 #[doc(inline)]
 pub use tower_util::make;
 
 #[cfg(feature = "ready-cache")]
+#[doc = include_str!("modules/ready_cache.md")]
 #[doc(inline)]
 pub use tower_balance::ready_cache;
 
 #[cfg(feature = "reconnect")]
+#[doc = include_str!("modules/reconnect.md")]
 #[doc(inline)]
 pub use tower_util::reconnect;
 
 #[cfg(feature = "retry")]
+#[doc = include_str!("modules/retry.md")]
 #[doc(inline)]
 pub use tower_retry as retry;
 
 #[cfg(feature = "spawn-ready")]
+#[doc = include_str!("modules/spawn_ready.md")]
 #[doc(inline)]
 pub use tower_util::spawn_ready;
 
 #[cfg(feature = "steer")]
+#[doc = include_str!("modules/steer.md")]
 #[doc(inline)]
 pub use tower_util::steer;
 
 #[cfg(feature = "timeout")]
+#[doc = include_str!("modules/timeout.md")]
 #[doc(inline)]
 pub use tower_timeout as timeout;
 
 #[cfg(feature = "util")]
+#[doc = include_str!("modules/util.md")]
 #[doc(inline)]
 pub use tower_util as util;
 

@@ -1,1 +1,10 @@
-//! The programs are in `tests`.
+//! The programs are in `tests`; and here, as doc tests, those of the facade's guides that need axum or tonic.
+
+#[doc = include_str!("../../../tower/src/guide/axum.md")]
+pub mod axum {}
+
+#[doc = include_str!("../../../tower/src/guide/gateway.md")]
+pub mod gateway {}
+
+#[doc = include_str!("../../../tower/src/guide/tonic.md")]
+pub mod tonic {}
