@@ -31,7 +31,8 @@ pub(super) trait Release: Sized {
 }
 
 struct Inner<T> {
-    /// From the lowest bit: 32 for the references, one that says [`LOOK`], 31 for the permits that are free.
+    /// From the lowest bit: 32 for the references, one that says [`LOOK`], 31 for the permits that are free. These are a
+    /// signed number: see [`PLENTY`].
     word: AtomicU64,
     value: T,
 }
@@ -45,7 +46,23 @@ const fn references(word: u64) -> u64 {
 }
 
 /// More permits than that count as so many.
-const MAX_PERMITS: u64 = (1 << 31) - 1;
+const MAX_PERMITS: u64 = (1 << 30) - 1;
+
+/// When that many are free, one is taken without a look at what others do meanwhile: an addition does not fail under
+/// contention, as a comparison does. Should as many threads do so at once, the last of them find none, and put back what they
+/// took; for that time the number is too low, or even negative.
+#[cfg(not(tower_loom))]
+const PLENTY: u64 = 64 * FREE;
+#[cfg(tower_loom)]
+const PLENTY: u64 = 2 * FREE;
+
+const fn has_free(word: u64) -> bool {
+    word as i64 >= FREE as i64
+}
+
+const fn has_plenty(word: u64) -> bool {
+    word as i64 >= PLENTY as i64
+}
 
 // SAFETY: a `Counted` is a shared reference that may be the last owner, just as an `Arc`.
 unsafe impl<T: Send + Sync> Send for Counted<T> {}
@@ -79,7 +96,19 @@ impl<T: Release> Counted<T> {
     fn take_if(&self, may: impl Fn(u64) -> bool) -> Option<Permit<T>> {
         let word = &self.inner().word;
         let mut current = word.load(Ordering::Relaxed);
-        while current >= FREE && may(current) {
+        if has_plenty(current) && may(current) {
+            let before = word.fetch_sub(FREE - REFERENCE, Ordering::AcqRel);
+            check_overflow(before + REFERENCE);
+            let of = ManuallyDrop::new(Self { inner: self.inner });
+            let permit = Permit { of };
+            if has_free(before) && may(before) {
+                return Some(permit);
+            }
+            // Somebody may have looked meanwhile: it goes back the way of any other.
+            drop(permit);
+            current = word.load(Ordering::Relaxed);
+        }
+        while has_free(current) && may(current) {
             let next = current - FREE + REFERENCE;
             match word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
@@ -111,7 +140,12 @@ impl<T: Release> Counted<T> {
     }
 
     pub(super) fn free(&self) -> usize {
-        (self.inner().word.load(Ordering::Acquire) / FREE) as usize
+        let word = self.inner().word.load(Ordering::Acquire);
+        if has_free(word) {
+            (word / FREE) as usize
+        } else {
+            0
+        }
     }
 
     /// From now on whoever gives a permit back calls [`Release::released`]. What was given back before is seen by a

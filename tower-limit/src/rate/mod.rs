@@ -68,6 +68,7 @@ mod layer;
 mod rate;
 mod service;
 mod shared;
+mod tickets;
 mod window;
 
 pub use self::layer::{GlobalRateLimitLayer, RateLimitLayer};
