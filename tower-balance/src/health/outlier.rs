@@ -1,6 +1,7 @@
 use std::fmt;
 use std::hash::Hash;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -53,6 +54,9 @@ use crate::policy::outlier::{self, OutlierConfig, OutlierDetector};
 ///
 /// The detector runs when the balancer polls its discovery, by a timer of the wrapper's own: there is no task. After the
 /// inner discovery has ended this one is pending, and ends when the last endpoint is gone.
+///
+/// A success is only counted, at its endpoint. The detector is told of it before the endpoint's next failure, or before the
+/// next sweep: what it finds is the same, and successes take neither its lock nor the clock.
 pub struct EjectOutliers<D, C>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug>,
@@ -124,9 +128,27 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
     }
 }
 
+/// The successes of an endpoint that the detector has not been told of. Alone in its cache lines, since each request of the
+/// endpoint adds to it.
+#[allow(unreachable_pub, unnameable_types, reason = "sealed")]
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Successes(AtomicU64);
+
+impl Successes {
+    /// Those so far. With the detector locked.
+    fn take(&self) -> u64 {
+        // Most endpoints of a balancer may have had none, and reading leaves the cache line where it is.
+        match self.0.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.0.swap(0, Ordering::Relaxed),
+        }
+    }
+}
+
 impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     type Key = K;
-    type State = ();
+    type State = Successes;
     type Attempt = ();
 
     fn health(&self) -> &Health<K> {
@@ -137,8 +159,8 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
         &self.task
     }
 
-    fn fresh(&self) -> ((), Standing) {
-        ((), Standing::Well)
+    fn fresh(&self) -> (Successes, Standing) {
+        (Successes::default(), Standing::Well)
     }
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
@@ -156,6 +178,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
 
     fn run(&self, now: Instant) {
         let mut detector = self.lock();
+        detector.record_all(|Same(endpoint)| endpoint.state.take());
         let changes = detector.sweep(now);
         let _changed: Vec<_> = changes.iter().map(|change| apply(change, now)).collect();
         drop(detector);
@@ -168,14 +191,19 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     fn begin(&self, _: &Arc<Endpoint<Self>>) {}
 
     fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), outcome: Outcome) {
-        let outcome = match outcome {
-            Outcome::Success => outlier::Outcome::Success,
-            Outcome::Failure => outlier::Outcome::Failure,
+        match outcome {
+            Outcome::Success => {
+                endpoint.state.0.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            Outcome::Failure => {}
             Outcome::Ignored => return,
-        };
+        }
         let now = Instant::now();
         let mut detector = self.lock();
-        let change = detector.record(&Same(Arc::clone(endpoint)), outcome, now);
+        let same = Same(Arc::clone(endpoint));
+        detector.record_successes(&same, endpoint.state.take());
+        let change = detector.record(&same, outlier::Outcome::Failure, now);
         let _changed = change.as_ref().map(|change| apply(change, now));
         drop(detector);
     }

@@ -402,6 +402,47 @@ mod loom_tests {
         });
     }
 
+    /// Three threads see two permits at once, and take one each by an addition: the last puts back what is not there.
+    #[test]
+    fn where_there_is_plenty_no_permit_is_given_out_twice_or_lost() {
+        loom::model(|| {
+            let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+            let counted = Counted::new(2, Value(counts.clone()));
+            let others = [(); 2].map(|()| {
+                let counted = counted.clone();
+                thread::spawn(move || counted.try_take())
+            });
+            let mine = counted.try_take();
+            let mut permits: Vec<_> = others.map(|other| other.join().unwrap()).into();
+            permits.push(mine);
+            let taken = permits.iter().flatten().count();
+            assert!((1..=2).contains(&taken));
+            assert_eq!(counted.free(), 2 - taken);
+            drop(permits);
+            assert_eq!(counted.free(), 2);
+            drop(counted);
+            assert_eq!(counts[0].load(Ordering::SeqCst), 1);
+        });
+    }
+
+    /// One looks while two threads take and give back: it has a permit in the end, or is told of one.
+    #[test]
+    fn where_there_is_plenty_who_looks_is_told() {
+        loom::model(|| {
+            let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+            let counted = Counted::new(2, Value(counts.clone()));
+            let others = [(); 2].map(|()| {
+                let counted = counted.clone();
+                thread::spawn(move || drop(counted.try_take()))
+            });
+            counted.look();
+            let found = counted.take_any().is_some();
+            others.map(|other| other.join().unwrap());
+            assert!(found || counts[1].load(Ordering::SeqCst) > 0);
+            assert_eq!(counted.free(), 2);
+        });
+    }
+
     /// Whoever looks and finds no permit is told when one is given back.
     #[test]
     fn no_permit_is_given_back_unseen() {

@@ -42,7 +42,8 @@ impl Tickets {
     pub(super) fn issue(&self, batch: u64, tickets: u64) {
         // Who came in vain, and is not in the window yet, finds these.
         let word = batch << COUNT_BITS | (NONE + tickets);
-        self.word.store(word, Ordering::Relaxed);
+        // A store would do; but loom lets an addition that came before it come after it too.
+        self.word.swap(word, Ordering::Relaxed);
     }
 
     /// A ticket of the open batch is not used. With the window locked.

@@ -109,6 +109,23 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         }
     }
 
+    /// The same as so many records of a success, one after the other.
+    pub fn record_successes<Q: Hash + Eq + ?Sized>(&mut self, key: &Q, successes: u64)
+    where
+        K: Borrow<Q>,
+    {
+        if let Some(endpoint) = self.endpoints.get_mut(key) {
+            endpoint.succeed(successes);
+        }
+    }
+
+    /// [`record_successes`](Self::record_successes) of each endpoint, as many as `successes` says.
+    pub(crate) fn record_all(&mut self, successes: impl Fn(&K) -> u64) {
+        for (key, endpoint) in &mut self.endpoints {
+            endpoint.succeed(successes(key));
+        }
+    }
+
     /// When the next sweep is due.
     pub fn next_sweep(&self) -> Instant {
         // A time beyond what the clock can tell is as good as never.
@@ -283,14 +300,18 @@ impl Endpoint {
 
     fn record(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Success => {
-                self.successes = self.successes.saturating_add(1);
-                self.in_a_row = 0;
-            }
+            Outcome::Success => self.succeed(1),
             Outcome::Failure => {
                 self.failures = self.failures.saturating_add(1);
                 self.in_a_row = self.in_a_row.saturating_add(1);
             }
+        }
+    }
+
+    fn succeed(&mut self, times: u64) {
+        if times > 0 && !self.is_ejected() {
+            self.successes = self.successes.saturating_add(times);
+            self.in_a_row = 0;
         }
     }
 
