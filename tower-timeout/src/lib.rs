@@ -71,6 +71,9 @@
 //! request is done, and fires for nobody if no later request takes it over; up to 256 are kept per thread. One is allocated
 //! only if none is left. With tokio's clock paused, this clock may stop at the times of such timers.
 //!
+//! Requests share no atomic and no lock, so that any number of threads costs each what it costs one; but for the runtime's own
+//! lock of its timers, when one has to be set.
+//!
 //! # Differences from tower 0.5
 //!
 //! - The time begins with the first poll of the response, not with the call: a response that is ready then needs no clock.
