@@ -97,22 +97,19 @@ impl<T: Release> Counted<T> {
         let word = &self.inner().word;
         let mut current = word.load(Ordering::Relaxed);
         if has_plenty(current) && may(current) {
+            // There are fewer permits than would make the references overflow.
             let before = word.fetch_sub(FREE - REFERENCE, Ordering::AcqRel);
-            check_overflow(before + REFERENCE);
             let of = ManuallyDrop::new(Self { inner: self.inner });
             let permit = Permit { of };
             if has_free(before) && may(before) {
                 return Some(permit);
             }
-            // Somebody may have looked meanwhile: it goes back the way of any other.
-            drop(permit);
-            current = word.load(Ordering::Relaxed);
+            current = permit.put_back();
         }
         while has_free(current) && may(current) {
             let next = current - FREE + REFERENCE;
             match word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
-                    check_overflow(next);
                     // The reference has been counted just now.
                     let of = ManuallyDrop::new(Self { inner: self.inner });
                     return Some(Permit { of });
@@ -225,6 +222,14 @@ impl<T: Release> Drop for Permit<T> {
 }
 
 impl<T: Release> Permit<T> {
+    /// It was none, or somebody has looked meanwhile: it goes back the way of any other. Returns the word as it is then.
+    #[cold]
+    fn put_back(self) -> u64 {
+        let of = Counted::clone(&self.of);
+        drop(self);
+        of.inner().word.load(Ordering::Relaxed)
+    }
+
     /// First the permit, and the reference when those who wait for it have been told.
     #[cold]
     fn release(&mut self) {
@@ -247,7 +252,8 @@ impl<T: Release + fmt::Debug> fmt::Debug for Permit<T> {
     }
 }
 
-/// As `Arc` does: so many references can only be leaked ones.
+/// As `Arc` does: so many references can only be leaked ones. Those of permits are not counted: there are [`MAX_PERMITS`] at
+/// most, and half of the numbers are left for them.
 #[inline]
 fn check_overflow(word: u64) {
     if references(word) > u64::from(u32::MAX / 2) {
