@@ -3,6 +3,7 @@
 
     python3 benches/tonic/side_by_side.py              builds both, and prints the table
     python3 benches/tonic/side_by_side.py --rounds 15  with more rounds (default: 9)
+    python3 benches/tonic/side_by_side.py --only "128" the cases of 128 tasks
 
 Client and servers are one process and everything runs on 127.0.0.1.
 """
@@ -28,6 +29,7 @@ CASES = [
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", default="", help="the cases whose names have this in them")
     parser.add_argument("--no-build", action="store_true", help="the programs are there already")
     options = parser.parse_args()
     if not options.no_build:
@@ -40,6 +42,8 @@ def main():
     print("| case | ours, µs of CPU | the registry's | ratio | least to most |")
     print("|---|---|---|---|---|")
     for name, arguments in CASES:
+        if options.only not in name:
+            continue
         times = {kind: [] for kind in KINDS}
         for round in range(options.rounds):
             # In turns, and not always the same first.
