@@ -40,7 +40,9 @@ impl Latency {
             nanos,
         } = &*self.0;
         let seconds = latency.as_secs_f64();
-        let bucket = bounds.partition_point(|bound| *bound < seconds);
+        // Most are in one of the first.
+        let bucket = bounds.iter().position(|bound| seconds <= *bound);
+        let bucket = bucket.unwrap_or(bounds.len());
         counts[bucket].fetch_add(1, Ordering::Relaxed);
         let latency = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
         nanos.fetch_add(latency, Ordering::Relaxed);
