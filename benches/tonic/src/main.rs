@@ -41,7 +41,12 @@ fn main() {
         let channel = match mode {
             "connect" => server().await.connect().await.unwrap(),
             "balance" => {
-                let servers = [server().await, server().await, server().await, server().await];
+                let servers = [
+                    server().await,
+                    server().await,
+                    server().await,
+                    server().await,
+                ];
                 Channel::balance_list(servers.into_iter())
             }
             _ => panic!("connect or balance"),
