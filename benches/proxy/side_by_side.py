@@ -47,7 +47,7 @@ def main():
     for name, title, rows, at_once in sections:
         if options.only in (None, name):
             text += table(title, rows, at_once, kinds, web, grpc, options.cap)
-    text = "\n".join(text)
+    text = "\n".join(text).rstrip()
     print(text)
     if options.update:
         update(text)

@@ -3,6 +3,7 @@
 mod cases;
 pub mod counting;
 mod services;
+pub mod shared;
 
 pub use crate::services::current_thread;
 

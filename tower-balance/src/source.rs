@@ -25,16 +25,19 @@ pin_project! {
     {
         #[pin]
         discover: D,
-        ended: bool,
         failed_at: Option<Instant>,
-        // As an `E`, so that a balancer is `Send` whatever the discovery's own error.
-        held: Option<Held<E>>,
+        state: State<E>,
     }
 }
 
-struct Held<E> {
-    error: E,
-    timer: Pin<Box<Sleep>>,
+enum State<E> {
+    Open,
+    /// An error is held back. As an `E`, so that a balancer is `Send` whatever the discovery's own error.
+    Held {
+        error: E,
+        timer: Pin<Box<Sleep>>,
+    },
+    Ended,
 }
 
 type Found<D> = Change<<D as Discover>::Key, <D as Discover>::Service>;
@@ -46,15 +49,14 @@ where
     pub(crate) const fn new(discover: D) -> Self {
         Self {
             discover,
-            ended: false,
             failed_at: None,
-            held: None,
+            state: State::Open,
         }
     }
 
     /// Whether the discovery has ended.
     pub(crate) const fn has_ended(&self) -> bool {
-        self.ended
+        matches!(self.state, State::Ended)
     }
 
     /// The next change; `None` after the end.
@@ -67,39 +69,40 @@ where
         D::Error: Into<E>,
     {
         let this = self.project();
-        if *this.ended {
-            return Poll::Ready(None);
-        }
-        if this.held.is_some() {
-            let error = poll_held(this.failed_at, this.held, cx);
+        if !matches!(this.state, State::Open) {
+            let error = poll_closed(this.failed_at, this.state, cx);
             return error.map(|error| error.map(Err));
         }
         match ready!(this.discover.poll_discover(cx)) {
             Some(Ok(change)) => Poll::Ready(Some(Ok(change))),
             Some(Err(error)) => {
-                let error = pass_on(error.into(), this.failed_at, this.held, cx);
+                let error = pass_on(error.into(), this.failed_at, this.state, cx);
                 error.map(|error| Some(Err(error)))
             }
             None => {
-                *this.ended = true;
+                *this.state = State::Ended;
                 Poll::Ready(None)
             }
         }
     }
 }
 
-/// The error that is held, when it is time.
+/// The error that is held, when it is time; `None` after the end.
 #[cold]
-fn poll_held<E>(
+fn poll_closed<E>(
     failed_at: &mut Option<Instant>,
-    held: &mut Option<Held<E>>,
+    state: &mut State<E>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<E>> {
-    if let Some(held) = held {
-        ready!(held.timer.as_mut().poll(cx));
+    if let State::Held { timer, .. } = state {
+        ready!(timer.as_mut().poll(cx));
         *failed_at = Some(Instant::now());
+        // ## Held => Open
+        if let State::Held { error, .. } = std::mem::replace(state, State::Open) {
+            return Poll::Ready(Some(error));
+        }
     }
-    Poll::Ready(held.take().map(|held| held.error))
+    Poll::Ready(None)
 }
 
 /// The error if it is time, and otherwise it is held.
@@ -107,7 +110,7 @@ fn poll_held<E>(
 fn pass_on<E>(
     error: E,
     failed_at: &mut Option<Instant>,
-    held: &mut Option<Held<E>>,
+    state: &mut State<E>,
     cx: &mut Context<'_>,
 ) -> Poll<E> {
     let now = Instant::now();
@@ -119,7 +122,8 @@ fn pass_on<E>(
     let mut timer = Box::pin(sleep_until(due));
     // It is not due, and has to wake the task.
     let _pending = timer.as_mut().poll(cx);
-    *held = Some(Held { error, timer });
+    // ## Open => Held
+    *state = State::Held { error, timer };
     Poll::Pending
 }
 

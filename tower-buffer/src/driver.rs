@@ -1,8 +1,9 @@
 //! The service behind the buffer, whatever its type, and what is known of it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
+use tower_readiness::Purpose;
 use tower_service::Service;
 
 use crate::BoxError;
@@ -13,10 +14,8 @@ use crate::future::ResponseFuture;
 pub(crate) trait Drive<Req, F>: Send {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>>;
 
-    fn call(&mut self, request: Req) -> Result<F, Failure>;
-
-    /// Both at once. Takes the request, unless it is not ready or fails, and puts the response where it belongs: moving it
-    /// from hand to hand costs more than all the rest.
+    /// Calls the service if it is ready: takes the request, and writes the response where the caller wants it, as moving
+    /// it there costs more than all the rest.
     fn poll_call(
         &mut self,
         cx: &mut Context<'_>,
@@ -32,10 +31,6 @@ where
 {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         caught(|| Ok(poll_ready(self, cx)))?
-    }
-
-    fn call(&mut self, request: Req) -> Result<S::Future, Failure> {
-        caught(|| Ok(self.call(request)))
     }
 
     fn poll_call(
@@ -73,4 +68,43 @@ fn caught<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
             Panicked::new(&*payload).into(),
         )))
     })
+}
+
+/// The service, and what is known of it.
+pub(crate) struct Driver<Req, F> {
+    /// `None` when it has failed, or the buffer is closed.
+    pub(crate) service: Option<Box<dyn Drive<Req, F>>>,
+    /// It was not ready for a request, and has not been polled since.
+    pub(crate) pending: bool,
+}
+
+impl<Req, F> Driver<Req, F> {
+    /// Calls the service if it is ready: see [`Drive::poll_call`].
+    #[inline]
+    pub(crate) fn poll_call(
+        &mut self,
+        waker: &Waker,
+        request: &mut Option<Req>,
+        response: &mut ResponseFuture<F>,
+    ) -> Result<(), Failure> {
+        let called = match &mut self.service {
+            Some(service) => service.poll_call(&mut Context::from_waker(waker), request, response),
+            None => Ok(()),
+        };
+        self.pending = request.is_some();
+        called
+    }
+
+    /// Lets the service make progress without a request, and give back what it reserved for one.
+    pub(crate) fn drive(&mut self, waker: &Waker) -> Result<(), Failure> {
+        self.pending = false;
+        let Some(service) = &mut self.service else {
+            return Ok(());
+        };
+        let mut cx = Context::from_waker(waker);
+        match Purpose::Drive.run(|| service.poll_ready(&mut cx)) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Ok(()),
+        }
+    }
 }

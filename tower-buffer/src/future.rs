@@ -3,14 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
 use crate::BoxError;
 use crate::error::Failure;
-use crate::shared::Replies;
+use crate::ticket::Ticket;
 
 pin_project! {
     /// The response of a [`Buffer`](crate::Buffer).
@@ -26,29 +25,62 @@ pin_project! {
     #[project = StateProj]
     enum State<F> {
         Queued { ticket: Ticket<F> },
-        Called { #[pin] response: F },
+        Called { #[pin] response: F, errors: Errors<F> },
         Failed { error: Failure },
     }
 }
 
-/// A request that is in the queue, until it is dropped.
-struct Ticket<F> {
-    replies: Arc<dyn Replies<F>>,
-    key: usize,
+// The bounds on the future's error and lifetime are known where the buffer is made. They are not repeated where it is used:
+// there the compiler cannot prove them in a spawned `async` block, for a boxed future ("not general enough").
+
+/// Boxes the errors of `F`. Called only if there is one.
+type Errors<F> = fn() -> Box<dyn BoxErrors<F>>;
+
+trait BoxErrors<F> {
+    fn boxed(&self, error: F::Error) -> BoxError
+    where
+        F: Fallible;
+}
+
+struct ByInto;
+
+impl<F: Fallible<Error: Into<BoxError>>> BoxErrors<F> for ByInto {
+    fn boxed(&self, error: F::Error) -> BoxError {
+        error.into()
+    }
+}
+
+/// A future of a `Result`, with names for both of its types.
+trait Fallible: Future<Output = Result<Self::Value, Self::Error>> {
+    type Value;
+    type Error;
+}
+
+impl<F, T, E> Fallible for F
+where
+    F: Future<Output = Result<T, E>>,
+{
+    type Value = T;
+    type Error = E;
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) fn queued(replies: Arc<dyn Replies<F>>, key: usize) -> Self {
+    pub(crate) fn queued(ticket: Ticket<F>) -> Self {
         Self {
-            state: State::Queued {
-                ticket: Ticket { replies, key },
-            },
+            state: State::Queued { ticket },
         }
     }
 
-    pub(crate) const fn called(response: F) -> Self {
+    pub(crate) fn called<T, E>(response: F) -> Self
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Into<BoxError>,
+    {
         Self {
-            state: State::Called { response },
+            state: State::Called {
+                response,
+                errors: || Box::new(ByInto),
+            },
         }
     }
 
@@ -62,7 +94,6 @@ impl<F> ResponseFuture<F> {
 impl<F, T, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<T, E>>,
-    E: Into<BoxError>,
 {
     type Output = Result<T, BoxError>;
 
@@ -72,22 +103,15 @@ where
             match state.as_mut().project() {
                 // ## Queued => Called | Failed
                 StateProj::Queued { ticket } => {
-                    let next = match ready!(ticket.replies.poll_reply(ticket.key, cx)) {
-                        Ok(response) => State::Called { response },
-                        Err(error) => State::Failed { error },
-                    };
-                    state.set(next);
+                    let replied = ready!(ticket.poll_reply(cx));
+                    state.set(replied.state);
                 }
-                StateProj::Called { response } => return response.poll(cx).map_err(Into::into),
+                StateProj::Called { response, errors } => {
+                    return response.poll(cx).map_err(|error| errors().boxed(error));
+                }
                 StateProj::Failed { error } => return Poll::Ready(Err(error.clone().into())),
             }
         }
-    }
-}
-
-impl<F> Drop for Ticket<F> {
-    fn drop(&mut self) {
-        self.replies.forget(self.key);
     }
 }
 

@@ -16,17 +16,17 @@ pub(crate) struct Gate<T> {
     ///
     /// Only used by the one who has set [`BUSY`], until he takes it back.
     value: UnsafeCell<T>,
-    /// How often it is worth while to try again to enter.
-    patience: AtomicUsize,
+    /// For how many pauses a caller that finds it busy tries again, at most.
+    spin_limit: AtomicUsize,
 }
 
 /// Somebody is inside.
 const BUSY: usize = 1;
-/// The worker wants to be told when he leaves.
+/// The worker is to be woken by whoever leaves.
 const WANTED: usize = 2;
 /// Whoever gives a place back has to look at those who wait for one.
 const LOOK: usize = 4;
-/// Requests are queued: nobody passes them by.
+/// Requests are queued: nobody passes them by, and whoever leaves serves them.
 const QUEUED: usize = 8;
 /// Nobody enters any more but to clean up.
 const CLOSED: usize = 16;
@@ -42,7 +42,7 @@ impl<T> Gate<T> {
         Self {
             word: AtomicUsize::new(places.min(MAX_PLACES) * FREE),
             value: UnsafeCell::new(value),
-            patience: AtomicUsize::new(MOST_PATIENCE),
+            spin_limit: AtomicUsize::new(MAX_SPIN),
         }
     }
 
@@ -99,6 +99,10 @@ impl<T> Gate<T> {
         }
     }
 
+    pub(crate) fn is_queued(&self) -> bool {
+        self.word.load(Ordering::Acquire) & QUEUED != 0
+    }
+
     pub(crate) fn close(&self) {
         self.word.fetch_or(CLOSED, Ordering::AcqRel);
     }
@@ -113,38 +117,54 @@ impl<T> Gate<T> {
     /// Enters, unless something is queued or it is closed, or somebody is inside and stays there.
     #[inline]
     pub(crate) fn try_enter(&self) -> Option<Inside<'_, T>> {
-        match self.update(enter) {
+        match self.update(|word| enter(word, 0)) {
             Some(_) => Some(Inside { gate: self }),
-            None => self.try_enter_again(),
+            None => self.spin(),
         }
     }
 
-    /// Waits for whoever is inside, as most stay there for less time than a visit to the queue takes. How long depends on
-    /// whether that was of use before.
+    /// Enters to serve what is queued, unless nothing is, somebody is inside, or it is closed.
+    pub(crate) fn try_enter_to_serve(&self) -> Option<Inside<'_, T>> {
+        self.update(|word| enter(word, QUEUED))?;
+        Some(Inside { gate: self })
+    }
+
+    /// Waits for whoever is inside, as most calls take less time than a visit to the queue: up to the spin limit, which
+    /// doubles when that was of use, and halves when it was not. It is zero in the end where whoever is inside has no
+    /// core to run on.
     #[cold]
-    fn try_enter_again(&self) -> Option<Inside<'_, T>> {
-        let patience = self.patience.load(Ordering::Relaxed);
-        for attempt in 0..patience {
-            // Longer each time: two who are in each other's way are both faster if one of them steps back.
-            for _ in 0..MOST_PAUSES.min(FIRST_PAUSES << attempt) {
+    fn spin(&self) -> Option<Inside<'_, T>> {
+        let limit = self.spin_limit.load(Ordering::Relaxed);
+        let (mut spun, mut pauses) = (0, FIRST_PAUSES);
+        while spun < limit {
+            // Longer each time: two that are in each other's way are both faster if one of them steps back.
+            for _ in 0..pauses {
                 std::hint::spin_loop();
             }
+            spun += pauses;
+            pauses *= 2;
             let word = self.word.load(Ordering::Relaxed);
             if word & (QUEUED | CLOSED) != 0 {
                 return None;
             }
-            if word & BUSY == 0 && self.update(enter).is_some() {
-                self.set_patience(patience, (patience * 2).min(MOST_PATIENCE));
+            if word & BUSY == 0 && self.update(|word| enter(word, 0)).is_some() {
+                self.set_spin_limit(limit, (limit * 2).min(MAX_SPIN));
                 return Some(Inside { gate: self });
             }
         }
-        self.set_patience(patience, (patience / 2).max(LEAST_PATIENCE));
+        self.set_spin_limit(limit, limit / 2);
         None
     }
 
-    fn set_patience(&self, old: usize, new: usize) {
+    /// Somebody queued a request, and found the gate free then: it had been worth waiting.
+    pub(crate) fn spin_more(&self) {
+        let limit = self.spin_limit.load(Ordering::Relaxed);
+        self.set_spin_limit(limit, (limit * 2).clamp(FIRST_PAUSES, MAX_SPIN));
+    }
+
+    fn set_spin_limit(&self, old: usize, new: usize) {
         if new != old {
-            self.patience.store(new, Ordering::Relaxed);
+            self.spin_limit.store(new, Ordering::Relaxed);
         }
     }
 
@@ -180,8 +200,9 @@ impl<T> Gate<T> {
     }
 }
 
-fn enter(word: usize) -> Option<usize> {
-    (word & (BUSY | QUEUED | CLOSED) == 0).then_some(word | BUSY)
+/// The word of whoever enters, if nobody is inside and `QUEUED` is as said.
+fn enter(word: usize, queued: usize) -> Option<usize> {
+    (word & (BUSY | QUEUED | CLOSED) == queued).then_some(word | BUSY)
 }
 
 /// The one who is inside.
@@ -191,11 +212,29 @@ pub(crate) struct Inside<'a, T> {
 
 /// What whoever leaves has to do for the others.
 #[must_use]
-pub(crate) struct Left {
-    /// Tell the worker that he may enter.
-    pub(crate) wanted: bool,
+#[derive(Clone, Copy)]
+pub(crate) struct Left(usize);
+
+impl Left {
+    #[inline]
+    pub(crate) fn nothing_to_do(self) -> bool {
+        self.0 & (WANTED | LOOK | QUEUED) == 0
+    }
+
+    /// Wake the worker.
+    pub(crate) fn wanted(self) -> bool {
+        self.0 & WANTED != 0
+    }
+
     /// Look at those who wait for a place.
-    pub(crate) look: bool,
+    pub(crate) fn look(self) -> bool {
+        self.0 & LOOK != 0
+    }
+
+    /// Serve what is queued.
+    pub(crate) fn queued(self) -> bool {
+        self.0 & QUEUED != 0
+    }
 }
 
 impl<T> Inside<'_, T> {
@@ -205,32 +244,18 @@ impl<T> Inside<'_, T> {
         self.gate.value.with_mut(|value| f(unsafe { &mut *value }))
     }
 
-    /// Leaves, and gives a place back.
+    /// Leaves, and gives `places` back.
     #[inline]
-    pub(crate) fn leave_with_place(self) -> Left {
-        self.leave_adding(FREE)
-    }
-
-    #[inline]
-    pub(crate) fn leave(self) -> Left {
-        self.leave_adding(0)
-    }
-
-    #[inline]
-    fn leave_adding(self, places: usize) -> Left {
+    pub(crate) fn leave(self, places: usize) -> Left {
         let gate = self.gate;
         std::mem::forget(self);
         let before = gate
             .word
-            .fetch_add(places.wrapping_sub(BUSY), Ordering::AcqRel);
-        let wanted = before & WANTED != 0;
-        if wanted {
+            .fetch_add((places * FREE).wrapping_sub(BUSY), Ordering::AcqRel);
+        if before & WANTED != 0 {
             gate.word.fetch_and(!WANTED, Ordering::AcqRel);
         }
-        Left {
-            wanted,
-            look: places > 0 && before & LOOK != 0,
-        }
+        Left(before)
     }
 }
 
@@ -253,13 +278,10 @@ impl<T> fmt::Debug for Gate<T> {
     }
 }
 
-/// Some 70 microseconds: two threads that do little but call a service of 50 ns hardly ever queue.
-const MOST_PATIENCE: usize = if cfg!(tower_loom) { 1 } else { 16 };
-/// One or two microseconds, which is what the queue costs as well.
-const LEAST_PATIENCE: usize = if cfg!(tower_loom) { 1 } else { 3 };
+/// Two to five microseconds, depending on the processor: longer than most services take to be called.
+const MAX_SPIN: usize = if cfg!(tower_loom) { 1 } else { 120 };
 /// 200 nanoseconds, in which the other gets some calls done before the word changes hands.
-const FIRST_PAUSES: usize = 8;
-const MOST_PAUSES: usize = 256;
+const FIRST_PAUSES: usize = if cfg!(tower_loom) { 1 } else { 8 };
 
 #[cfg(all(test, tower_loom))]
 mod loom_tests {
@@ -277,7 +299,7 @@ mod loom_tests {
                 match gate.try_enter() {
                     Some(mut inside) => {
                         inside.with(|value| *value += 1);
-                        let _ = inside.leave_with_place();
+                        let _ = inside.leave(1);
                         1
                     }
                     None => {
@@ -304,9 +326,12 @@ mod loom_tests {
             let gate = Arc::new(Gate::new(1, ()));
             let caller = {
                 let gate = gate.clone();
-                thread::spawn(move || gate.try_enter().is_some_and(|inside| inside.leave().wanted))
+                thread::spawn(move || {
+                    gate.try_enter()
+                        .is_some_and(|inside| inside.leave(0).wanted())
+                })
             };
-            let entered = gate.want().map(|inside| inside.leave().wanted).is_some();
+            let entered = gate.want().map(|inside| inside.leave(0).wanted()).is_some();
             let told = caller.join().unwrap();
             assert!(entered || told);
         });
@@ -338,14 +363,14 @@ mod loom_tests {
                 thread::spawn(move || {
                     if let Some(mut inside) = gate.try_enter() {
                         inside.with(|value| *value = 1);
-                        let _ = inside.leave();
+                        let _ = inside.leave(0);
                     }
                 })
             };
             gate.set_queued(true);
             let before = gate.want().map(|mut inside| {
                 let value = inside.with(|value| *value);
-                let _ = inside.leave();
+                let _ = inside.leave(0);
                 value
             });
             other.join().unwrap();

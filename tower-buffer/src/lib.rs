@@ -1,9 +1,10 @@
 //! Middleware that puts a bounded queue in front of a service, which makes it `Clone` and lets many tasks share it.
 //!
-//! Each [`Buffer`] is a handle to the service and its queue. As long as nothing is queued and the service is ready, a caller
-//! calls it himself. Otherwise the request is queued: a worker task takes the requests in the order in which they came,
-//! calls the service when that is ready, and hands the response future back, so that responses are awaited by the callers
-//! and not by the worker.
+//! Each [`Buffer`] is a handle to the service and its queue. While nothing is queued and the service is ready, the caller
+//! calls the service directly. Otherwise the request is queued, and requests are served in the order in which they came, by
+//! whoever has the service: a caller that has called it serves what was queued in the meantime before it returns, and a
+//! worker task does when the service was not ready, or when the queue is long. Responses are awaited by the callers and not
+//! by the worker.
 //!
 //! Use it to share a service that cannot be cloned, or to have one driven in the background: the worker polls the
 //! service whenever it asks for it, also while there are no requests, so that below it connections are made and lost
@@ -51,21 +52,21 @@
 //!
 //! # Readiness
 //!
-//! While nothing is queued, `poll_ready` only promises a place, and what is called without waiting takes none. Otherwise it
-//! reserves a place in the queue, of which there are as many as the bound says. Whoever was promised one and has to queue
-//! after all takes a place beyond the bound if there is none: so the queue grows beyond it by the handles that became ready
-//! before it filled, at most. Places are given in the order in which they were asked for. A place is free again when the worker takes its request, of which it has one in
-//! hand while the service is not ready; when the response
-//! future is dropped before that, or when the `Buffer` is dropped without a call. When all places are with handles that do
-//! not use them while the worker has nothing to do, one who waits gets a place beyond the bound: so handles that were
-//! ready once and stand idle do not block the others, and the queue grows by their number at most.
+//! While nothing is queued, `poll_ready` reserves nothing: a request that is called directly needs no place in the queue.
+//! Otherwise `poll_ready` reserves one of `bound` places, in the order in which they were asked for, or waits. A handle that
+//! was ready before anything was queued and has to queue after all takes a place beyond the bound if there is none; so the
+//! queue grows beyond the bound by the number of such handles at most.
 //!
-//! The worker polls the service once at the start, whenever a request waits, and whenever the service has woken it. While no
-//! request waits it only [drives](tower_readiness::drive) the service: layers of this family below reserve nothing then, so
-//! an idle buffer takes no permit of a limit that it shares with others.
+//! A place is free again when its request leaves the queue: when the service is called with it, when it is the first and the
+//! service is not ready (the request in hand takes no place), when its response future is dropped, or when the `Buffer` is
+//! dropped without a call.
 //!
-//! A handle that waited for a place and never comes back holds up no other for long: once the worker has nothing to do, the
-//! next one gets a place beyond the bound.
+//! Handles that have a place and do not use it hold up nobody for long: when all places are with idle handles, a waiting
+//! one gets a place beyond the bound. A handle that waited for a place and never comes back does not hold up the next.
+//!
+//! The worker polls the service once at the start and whenever the service has woken it. While no request waits it only
+//! [drives](tower_readiness::drive) the service: layers of this family below reserve nothing then, so an idle buffer takes
+//! no permit of a limit that it shares with others.
 //!
 //! # Cancellation
 //!
@@ -87,14 +88,29 @@
 //!
 //! # Cost
 //!
-//! A request that finds nothing queued and the service ready takes two atomic operations. Only callers in the worker's
-//! runtime call the service themselves, as it may need that; and who finds another inside waits for some
-//! microseconds before he queues, less if that was of no use before. A request that is queued takes a mutex a few times, and a
-//! switch to the worker task and back. Nothing is allocated once the queue has grown to its length.
+//! On top of the service itself, where "word" is one atomic word that all handles share:
+//!
+//! | a request | atomic operations | locks | wakes |
+//! |---|---|---|---|
+//! | finds the service free | 2 on the word: enter, leave | none | none |
+//! | finds it in use, and gets it while it spins | the same, and a few reads of the word | none | none |
+//! | is queued, and served by a caller or the worker | 3 to 5 on the word, shared with the others of its batch | the queue's 4 times: queued, taken, replied (together with the next taken), fetched | its own task, if that was polled before the reply |
+//! | is queued while the service is not ready | the same | once more | the worker, by the service |
+//!
+//! - A caller that finds the service in use spins for two to five microseconds at most, longer each time it was of use and
+//!   shorter each time it was not, down to zero. It does not spin while anything is queued.
+//! - Whoever serves the queue makes at most 32 calls for others, and wakes their tasks when it has left the service. If
+//!   more is queued, it wakes the worker, which yields after as many.
+//! - Only callers in the worker's tokio runtime call the service themselves, as the service may need that runtime. Others
+//!   queue, and the worker is woken for them.
+//! - Nothing is allocated once the queue has grown to its length.
+//!
+//! `benches/README.md` has the times, from 1 to 512 callers.
 //!
 //! # Differences from tower 0.5
 //!
-//! - Callers call the service themselves when nobody is before them: in their task and its span, and not in the worker's.
+//! - Callers call the service directly when nobody is before them: in their task and its span, and not in the worker's.
+//!   A caller that serves the queue calls the service in the span of each request, but in its own task.
 //! - The service is driven also while there are no requests.
 //! - A cancelled request leaves the queue at once, and not when its turn comes.
 //! - Handles that are ready and do not call do not block the others for ever.
@@ -109,11 +125,16 @@ pub mod future;
 mod gate;
 mod home;
 mod layer;
+#[cfg(all(test, tower_loom))]
+mod loom_tests;
 mod places;
 mod queue;
 mod service;
 mod shared;
 mod sync;
+mod ticket;
+mod turn;
+mod wake_list;
 mod wakes;
 mod worker;
 

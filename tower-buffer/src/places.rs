@@ -62,9 +62,12 @@ impl Waiters {
 
     /// Gives a free place to the first who waits. Yields whom to wake: then there may be more to serve.
     pub(crate) fn serve<T>(&mut self, gate: &Gate<T>) -> Option<Waker> {
-        while self.lent > 0 && gate.take_any() {
+        // A place that came back makes up for one that was lent, or is there instead of one that was not claimed yet.
+        while self.lent > 0
+            && gate.has_place()
+            && (std::mem::take(&mut self.unclaimed) || gate.take_any())
+        {
             self.lent -= 1;
-            self.unclaimed = false;
         }
         let served = if !self.waiting.is_empty() && gate.take_any() {
             self.grant()

@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use tracing::Span;
 
-use crate::error::Failure;
+use crate::future::ResponseFuture;
 
 #[derive(Debug)]
 pub(crate) struct Queue<Req, F> {
@@ -35,7 +35,7 @@ enum Slot<Req, F> {
     },
     /// The worker has the request, and nobody waits for the response.
     Forgotten,
-    Replied(Result<F, Failure>),
+    Replied(ResponseFuture<F>),
 }
 
 /// A request, and the span in which it was made.
@@ -88,15 +88,28 @@ impl<Req, F> Queue<Req, F> {
         self.first.is_none()
     }
 
-    /// The span of the first request.
-    pub(crate) fn first_span(&self) -> Option<&Span> {
-        match &self.slots[self.first?] {
-            Slot::Queued { job, .. } => Some(&job.span),
-            _ => unreachable!("the first is queued"),
+    /// Puts a request that was taken back to the front, in hand, as the service is not ready for it. Yields the request if
+    /// its response future is gone, and whether the first request has left its place for that.
+    pub(crate) fn put_back(&mut self, key: usize, job: Job<Req>) -> (Option<Job<Req>>, bool) {
+        let Slot::Taken { waker } = std::mem::replace(&mut self.slots[key], Slot::Forgotten) else {
+            self.vacate(key);
+            return (Some(job), self.take_in_hand());
+        };
+        self.slots[key] = Slot::Queued {
+            job,
+            waker,
+            before: None,
+            after: self.first,
+        };
+        match self.first.replace(key) {
+            Some(first) => *self.before(first) = Some(key),
+            None => self.last = Some(key),
         }
+        self.in_hand = Some(key);
+        (None, false)
     }
 
-    /// The worker has the first request in hand. Whether that frees its place.
+    /// The first request is in hand. Whether that frees its place.
     pub(crate) fn take_in_hand(&mut self) -> bool {
         let frees = self.in_hand.is_none() && self.first.is_some();
         if frees {
@@ -153,8 +166,8 @@ impl<Req, F> Queue<Req, F> {
     pub(crate) fn reply(
         &mut self,
         key: usize,
-        reply: Result<F, Failure>,
-    ) -> Result<Option<Waker>, Result<F, Failure>> {
+        reply: ResponseFuture<F>,
+    ) -> Result<Option<Waker>, ResponseFuture<F>> {
         match std::mem::replace(&mut self.slots[key], Slot::Forgotten) {
             Slot::Taken { waker } => {
                 self.slots[key] = Slot::Replied(reply);
@@ -172,7 +185,7 @@ impl<Req, F> Queue<Req, F> {
         &mut self,
         key: usize,
         new_waker: &Waker,
-    ) -> Option<Result<F, Failure>> {
+    ) -> Option<ResponseFuture<F>> {
         match &mut self.slots[key] {
             Slot::Queued { waker, .. } | Slot::Taken { waker } => {
                 match waker {
@@ -214,7 +227,7 @@ impl<Req, F> Queue<Req, F> {
         }
     }
 
-    fn vacate(&mut self, key: usize) -> Option<Result<F, Failure>> {
+    fn vacate(&mut self, key: usize) -> Option<ResponseFuture<F>> {
         let slot = std::mem::replace(&mut self.slots[key], Slot::Vacant { next: self.vacant });
         self.vacant = Some(key);
         match slot {
@@ -228,5 +241,5 @@ impl<Req, F> Queue<Req, F> {
 #[derive(Debug)]
 pub(crate) enum Dropped<Req, F> {
     Job(Job<Req>),
-    Reply(Result<F, Failure>),
+    Reply(ResponseFuture<F>),
 }

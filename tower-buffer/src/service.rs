@@ -67,9 +67,7 @@ where
 
 impl<Req, F, Rsp, E> Service<Req> for Buffer<Req, F>
 where
-    F: Future<Output = Result<Rsp, E>> + Send + 'static,
-    E: Into<BoxError>,
-    Req: Send + 'static,
+    F: Future<Output = Result<Rsp, E>>,
 {
     type Response = Rsp;
     type Error = BoxError;
@@ -93,7 +91,7 @@ where
         self.shared.call(&mut request, &place, &mut response);
         if let Some(request) = request {
             response = match self.shared.push(request, &place) {
-                Ok(key) => ResponseFuture::queued(Arc::clone(&self.shared) as _, key),
+                Ok(ticket) => ResponseFuture::queued(ticket),
                 Err(failure) => ResponseFuture::failed(failure),
             };
         }

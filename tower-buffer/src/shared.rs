@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use tracing::Span;
 
-use crate::driver::Drive;
+use crate::driver::{Drive, Driver};
 use crate::error::Failure;
 use crate::future::ResponseFuture;
 use crate::gate::{Gate, Inside, Left};
@@ -13,12 +13,15 @@ use crate::home::Home;
 use crate::places::{Place, Waiters};
 use crate::queue::{Job, Queue};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::ticket::{Replies, Ticket};
+use crate::turn::{Served, Turn};
 use crate::wakes::Wakes;
 
-/// A request goes one of two ways. As long as nothing is queued and the service is not in use, the caller calls it
-/// himself. Otherwise the request waits in the queue for the worker.
+/// A request goes one of two ways. While nothing is queued and nobody uses the service, the caller calls the service
+/// directly. Otherwise it queues the request, and whoever has the service calls it with what is queued before leaving. The
+/// worker does so when the service becomes ready after it was pending, and when the queue is too long for one caller.
 pub(crate) struct Shared<Req, F> {
-    gate: Gate<Driver<Req, F>>,
+    pub(crate) gate: Gate<Driver<Req, F>>,
     /// Where the worker runs, as soon as it does.
     home: OnceLock<Home>,
     handles: AtomicUsize,
@@ -26,31 +29,23 @@ pub(crate) struct Shared<Req, F> {
     /// `wakes`, for the service.
     waker: Waker,
     state: Mutex<State<Req, F>>,
-}
-
-/// The service, and what may be done with it.
-pub(crate) struct Driver<Req, F> {
-    /// `None` when it has failed, or the buffer is closed.
-    pub(crate) service: Option<Box<dyn Drive<Req, F>>>,
-    /// Whether it has been ready since it was last called.
-    pub(crate) ready: bool,
+    /// Forgets the type of the requests.
+    into_replies: fn(Arc<Self>) -> Arc<dyn Replies<F>>,
 }
 
 #[derive(Debug)]
-struct State<Req, F> {
-    queue: Queue<Req, F>,
+pub(crate) struct State<Req, F> {
+    pub(crate) queue: Queue<Req, F>,
     waiters: Waiters,
-    closed: Option<Failure>,
+    pub(crate) closed: Option<Failure>,
 }
 
-/// What the worker finds.
-pub(crate) enum Next<Req> {
-    Job(usize, Job<Req>),
-    /// Nothing is queued, or nothing can be done about it.
-    Empty,
-    /// Nothing is queued, but all places are taken, and somebody waits for one or went away without.
+/// What there is to do when the queue has been served.
+pub(crate) enum Idle {
+    Nothing,
+    /// All places are taken, and somebody waits for one or went away without.
     Blocked,
-    /// Nothing is queued, and nobody is left to change that.
+    /// Nobody is left to queue anything.
     Finished,
 }
 
@@ -58,16 +53,18 @@ pub(crate) enum Next<Req> {
 // The service is used without that lock, and nobody waits for it.
 impl<Req, F> Shared<Req, F> {
     /// With one handle.
-    pub(crate) fn new(service: Box<dyn Drive<Req, F>>, bound: usize) -> Self {
+    pub(crate) fn new(service: Box<dyn Drive<Req, F>>, bound: usize) -> Self
+    where
+        Req: Send + 'static,
+        F: Send + 'static,
+    {
         let wakes = Arc::new(Wakes::new());
+        let driver = Driver {
+            service: Some(service),
+            pending: false,
+        };
         Self {
-            gate: Gate::new(
-                bound,
-                Driver {
-                    service: Some(service),
-                    ready: false,
-                },
-            ),
+            gate: Gate::new(bound, driver),
             home: OnceLock::new(),
             handles: AtomicUsize::new(1),
             waker: Arc::clone(&wakes).into(),
@@ -77,6 +74,7 @@ impl<Req, F> Shared<Req, F> {
                 waiters: Waiters::default(),
                 closed: None,
             }),
+            into_replies: |shared| shared,
         }
     }
 
@@ -84,7 +82,12 @@ impl<Req, F> Shared<Req, F> {
         &self.waker
     }
 
-    // ## The handles' side
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<Req, F>> {
+        // Nothing that panics runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ## Places
 
     /// Promises a place to a handle that has none, if nothing is in the way. A promise is as good as its time: it is made
     /// anew. It keeps nothing from others.
@@ -136,79 +139,15 @@ impl<Req, F> Shared<Req, F> {
         }
     }
 
-    /// Calls the service right here with the request of a handle that has a place, and takes it, if nobody is before it:
-    /// the worker takes requests from the queue only when it is inside.
-    #[inline]
-    pub(crate) fn call(
-        &self,
-        request: &mut Option<Req>,
-        place: &Place,
-        response: &mut ResponseFuture<F>,
-    ) {
-        if self.home.get() != Some(&Home::here()) {
-            return;
-        }
-        let Some(mut inside) = self.gate.try_enter() else {
-            return;
-        };
-        let called = inside.with(|driver| {
-            driver.ready = false;
-            match &mut driver.service {
-                Some(service) => {
-                    service.poll_call(&mut Context::from_waker(&self.waker), request, response)
-                }
-                None => Ok(()),
-            }
-        });
-        if let Err(failure) = called {
-            let service = inside.with(|driver| driver.service.take());
-            self.left(inside.leave());
-            self.close(&failure);
-            drop((service, request.take()));
-            *response = ResponseFuture::failed(failure);
-            return;
-        }
-        let left = match place {
-            Place::Reserved if request.is_none() => inside.leave_with_place(),
-            _ => inside.leave(),
-        };
-        if left.wanted || left.look {
-            self.left(left);
-        }
-    }
-
-    /// Queues the request of a handle that has a place. Yields the key of its reply.
-    #[cold]
-    pub(crate) fn push(&self, request: Req, place: &Place) -> Result<usize, Failure> {
-        let job = Job {
-            request,
-            span: Span::current(),
-        };
-        let mut state = self.lock();
-        if let Some(failure) = &state.closed {
-            let failure = failure.clone();
-            drop(state);
-            return Err(failure);
-        }
-        if !matches!(place, Place::Reserved) {
-            state.waiters.redeem(&self.gate);
-        }
-        let key = state.queue.push(job);
-        self.gate.set_queued(true);
-        drop(state);
-        self.wakes.wake_worker();
-        Ok(key)
-    }
-
     #[inline]
     fn free_place(&self) {
         if self.gate.give_back() {
-            self.serve();
+            self.grant_places();
         }
     }
 
     #[cold]
-    fn serve(&self) {
+    fn grant_places(&self) {
         loop {
             let next = self.lock().waiters.serve(&self.gate);
             match next {
@@ -216,10 +155,6 @@ impl<Req, F> Shared<Req, F> {
                 None => return,
             }
         }
-    }
-
-    pub(crate) fn add_handle(&self) {
-        self.handles.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The handle has no place any more, and waits for none.
@@ -234,6 +169,18 @@ impl<Req, F> Shared<Req, F> {
         }
     }
 
+    /// Gives a place beyond the bound to the first who waits for one.
+    pub(crate) fn lend(&self) {
+        let next = self.lock().waiters.lend(&self.gate);
+        wake(next);
+    }
+
+    // ## Handles
+
+    pub(crate) fn add_handle(&self) {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn remove_handle(&self, place: &mut Place) {
         self.leave_place(place);
         if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -241,84 +188,134 @@ impl<Req, F> Shared<Req, F> {
         }
     }
 
-    // ## The worker's side
+    // ## Requests
 
-    /// The worker runs here.
-    pub(crate) fn set_home(&self) {
-        self.home.get_or_init(Home::here);
+    /// Calls the service with the request of a handle that has a place, and takes the request, if nobody is before it and
+    /// the service is ready.
+    #[inline]
+    pub(crate) fn call(
+        &self,
+        request: &mut Option<Req>,
+        place: &Place,
+        response: &mut ResponseFuture<F>,
+    ) {
+        if !self.is_home() {
+            return;
+        }
+        let Some(mut inside) = self.gate.try_enter() else {
+            return;
+        };
+        let called = inside.with(|driver| driver.poll_call(&self.waker, request, response));
+        if let Err(failure) = called {
+            // Before anybody else enters.
+            self.close(&failure);
+            self.after(inside.leave(0));
+            drop(request.take());
+            *response = ResponseFuture::failed(failure);
+            return;
+        }
+        let frees = matches!(place, Place::Reserved) && request.is_none();
+        let left = inside.leave(frees.into());
+        if !left.nothing_to_do() {
+            self.after(left);
+            if let Some(inside) = self.gate.try_enter_to_serve() {
+                self.serve(inside);
+            }
+        }
     }
 
-    /// `None` while a caller is inside, who wakes the worker when he leaves.
-    pub(crate) fn want(&self) -> Option<Inside<'_, Driver<Req, F>>> {
-        self.gate.want()
+    /// Whether callers may call the service here: see [`Home`].
+    fn is_home(&self) -> bool {
+        self.home.get() == Some(&Home::here())
     }
 
+    /// Queues the request of a handle that has a place.
     #[cold]
-    pub(crate) fn left(&self, left: Left) {
-        if left.wanted {
+    pub(crate) fn push(
+        self: &Arc<Self>,
+        request: Req,
+        place: &Place,
+    ) -> Result<Ticket<F>, Failure> {
+        let job = Job {
+            request,
+            span: Span::current(),
+        };
+        let mut state = self.lock();
+        if let Some(failure) = &state.closed {
+            let failure = failure.clone();
+            drop(state);
+            return Err(failure);
+        }
+        if !matches!(place, Place::Reserved) {
+            state.waiters.redeem(&self.gate);
+        }
+        if state.queue.is_empty() {
+            self.gate.set_queued(true);
+        }
+        let key = state.queue.push(job);
+        drop(state);
+        if !self.is_home() {
+            self.wakes.wake_worker();
+        } else if let Some(inside) = self.gate.try_enter_to_serve() {
+            self.gate.spin_more();
+            self.serve(inside);
+        }
+        Ok(Ticket::new((self.into_replies)(Arc::clone(self)), key))
+    }
+
+    /// Serves the queue, as whoever had to find it served by the one inside does.
+    #[cold]
+    fn serve<'a>(&'a self, mut inside: Inside<'a, Driver<Req, F>>) {
+        let mut calls = Turn::<Req, F>::CALLS;
+        loop {
+            let mut turn = Turn::new(self, inside);
+            let served = turn.serve(&mut calls);
+            let left = turn.end();
+            self.after(left);
+            match served {
+                // Those who queued when we were still inside leave it to us.
+                Served::All if left.queued() => match self.gate.try_enter_to_serve() {
+                    Some(again) => inside = again,
+                    None => return,
+                },
+                Served::All | Served::Pending | Served::Failed => return,
+                Served::Some => return self.wakes.wake_worker(),
+            }
+        }
+    }
+
+    /// What whoever left the gate has to do for others, but for serving the queue.
+    pub(crate) fn after(&self, left: Left) {
+        if left.wanted() {
             if self.gate.is_closed() {
                 self.drop_service();
             } else {
                 self.wakes.wake_worker();
             }
         }
-        if left.look {
-            self.serve();
+        if left.look() {
+            self.grant_places();
         }
     }
 
-    /// Drops the service, or has whoever is inside do so.
-    fn drop_service(&self) {
-        if let Some(mut inside) = self.gate.want() {
-            let service = inside.with(|driver| driver.service.take());
-            self.left(inside.leave());
-            drop(service);
-        }
+    // ## The worker
+
+    /// The worker runs here.
+    pub(crate) fn set_home(&self) {
+        self.home.get_or_init(Home::here);
     }
 
-    /// The span of the first request, without taking that.
-    pub(crate) fn first_span(&self) -> Option<Span> {
-        self.lock().queue.first_span().cloned()
-    }
-
-    /// `ready`: whether the service is.
-    pub(crate) fn next(&self, ready: bool) -> Next<Req> {
-        let mut state = self.lock();
-        if state.queue.is_empty() {
-            return if self.handles.load(Ordering::Acquire) == 0 {
-                Next::Finished
-            } else if state.waiters.any_wanted() {
-                Next::Blocked
-            } else {
-                Next::Empty
-            };
-        }
-        let (next, frees) = if ready {
-            let (key, job, frees) = state.queue.pop().expect("it is not empty");
-            self.gate.set_queued(!state.queue.is_empty());
-            (Next::Job(key, job), frees)
+    pub(crate) fn idle(&self) -> Idle {
+        let state = self.lock();
+        if !state.queue.is_empty() {
+            // The gate says so as well, to whoever leaves.
+            Idle::Nothing
+        } else if self.handles.load(Ordering::Acquire) == 0 {
+            Idle::Finished
+        } else if state.waiters.any_wanted() {
+            Idle::Blocked
         } else {
-            (Next::Empty, state.queue.take_in_hand())
-        };
-        drop(state);
-        if frees {
-            self.free_place();
-        }
-        next
-    }
-
-    /// Gives a place beyond the bound to the first who waits for one.
-    pub(crate) fn lend(&self) {
-        let next = self.lock().waiters.lend(&self.gate);
-        wake(next);
-    }
-
-    pub(crate) fn reply(&self, key: usize, reply: Result<F, Failure>) {
-        // Binding it first lets go of the lock before anything is woken or dropped.
-        let outcome = self.lock().queue.reply(key, reply);
-        match outcome {
-            Ok(caller) => wake(caller),
-            Err(unwanted) => drop(unwanted),
+            Idle::Nothing
         }
     }
 
@@ -328,13 +325,20 @@ impl<Req, F> Shared<Req, F> {
         if state.closed.is_some() {
             return;
         }
+        if let Failure::Service(error) = failure {
+            tracing::debug!(
+                error = error as &dyn std::error::Error,
+                "closing the buffer"
+            );
+        }
         state.closed = Some(failure.clone());
         self.gate.close();
         let waiting = state.waiters.take();
         let (mut jobs, mut callers) = (Vec::new(), Vec::new());
         while let Some((key, job, _)) = state.queue.pop() {
             jobs.push(job);
-            callers.extend(state.queue.reply(key, Err(failure.clone())).ok().flatten());
+            let failed = ResponseFuture::failed(failure.clone());
+            callers.extend(state.queue.reply(key, failed).ok().flatten());
         }
         drop(state);
         for waker in waiting.into_values().chain(callers) {
@@ -350,20 +354,18 @@ impl<Req, F> Shared<Req, F> {
         self.gate.is_closed()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<Req, F>> {
-        // Nothing that panics runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Drops the service, or has whoever is inside do so.
+    fn drop_service(&self) {
+        if let Some(mut inside) = self.gate.want() {
+            let service = inside.with(|driver| driver.service.take());
+            self.after(inside.leave(0));
+            drop(service);
+        }
     }
 }
 
-/// The part of it that a response future needs, which does not care for the type of the request.
-pub(crate) trait Replies<F>: Send + Sync {
-    fn poll_reply(&self, key: usize, cx: &mut Context<'_>) -> Poll<Result<F, Failure>>;
-    fn forget(&self, key: usize);
-}
-
 impl<Req: Send, F: Send> Replies<F> for Shared<Req, F> {
-    fn poll_reply(&self, key: usize, cx: &mut Context<'_>) -> Poll<Result<F, Failure>> {
+    fn poll_reply(&self, key: usize, cx: &mut Context<'_>) -> Poll<ResponseFuture<F>> {
         match self.lock().queue.take_reply(key, cx.waker()) {
             Some(reply) => Poll::Ready(reply),
             None => Poll::Pending,
@@ -372,8 +374,11 @@ impl<Req: Send, F: Send> Replies<F> for Shared<Req, F> {
 
     fn forget(&self, key: usize) {
         let mut state = self.lock();
+        let was_empty = state.queue.is_empty();
         let (dropped, frees) = state.queue.forget(key);
-        self.gate.set_queued(!state.queue.is_empty());
+        if state.queue.is_empty() && !was_empty {
+            self.gate.set_queued(false);
+        }
         drop(state);
         if frees {
             self.free_place();

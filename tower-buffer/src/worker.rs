@@ -5,13 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tower_readiness::Purpose;
 use tower_service::Service;
 
 use crate::BoxError;
 use crate::error::Failure;
-use crate::queue::Job;
-use crate::shared::{Driver, Next, Shared};
+use crate::shared::{Idle, Shared};
+use crate::turn::{Served, Turn};
 
 /// Drives the service of a [`Buffer`](crate::Buffer) and calls it with what is queued; made by
 /// [`Buffer::pair`](crate::Buffer::pair).
@@ -44,98 +43,36 @@ where
         }
     }
 
-    /// Asks the service whether it is ready, if that is of use.
-    ///
-    /// While there are no requests it is asked only when it has woken the worker, and only [driven](Purpose::Drive): it
-    /// makes progress, and reserves nothing that others could use. Otherwise it is asked in the span of the request that
-    /// waits for it.
-    fn poll_service(
-        &mut self,
-        driver: &mut Driver<Req, S::Future>,
-        cx: &Context<'_>,
-    ) -> Result<(), Failure> {
-        let span = self.shared.first_span();
-        if !self.started && span.is_none() {
-            // A buffer is often made right before its first request: which has its turn before the service is asked for
-            // nobody, and in nobody's span.
-            self.started = true;
-            cx.waker().wake_by_ref();
-            return Ok(());
+    /// Nothing is queued. The service is [driven](tower_readiness::Purpose::Drive) if it has asked for that.
+    fn idle(&mut self, turn: &mut Turn<'_, Req, S::Future>) -> Next {
+        if self.shared.wakes.take() && turn.drive().is_err() {
+            return Next::Finish;
         }
-        self.started = true;
-        if self.shared.wakes.take() || (span.is_some() && !driver.ready) {
-            let Some(service) = &mut driver.service else {
-                return Ok(());
-            };
-            let mut cx = Context::from_waker(self.shared.waker());
-            let polled = match &span {
-                Some(span) => span.in_scope(|| service.poll_ready(&mut cx)),
-                None => Purpose::Drive.run(|| service.poll_ready(&mut cx)),
-            };
-            driver.ready = match polled {
-                Poll::Ready(Ok(())) => span.is_some(),
-                Poll::Ready(Err(failure)) => return Err(failure),
-                Poll::Pending => false,
-            };
-        }
-        Ok(())
-    }
-
-    /// The request for which the service became ready has been cancelled.
-    fn give_back(&self, driver: &mut Driver<Req, S::Future>) -> Result<(), Failure> {
-        if std::mem::take(&mut driver.ready)
-            && let Some(service) = &mut driver.service
-        {
-            let mut cx = Context::from_waker(self.shared.waker());
-            let polled = Purpose::Drive.run(|| service.poll_ready(&mut cx));
-            if let Poll::Ready(Err(failure)) = polled {
-                return Err(failure);
-            }
-        }
-        Ok(())
-    }
-
-    /// Calls the service until there is nothing to do. `Ready` when there never will be.
-    fn work(
-        &mut self,
-        driver: &mut Driver<Req, S::Future>,
-        cx: &Context<'_>,
-    ) -> Poll<Result<(), Failure>> {
-        for _ in 0..CALLS_PER_POLL {
-            self.poll_service(driver, cx)?;
-            let next = self.shared.next(driver.ready);
-            if !matches!(next, Next::Job(..)) {
-                self.give_back(driver)?;
-            }
-            match next {
-                Next::Job(key, Job { request, span }) => {
+        match self.shared.idle() {
+            Idle::Blocked => {
+                self.blocked += 1;
+                if self.blocked > PATIENCE {
                     self.blocked = 0;
-                    driver.ready = false;
-                    let Some(service) = &mut driver.service else {
-                        return Poll::Ready(Ok(()));
-                    };
-                    let result = span.in_scope(|| service.call(request));
-                    let failure = result.as_ref().err().cloned();
-                    self.shared.reply(key, result);
-                    if let Some(failure) = failure {
-                        return Poll::Ready(Err(failure));
-                    }
+                    self.shared.lend();
                 }
-                Next::Empty => return Poll::Pending,
-                Next::Blocked => {
-                    self.blocked += 1;
-                    if self.blocked > PATIENCE {
-                        self.blocked = 0;
-                        self.shared.lend();
-                    }
-                    break;
-                }
-                Next::Finished => return Poll::Ready(Ok(())),
+                Next::Again
+            }
+            Idle::Nothing => Next::Sleep,
+            Idle::Finished => {
+                self.shared.close(&Failure::Closed);
+                Next::Finish
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
+}
+
+/// What becomes of the worker.
+enum Next {
+    /// It goes on when the other tasks have had their turn.
+    Again,
+    /// It sleeps until somebody queues a request, or the service wakes it.
+    Sleep,
+    Finish,
 }
 
 impl<Req, S> Future for Worker<Req, S>
@@ -153,24 +90,35 @@ where
         if shared.is_closed() {
             return Poll::Ready(());
         }
-        let Some(mut inside) = shared.want() else {
+        let Some(inside) = shared.gate.want() else {
             return Poll::Pending;
         };
-        let worked = inside.with(|driver| this.work(driver, cx));
-        shared.left(inside.leave());
-        match worked {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(finished) => {
-                let failure = finished.err().unwrap_or(Failure::Closed);
-                if let Failure::Service(error) = &failure {
-                    tracing::debug!(
-                        error = error as &dyn std::error::Error,
-                        "closing the buffer"
-                    );
-                }
-                shared.close(&failure);
-                Poll::Ready(())
+        let first = !std::mem::replace(&mut this.started, true);
+        let mut turn = Turn::new(&shared, inside);
+        let served = turn.serve(&mut { Turn::<Req, S::Future>::CALLS });
+        let next = match served {
+            // A buffer is often made right before its first request: which has its turn before the service is asked for
+            // nobody, and in nobody's span.
+            Served::All if first => Next::Again,
+            Served::All => this.idle(&mut turn),
+            Served::Some => Next::Again,
+            Served::Pending => Next::Sleep,
+            Served::Failed => Next::Finish,
+        };
+        let left = turn.end();
+        shared.after(left);
+        match next {
+            // Who queued a request in the meantime found us inside.
+            Next::Sleep if left.queued() && !matches!(served, Served::Pending) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
+            Next::Sleep => Poll::Pending,
+            Next::Again => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Next::Finish => Poll::Ready(()),
         }
     }
 }
@@ -194,8 +142,5 @@ where
     }
 }
 
-/// So often the other tasks have their turn before handles that have a place and do nothing count as idle.
+/// How often the other tasks have their turn before handles that have a place and do nothing count as idle.
 const PATIENCE: u32 = 32;
-
-/// After so many the worker lets other tasks have their turn.
-const CALLS_PER_POLL: usize = 64;

@@ -126,7 +126,7 @@ fn a_clone_has_no_place() {
 /// C5: in tower 0.5 a cancelled request keeps its place and its body until its turn comes.
 #[test]
 fn a_cancelled_request_leaves_the_queue_at_once() {
-    let (mut service, mut worker, mut handle) = buffer(2);
+    let (mut service, mut worker, mut handle) = buffer(1);
     handle.allow(0);
     assert_pending!(worker.poll());
     let request: Arc<str> = "body".into();
@@ -411,4 +411,28 @@ fn a_place_beyond_the_bound_is_there_once() {
     assert_pending!(idle.poll_ready(), "one is queued, which is the bound");
     drop(responses);
     assert_ready_ok!(idle.poll_ready());
+}
+
+/// The caller that found no place went away, so nobody claims what is lent for it.
+#[test]
+fn a_place_that_is_lent_and_not_claimed_takes_none_away() {
+    let (inner, mut handle) = mock::pair::<u32, u32>();
+    let (buffer, worker) = Buffer::pair(inner, 1);
+    let (mut holder, mut worker) = (Spawn::new(buffer), task::spawn(worker));
+    let mut refused = holder.clone();
+    assert_ready_ok!(holder.poll_ready());
+    assert_pending!(refused.poll_ready());
+    drop(refused);
+    for _ in 0..100 {
+        assert_pending!(worker.poll());
+    }
+    drop(holder.call(1));
+    handle.allow(0);
+    let mut queued = Vec::new();
+    for n in 0..2 {
+        assert_ready_ok!(holder.poll_ready());
+        queued.push(holder.call(n));
+        assert_pending!(worker.poll());
+    }
+    assert_pending!(holder.poll_ready(), "one in hand, and one queued");
 }

@@ -146,6 +146,29 @@ async fn a_semaphore_is_not_kept_from_its_other_users() {
     timeout(LONG, outsider).await.unwrap().unwrap().unwrap();
 }
 
+/// Without a runtime nothing happens by itself between the time when the first is told and the next request.
+#[test]
+fn without_a_runtime_the_next_is_told_when_the_permit_comes_back_or_the_first_leaves() {
+    for (mut service, _handle) in both() {
+        assert_ready_ok!(service.poll_ready());
+        let in_flight = service.call(1);
+        let waiters = [(); 4].map(|()| waiting(&service));
+        drop(in_flight);
+        assert!(waiters[0].is_woken() && !waiters[1].is_woken());
+        // Another takes it, and gives it back after a request, or without.
+        let mut newcomer = service.clone();
+        assert_ready_ok!(newcomer.poll_ready());
+        drop(newcomer.call(2));
+        assert!(waiters[1].is_woken() && !waiters[2].is_woken());
+        assert_ready_ok!(newcomer.poll_ready());
+        drop(newcomer);
+        assert!(waiters[2].is_woken() && !waiters[3].is_woken());
+        let [first, .., last] = waiters;
+        drop(first);
+        assert!(last.is_woken());
+    }
+}
+
 /// Nobody else polls it then: those who were told of a permit are in another runtime.
 #[test]
 fn waiters_outlive_the_runtime_that_watches_over_them() {

@@ -63,10 +63,10 @@ where
     /// The result if it is the last; otherwise there is an attempt to wait for.
     #[inline]
     fn last(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         mut result: Result<S::Response, S::Error>,
     ) -> Option<Result<S::Response, S::Error>> {
-        let mut this = self.project();
+        let this = self.as_mut().project();
         let Some(again) = this.again else {
             return Some(result);
         };
@@ -75,11 +75,16 @@ where
             *this.again = None;
             return Some(result);
         };
+        self.wait(wait, result);
+        None
+    }
+
+    #[cold]
+    fn wait(self: Pin<&mut Self>, wait: P::Future, result: Result<S::Response, S::Error>) {
         tracing::debug!(failed = result.is_err(), "sending a request again");
         // What the response holds, such as a connection, may be what the next attempt waits for.
         drop(result);
-        this.state.set(State::Waiting { wait });
-        None
+        self.project().state.set(State::Waiting { wait });
     }
 }
 

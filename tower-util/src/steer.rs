@@ -21,9 +21,14 @@
 //! # Readiness
 //!
 //! Ready when all services are: which of them gets the request is not known before. All of those that are not ready
-//! yet are polled, so that they get ready side by side. Those that do not get the request stay ready for the next one, with
-//! what they have reserved: do not have them share a limit. One that is never ready blocks all; put a
-//! load-shedding layer around those that may be overloaded.
+//! yet are polled, so that they get ready side by side. One that is never ready blocks all; put a load-shedding layer around
+//! those that may be overloaded.
+//!
+//! Those that do not get the request stay ready for the next one, with what they have reserved, for as long as the handle is
+//! idle. With a [`ConcurrencyLimit`](https://docs.rs/tower/latest/tower/limit/struct.ConcurrencyLimit.html) as a service,
+//! each handle that has called another one keeps a permit, and two services that share a limit of one request are never ready
+//! together. Put a [`Buffer`](https://docs.rs/tower/latest/tower/buffer) around each service that has a limit: it takes
+//! a permit for a request that is there, and for none else. Or put the limit around the whole.
 //!
 //! # Errors
 //!
@@ -33,10 +38,16 @@
 //! # Clone
 //!
 //! A clone has clones of the services, and asks each of them anew whether it is ready.
+//!
+//! # Implementation notes
+//!
+//! `call` could have the other services give back what they have reserved. But each of them would be polled twice more for each
+//! request, and one may fail when it is asked to give back: only `poll_ready` can return such an error, and there is no place
+//! to keep it until then, as the type of a `Steer` does not know the services' error.
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tower_readiness::Purpose;
 use tower_service::Service;
@@ -60,7 +71,9 @@ where
 pub struct Steer<S, F, Req> {
     picker: F,
     services: Vec<S>,
-    /// The indices of those that have not been ready since they were last called.
+    /// The one that was called last, while it is not known to be ready again.
+    called: Option<usize>,
+    /// Those that have not been ready yet. Empty if one was called.
     not_ready: Vec<usize>,
     _marker: PhantomData<fn(Req)>,
 }
@@ -71,6 +84,7 @@ impl<S, F, Req> Steer<S, F, Req> {
         let services: Vec<_> = services.into_iter().collect();
         Self {
             picker: router,
+            called: None,
             not_ready: (0..services.len()).collect(),
             services,
             _marker: PhantomData,
@@ -91,6 +105,36 @@ where
         if Purpose::current() != Purpose::Call {
             return self.poll_without_request(cx);
         }
+        if let Some(index) = self.called {
+            ready!(self.services[index].poll_ready(cx))?;
+            self.called = None;
+        } else if !self.not_ready.is_empty() {
+            ready!(self.poll_not_ready(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// # Panics
+    ///
+    /// If not all services are ready, or if the picker names a service that there is not.
+    fn call(&mut self, request: Req) -> S::Future {
+        assert!(
+            self.called.is_none() && self.not_ready.is_empty(),
+            "service not ready; poll_ready must be called first"
+        );
+        let index = self.picker.pick(&request, &self.services);
+        let service = &mut self.services[index];
+        self.called = Some(index);
+        service.call(request)
+    }
+}
+
+impl<S, F, Req> Steer<S, F, Req>
+where
+    S: Service<Req>,
+{
+    #[cold]
+    fn poll_not_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let mut failure = Ok(());
         let services = &mut self.services;
         self.not_ready
@@ -110,27 +154,10 @@ where
         }
     }
 
-    /// # Panics
-    ///
-    /// If not all services are ready, or if the picker names a service that there is not.
-    fn call(&mut self, request: Req) -> S::Future {
-        assert!(
-            self.not_ready.is_empty(),
-            "service not ready; poll_ready must be called first"
-        );
-        let index = self.picker.pick(&request, &self.services);
-        self.not_ready.push(index);
-        self.services[index].call(request)
-    }
-}
-
-impl<S, F, Req> Steer<S, F, Req>
-where
-    S: Service<Req>,
-{
     /// No service reserves anything now, so all have to be polled again before the next call.
     #[cold]
     fn poll_without_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.called = None;
         self.not_ready = (0..self.services.len()).collect();
         let mut ready = true;
         for service in &mut self.services {
@@ -155,6 +182,7 @@ impl<S: fmt::Debug, F: fmt::Debug, Req> fmt::Debug for Steer<S, F, Req> {
         f.debug_struct("Steer")
             .field("picker", &self.picker)
             .field("services", &self.services)
+            .field("called", &self.called)
             .field("not_ready", &self.not_ready)
             .finish()
     }

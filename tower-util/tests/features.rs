@@ -1,7 +1,13 @@
 //! Filters, steering, spawning.
 #![cfg(all(feature = "filter", feature = "spawn-ready", feature = "steer"))]
 
+use std::cell::Cell;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
+use tower_readiness::{Purpose, drive, release};
+use tower_service::Service;
 use tower_test::mock::{self, Mock, Spawn};
 use tower_util::BoxError;
 use tower_util::filter::{AsyncFilter, Filter};
@@ -28,7 +34,7 @@ fn a_rejected_request_does_not_reach_the_service() {
 #[test]
 fn a_slow_predicate_gives_capacity_back_and_waits_for_it_again() {
     let (verdict, answer) = tokio::sync::oneshot::channel::<u32>();
-    let answer = std::cell::Cell::new(Some(answer));
+    let answer = Cell::new(Some(answer));
     let (mut service, mut handle) = mock::spawn_with(|inner: Inner| {
         let mut answer = answer.take();
         AsyncFilter::new(inner, move |_: u32| {
@@ -87,6 +93,56 @@ fn a_clone_of_steer_asks_for_itself() {
     let mut clone = service.clone();
     assert_ready_ok!(clone.poll_ready());
     let _response = clone.call(1);
+}
+
+/// Ready, and keeps in mind for what it was polled last.
+struct Polled<'a>(&'a Cell<Option<Purpose>>);
+
+impl Service<u32> for Polled<'_> {
+    type Response = ();
+    type Error = BoxError;
+    type Future = Ready<Result<(), BoxError>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.set(Some(Purpose::current()));
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: u32) -> Self::Future {
+        assert_eq!(self.0.take(), Some(Purpose::Call));
+        ready(Ok(()))
+    }
+}
+
+#[test]
+fn steer_asks_those_again_that_have_been_called_or_have_given_back_what_they_had() {
+    let polled = [const { Cell::new(None) }; 2];
+    let mut service = task::spawn(Steer::new(
+        polled.each_ref().map(Polled),
+        |n: &u32, _: &[_]| *n as usize,
+    ));
+    service.enter(|cx, mut service| {
+        assert_ready_ok!(service.poll_ready(cx));
+        let _response = service.call(0);
+        polled[1].set(None);
+        assert_ready_ok!(service.poll_ready(cx));
+        assert_eq!(
+            polled.each_ref().map(Cell::get),
+            [Some(Purpose::Call), None]
+        );
+        polled[1].set(Some(Purpose::Call));
+        let _response = service.call(1);
+        for without_request in [Purpose::Drive, Purpose::Release] {
+            match without_request {
+                Purpose::Drive => assert_ready_ok!(drive(&mut *service, cx)),
+                _ => release(&mut *service, cx).unwrap(),
+            }
+            assert_eq!(polled.each_ref().map(Cell::get), [Some(without_request); 2]);
+            assert_ready_ok!(service.poll_ready(cx));
+            assert_eq!(polled.each_ref().map(Cell::get), [Some(Purpose::Call); 2]);
+            let _response = service.call(1);
+        }
+    });
 }
 
 #[test]

@@ -2,12 +2,14 @@
 //!
 //! Nothing is polled unless it was woken, so that a wake-up which is lost starves somebody. Now and then everybody who was
 //! woken goes on until nothing happens any more: then no request and no caller waits while an endpoint is free. When all are
-//! free at the end, each request that was not given up has got its own answer. None is ever sent twice.
+//! free at the end, each request that was not given up has got its own answer. None is ever sent twice, or before one that was
+//! made earlier. In the end the queue has room for as many requests as its bound says.
 #![cfg(all(feature = "buffer", feature = "balance", feature = "load"))]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::task::Poll;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use futures::channel::mpsc;
 use proptest::collection::vec;
@@ -20,11 +22,35 @@ use tower::load::{CompleteOnResponse, PendingRequests};
 use tower::{BoxError, Service};
 use tower_test::mock::{self, Handle, Mock, SendResponse};
 
-type Endpoint = PendingRequests<Mock<u32, u32>>;
+type Endpoint = PendingRequests<Recorded>;
 type Changes = mpsc::UnboundedReceiver<Result<Change<u8, Endpoint>, Infallible>>;
 type Balanced = Balance<Changes, u32>;
 type Shared = Buffer<u32, <Balanced as Service<u32>>::Future>;
 type Response = <Shared as Service<u32>>::Future;
+
+/// The requests that were sent to endpoints, in their order.
+type Record = Arc<Mutex<Vec<u32>>>;
+
+/// Records what it is called with.
+struct Recorded {
+    inner: Mock<u32, u32>,
+    record: Record,
+}
+
+impl Service<u32> for Recorded {
+    type Response = u32;
+    type Error = <Mock<u32, u32> as Service<u32>>::Error;
+    type Future = <Mock<u32, u32> as Service<u32>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        self.record.lock().unwrap().push(request);
+        self.inner.call(request)
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -100,6 +126,7 @@ struct World {
     refused: BTreeSet<u32>,
     answered: BTreeSet<u32>,
     given_up: BTreeSet<u32>,
+    record: Record,
 }
 
 impl World {
@@ -124,6 +151,7 @@ impl World {
             refused: BTreeSet::new(),
             answered: BTreeSet::new(),
             given_up: BTreeSet::new(),
+            record: Record::default(),
         }
     }
 
@@ -168,6 +196,10 @@ impl World {
                 handle.allow(allowed);
                 let replaced = self.endpoints.insert(key, (handle, allowed));
                 self.gone.extend(replaced.map(|(handle, _)| handle));
+                let service = Recorded {
+                    inner: service,
+                    record: Arc::clone(&self.record),
+                };
                 let service = PendingRequests::new(service, CompleteOnResponse::default());
                 self.change(Change::Insert(key, service));
             }
@@ -322,6 +354,30 @@ impl World {
             let (answered, given_up) = (self.answered.contains(&id), self.given_up.contains(&id));
             assert!(answered != given_up, "{id} is lost");
         }
+        let record = self.record.lock().unwrap().clone();
+        assert!(record.is_sorted(), "out of order: {record:?}");
+    }
+
+    /// How many requests fit into the queue, behind the one in hand, when no endpoint is left.
+    fn room(&mut self) -> usize {
+        // An endpoint that failed may have left the one that it was to replace.
+        for key in [0, 1, 2, 3, 99] {
+            self.apply(&Op::Remove(key));
+        }
+        self.callers.truncate(1);
+        self.responses.clear();
+        self.rest();
+        let mut queued = 0;
+        loop {
+            self.ask(0);
+            self.rest();
+            if self.callers[0].state != State::Ready {
+                return queued - 1;
+            }
+            self.apply(&Op::Call(0));
+            self.rest();
+            queued += 1;
+        }
     }
 }
 
@@ -335,5 +391,9 @@ proptest! {
             world.apply(op);
         }
         world.finish_all();
+        // The first time there may be a place beyond the bound for one that was refused.
+        let room = world.room();
+        prop_assert!((bound..=bound + 1).contains(&room), "room for {} of {}", room, bound);
+        prop_assert_eq!(world.room(), bound);
     }
 }

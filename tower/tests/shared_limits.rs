@@ -20,6 +20,7 @@ use tower::filter::Filter;
 use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer, GlobalRateLimitLayer};
 use tower::load::Constant;
 use tower::load_shed::LoadShed;
+use tower::steer::Steer;
 use tower::{BoxError, Layer, Service, ServiceExt};
 
 const LONG: Duration = Duration::from_secs(600);
@@ -145,6 +146,26 @@ fn balance(handles: Vec<Limited>) -> Balance<ServiceList<Vec<Constant<Limited, u
         .map(|limited| Constant::new(limited, 1))
         .collect();
     Balance::new(ServiceList::new::<u32>(list))
+}
+
+/// The services share the only permit. Without buffers they would never be ready together.
+#[tokio::test(start_paused = true)]
+async fn a_steer_over_buffers_keeps_no_permit_for_the_services_that_it_has_not_called() {
+    for limit in both(1) {
+        let services = [(); 2].map(|()| Buffer::new(limit.clone(), 8));
+        let steer = Steer::new(services, |n: &u32, _: &[_]| *n as usize % 2);
+        let mut idle = steer.clone();
+        for n in [1, 2, 3] {
+            let ready = timeout(LONG, idle.ready()).await.unwrap().unwrap();
+            let response = ready.call(n);
+            assert_eq!(timeout(LONG, response).await.unwrap().unwrap(), n);
+        }
+        for n in [4, 5] {
+            let response = timeout(LONG, steer.clone().oneshot(n));
+            assert_eq!(response.await.unwrap().unwrap(), n);
+        }
+        assert_eq!(timeout(LONG, limit.oneshot(6)).await.unwrap(), Ok(6));
+    }
 }
 
 /// Two endpoints share a limit of two; one request through the buffer, and it is idle.

@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::stream::StreamExt;
 use tokio::time::Instant;
 use tower::balance::health::{EndpointStates, ErrorIsFailure, Health};
@@ -209,4 +210,29 @@ async fn a_stream_of_requests() {
         answers.collect::<Vec<_>>().await
     });
     assert_eq!(answers.await.unwrap().len(), 2);
+}
+
+/// A service whose futures are boxed: their type has a lifetime, and may have an error among its parameters.
+macro_rules! boxed_futures {
+    ($($name:ident: $error:ty;)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            fn echo(n: u32) -> BoxFuture<'static, Result<u32, $error>> {
+                Box::pin(async move { Ok(n) })
+            }
+            let answer = tokio::spawn(async { Buffer::new(service_fn(echo), 1).oneshot(7).await });
+            assert_eq!(answer.await.unwrap().unwrap(), 7);
+            let answer = tokio::spawn(async {
+                let mut service = Buffer::new(BoxService::new(service_fn(echo)), 1);
+                let _ = service.ready().await.map(|_| ())?;
+                service.call(7).await
+            });
+            assert_eq!(answer.await.unwrap().unwrap(), 7);
+        }
+    )*};
+}
+
+boxed_futures! {
+    a_buffer_of_boxed_futures: Infallible;
+    a_buffer_of_boxed_futures_with_boxed_errors: BoxError;
 }

@@ -12,6 +12,7 @@ use tower::BoxError;
 use tower::retry::http::{PeekBody, ReplayBody};
 use tower::timeout::http::TimeoutBody;
 
+use crate::blocks::Long;
 use crate::headers;
 use crate::stall::{self, Limits};
 use crate::upload::UploadBody;
@@ -28,15 +29,25 @@ pub type BoundedBody = TimeoutBody<PeekBody<UpstreamBody>>;
 pub struct ClientBody {
     incoming: Incoming,
     max_trailers: usize,
+    /// Tells whether h2 may have dropped some of the trailers.
+    long: Option<Long>,
 }
 
 impl ClientBody {
-    /// Trailers over `max_trailers` bytes are an error.
-    pub fn new(incoming: Incoming, max_trailers: usize) -> Self {
+    /// Trailers over `max_trailers` bytes are an error, and so are those that `long` tells of.
+    pub const fn new(incoming: Incoming, max_trailers: usize, long: Option<Long>) -> Self {
         Self {
             incoming,
             max_trailers,
+            long,
         }
+    }
+
+    fn check(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
+        if frame.is_trailers() && self.long.as_ref().is_some_and(|long| long.count() > 0) {
+            return Err(TrailersTooLarge::new().into());
+        }
+        check_trailers(frame, self.max_trailers)
     }
 }
 
@@ -49,7 +60,7 @@ impl Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        polled.map(|frame| frame.map(|frame| check_trailers(frame?, self.max_trailers)))
+        polled.map(|frame| frame.map(|frame| self.check(frame?)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -201,6 +201,9 @@ fn describe(config: &Config) -> String {
 
 fn wrong(error: &ConfigError) -> ExitCode {
     eprintln!("error: {error}");
+    if let Some(excerpt) = error.excerpt() {
+        eprintln!("{excerpt}");
+    }
     ExitCode::from(2)
 }
 

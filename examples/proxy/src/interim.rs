@@ -1,7 +1,11 @@
-//! Interim answers (1xx) on their way to a client of HTTP/1.1.
+//! What goes by hyper between a request of HTTP/1.1 and its connection: interim answers (1xx) on their way to the client, and
+//! the question whether the client is still there.
 //!
 //! hyper's client tells of them, but its server sends none. So they are written below it: between two flushes of hyper's,
 //! when all that it has written is of answers before this one, and while the handler holds the answer back.
+//!
+//! hyper notices that a client has left when it reads, which it does not while nothing takes what the client uploads. So the
+//! connection looks when a request asks it to.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Write};
@@ -14,6 +18,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::headers::strip_hop_by_hop;
+use crate::socket::Reset;
 
 /// What interim answers wait in until the connection writes them.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +30,8 @@ struct State {
     /// Which request may add to it; others have their answer.
     current: Option<u64>,
     begun: u64,
+    /// Whether to look if the client has left.
+    look: bool,
     /// The task of the connection, when it has flushed.
     connection: Option<Waker>,
     /// The handler, when it waits until all is written.
@@ -85,6 +92,17 @@ impl Exchange {
         }
     }
 
+    /// Has the connection look whether its client has left, and end if so.
+    pub fn look(&self) {
+        let mut state = self.interim.lock();
+        state.look = true;
+        let connection = state.connection.take();
+        drop(state);
+        if let Some(connection) = connection {
+            connection.wake();
+        }
+    }
+
     /// Takes no more, and waits until all is written: the answer may follow.
     pub async fn finish(self) {
         poll_fn(|cx| {
@@ -107,9 +125,12 @@ impl<T> Io<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> Io<T> {
+impl<T: AsyncWrite + Reset + Unpin> Io<T> {
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.interim.lock();
+        if std::mem::take(&mut state.look) && self.inner.is_left() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         while !state.waiting.is_empty() {
             let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &state.waiting))?;
             if written == 0 {
@@ -143,7 +164,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Io<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Io<T> {
+impl<T: AsyncWrite + Reset + Unpin> AsyncWrite for Io<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

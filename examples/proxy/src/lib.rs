@@ -3,6 +3,7 @@
 mod accept;
 pub mod admin;
 pub mod authority;
+pub mod blocks;
 pub mod body;
 pub mod cli;
 pub mod config;

@@ -19,7 +19,7 @@ use crate::interim::Exchange;
 use crate::metrics::{Metrics, RouteStats};
 use crate::outcome::OutcomeBody;
 use crate::router::Router;
-use crate::upload::{UploadBody, UploadLimits};
+use crate::upload::{Attended, UploadBody, UploadLimits};
 use crate::{authority, framing, path, stack};
 
 /// A configured proxy without its listeners: it takes requests, and answers every one of them.
@@ -86,7 +86,7 @@ pub fn build(
     let clusters = clusters.map(|((name, cluster), stats)| {
         let mut cluster = cluster.clone();
         cluster.outliers.cancelled_after = config.cancelled_after(name, &cluster);
-        let queue = stack::cluster(&cluster, stats, endpoints, config.max_head_size)?;
+        let queue = stack::cluster(&cluster, stats, endpoints, config.heads())?;
         Ok::<_, BoxError>((name.as_str(), (queue, cluster.protocol)))
     });
     let clusters = clusters.collect::<Result<std::collections::BTreeMap<_, _>, _>>()?;
@@ -190,7 +190,11 @@ where
         let grpc = headers::is_grpc(request.headers());
         let takes_trailers =
             request.version() == Version::HTTP_2 || headers::accepts_trailers(request.headers());
-        let mut request = request.map(|body| ClientBody::new(body, self.max_head_size));
+        let long = match request.version() {
+            Version::HTTP_2 => request.extensions_mut().remove(),
+            _ => None,
+        };
+        let mut request = request.map(|body| ClientBody::new(body, self.max_head_size, long));
         self.hop
             .forward(&mut request, path, handler.protocol, client.ip());
 
@@ -202,7 +206,12 @@ where
             false => request.body_mut().arrive(handler.upload.buffer).await,
         };
         let response = match arrived {
-            Ok(()) => handler.stack.clone().oneshot(request).await,
+            Ok(()) => {
+                let attends = !request.body().has_arrived();
+                let answer = handler.stack.clone().oneshot(request);
+                let exchange = if attends { exchange.clone() } else { None };
+                Attended::new(answer, exchange).await
+            }
             Err(failure) => Err(failure.into()),
         };
         if let Some(exchange) = exchange {

@@ -84,7 +84,7 @@ impl Bound {
         } = self;
         let proxy = Arc::new(proxy::build(&config).map_err(io::Error::other)?);
 
-        let server = Server::new(&config.clients, config.max_head_size);
+        let server = Server::new(&config.clients, config.heads());
         let mut servers = JoinSet::new();
         for listener in listeners {
             let metrics = Arc::clone(proxy.metrics());

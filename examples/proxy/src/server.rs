@@ -30,8 +30,10 @@ pub use self::connection::GivenUp;
 use self::connection::{Connection, Watch};
 pub use self::lifetime::Times;
 use crate::accept;
-use crate::config::Clients;
+use crate::blocks::{self, Blocks, Long};
+use crate::config::{Clients, Heads};
 use crate::descriptors::max_connections;
+use crate::headers;
 use crate::interim::{self, Interim};
 use crate::socket::{self, Reset, Socket};
 use crate::stall::Patient;
@@ -57,7 +59,7 @@ where
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let server = Server::new(&Clients::default(), MAX_HEAD_SIZE);
+    let server = Server::new(&Clients::default(), Heads::default());
     server
         .serve(listener, handler, shutdown, drain, |_| {})
         .await;
@@ -71,16 +73,18 @@ type Accepted = (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>);
 pub struct Server {
     http: Arc<auto::Builder<Streams>>,
     clients: Clients,
+    heads: Heads,
     places: Arc<Semaphore>,
 }
 
 impl Server {
-    /// Treats clients as `clients` says. Over HTTP/1, heads of more than `max_head_size` bytes get a 431.
-    pub fn new(clients: &Clients, max_head_size: usize) -> Self {
+    /// Treats clients as `clients` says. Over HTTP/1, heads larger than `heads` says get a 431.
+    pub fn new(clients: &Clients, heads: Heads) -> Self {
         let places = clients.max_connections.unwrap_or_else(max_connections);
         Self {
-            http: Arc::new(http_server(clients, max_head_size)),
+            http: Arc::new(http_server(clients, heads)),
             clients: clients.clone(),
+            heads,
             places: Arc::new(Semaphore::new(places)),
         }
     }
@@ -150,7 +154,12 @@ impl Server {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
-        let socket = Socket::new(stream, Watch::new(Arc::clone(&activity)));
+        let long = Long::default();
+        let watch = Watch::new(
+            Arc::clone(&activity),
+            Blocks::new(long.clone(), self.heads.size),
+        );
+        let socket = Socket::new(stream, watch);
         let interim = Interim::default();
         let io = TokioIo::new(interim::Io::new(socket, interim.clone()));
         let service = {
@@ -159,6 +168,12 @@ impl Server {
                 // Those before may not know interim answers, and in those after hyper has no way for them.
                 if request.version() == Version::HTTP_11 {
                     request.extensions_mut().insert(interim.begin());
+                } else if request.version() == Version::HTTP_2
+                    && !request.body().is_end_stream()
+                    && !headers::is_grpc(request.headers())
+                {
+                    // Calls of gRPC have no trailers in their requests.
+                    request.extensions_mut().insert(long.clone());
                 }
                 let active = activity.begin();
                 Answer::new(Withdraw::new(handler(request, client)), active)
@@ -186,14 +201,17 @@ impl Server {
     }
 }
 
-fn http_server(clients: &Clients, max_head_size: usize) -> auto::Builder<Streams> {
+fn http_server(clients: &Clients, heads: Heads) -> auto::Builder<Streams> {
     let mut server = auto::Builder::new(Streams);
     // The time of heads is the connection's own, see `Lifetime`.
     server
         .http1()
         .header_read_timeout(None)
         // hyper-util does not pass `max_header_size` on; this is the buffer that a head must fit in.
-        .max_buf_size(max_head_size);
+        .max_buf_size(heads.size);
+    if let Some(fields) = heads.fields {
+        server.http1().max_headers(fields);
+    }
     server
         .http2()
         .timer(TokioTimer::new())
@@ -202,7 +220,7 @@ fn http_server(clients: &Clients, max_head_size: usize) -> auto::Builder<Streams
         .initial_stream_window_size(clients.stream_window)
         .initial_connection_window_size(clients.max_streams.saturating_mul(clients.stream_window))
         .max_send_buf_size(MAX_UNSENT)
-        .max_header_list_size(HEAD_ROOM * max_head_size as u32);
+        .max_header_list_size(blocks::ROOM * heads.size as u32);
     if let Some(interval) = clients.keep_alive {
         server
             .http2()
@@ -258,11 +276,6 @@ impl Shutdown {
     }
 }
 
-/// How long a head may be where the configuration does not say, and what waits to be written on a connection of HTTP/1.1.
-const MAX_HEAD_SIZE: usize = 64 * 1024;
-/// Of trailers over its limit h2 drops fields without a word, so it gets a higher one; what is over the right one is refused
-/// by who handles the request.
-const HEAD_ROOM: u32 = 2;
 /// What waits to be written on a stream of HTTP/2.
 const MAX_UNSENT: usize = 64 * 1024;
 
@@ -323,7 +336,7 @@ mod tests {
                 async move { Response::new(body) }
             };
             let (stream, mut client) = tokio::io::duplex(64);
-            let server = Server::new(&Clients::default(), MAX_HEAD_SIZE);
+            let server = Server::new(&Clients::default(), Heads::default());
             let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
             let (_trigger, shutdown) = shutdown_channel();
             let connection = server.connection(stream, nowhere, handler);

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::stall;
@@ -48,12 +49,22 @@ pub trait Observe {
 pub trait Reset {
     /// When it is dropped, what was written and has not gone yet is discarded.
     fn reset(&self);
+
+    /// Whether the peer has closed it, as far as that can be told without reading.
+    fn is_left(&self) -> bool {
+        false
+    }
 }
 
 impl Reset for TcpStream {
     fn reset(&self) {
         // If it cannot be, the system goes on trying for some minutes.
         let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+
+    fn is_left(&self) -> bool {
+        let ready = self.ready(Interest::READABLE).now_or_never();
+        ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
     }
 }
 
@@ -77,6 +88,16 @@ impl<T: Reset, O: Observe> Socket<T, O> {
             self.observer.wrote(*bytes);
             stall::progress();
         }
+    }
+}
+
+impl<T: Reset, O: Observe> Reset for Socket<T, O> {
+    fn reset(&self) {
+        self.inner.reset();
+    }
+
+    fn is_left(&self) -> bool {
+        self.inner.is_left()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use http::{Request, Response};
-use tower::balance::health::{EjectOutliers, Guarded, Outliers};
+use tower::balance::health::{EjectOutliers, Guarded, Health, Outliers};
 use tower::balance::http as http_key;
 use tower::balance::p2c::Balance;
 use tower::balance::picker::{
@@ -106,9 +106,9 @@ pub fn cluster(
     config: &config::Cluster,
     stats: &ClusterStats,
     endpoints: usize,
-    max_head_size: usize,
+    heads: config::Heads,
 ) -> Result<Cluster, InvalidPolicy> {
-    let connect = &Connect::new(config, endpoints, max_head_size);
+    let connect = &Connect::new(config, endpoints, heads);
     match config.balancer {
         // Where all weights are alike, it is not looked at them.
         Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => {
@@ -147,12 +147,13 @@ where
         Ok::<_, Infallible>(Change::Insert(address.to_string(), endpoint))
     });
     let discover = stream::iter(endpoints.collect::<Vec<_>>());
+    let health = Health::new();
+    let detector = outliers::detector(config);
+    let classify = outliers::classify as outliers::Classify;
+    let discover = EjectOutliers::new(discover, detector, classify)?.with_health(health.clone());
+    outliers::watch(&health, config, stats, discover.uneject());
     let balance = Balance::builder(discover)
-        .health(outliers::health(stats))
-        .eject_outliers(
-            outliers::detector(&config.outliers),
-            outliers::classify as outliers::Classify,
-        )?
+        .health(health)
         .pick(picker)
         .build()
         .avoid_tried(|request: &Request<RequestBody>| request.extensions().get());

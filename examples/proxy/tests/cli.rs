@@ -55,6 +55,8 @@ fn a_wrong_file_is_exit_code_2_whatever_the_command() {
             stderr.contains("toml:1:9: drain: found \"soon\"; expected a duration"),
             "{stderr}"
         );
+        let excerpt = "\n  |\n1 | drain = \"soon\"\n  |         ^^^^^^\n";
+        assert!(stderr.ends_with(excerpt), "{stderr}");
     }
     std::fs::remove_file(file).unwrap();
 }

@@ -13,7 +13,7 @@ fn the_example_is_good_and_means_what_it_says() {
     assert_eq!(config.drain, Duration::from_secs(30));
     let timeout = |http, grpc| Timeout { http, grpc };
     assert_eq!(config.routes[0].timeout, timeout(None, None));
-    let default = timeout(Some(Duration::from_secs(15)), None);
+    let default = timeout(Some(Duration::from_secs(60)), None);
     assert_eq!(config.routes[1].timeout, default);
     assert_eq!(
         config.routes[0].label(),

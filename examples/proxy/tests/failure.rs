@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::stream;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -202,6 +203,122 @@ async fn killing_a_backend_under_load_loses_no_get_and_it_comes_back() {
             assert!(!seen.is_empty());
         }
     }
+}
+
+/// An endpoint that is ejected because it was killed is used again when it is back, and does not wait until its time is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_was_killed_is_used_again_when_it_is_back() {
+    for protocol in ["http1", "http2"] {
+        let mut mortal = Mortal::start("mortal");
+        let address = &mortal.address.to_string();
+        let steady = backend("steady", Mood::Steady).await;
+        let outliers = r#"outliers = { ejection_time = "1h", max_ejection_time = "1h" }"#;
+        let cluster = cluster("c", protocol, &[mortal.address, steady]);
+        let proxy = &proxy(&format!(
+            "[[routes]]\ncluster = \"c\"\n{cluster}{outliers}\n"
+        ))
+        .await;
+        let of_it = |name| async move { metric(proxy, name, &[address]).await };
+        eventually("both endpoints are ready", || async {
+            of_it("tower_proxy_endpoint_ready").await == 1.0
+        })
+        .await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let clients: Vec<_> = (0..16)
+            .map(|_| {
+                let (stop, address) = (Arc::clone(&stop), proxy.address);
+                tokio::spawn(async move {
+                    while !stop.load(Ordering::Relaxed) {
+                        assert_eq!(ask(address, get("/")).await.status(), StatusCode::OK);
+                    }
+                })
+            })
+            .collect();
+        eventually("it has requests", || async {
+            of_it("tower_proxy_endpoint_requests_total").await > 50.0
+        })
+        .await;
+        // How many requests it takes along is by chance, and on a slow machine it may be back before anyone has seen it down.
+        let (mut was_ejected, mut is_back) = (false, false);
+        for _ in 0..20 {
+            mortal.kill();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            was_ejected |= of_it("tower_proxy_endpoint_ejected").await == 1.0;
+            mortal.restart();
+            for _ in 0..100 {
+                is_back = of_it("tower_proxy_endpoint_ejected").await == 0.0
+                    && of_it("tower_proxy_endpoint_ready").await == 1.0;
+                if is_back {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+            if was_ejected && is_back {
+                break;
+            }
+        }
+        assert!(was_ejected && is_back, "{was_ejected} {is_back}");
+        let before = of_it("tower_proxy_endpoint_requests_total").await;
+        eventually("it gets requests again", || async {
+            of_it("tower_proxy_endpoint_requests_total").await > before + 20.0
+        })
+        .await;
+        assert_eq!(of_it("tower_proxy_endpoint_ejected").await, 0.0);
+        stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.await.unwrap();
+        }
+    }
+}
+
+/// One that listens all the time is ill, and stays out.
+#[tokio::test]
+async fn an_endpoint_that_hangs_up_is_out_until_its_time_is_over() {
+    let (ill, count) = hangs_up().await;
+    let steady = backend("steady", Mood::Steady).await;
+    let proxy = &proxy_to("http1", &[ill, steady]).await;
+    let ejected = || async {
+        metric(proxy, "tower_proxy_endpoint_ejected", &[&ill.to_string()]).await == 1.0
+    };
+    eventually("it is ejected", || async {
+        assert_eq!(ask(proxy.address, get("/")).await.status(), StatusCode::OK);
+        ejected().await
+    })
+    .await;
+    let before = count.load(Ordering::SeqCst);
+    // Time for some probes.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for _ in 0..50 {
+        assert_eq!(ask(proxy.address, get("/")).await.status(), StatusCode::OK);
+    }
+    assert!(ejected().await);
+    assert_eq!(count.load(Ordering::SeqCst), before);
+}
+
+/// An endpoint that hangs is out before any request to it has run into its timeout.
+#[tokio::test]
+async fn an_endpoint_that_answers_nothing_is_ejected_while_its_requests_wait() {
+    let hung = server(|_| std::future::pending::<Response<RequestBody>>()).await;
+    let steady = backend("steady", Mood::Steady).await;
+    let cluster = cluster("c", "http1", &[hung, steady]);
+    let config = format!(
+        "[[routes]]\ncluster = \"c\"\ntimeout = \"off\"\n{cluster}balancer = \"round_robin\"\noutliers = {{ interval = \"100ms\" }}\n"
+    );
+    let proxy = &proxy(&config).await;
+    ready_endpoints(proxy, &[hung, steady]).await;
+    let waiting: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(ask(proxy.address, get("/"))))
+        .collect();
+    eventually("it is ejected", || async {
+        metric(proxy, "tower_proxy_endpoint_ejected", &[&hung.to_string()]).await == 1.0
+    })
+    .await;
+    for _ in 0..20 {
+        assert_eq!(ask(proxy.address, get("/")).await.status(), StatusCode::OK);
+    }
+    let in_flight = metric(proxy, "tower_proxy_requests_in_flight", &[]).await;
+    assert!(in_flight >= 5.0, "{in_flight}");
+    waiting.into_iter().for_each(|request| request.abort());
 }
 
 /// Counts the requests that reach it, reads their body if they have one, and hangs up without an answer.

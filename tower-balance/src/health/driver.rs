@@ -99,6 +99,10 @@ where
         &self.rule
     }
 
+    pub(super) fn downgrade_rule(&self) -> Weak<R> {
+        Arc::downgrade(&self.rule)
+    }
+
     /// The rule, as long as there has been no endpoint.
     pub(super) fn rule_mut(&mut self) -> Option<&mut R> {
         Arc::get_mut(&mut self.rule)

@@ -26,6 +26,7 @@
 //! comes. They need a tokio runtime with its timers, and no tasks.
 
 mod accrual;
+mod answers;
 pub mod check;
 mod classify;
 mod driver;
@@ -40,7 +41,7 @@ mod withdrawn;
 
 pub use self::accrual::{Accrual, AccrueFailures};
 pub use self::classify::{Classify, ErrorIsFailure, Outcome};
-pub use self::outlier::{EjectOutliers, Outliers};
+pub use self::outlier::{EjectOutliers, Outliers, Uneject};
 pub use self::service::{Guarded, GuardedFuture};
 pub use self::shared::{Health, Reason, Standing};
 pub use self::slow_start::{SlowStartDiscover, Warming, Weights};

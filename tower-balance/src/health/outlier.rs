@@ -1,8 +1,7 @@
 use std::fmt;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use futures_util::Stream;
 use tokio::time::Instant;
 use tower_discover::{Change, Discover};
 
+use super::answers::Answers;
 use super::driver::{Driver, Task};
 use super::rule::{Endpoint, Rule, Same};
 use super::{Guarded, Health, Outcome, Reason, Standing};
@@ -68,10 +68,18 @@ where
 /// The rule of [`EjectOutliers`].
 pub struct Outliers<K: Hash + Eq + Clone + fmt::Debug> {
     cancelled_after: Option<Duration>,
+    count_silence: bool,
     detector: Mutex<OutlierDetector<Same<Self>>>,
     health: Health<K>,
     task: Task,
 }
+
+/// Lets ejected endpoints return before their time; see [`EjectOutliers::uneject`].
+///
+/// # Clone
+///
+/// A clone does the same.
+pub struct Uneject<K: Hash + Eq + Clone + fmt::Debug>(Weak<Outliers<K>>);
 
 impl<D, C> EjectOutliers<D, C>
 where
@@ -83,10 +91,11 @@ where
     ///
     /// As for [`OutlierDetector::new`].
     pub fn new(discover: D, config: OutlierConfig, classify: C) -> Result<Self, InvalidPolicy> {
-        let cancelled_after = config.cancelled_after;
+        let (cancelled_after, count_silence) = (config.cancelled_after, config.count_silence);
         let detector = OutlierDetector::new(config, Instant::now())?;
         let rule = Outliers {
             cancelled_after,
+            count_silence,
             detector: Mutex::new(detector),
             health: Health::new(),
             task: Task::default(),
@@ -104,6 +113,32 @@ where
             rule.health = health;
         }
         self
+    }
+
+    /// A way to let ejected endpoints return before their time, for whoever learns in another way that they are well again:
+    /// by a probe, or because they have been restarted.
+    ///
+    /// To be called after [`with_health`](Self::with_health), which has no effect later.
+    pub fn uneject(&self) -> Uneject<D::Key> {
+        Uneject(self.driver.downgrade_rule())
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Uneject<K> {
+    /// Lets an endpoint return. It counts as ejected once, as if its time had been over. `false` if it is not ejected.
+    pub fn uneject(&self, key: &K) -> bool {
+        let Some(rule) = self.0.upgrade() else {
+            return false;
+        };
+        let mut detector = rule.lock();
+        let endpoint = detector.keys().find(|it| it.0.seat.key == *key).cloned();
+        let Some(endpoint) = endpoint else {
+            return false;
+        };
+        let _changed = restore(&mut detector, &endpoint.0, Instant::now());
+        let unejected = _changed.is_some();
+        drop(detector);
+        unejected
     }
 }
 
@@ -128,27 +163,9 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
     }
 }
 
-/// The successes of an endpoint that the detector has not been told of. Alone in its cache lines, since each request of the
-/// endpoint adds to it.
-#[allow(unreachable_pub, unnameable_types, reason = "sealed")]
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct Successes(AtomicU64);
-
-impl Successes {
-    /// Those so far. With the detector locked.
-    fn take(&self) -> u64 {
-        // Most endpoints of a balancer may have had none, and reading leaves the cache line where it is.
-        match self.0.load(Ordering::Relaxed) {
-            0 => 0,
-            _ => self.0.swap(0, Ordering::Relaxed),
-        }
-    }
-}
-
 impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     type Key = K;
-    type State = Successes;
+    type State = Answers;
     type Attempt = ();
 
     fn health(&self) -> &Health<K> {
@@ -159,8 +176,8 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
         &self.task
     }
 
-    fn fresh(&self) -> (Successes, Standing) {
-        (Successes::default(), Standing::Well)
+    fn fresh(&self) -> (Answers, Standing) {
+        (Answers::default(), Standing::Well)
     }
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
@@ -179,7 +196,11 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     fn run(&self, now: Instant) {
         let mut detector = self.lock();
         detector.record_all(|Same(endpoint)| endpoint.state.take());
-        let changes = detector.sweep(now);
+        let mut changes = match self.count_silence {
+            true => count_silence(&mut detector, now),
+            false => Vec::new(),
+        };
+        changes.extend(detector.sweep(now));
         let _changed: Vec<_> = changes.iter().map(|change| apply(change, now)).collect();
         drop(detector);
     }
@@ -188,25 +209,85 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
         self.cancelled_after
     }
 
-    fn begin(&self, _: &Arc<Endpoint<Self>>) {}
+    fn begin(&self, endpoint: &Arc<Endpoint<Self>>) {
+        if self.count_silence {
+            endpoint.state.wait();
+        }
+    }
 
     fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), outcome: Outcome) {
-        match outcome {
-            Outcome::Success => {
-                endpoint.state.0.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-            Outcome::Failure => {}
-            Outcome::Ignored => return,
+        if self.count_silence {
+            endpoint.state.wait_no_more(outcome);
         }
+        match outcome {
+            Outcome::Success if endpoint.state.succeed() => self.hear(endpoint),
+            Outcome::Failure => self.fail(endpoint),
+            Outcome::Success | Outcome::Ignored => {}
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
+    /// An endpoint that was ejected by its silence has succeeded.
+    #[cold]
+    fn hear(&self, endpoint: &Arc<Endpoint<Self>>) {
+        let now = Instant::now();
+        let mut detector = self.lock();
+        let same = Same(Arc::clone(endpoint));
+        detector.record_successes(&same, endpoint.state.take());
+        if endpoint.state.hear() {
+            let _changed = restore(&mut detector, endpoint, now);
+            drop(detector);
+        }
+    }
+
+    fn fail(&self, endpoint: &Arc<Endpoint<Self>>) {
         let now = Instant::now();
         let mut detector = self.lock();
         let same = Same(Arc::clone(endpoint));
         detector.record_successes(&same, endpoint.state.take());
         let change = detector.record(&same, outlier::Outcome::Failure, now);
+        if change.is_some() {
+            // By failures, which an answer does not take back.
+            endpoint.state.hear();
+        }
         let _changed = change.as_ref().map(|change| apply(change, now));
         drop(detector);
     }
+}
+
+/// Those that answer nothing, at the end of an interval.
+fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
+    detector: &mut OutlierDetector<Same<Outliers<K>>>,
+    now: Instant,
+) -> Vec<outlier::Change<Same<Outliers<K>>>> {
+    if now < detector.next_sweep() {
+        return Vec::new();
+    }
+    let silent = |endpoint: &Same<Outliers<K>>| (endpoint.clone(), endpoint.0.state.sweep());
+    let silent: Vec<_> = detector.keys().map(silent).collect();
+    let failures = silent
+        .into_iter()
+        .flat_map(|(endpoint, failures)| std::iter::repeat_n(endpoint, failures));
+    let record = |endpoint: Same<Outliers<K>>| {
+        let change = detector.record(&endpoint, outlier::Outcome::Failure, now)?;
+        if !endpoint.0.state.silence() {
+            detector.restore(&endpoint);
+            return None;
+        }
+        Some(change)
+    };
+    failures.filter_map(record).collect()
+}
+
+/// Lets an endpoint return, if it is ejected.
+fn restore<'a, K: Hash + Eq + Clone + fmt::Debug>(
+    detector: &mut OutlierDetector<Same<Outliers<K>>>,
+    endpoint: &'a Arc<Endpoint<Outliers<K>>>,
+    now: Instant,
+) -> Option<super::shared::Changed<'a, K>> {
+    let restored = detector.restore(&Same(Arc::clone(endpoint)));
+    restored.then(|| endpoint.seat.set(Standing::Well, now))
 }
 
 impl<D, C> fmt::Debug for EjectOutliers<D, C>
@@ -215,6 +296,18 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("EjectOutliers").field(&self.driver).finish()
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Clone for Uneject<K> {
+    fn clone(&self) -> Self {
+        Self(Weak::clone(&self.0))
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Uneject<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Uneject").finish_non_exhaustive()
     }
 }
 

@@ -204,11 +204,9 @@ where
             return false;
         };
         self.ids.remove(versions.id);
-        for slot in [Some(versions.current), versions.next]
-            .into_iter()
-            .flatten()
-        {
-            drop(self.vacate(slot));
+        drop(self.vacate(versions.current));
+        if let Some(next) = versions.next {
+            drop(self.vacate(next));
         }
         true
     }
@@ -272,6 +270,8 @@ where
             .expect("a slot that is referred to is occupied")
     }
 
+    /// Out of line, as is [`set_ready`](Self::set_ready), so that polling one that stays ready is short enough to be inlined.
+    #[inline(never)]
     fn set_pending(&mut self, slot: usize) {
         if let Some(index) = self.entry_mut(slot).index.take() {
             self.generation += 1;
@@ -282,18 +282,17 @@ where
         }
     }
 
+    #[inline(never)]
     fn set_ready(&mut self, slot: usize) {
-        let index = self.ready.len();
-        let entry = self.entry_mut(slot);
-        if entry.index.is_some() && entry.proven {
-            return;
-        }
+        let entry = self.slots[slot]
+            .as_mut()
+            .expect("a slot that is referred to is occupied");
         if entry.index.is_none() {
+            let index = self.ready.len();
             entry.index = Some(u32::try_from(index).expect("there are fewer than 2³²"));
             self.ready.push(slot);
             self.generation += 1;
         }
-        let entry = self.entry_mut(slot);
         if !std::mem::replace(&mut entry.proven, true) && entry.succeeds {
             self.replace_older(slot);
         }
@@ -315,6 +314,7 @@ where
     }
 
     /// Takes out a service that has failed. What waits to replace it, or what it was to replace, stays.
+    #[cold]
     fn take_failed(&mut self, slot: usize) -> K {
         let key = self.vacate(slot).key;
         let versions = self
@@ -352,7 +352,7 @@ where
             self.slots.len() - 1
         });
         let signal = Signal::new(slot, &self.wakes);
-        let _task = signal.enqueue();
+        signal.enqueue();
         let waker = Arc::clone(&signal).into();
         let (id, succeeds, outdated) = match self.keys.entry(key.clone()) {
             map::Entry::Vacant(vacant) => {
@@ -480,7 +480,7 @@ where
             .expect("service not ready; check_ready_index must be called first");
         let response = self.entry_mut(slot).service.call(req);
         self.set_pending(slot);
-        let _task = self.entry(slot).signal.enqueue();
+        self.entry(slot).signal.enqueue();
         response
     }
 
@@ -497,7 +497,7 @@ where
 
     #[cold]
     fn poll_soon(&self, slot: usize) {
-        let _task = self.entry(slot).signal.enqueue();
+        self.entry(slot).signal.enqueue();
     }
 
     #[inline]
@@ -527,10 +527,18 @@ where
 
     #[inline]
     fn poll_slot(&mut self, slot: usize) -> Result<bool, Failed<K>> {
-        let Entry { service, waker, .. } = self.slots[slot]
+        let Entry {
+            service,
+            waker,
+            index,
+            proven,
+            ..
+        } = self.slots[slot]
             .as_mut()
             .expect("a slot that is polled is occupied");
         match service.poll_ready(&mut Context::from_waker(waker)) {
+            // Most were ready before.
+            Poll::Ready(Ok(())) if index.is_some() && *proven => Ok(true),
             Poll::Ready(Ok(())) => {
                 self.set_ready(slot);
                 Ok(true)

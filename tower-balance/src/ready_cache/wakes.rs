@@ -38,14 +38,19 @@ impl Signal {
     }
 
     /// Has the service polled next time, without waking the task.
-    pub(super) fn enqueue(self: &Arc<Self>) -> Option<Waker> {
+    pub(super) fn enqueue(self: &Arc<Self>) {
+        drop(self.queue());
+    }
+
+    /// `None` if it is among those that were woken already.
+    fn queue(self: &Arc<Self>) -> Option<MutexGuard<'_, State>> {
         if self.queued.swap(true, Ordering::AcqRel) {
             return None;
         }
         let mut state = self.wakes.lock();
         state.woken.push(Arc::clone(self));
         self.wakes.some.store(true, Ordering::Release);
-        state.task.clone()
+        Some(state)
     }
 
     /// To be called before the service is polled: whatever happens from now on wakes it again.
@@ -61,7 +66,8 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(task) = self.enqueue() {
+        let task = self.queue().and_then(|state| state.task.clone());
+        if let Some(task) = task {
             task.wake();
         }
     }
@@ -131,7 +137,7 @@ mod loom_tests {
             wakes.set_task(&Arc::clone(&task).into());
             let signal = Signal::new(0, &wakes);
             if pushed {
-                let _task = signal.enqueue();
+                signal.enqueue();
             }
             let ready = Arc::new(AtomicBool::new(false));
             let service = {

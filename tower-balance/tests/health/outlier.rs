@@ -292,3 +292,118 @@ fn a_wrapped_balancer_can_be_sent_to_a_task() {
     let balance = balance(Vec::new(), &Health::new());
     is_send(&balance.into_inner());
 }
+
+/// Three requests that nothing answers, and what the endpoint is after each of some intervals.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_answers_nothing_for_an_interval_is_out_until_it_answers() {
+    for counts in [false, true] {
+        let health = Health::new();
+        let (hung, mut hung_handle) = endpoint(0);
+        let (good, mut good_handle) = endpoint(9);
+        let list = ServiceList::new::<u32>(vec![hung, good]);
+        let config = config().count_silence(counts);
+        let discover = EjectOutliers::new(list, config, ErrorIsFailure).unwrap();
+        let discover = discover.with_health(health.clone());
+        let mut balance = Spawn::new(Balance::with_picker(discover, LeastLoaded::of_all()));
+        let mut requests = Vec::new();
+        let mut waiting = Vec::new();
+        for _ in 0..3 {
+            assert_ready_ok!(balance.poll_ready());
+            requests.push(balance.call(1));
+            waiting.push(hung_handle.next_request().await.unwrap().1);
+        }
+        let standing = || health.standing(&0).unwrap().0;
+        let sweep = async |balance: &mut Spawn<_>| {
+            advance(10 * SECOND).await;
+            let _: Poll<Result<(), BoxError>> = balance.poll_ready();
+        };
+        // They have not waited for the whole of the first.
+        advance(5 * SECOND).await;
+        sweep(&mut balance).await;
+        assert_eq!(standing(), Standing::Well);
+        sweep(&mut balance).await;
+        if !counts {
+            assert_eq!(standing(), Standing::Well);
+            continue;
+        }
+        assert_eq!(standing(), EJECTED);
+        send(&mut balance, &mut good_handle, true).await;
+
+        // It has been slow only.
+        waiting.remove(0).send_response(1);
+        requests.remove(0).await.unwrap();
+        assert_eq!(standing(), Standing::Well);
+        assert!(balance.is_woken());
+        send(&mut balance, &mut hung_handle, true).await;
+        // Those that wait still are two.
+        for _ in 0..9 {
+            sweep(&mut balance).await;
+            assert_eq!(standing(), Standing::Well);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_answers_some_requests_is_not_silent() {
+    let health = Health::new();
+    let (slow, mut handle) = endpoint(0);
+    let (other, _other_handle) = endpoint(9);
+    let list = ServiceList::new::<u32>(vec![slow, other]);
+    let config = config().count_silence(true);
+    let discover = EjectOutliers::new(list, config, ErrorIsFailure).unwrap();
+    let discover = discover.with_health(health.clone());
+    let mut balance = Spawn::new(Balance::with_picker(discover, LeastLoaded::of_all()));
+    let mut waiting = Vec::new();
+    for _ in 0..10 {
+        assert_ready_ok!(balance.poll_ready());
+        let response = balance.call(1);
+        waiting.push((response, handle.next_request().await.unwrap().1));
+    }
+    for _ in 0..9 {
+        send(&mut balance, &mut handle, true).await;
+        advance(10 * SECOND).await;
+        assert_ready_ok!(balance.poll_ready());
+        assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    }
+    // Failures are no answers that take back what they have done.
+    for _ in 0..3 {
+        send(&mut balance, &mut handle, false).await;
+    }
+    assert_eq!(health.standing(&0).unwrap().0, EJECTED);
+    let (response, answer) = waiting.remove(0);
+    answer.send_response(1);
+    response.await.unwrap();
+    assert_eq!(health.standing(&0).unwrap().0, EJECTED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_can_be_let_in_before_its_time() {
+    let health = Health::new();
+    let (bad, mut bad_handle) = endpoint(0);
+    let (good, _good_handle) = endpoint(9);
+    let list = ServiceList::new::<u32>(vec![bad, good]);
+    let discover = EjectOutliers::new(list, config(), ErrorIsFailure).unwrap();
+    let discover = discover.with_health(health.clone());
+    let uneject = discover.uneject();
+    assert!(!uneject.uneject(&0), "it is not known yet");
+    let mut balance = Spawn::new(Balance::with_picker(discover, LeastLoaded::of_all()));
+    for _ in 0..3 {
+        send(&mut balance, &mut bad_handle, false).await;
+    }
+    assert_eq!(health.standing(&0).unwrap().0, EJECTED);
+    assert!(!uneject.uneject(&9) && uneject.uneject(&0) && !uneject.uneject(&0));
+    assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    assert!(balance.is_woken());
+    for _ in 0..3 {
+        send(&mut balance, &mut bad_handle, false).await;
+    }
+    // The second ejection is twice as long, as if the first had not been cut short.
+    for interval in 1..=6 {
+        assert_eq!(health.standing(&0).unwrap().0, EJECTED, "{interval}");
+        advance(10 * SECOND).await;
+        let _ = balance.poll_ready();
+    }
+    assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    drop(balance);
+    assert!(!uneject.uneject(&0));
+}

@@ -31,37 +31,38 @@ pub(super) trait Release: Sized {
 }
 
 struct Inner<T> {
-    /// From the lowest bit: 32 for the references, one that says [`LOOK`], 31 for the permits that are free. These are a
-    /// signed number: see [`PLENTY`].
+    /// From the lowest bit: 32 for the references, 31 for the permits that are free and [`BIAS`], one that says [`LOOK`].
     word: AtomicU64,
     value: T,
 }
 
 const REFERENCE: u64 = 1;
-const LOOK: u64 = 1 << 32;
-const FREE: u64 = 1 << 33;
+const FREE: u64 = 1 << 32;
+const LOOK: u64 = 1 << 63;
 
 const fn references(word: u64) -> u64 {
-    word & (LOOK - 1)
+    word & (FREE - 1)
 }
 
+/// What the word has where no permit is free. Threads that have taken what was not there make it less for as long as it takes
+/// them to put it back: there would have to be more threads than Linux can have for it to borrow from [`LOOK`].
+const BIAS: u64 = FREE << 22;
+
 /// More permits than that count as so many.
-const MAX_PERMITS: u64 = (1 << 30) - 1;
+const MAX_PERMITS: u64 = (LOOK - BIAS) / FREE - 1;
 
 /// When that many are free, one is taken without a look at what others do meanwhile: an addition does not fail under
 /// contention, as a comparison does. Should as many threads do so at once, the last of them find none, and put back what they
-/// took; for that time the number is too low, or even negative.
+/// took; for that time the number is too low.
 #[cfg(not(tower_loom))]
-const PLENTY: u64 = 64 * FREE;
+const PLENTY: u64 = 64;
 #[cfg(tower_loom)]
-const PLENTY: u64 = FREE;
+const PLENTY: u64 = 1;
 
-const fn has_free(word: u64) -> bool {
-    word as i64 >= FREE as i64
-}
-
-const fn has_plenty(word: u64) -> bool {
-    word as i64 >= PLENTY as i64
+/// Whether so many permits are free, and whoever takes one need not [look](Counted::look): one comparison, as that bit is the
+/// sign.
+const fn has_plainly(permits: u64, word: u64) -> bool {
+    word.cast_signed() >= (BIAS + permits * FREE).cast_signed()
 }
 
 // SAFETY: a `Counted` is a shared reference that may be the last owner, just as an `Arc`.
@@ -73,7 +74,7 @@ impl<T: Release> Counted<T> {
     pub(super) fn new(permits: usize, value: T) -> Self {
         let permits = (permits as u64).min(MAX_PERMITS);
         let inner = Box::new(Inner {
-            word: AtomicU64::new(permits * FREE + REFERENCE),
+            word: AtomicU64::new(BIAS + permits * FREE + REFERENCE),
             value,
         });
         Self {
@@ -84,29 +85,30 @@ impl<T: Release> Counted<T> {
     /// Takes a permit, unless there is none or [`look`](Self::look) is set.
     #[inline]
     pub(super) fn try_take(&self) -> Option<Permit<T>> {
-        self.take_if(|word| word & LOOK == 0)
+        self.take_if(|word| word)
     }
 
     /// Takes a permit, unless there is none.
     pub(super) fn take_any(&self) -> Option<Permit<T>> {
-        self.take_if(|_| true)
+        self.take_if(|word| word & !LOOK)
     }
 
+    /// `seen`: the word as this one is to see it.
     #[inline]
-    fn take_if(&self, may: impl Fn(u64) -> bool) -> Option<Permit<T>> {
+    fn take_if(&self, seen: impl Fn(u64) -> u64) -> Option<Permit<T>> {
         let word = &self.inner().word;
         let mut current = word.load(Ordering::Relaxed);
-        if has_plenty(current) && may(current) {
+        if has_plainly(PLENTY, seen(current)) {
             // There are fewer permits than would make the references overflow.
             let before = word.fetch_sub(FREE - REFERENCE, Ordering::AcqRel);
             let of = ManuallyDrop::new(Self { inner: self.inner });
             let permit = Permit { of };
-            if has_free(before) && may(before) {
+            if has_plainly(1, seen(before)) {
                 return Some(permit);
             }
             current = permit.put_back();
         }
-        while has_free(current) && may(current) {
+        while has_plainly(1, seen(current)) {
             let next = current - FREE + REFERENCE;
             match word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
@@ -137,12 +139,8 @@ impl<T: Release> Counted<T> {
     }
 
     pub(super) fn free(&self) -> usize {
-        let word = self.inner().word.load(Ordering::Acquire);
-        if has_free(word) {
-            (word / FREE) as usize
-        } else {
-            0
-        }
+        let word = self.inner().word.load(Ordering::Acquire) & !LOOK;
+        (word.saturating_sub(BIAS) / FREE) as usize
     }
 
     /// From now on whoever gives a permit back calls [`Release::released`]. What was given back before is seen by a
@@ -340,6 +338,17 @@ mod tests {
         for permits in [0, usize::MAX] {
             let (counted, _) = counted(permits);
             assert_eq!(counted.try_take().is_some(), permits > 0);
+            // The flag beside them is none of them.
+            let free = counted.free();
+            assert_eq!(free as u64, if permits > 0 { MAX_PERMITS } else { 0 });
+            counted.look();
+            assert_eq!(counted.free(), free);
+            let permit = counted.take_any();
+            assert_eq!(permit.is_some(), permits > 0);
+            drop(permit);
+            assert!(counted.try_take().is_none());
+            counted.look_no_more();
+            assert_eq!(counted.free(), free);
         }
     }
 

@@ -46,6 +46,10 @@
 //! that sleep behind it are woken some turns of the scheduler later. A handle that came for a permit and found it taken is
 //! let pass by newcomers the next time.
 //!
+//! If neither the handle that sleeps nor whoever gives the permit back is in a tokio runtime, nothing wakes the next handle by
+//! itself: it is woken when another one has taken the permit and given it back, or when the handle that was told is dropped.
+//! Use an executor beside tokio's only if each handle that waits is polled again when it is woken, or dropped.
+//!
 //! # Cancellation
 //!
 //! The permit is given back as soon as the response is ready, or when its future is dropped.

@@ -67,7 +67,9 @@ where
         if Purpose::current() != Purpose::Call {
             self.give_back(cx);
         } else if self.permit.is_none() {
-            self.permit = Some(ready!(self.wait.poll(cx)));
+            let permit = ready!(self.wait.poll(cx));
+            // There was none, so there is none to be dropped: saves a look at it.
+            std::mem::forget(self.permit.replace(permit));
         }
         let polled = self.inner.poll_ready(cx);
         if self.permit.is_none() || !matches!(polled, Poll::Ready(Ok(()))) {

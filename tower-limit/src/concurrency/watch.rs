@@ -6,7 +6,9 @@
 //!
 //! Newcomers that let one pass need not do so any longer then.
 //!
-//! Without a tokio runtime the next is told when a permit is given back, or when a waiter leaves.
+//! Without a tokio runtime the next is told when a permit is given back, or when a waiter leaves. In between nothing happens
+//! by itself, and to tell several at once would not do: any number of them may be silent, and to tell all of them would wake
+//! them all for each permit.
 
 use std::task::Waker;
 

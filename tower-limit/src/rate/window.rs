@@ -18,6 +18,8 @@ use super::tickets::{Taken, Tickets};
 #[derive(Debug)]
 pub(super) struct Window {
     rate: Rate,
+    /// How many requests count as one, unless fewer are left.
+    batch_size: u64,
     /// The rate less the requests of the open batch and of the groups.
     left: u64,
     /// The requests of the open batch, whether they are taken or not. If there is one its last has not been taken.
@@ -42,6 +44,7 @@ impl Window {
     pub(super) fn new(rate: Rate) -> Self {
         Self {
             rate,
+            batch_size: (rate.requests() / 64).clamp(1, MAX_BATCH),
             left: rate.requests(),
             open: 0,
             number: 0,
@@ -80,8 +83,7 @@ impl Window {
     /// Opens a batch, of which all but the last are tickets; or tells when it may. There is none open, and no ticket left.
     fn open(&mut self, tickets: &Tickets, now: Instant) -> Result<(), Instant> {
         self.end_groups(now);
-        let batch = (self.rate.requests() / 64).clamp(1, MAX_BATCH);
-        self.open = self.left.min(batch);
+        self.open = self.left.min(self.batch_size);
         self.left -= self.open;
         tickets.issue(self.number, self.open.saturating_sub(1));
         if self.open > 0 {

@@ -2,14 +2,11 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 use tower_service::Service;
-use tower_timeout::alarm::Alarm;
 
 use super::grpc::{Code, is_grpc};
 use super::replay::{Progress, ReplayBody};
@@ -17,10 +14,11 @@ use super::replay::{Progress, ReplayBody};
 /// Middleware that waits for the first frame of a gRPC response, so that a retry can see a status that comes in trailers.
 ///
 /// A server that fails before its first message may answer with headers and, right after them, with trailers. The answer is
-/// held back until the first frame of its body, if the request has been sent whole by then, so that the server does not wait
-/// for the caller; and for 2 ms at most, since the head of a stream may come long before its first message, and the caller
-/// may wait for it. Answers of HTTP, those that have their status in the headers, and those to requests that cannot be sent
-/// again pass at once.
+/// held back for the first frame of its body, if the request has been sent whole by then, so that the server does not wait
+/// for the caller; and only for what has come with the headers: the head of a stream may come long before its first message,
+/// and the caller may wait for it. So it yields twice to the other tasks, among them the one that reads the connection, and
+/// passes then. Answers of HTTP, those that have their status in the headers, and those to requests that cannot be sent again
+/// pass at once.
 #[derive(Clone, Debug)]
 pub struct PeekTrailers<S> {
     inner: S,
@@ -84,8 +82,8 @@ pin_project! {
         #[pin]
         inner: F,
         progress: Progress<B>,
-        // The response, when its first frame is waited for, and for how long.
-        held: Option<(Response<PeekBody<R>>, Alarm)>,
+        // The response, when its first frame is waited for, and how often the task has yielded for it.
+        held: Option<(Response<PeekBody<R>>, u8)>,
     }
 }
 
@@ -98,7 +96,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (mut response, mut alarm) = match this.held.take() {
+        let (mut response, yielded) = match this.held.take() {
             Some(held) => held,
             None => {
                 let response = ready!(this.inner.poll(cx))?.map(PeekBody::new);
@@ -107,13 +105,14 @@ where
                 if !is_open || !this.progress.is_complete() {
                     return Poll::Ready(Ok(response));
                 }
-                (response, Alarm::new(Instant::now() + LONGEST))
+                (response, 0)
             }
         };
-        if response.body_mut().poll_first(cx).is_ready() || alarm.poll(cx).is_ready() {
+        if response.body_mut().poll_first(cx).is_ready() || yielded == YIELDS {
             return Poll::Ready(Ok(response));
         }
-        *this.held = Some((response, alarm));
+        *this.held = Some((response, yielded + 1));
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 }
@@ -238,6 +237,6 @@ impl<B: Body + fmt::Debug> fmt::Debug for PeekBody<B> {
     }
 }
 
-/// Trailers that belong to a failed call follow its headers in the same packet or the next one. A head that is held for longer
-/// would be missed by a caller that waits for it, as those of server streams do.
-const LONGEST: Duration = Duration::from_millis(2);
+/// Trailers that belong to a failed call follow its headers in the same packet. The task that reads them may wake this one
+/// between the two, and another that it shares the connection with may be before it.
+const YIELDS: u8 = 2;

@@ -3,13 +3,69 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Cluster, Config};
+use super::{Cluster, Config, Retry};
 
 /// The key at fault, and what is wrong with it.
 type Wrong = (String, String);
 
+/// Checks what no part of `config` can see by itself.
+pub(super) fn all(config: &Config) -> Result<(), Wrong> {
+    let wrong = |key: &str, message: String| Err((key.to_owned(), message));
+    if config.listeners.is_empty() {
+        return wrong(
+            "listeners",
+            "found none; expected at least one [[listeners]] with an address".into(),
+        );
+    }
+    if config.routes.is_empty() {
+        return wrong(
+            "routes",
+            "found none; expected at least one [[routes]] with a cluster".into(),
+        );
+    }
+    for (index, route) in config.routes.iter().enumerate() {
+        if !config.clusters.contains_key(&route.cluster) {
+            let known = config
+                .clusters
+                .keys()
+                .map(|name| format!("{name:?}"))
+                .collect::<Vec<_>>()
+                .join(", ");
+            let message = format!(
+                "found {:?}; expected the name of a cluster: {known}",
+                route.cluster
+            );
+            return wrong(&format!("routes[{index}].cluster"), message);
+        }
+        if route.retry.max_backoff < route.retry.backoff {
+            let Retry {
+                backoff,
+                max_backoff,
+                ..
+            } = &route.retry;
+            let message =
+                format!("found {max_backoff:?}; expected at least the backoff of {backoff:?}");
+            return wrong(&format!("routes[{index}].retry.max_backoff"), message);
+        }
+    }
+    for (name, cluster) in &config.clusters {
+        if cluster.endpoints.is_empty() {
+            return wrong(
+                &format!("clusters.{name}.endpoints"),
+                "found none; expected at least one".into(),
+            );
+        }
+        if !cluster.weights.is_empty() && cluster.weights.len() != cluster.endpoints.len() {
+            let (found, expected) = (cluster.weights.len(), cluster.endpoints.len());
+            let message = format!("found {found}; expected one for each of {expected} endpoints");
+            return wrong(&format!("clusters.{name}.weights"), message);
+        }
+    }
+    relations(config)
+}
+
 /// Checks how the parts of `config` go together.
-pub(super) fn relations(config: &Config) -> Result<(), Wrong> {
+fn relations(config: &Config) -> Result<(), Wrong> {
     routes(config)?;
     addresses(config)?;
     admin(config)?;

@@ -16,6 +16,7 @@ use tower::timeout::alarm::Alarm;
 use super::Shutdown;
 use super::activity::Activity;
 use super::lifetime::{Lifetime, Times, Verdict};
+use crate::blocks::{Blocks, Frames};
 use crate::socket::Observe;
 use crate::stall::{Patient, Stalled};
 
@@ -121,23 +122,36 @@ impl Error for GivenUp {}
 pub(super) struct Watch {
     activity: Arc<Activity>,
     preface: Preface,
+    frames: Frames,
+    blocks: Blocks,
 }
 
 impl Watch {
-    pub(super) fn new(activity: Arc<Activity>) -> Self {
-        let preface = Preface::Matches(0);
-        Self { activity, preface }
+    /// Tells `activity`, and `blocks` of those of HTTP/2.
+    pub(super) const fn new(activity: Arc<Activity>, blocks: Blocks) -> Self {
+        Self {
+            activity,
+            preface: Preface::Matches(0),
+            frames: Frames::new(),
+            blocks,
+        }
     }
 }
 
 impl Observe for Watch {
     fn read(&mut self, bytes: &[u8]) {
         self.activity.read();
-        if let Preface::Matches(_) = self.preface {
-            self.preface = self.preface.go_on(bytes);
-            if self.preface == Preface::Complete {
-                self.activity.is_http2();
+        match self.preface {
+            Preface::Matches(before) => {
+                self.preface = self.preface.go_on(bytes);
+                if self.preface == Preface::Complete {
+                    self.activity.is_http2();
+                    let rest = &bytes[Preface::BYTES.len() - before..];
+                    self.frames.read(rest, &mut self.blocks);
+                }
             }
+            Preface::Complete => self.frames.read(bytes, &mut self.blocks),
+            Preface::Differs => {}
         }
     }
 

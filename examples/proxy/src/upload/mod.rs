@@ -8,12 +8,14 @@
 
 mod accept;
 mod attempt;
+mod attended;
 mod body;
 mod failure;
 mod response_timeout;
 
 pub use self::accept::UploadLimits;
 pub use self::attempt::{SentBody, Upload};
+pub use self::attended::Attended;
 pub use self::body::{Arrival, UploadBody};
 pub use self::failure::BodyFailure;
 pub use self::response_timeout::{ResponseTimeout, ResponseTimeoutFuture, ResponseTimeoutLayer};

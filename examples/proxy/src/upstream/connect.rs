@@ -13,7 +13,7 @@ use tower::Service;
 use super::error::ConnectError;
 use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
 use crate::body::RequestBody;
-use crate::config::{Cluster, Connections, Endpoint, Protocol};
+use crate::config::{Cluster, Connections, Endpoint, Heads, Protocol};
 use crate::descriptors;
 use crate::framing;
 use crate::interim::Exchange;
@@ -28,14 +28,14 @@ pub struct Connect {
     pub(super) connections: Connections,
     /// How many connections an endpoint may have.
     pub(super) max: usize,
-    pub(super) max_head_size: usize,
+    pub(super) heads: Heads,
     stats: Option<Arc<EndpointStats>>,
 }
 
 impl Connect {
     /// Connects as `cluster` says. If it does not say how many connections there may be, each of `endpoints`, which are all
-    /// that the proxy has, gets its share of the open files. The heads of responses may have up to `max_head_size` bytes.
-    pub fn new(cluster: &Cluster, endpoints: usize, max_head_size: usize) -> Self {
+    /// that the proxy has, gets its share of the open files. The heads of responses may be as large as `heads` says.
+    pub fn new(cluster: &Cluster, endpoints: usize, heads: Heads) -> Self {
         let most = match cluster.protocol {
             Protocol::Http1 => MOST_HTTP1,
             Protocol::Http2 => MOST_HTTP2,
@@ -46,7 +46,7 @@ impl Connect {
             timeout: cluster.connect_timeout,
             connections: cluster.connections.clone(),
             max: cluster.connections.max.unwrap_or_else(share),
-            max_head_size,
+            heads,
             stats: None,
         }
     }

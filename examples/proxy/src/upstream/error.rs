@@ -83,6 +83,17 @@ impl UpstreamError {
     }
 }
 
+impl UpstreamError {
+    /// Whether it is the client's fault, or that of this machine or its configuration, and not the endpoint's.
+    pub fn is_ours(&self) -> bool {
+        match self {
+            Self::RequestBody(_) | Self::Exhausted => true,
+            Self::Connect { source, .. } => source.is_local(),
+            _ => false,
+        }
+    }
+}
+
 fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
     error::Error::source(error)?.downcast_ref()
 }

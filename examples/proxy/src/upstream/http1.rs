@@ -112,7 +112,7 @@ impl Pool {
                 match connection.sender.try_send_request(request).await {
                     Ok(response) => {
                         shared.state.answered();
-                        let max_trailers = shared.connect.max_head_size;
+                        let max_trailers = shared.connect.heads.size;
                         let lease = Lease {
                             shared,
                             connection,
@@ -154,12 +154,17 @@ impl Shared {
         let born = state.ticks().now();
         let given_up = GivenUp::default();
         let observer = given_up.clone();
-        let max_head_size = self.connect.max_head_size;
+        let heads = self.connect.heads;
         let begin = |io| async move {
-            let (mut sender, connection) = Builder::new()
-                .max_header_size(max_head_size)
+            let mut builder = Builder::new();
+            builder
+                .max_header_size(heads.size)
                 // That is also what may wait to be written.
-                .max_buf_size(max_head_size)
+                .max_buf_size(heads.size);
+            if let Some(fields) = heads.fields {
+                builder.max_headers(fields);
+            }
+            let (mut sender, connection) = builder
                 .handshake(io)
                 .await
                 .map_err(ConnectError::Handshake)?;

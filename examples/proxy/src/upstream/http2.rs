@@ -17,6 +17,7 @@ use super::keeper::{Keeper, Kept, Place, State};
 use super::settings::{Allowed, Settings};
 use super::track::Hold;
 use super::{Connect, UpstreamBody, UpstreamError};
+use crate::blocks;
 use crate::body::RequestBody;
 use crate::config::Endpoint;
 use crate::headers;
@@ -69,6 +70,8 @@ pub(super) struct Lease {
     connection: Arc<Connection>,
     state: Arc<State>,
     upload: Option<Arc<Upload>>,
+    /// How many blocks of trailers that may be shortened there were before.
+    long_before: u32,
 }
 
 impl Multiplexed {
@@ -113,7 +116,7 @@ impl Multiplexed {
             match response.await {
                 Ok(Ok(response)) => {
                     shared.state.answered();
-                    let most = shared.connect.max_head_size;
+                    let most = shared.connect.heads.size;
                     if headers::size(response.headers()) > most {
                         return Err(UpstreamError::HeadTooLarge);
                     }
@@ -135,8 +138,8 @@ impl Shared {
         let allowed = Allowed::new();
         let state = Arc::clone(&self.state);
         let endpoint = self.endpoint.clone();
-        let observer = Settings::new(Arc::clone(&allowed));
-        let max_head_size = self.connect.max_head_size;
+        let max_head_size = self.connect.heads.size;
+        let observer = Settings::new(Arc::clone(&allowed), max_head_size);
         let begin = |io| async move {
             let mut builder = Builder::new(Streams);
             builder
@@ -146,7 +149,7 @@ impl Shared {
                     config.max_streams.saturating_mul(config.stream_window),
                 )
                 .max_send_buf_size(MAX_UNSENT)
-                .max_header_list_size(HEAD_ROOM * max_head_size as u32);
+                .max_header_list_size(blocks::ROOM * max_head_size as u32);
             if let Some(interval) = config.keep_alive {
                 builder
                     .keep_alive_interval(interval)
@@ -250,6 +253,7 @@ impl Shared {
             connection: Arc::clone(connection),
             state: Arc::clone(&self.state),
             upload: None,
+            long_before: connection.allowed.long().count(),
         })
     }
 
@@ -319,6 +323,11 @@ impl Lease {
         self.upload.as_deref()
     }
 
+    /// Whether trailers that have come now may be shortened.
+    pub(super) fn is_shortened(&self) -> bool {
+        self.connection.allowed.long().count() != self.long_before
+    }
+
     fn poll_stalled(&self, cx: &Context<'_>) -> Poll<UpstreamError> {
         match &self.upload {
             Some(upload) => upload.poll_stalled(cx).map(|()| UpstreamError::Stalled),
@@ -359,8 +368,5 @@ where
     }
 }
 
-/// Of trailers over its limit h2 drops fields without a word, so it gets a higher one, and what is over the right one is
-/// seen here.
-const HEAD_ROOM: u32 = 4;
 /// What waits to be written on a stream.
 const MAX_UNSENT: usize = 64 * 1024;

@@ -1,6 +1,7 @@
 //! An endpoint of a cluster: connections to one address, made again by themselves when they break.
 
 mod checked;
+mod comeback;
 mod connect;
 mod error;
 mod http1;
@@ -10,6 +11,7 @@ mod observe;
 mod settings;
 mod track;
 
+pub use self::comeback::Comebacks;
 pub use self::connect::{Connect, Connection};
 pub use self::error::{ConnectError, UpstreamError};
 pub use self::http1::Pool;

@@ -1,13 +1,14 @@
 //! Listens in on what an HTTP/2 endpoint allows.
 //!
 //! hyper tells how many streams an endpoint allows only to the task of the connection, and not when that changes. So its
-//! SETTINGS are read from the socket in passing.
+//! SETTINGS are read from the socket in passing, and so is how long its header blocks are.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Notify;
 
+use crate::blocks::{Blocks, Long};
 use crate::socket::Observe;
 
 /// What an endpoint allows.
@@ -15,6 +16,7 @@ use crate::socket::Observe;
 pub(super) struct Allowed {
     streams: AtomicU32,
     first: Notify,
+    long: Long,
 }
 
 impl Allowed {
@@ -22,12 +24,18 @@ impl Allowed {
         Arc::new(Self {
             streams: AtomicU32::new(NONE_YET),
             first: Notify::new(),
+            long: Long::default(),
         })
     }
 
     /// How many streams it allows at a time.
     pub(super) fn streams(&self) -> u32 {
         self.streams.load(Ordering::Relaxed)
+    }
+
+    /// The blocks of trailers that h2 may have shortened.
+    pub(super) const fn long(&self) -> &Long {
+        &self.long
     }
 
     /// Waits until it has allowed one, which it does with the first frame it sends.
@@ -47,6 +55,7 @@ impl Allowed {
 #[derive(Debug)]
 pub(super) struct Settings {
     allowed: Arc<Allowed>,
+    blocks: Blocks,
     /// The head of a frame, or one setting, as far as it has come.
     part: [u8; HEAD],
     filled: usize,
@@ -71,8 +80,9 @@ impl State {
 }
 
 impl Settings {
-    pub(super) const fn new(allowed: Arc<Allowed>) -> Self {
+    pub(super) fn new(allowed: Arc<Allowed>, max_head_size: usize) -> Self {
         Self {
+            blocks: Blocks::new(allowed.long.clone(), max_head_size),
             allowed,
             part: [0; HEAD],
             filled: 0,
@@ -95,9 +105,10 @@ impl Settings {
         full
     }
 
-    const fn head(&self) -> State {
+    fn head(&mut self) -> State {
         let [a, b, c, kind, flags, ..] = self.part;
         let length = (a as usize) << 16 | (b as usize) << 8 | c as usize;
+        self.blocks.frame(kind, flags, length);
         match kind == SETTINGS && flags & ACK == 0 {
             true => State::Settings(length),
             false => State::Skip(length),
@@ -189,7 +200,7 @@ mod tests {
         .concat();
         for piece in 1..bytes.len() {
             let allowed = Allowed::new();
-            let mut settings = Settings::new(Arc::clone(&allowed));
+            let mut settings = Settings::new(Arc::clone(&allowed), 8192);
             bytes.chunks(piece).for_each(|piece| settings.read(piece));
             assert_eq!(allowed.streams(), 11, "{piece}");
         }
@@ -198,7 +209,7 @@ mod tests {
     #[test]
     fn without_a_word_there_is_no_limit() {
         let allowed = Allowed::new();
-        let mut settings = Settings::new(Arc::clone(&allowed));
+        let mut settings = Settings::new(Arc::clone(&allowed), 8192);
         assert_eq!(allowed.streams(), 0);
         settings.read(&frame(SETTINGS, 0, &[]));
         assert_eq!(allowed.streams(), u32::MAX);

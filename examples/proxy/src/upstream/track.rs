@@ -25,6 +25,8 @@ pub struct UpstreamBody {
     max_trailers: usize,
     /// Its trailers must have a status. If they have none, h2 has dropped it.
     needs_status: bool,
+    /// h2 may have dropped some of its trailers.
+    is_shortened: bool,
     hold: Option<Hold>,
     load: Option<pending_requests::Handle>,
 }
@@ -70,6 +72,13 @@ impl Hold {
         }
     }
 
+    fn is_shortened(&self) -> bool {
+        match self {
+            Self::Http1(_) => false,
+            Self::Http2(lease) => lease.is_shortened(),
+        }
+    }
+
     fn finish(self) {
         match self {
             Self::Http1(lease) => lease.finish(),
@@ -93,6 +102,7 @@ impl UpstreamBody {
             needs_status: head.version == Version::HTTP_2
                 && headers::is_grpc(&head.headers)
                 && !head.headers.contains_key(GRPC_STATUS),
+            is_shortened: false,
             hold: Some(hold),
             load: None,
         };
@@ -120,7 +130,12 @@ impl UpstreamBody {
         match &polled {
             Poll::Ready(None) => self.finish(),
             // A body of known length is at its end with its last byte: who reads it need not ask again.
-            Poll::Ready(Some(Ok(_))) => self.finish_at_end(),
+            Poll::Ready(Some(Ok(frame))) => {
+                if frame.is_trailers() {
+                    self.is_shortened = self.hold.as_ref().is_some_and(Hold::is_shortened);
+                }
+                self.finish_at_end();
+            }
             // What is held of a broken connection is not used again.
             Poll::Ready(Some(Err(_))) => self.hold = None,
             Poll::Pending => {}
@@ -155,6 +170,9 @@ impl UpstreamBody {
 
     fn check(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
         let has_status = |trailers: &HeaderMap| trailers.contains_key(GRPC_STATUS);
+        if self.is_shortened && frame.is_trailers() {
+            return Err(TrailersTooLarge::new().into());
+        }
         if self.needs_status && frame.trailers_ref().is_some_and(|it| !has_status(it)) {
             return Err(TrailersTooLarge::new().into());
         }

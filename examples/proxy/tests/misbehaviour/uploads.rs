@@ -9,6 +9,7 @@ use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
+use socket2::SockRef;
 use tokio::time::{Instant, timeout};
 use tower::BoxError;
 
@@ -257,6 +258,55 @@ async fn an_upload_that_is_not_read_is_given_up() {
 }
 
 const UPLOADS: usize = 8;
+
+/// A client of HTTP/1.1 that goes away while nothing reads its upload is noticed long before any time is over, though its
+/// connection is not read either.
+#[tokio::test]
+async fn a_client_that_leaves_its_upload_is_noticed() {
+    let (upstream, _) = upstream().await;
+    for protocol in ["http1", "http2"] {
+        let name = &format!("an upload is left, {protocol}");
+        let route = "timeout = \"off\"\nidle_timeout = \"1h\"";
+        let proxy = proxy_with("", route, &cluster("c", protocol, &[upstream])).await;
+        ready(&proxy).await;
+        others_are_served(name, &proxy).await;
+        let before = tasks();
+        let mut client = raw::connect(proxy.address).await;
+        let head = b"POST /unread HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000000\r\n\r\n";
+        raw::send(&mut client, head).await;
+        let sending = async {
+            loop {
+                raw::send(&mut client, &[b'x'; 16 * 1024]).await;
+            }
+        };
+        // Until nothing takes more, as far as one can see.
+        let _ = timeout(5 * SHORT, sending).await;
+        until_in_flight(&proxy, 1).await;
+        // What is on its way is lost with it, and a reset is sent.
+        SockRef::from(&client)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(client);
+        freed(name, &proxy, before + 1, Instant::now(), Duration::ZERO).await;
+    }
+}
+
+/// One that has only sent more slowly than it is read is there.
+#[tokio::test]
+async fn a_client_that_is_looked_for_and_is_there_is_let_alone() {
+    let (upstream, _) = upstream().await;
+    let proxy = proxy_with("", "", &cluster("c", "http1", &[upstream])).await;
+    ready(&proxy).await;
+    let answer = ask(
+        proxy.address,
+        post("/", steady(30, Duration::from_millis(100))),
+    )
+    .await;
+    assert_eq!(
+        (answer.status(), answer.body().as_str()),
+        (StatusCode::OK, "150")
+    );
+}
 
 /// Uploads of an HTTP/2 client that an upstream does not read leave its connection to others.
 #[tokio::test]

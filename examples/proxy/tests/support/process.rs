@@ -22,8 +22,23 @@ impl Process {
         let mut arguments = vec!["run", "--listen", "127.0.0.1:0", "--upstream", &upstream];
         arguments.extend(["--admin", "127.0.0.1:0"]);
         arguments.extend(options);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tower-proxy"))
-            .args(arguments)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tower-proxy"));
+        command.args(arguments);
+        Self::of(command)
+    }
+
+    /// Starts a proxy with a configuration that has an admin page, and so many open files at most.
+    #[cfg(unix)]
+    pub fn with_files(files: usize, config: &std::path::Path) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {files}; exec \"$@\""), "sh"]);
+        command.args([env!("CARGO_BIN_EXE_tower-proxy"), "run", "--config"]);
+        command.arg(config);
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

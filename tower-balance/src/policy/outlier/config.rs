@@ -24,6 +24,7 @@ pub struct OutlierConfig {
     pub(super) bounds: Bounds,
     pub(super) consecutive: Option<u32>,
     pub(crate) cancelled_after: Option<Duration>,
+    pub(crate) count_silence: bool,
     pub(super) success_rate: Option<SuccessRate>,
     pub(super) failure_percentage: Option<FailurePercentage>,
 }
@@ -109,6 +110,19 @@ impl OutlierConfig {
         }
     }
 
+    /// Whether the requests that wait for an endpoint count as failures while it answers none of them for an interval. By
+    /// default they do not.
+    ///
+    /// So an endpoint that hangs is out long before its requests run into their timeouts. Each request counts once, and the
+    /// first answer takes it back. It is for endpoints whose responses begin within an interval, as a rule; those of gRPC
+    /// streams may begin with their first message, at any time.
+    pub fn count_silence(self, counts: bool) -> Self {
+        Self {
+            count_silence: counts,
+            ..self
+        }
+    }
+
     /// Whether and how successes are compared. By default they are, by the defaults of [`SuccessRate`].
     pub fn success_rate(self, rule: Option<SuccessRate>) -> Self {
         Self {
@@ -171,6 +185,7 @@ impl Default for OutlierConfig {
             bounds: Bounds::default(),
             consecutive: Some(5),
             cancelled_after: Some(Duration::from_millis(500)),
+            count_silence: false,
             success_rate: Some(SuccessRate::default()),
             failure_percentage: None,
         }

@@ -195,6 +195,11 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         self.endpoints.get(key).is_some_and(Endpoint::is_ejected)
     }
 
+    /// The endpoints, ejected ones too.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.endpoints.keys()
+    }
+
     /// How many are ejected.
     pub fn ejected(&self) -> usize {
         self.ejected

@@ -1,0 +1,41 @@
+//! What holds where the file does not say.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+pub(super) fn drain() -> Duration {
+    Duration::from_secs(30)
+}
+
+pub(super) fn max_head_size() -> usize {
+    64 * 1024
+}
+
+pub(super) fn path() -> String {
+    "/".to_owned()
+}
+
+pub(super) fn timeout_header() -> HeaderName {
+    HeaderName::from_static("x-request-timeout-ms")
+}
+
+pub(super) fn idle_timeout() -> Option<Duration> {
+    Some(Duration::from_secs(5 * 60))
+}
+
+pub(super) fn upload_idle_timeout() -> Option<Duration> {
+    Some(Duration::from_secs(60))
+}
+
+pub(super) fn connect_timeout() -> Duration {
+    Duration::from_secs(1)
+}
+
+pub(super) fn unavailable_timeout() -> Duration {
+    Duration::from_secs(3)
+}
+
+pub(super) fn buffer() -> usize {
+    1024
+}

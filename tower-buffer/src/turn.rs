@@ -1,0 +1,151 @@
+//! A turn with the service.
+
+use crate::driver::Driver;
+use crate::error::Failure;
+use crate::future::ResponseFuture;
+use crate::gate::{Inside, Left};
+use crate::queue::Job;
+use crate::shared::Shared;
+use crate::wake_list::WakeList;
+
+/// Somebody has the service, and calls it with what is queued. The callers are told at the end, when they may enter.
+pub(crate) struct Turn<'a, Req, F> {
+    shared: &'a Shared<Req, F>,
+    inside: Inside<'a, Driver<Req, F>>,
+    /// Places to give back.
+    freed: usize,
+    wakes: WakeList,
+}
+
+/// How serving the queue ended.
+pub(crate) enum Served {
+    /// Nothing is queued.
+    All,
+    /// There are more requests than calls were left.
+    Some,
+    /// The service is not ready. It wakes the worker when it is.
+    Pending,
+    /// The service has failed, and the buffer is closed.
+    Failed,
+}
+
+/// A request that has been called, or has failed.
+type Replied<F> = (usize, ResponseFuture<F>);
+
+impl<'a, Req, F> Turn<'a, Req, F> {
+    /// At most this many calls are made in a turn: nobody works for others for ever.
+    pub(crate) const CALLS: usize = WakeList::CAPACITY;
+
+    pub(crate) fn new(shared: &'a Shared<Req, F>, inside: Inside<'a, Driver<Req, F>>) -> Self {
+        Self {
+            shared,
+            inside,
+            freed: 0,
+            wakes: WakeList::default(),
+        }
+    }
+
+    /// Leaves the service to the others, and wakes those whose requests have been called.
+    pub(crate) fn end(self) -> Left {
+        self.inside.leave(self.freed)
+    }
+
+    /// Calls the service with what is queued, in its order.
+    pub(crate) fn serve(&mut self, calls: &mut usize) -> Served {
+        if !self.shared.gate.is_queued() {
+            return Served::All;
+        }
+        let pending = self.inside.with(|driver| driver.pending);
+        if pending && !self.shared.wakes.take() {
+            self.freed += usize::from(self.shared.lock().queue.take_in_hand());
+            return Served::Pending;
+        }
+        let mut replied = None;
+        loop {
+            let (next, empty) = self.next(replied.take(), *calls > 0);
+            let Some((key, job)) = next else {
+                return if empty { Served::All } else { Served::Some };
+            };
+            *calls -= 1;
+            let mut request = Some(job.request);
+            let mut response = ResponseFuture::failed(Failure::Closed);
+            let called = job.span.in_scope(|| {
+                let waker = self.shared.waker();
+                self.inside
+                    .with(|driver| driver.poll_call(waker, &mut request, &mut response))
+            });
+            match (called, request) {
+                (Ok(()), None) => replied = Some((key, response)),
+                (Ok(()), Some(request)) => {
+                    let span = job.span;
+                    self.put_back(key, Job { request, span });
+                    return Served::Pending;
+                }
+                (Err(failure), request) => {
+                    // Before anybody else enters.
+                    self.shared.close(&failure);
+                    self.next(Some((key, ResponseFuture::failed(failure))), false);
+                    drop(request);
+                    return Served::Failed;
+                }
+            }
+        }
+    }
+
+    /// Lets the service make progress while nothing is queued.
+    pub(crate) fn drive(&mut self) -> Result<(), ()> {
+        let waker = self.shared.waker();
+        self.inside
+            .with(|driver| driver.drive(waker))
+            .map_err(|failure| self.shared.close(&failure))
+    }
+
+    /// Replies to the last request, and takes the next, unless there is none or it is not to be. Also tells whether none is
+    /// queued now.
+    fn next(
+        &mut self,
+        replied: Option<Replied<F>>,
+        more: bool,
+    ) -> (Option<(usize, Job<Req>)>, bool) {
+        let mut state = self.shared.lock();
+        let unwanted = replied.and_then(|(key, response)| match state.queue.reply(key, response) {
+            Ok(caller) => {
+                if let Some(caller) = caller {
+                    self.wakes.push(caller);
+                }
+                None
+            }
+            Err(unwanted) => Some(unwanted),
+        });
+        let next = if more { state.queue.pop() } else { None };
+        let empty = state.queue.is_empty();
+        if empty && next.is_some() {
+            self.shared.gate.set_queued(false);
+        }
+        drop(state);
+        drop(unwanted);
+        let next = next.map(|(key, job, frees)| {
+            self.freed += usize::from(frees);
+            (key, job)
+        });
+        (next, empty)
+    }
+
+    /// The service is not ready for the request.
+    fn put_back(&mut self, key: usize, job: Job<Req>) {
+        let mut state = self.shared.lock();
+        if let Some(failure) = state.closed.clone() {
+            drop(state);
+            self.next(Some((key, ResponseFuture::failed(failure))), false);
+            drop(job);
+            return;
+        }
+        let (unwanted, frees) = state.queue.put_back(key, job);
+        if !state.queue.is_empty() {
+            self.shared.gate.set_queued(true);
+        }
+        drop(state);
+        self.freed += usize::from(frees);
+        drop(unwanted);
+    }
+}
