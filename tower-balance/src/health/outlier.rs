@@ -266,18 +266,19 @@ fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
     }
     let silent = |endpoint: &Same<Outliers<K>>| (endpoint.clone(), endpoint.0.state.sweep());
     let silent: Vec<_> = detector.keys().map(silent).collect();
-    let failures = silent
-        .into_iter()
-        .flat_map(|(endpoint, failures)| std::iter::repeat_n(endpoint, failures));
-    let record = |endpoint: Same<Outliers<K>>| {
-        let change = detector.record(&endpoint, outlier::Outcome::Failure, now)?;
-        if !endpoint.0.state.silence() {
+    let mut changes = Vec::new();
+    for (endpoint, failures) in silent {
+        let mut record = |_| detector.record(&endpoint, outlier::Outcome::Failure, now);
+        let Some(change) = (0..failures).find_map(&mut record) else {
+            continue;
+        };
+        if endpoint.0.state.silence() {
+            changes.push(change);
+        } else {
             detector.restore(&endpoint);
-            return None;
         }
-        Some(change)
-    };
-    failures.filter_map(record).collect()
+    }
+    changes
 }
 
 /// Lets an endpoint return, if it is ejected.

@@ -32,7 +32,7 @@ use super::rule::{Rule, Running};
 /// out or returned. A request reads the clock when it starts. When it ends,
 ///
 /// - by [`EjectOutliers`](super::EjectOutliers) a success is an atomic addition at the endpoint, and a failure a reading of
-///   the clock and a lock that all endpoints share;
+///   the clock and a lock that all endpoints share; where silence counts, a request is two additions more;
 /// - by [`AccrueFailures`](super::AccrueFailures) it is a reading of the clock and a lock of the endpoint's, which is taken at
 ///   the start too: requests to one endpoint that begin and end on several threads at once wait for each other, for some 300 ns.
 pub struct Guarded<S, R: Rule, C> {
