@@ -333,6 +333,37 @@ mod tests {
         assert_eq!(Arc::strong_count(&alive), 1);
     }
 
+    /// As if threads had found plenty at once, and none of them had put back yet what it took.
+    #[test]
+    fn what_is_taken_without_being_there_leaves_the_flag_alone() {
+        for looks in [false, true] {
+            let (counted, _) = counted(1);
+            if looks {
+                counted.look();
+            }
+            let beyond = [(); 3].map(|()| {
+                let before = counted
+                    .inner()
+                    .word
+                    .fetch_sub(FREE - REFERENCE, Ordering::AcqRel);
+                assert_eq!(before & LOOK != 0, looks);
+                let of = ManuallyDrop::new(Counted {
+                    inner: counted.inner,
+                });
+                Permit { of }
+            });
+            assert_eq!(counted.free(), 0);
+            assert!(counted.try_take().is_none() && counted.take_any().is_none());
+            drop(beyond);
+            assert_eq!(
+                counted.released.load(Ordering::Relaxed),
+                if looks { 3 } else { 0 }
+            );
+            assert_eq!(counted.free(), 1);
+            assert_eq!(counted.try_take().is_none(), looks);
+        }
+    }
+
     #[test]
     fn any_number_of_permits_will_do() {
         for permits in [0, usize::MAX] {
