@@ -18,6 +18,14 @@
 //! A balancer is not `Clone`: share it with a buffer. Do not balance over a name that already leads to a load balancer,
 //! nor over several connections to the same process.
 //!
+//! # Cost
+//!
+//! A balancer has one owner, and is driven by one task at a time: tasks that share it do so by a buffer around it. What their
+//! requests share below it is what is known of one endpoint: its load ([`tower_load`]) and its health ([`health`]), which
+//! are atomic words, and a lock per endpoint with [`AccrueFailures`](health::AccrueFailures). A lock that all endpoints share is
+//! taken for what is rare: a failure under [`EjectOutliers`](health::EjectOutliers), a change of an endpoint's standing, a
+//! sweep. An endpoint that gets ready wakes the balancer's task, under a short lock.
+//!
 //! # Example
 //!
 //! ```

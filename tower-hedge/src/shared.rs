@@ -32,7 +32,9 @@ pub(crate) enum DelaySettings {
     Measured(Slow),
 }
 
+/// Its reference count, which each request writes twice, is in other cache lines.
 #[derive(Clone)]
+#[repr(align(128))]
 pub(crate) struct Shared {
     delay: Delay,
     pub(crate) attempts: u32,

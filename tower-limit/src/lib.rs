@@ -63,9 +63,16 @@
 //!
 //! # Cost
 //!
-//! A concurrency limit takes two atomic operations per request, and a rate limit a short lock. Nothing is allocated unless
-//! callers have to wait. While several wait for a permit, each permit that is given back takes a short lock, and now and then
-//! a task that lives for some turns of the scheduler.
+//! A concurrency limit takes two atomic operations per request, and a rate limit one, and a short lock and a reading of the
+//! clock now and then ([how often](rate#cost)). Nothing is allocated unless callers have to wait. While several wait for a
+//! permit, each permit that is given back takes a short lock, and now and then a task that lives for some turns of the
+//! scheduler. Load shedding shares nothing.
+//!
+//! All clones write one word, so threads that use a limit at the same time wait for its cache line: two threads that do
+//! nothing else take about four times as long with a concurrency limit as with a counter that they share (of 64 free permits or more;
+//! with fewer, comparisons may fail and are made again), two and a half times with a rate limit, and more threads no
+//! longer each. Nobody is put to sleep by that. With [`ConcurrencyLimit::with_semaphore`] each request takes tokio's mutex
+//! twice, which is more than ten times slower.
 
 pub mod concurrency;
 pub mod load_shed;

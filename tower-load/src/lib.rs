@@ -30,6 +30,12 @@
 //! [`CompleteOnResponse`] drops it with the response future's end; an implementation of your own can put it into the
 //! response, and the request counts until that is dropped.
 //!
+//! # Cost
+//!
+//! A measurement takes no lock and allocates nothing. What a service's requests share is its own: threads wait for a cache
+//! line only while they begin or end requests to the same service. [`PendingRequests`] is one word, which a request writes
+//! twice; [`PeakEwma`] is some words, and two readings of the clock, see there. [`Constant`] and a [`Weight`] are only read.
+//!
 //! # Example
 //!
 //! ```

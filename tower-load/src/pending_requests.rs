@@ -3,7 +3,6 @@
 #[cfg(feature = "discover")]
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 #[cfg(feature = "discover")]
@@ -19,11 +18,12 @@ use crate::metric::Load;
 ///
 /// # Cost
 ///
-/// Two atomic additions per request, and no allocation.
+/// Two atomic additions per request, on one word that all requests of the service share, and no allocation. Two threads that
+/// do nothing but that take twice the time of a counter that they share.
 #[derive(Debug)]
 pub struct PendingRequests<S, C = CompleteOnResponse> {
     service: S,
-    pending: Arc<AtomicUsize>,
+    pending: Counter,
     completion: C,
 }
 
@@ -36,26 +36,42 @@ pub struct Count(usize);
 /// # Clone
 ///
 /// A clone is the same counter.
+///
+/// # Implementation notes
+///
+/// A request has to keep its counter alive, and to count. Both are one reference, to what nothing else
+/// refers to but the counter, once.
 #[derive(Clone, Debug, Default)]
-pub struct Counter(Arc<AtomicUsize>);
+pub struct Counter(Arc<Pending>);
+
+#[derive(Debug, Default)]
+struct Pending {
+    handles: Arc<Alone>,
+}
+
+/// Has its reference count in cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Alone;
 
 impl Counter {
     /// How many there are.
+    #[inline]
     pub fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        Arc::strong_count(&self.0.handles) - 1
     }
 }
 
 /// One request in flight; drop it when the request is over.
 #[derive(Debug)]
-pub struct Handle(Arc<AtomicUsize>);
+pub struct Handle(#[expect(dead_code, reason = "its reference is what counts")] Arc<Alone>);
 
 impl<S, C> PendingRequests<S, C> {
     /// Counts the requests to `service`, each for as long as `completion` says.
     pub fn new(service: S, completion: C) -> Self {
         Self {
             service,
-            pending: Arc::default(),
+            pending: Counter::default(),
             completion,
         }
     }
@@ -64,14 +80,13 @@ impl<S, C> PendingRequests<S, C> {
     pub fn with_counter(service: S, completion: C, counter: &Counter) -> Self {
         Self {
             service,
-            pending: Arc::clone(&counter.0),
+            pending: counter.clone(),
             completion,
         }
     }
 
     fn handle(&self) -> Handle {
-        self.pending.fetch_add(1, Ordering::Relaxed);
-        Handle(Arc::clone(&self.pending))
+        Handle(Arc::clone(&self.pending.0.handles))
     }
 }
 
@@ -92,7 +107,7 @@ impl<S, C> Load for PendingRequests<S, C> {
     type Metric = Count;
 
     fn load(&self) -> Count {
-        Count(self.pending.load(Ordering::Relaxed))
+        Count(self.pending.get())
     }
 }
 
@@ -115,12 +130,6 @@ where
             self.handle(),
             self.service.call(req),
         )
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -52,6 +52,10 @@
 //! A clone of the policy per request, and, if that can clone the request, of the request and the service; and one of the
 //! service for each further attempt.
 //!
+//! What all requests share is the policy's reference count and the budget. With a [`RetryPolicy`] and a
+//! [`TpsBudget`](budget::TpsBudget) a request that succeeds at once makes three atomic additions to two words and takes no
+//! lock; threads that do so at the same time wait for the cache lines of both.
+//!
 //! # Differences from tower 0.5
 //!
 //! - [`Policy::clone_request`] is called on the request's own clone of the policy, so that what it remembers is not shared

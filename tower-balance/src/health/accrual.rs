@@ -200,7 +200,12 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
     fn begin(&self, endpoint: &Arc<Endpoint<Self>>) -> Attempt {
         let now = Instant::now();
         let mut accrual = lock(&endpoint.state);
+        let was_alive = accrual.status(now) == Status::Alive;
         let attempt = accrual.begin(now);
+        // That is how the gate stands.
+        if was_alive {
+            return attempt;
+        }
         let _changed = Self::follow(endpoint, &accrual, now);
         drop(accrual);
         attempt
@@ -212,6 +217,9 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
         let before = accrual.status(now);
         accrual.end(attempt, outcome, now, &mut Shared(&self.rng));
         let after = accrual.status(now);
+        if [before, after] == [Status::Alive; 2] {
+            return;
+        }
         let _changed = Self::follow(endpoint, &accrual, now);
         drop(accrual);
         if let Status::Dead { until } = after

@@ -26,6 +26,7 @@
 //! comes. They need a tokio runtime with its timers, and no tasks.
 
 mod accrual;
+mod answers;
 pub mod check;
 mod classify;
 mod driver;

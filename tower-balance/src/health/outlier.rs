@@ -1,7 +1,6 @@
 use std::fmt;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,6 +9,7 @@ use futures_util::Stream;
 use tokio::time::Instant;
 use tower_discover::{Change, Discover};
 
+use super::answers::Answers;
 use super::driver::{Driver, Task};
 use super::rule::{Endpoint, Rule, Same};
 use super::{Guarded, Health, Outcome, Reason, Standing};
@@ -54,6 +54,9 @@ use crate::policy::outlier::{self, OutlierConfig, OutlierDetector};
 ///
 /// The detector runs when the balancer polls its discovery, by a timer of the wrapper's own: there is no task. After the
 /// inner discovery has ended this one is pending, and ends when the last endpoint is gone.
+///
+/// A success is only counted, at its endpoint. The detector is told of it before the endpoint's next failure, or before the
+/// next sweep: what it finds is the same, and successes take neither its lock nor the clock.
 pub struct EjectOutliers<D, C>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug>,
@@ -77,24 +80,6 @@ pub struct Outliers<K: Hash + Eq + Clone + fmt::Debug> {
 ///
 /// A clone does the same.
 pub struct Uneject<K: Hash + Eq + Clone + fmt::Debug>(Weak<Outliers<K>>);
-
-/// The requests that wait for an endpoint. Only sweeps write what is not atomic.
-///
-/// The order in which another thread sees the counts does not matter: at worst a request that ends during a sweep is
-/// counted as one that waits, and its end takes that back.
-#[allow(unreachable_pub, unnameable_types, reason = "sealed")]
-#[derive(Debug, Default)]
-pub struct Waiting {
-    requests: AtomicUsize,
-    /// Since the last sweep.
-    answered: AtomicBool,
-    /// At the last sweep.
-    before: AtomicUsize,
-    /// How many were counted as failures since the last answer.
-    counted: AtomicUsize,
-    /// Whether it was ejected by that.
-    silenced: AtomicBool,
-}
 
 impl<D, C> EjectOutliers<D, C>
 where
@@ -180,7 +165,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     type Key = K;
-    type State = Waiting;
+    type State = Answers;
     type Attempt = ();
 
     fn health(&self) -> &Health<K> {
@@ -191,8 +176,8 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
         &self.task
     }
 
-    fn fresh(&self) -> (Waiting, Standing) {
-        (Waiting::default(), Standing::Well)
+    fn fresh(&self) -> (Answers, Standing) {
+        (Answers::default(), Standing::Well)
     }
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
@@ -210,6 +195,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
 
     fn run(&self, now: Instant) {
         let mut detector = self.lock();
+        detector.record_all(|Same(endpoint)| endpoint.state.take());
         let mut changes = match self.count_silence {
             true => count_silence(&mut detector, now),
             false => Vec::new(),
@@ -225,61 +211,48 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
 
     fn begin(&self, endpoint: &Arc<Endpoint<Self>>) {
         if self.count_silence {
-            endpoint.state.requests.fetch_add(1, Ordering::Relaxed);
+            endpoint.state.wait();
         }
     }
 
     fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), outcome: Outcome) {
         if self.count_silence {
-            endpoint.state.end(outcome);
+            endpoint.state.wait_no_more(outcome);
         }
-        let outcome = match outcome {
-            Outcome::Success => outlier::Outcome::Success,
-            Outcome::Failure => outlier::Outcome::Failure,
-            Outcome::Ignored => return,
-        };
-        let now = Instant::now();
-        let mut detector = self.lock();
-        if outcome == outlier::Outcome::Success
-            && endpoint.state.silenced.load(Ordering::Relaxed)
-            && endpoint.state.silenced.swap(false, Ordering::Relaxed)
-            && let Some(_changed) = restore(&mut detector, endpoint, now)
-        {
-            drop(detector);
-            return;
+        match outcome {
+            Outcome::Success if endpoint.state.succeed() => self.hear(endpoint),
+            Outcome::Failure => self.fail(endpoint),
+            Outcome::Success | Outcome::Ignored => {}
         }
-        let change = detector.record(&Same(Arc::clone(endpoint)), outcome, now);
-        if change.is_some() {
-            // By failures, which an answer does not take back.
-            endpoint.state.silenced.store(false, Ordering::Relaxed);
-        }
-        let _changed = change.as_ref().map(|change| apply(change, now));
-        drop(detector);
     }
 }
 
-impl Waiting {
-    /// A request has ended.
-    fn end(&self, outcome: Outcome) {
-        self.requests.fetch_sub(1, Ordering::Relaxed);
-        // Most requests find it set.
-        if outcome != Outcome::Ignored && !self.answered.load(Ordering::Relaxed) {
-            self.answered.store(true, Ordering::Relaxed);
+impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
+    /// An endpoint that was ejected by its silence has succeeded.
+    #[cold]
+    fn hear(&self, endpoint: &Arc<Endpoint<Self>>) {
+        let now = Instant::now();
+        let mut detector = self.lock();
+        let same = Same(Arc::clone(endpoint));
+        detector.record_successes(&same, endpoint.state.take());
+        if endpoint.state.hear() {
+            let _changed = restore(&mut detector, endpoint, now);
+            drop(detector);
         }
     }
 
-    /// An interval is over: how many requests have waited for all of it without an answer to any, and are to be counted.
-    fn sweep(&self) -> usize {
-        let now = self.requests.load(Ordering::Relaxed);
-        let before = self.before.swap(now, Ordering::Relaxed);
-        if self.answered.swap(false, Ordering::Relaxed) {
-            self.counted.store(0, Ordering::Relaxed);
-            return 0;
+    fn fail(&self, endpoint: &Arc<Endpoint<Self>>) {
+        let now = Instant::now();
+        let mut detector = self.lock();
+        let same = Same(Arc::clone(endpoint));
+        detector.record_successes(&same, endpoint.state.take());
+        let change = detector.record(&same, outlier::Outcome::Failure, now);
+        if change.is_some() {
+            // By failures, which an answer does not take back.
+            endpoint.state.hear();
         }
-        let silent = now.min(before);
-        let counted = self.counted.load(Ordering::Relaxed);
-        self.counted.store(counted.max(silent), Ordering::Relaxed);
-        silent.saturating_sub(counted)
+        let _changed = change.as_ref().map(|change| apply(change, now));
+        drop(detector);
     }
 }
 
@@ -293,17 +266,19 @@ fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
     }
     let silent = |endpoint: &Same<Outliers<K>>| (endpoint.clone(), endpoint.0.state.sweep());
     let silent: Vec<_> = detector.keys().map(silent).collect();
-    let failures = silent
-        .into_iter()
-        .flat_map(|(endpoint, failures)| std::iter::repeat_n(endpoint, failures));
-    let record = |endpoint: Same<Outliers<K>>| {
-        let change = detector.record(&endpoint, outlier::Outcome::Failure, now);
-        if change.is_some() {
-            endpoint.0.state.silenced.store(true, Ordering::Relaxed);
+    let mut changes = Vec::new();
+    for (endpoint, failures) in silent {
+        let mut record = |_| detector.record(&endpoint, outlier::Outcome::Failure, now);
+        let Some(change) = (0..failures).find_map(&mut record) else {
+            continue;
+        };
+        if endpoint.0.state.silence() {
+            changes.push(change);
+        } else {
+            detector.restore(&endpoint);
         }
-        change
-    };
-    failures.filter_map(record).collect()
+    }
+    changes
 }
 
 /// Lets an endpoint return, if it is ejected.

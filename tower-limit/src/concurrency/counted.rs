@@ -31,7 +31,7 @@ pub(super) trait Release: Sized {
 }
 
 struct Inner<T> {
-    /// From the lowest bit: 32 for the references, 31 for the permits that are free, one that says [`LOOK`].
+    /// From the lowest bit: 32 for the references, 31 for the permits that are free and [`BIAS`], one that says [`LOOK`].
     word: AtomicU64,
     value: T,
 }
@@ -44,13 +44,26 @@ const fn references(word: u64) -> u64 {
     word & (FREE - 1)
 }
 
-/// Whether a permit is free, and whoever takes it need not [look](Counted::look): one comparison, as that bit is the sign.
-const fn is_plainly_free(word: u64) -> bool {
-    word.cast_signed() >= FREE.cast_signed()
-}
+/// What the word has where no permit is free. Threads that have taken what was not there make it less for as long as it takes
+/// them to put it back: there would have to be more threads than Linux can have for it to borrow from [`LOOK`].
+const BIAS: u64 = FREE << 22;
 
 /// More permits than that count as so many.
-const MAX_PERMITS: u64 = (1 << 31) - 1;
+const MAX_PERMITS: u64 = (LOOK - BIAS) / FREE - 1;
+
+/// When that many are free, one is taken without a look at what others do meanwhile: an addition does not fail under
+/// contention, as a comparison does. Should as many threads do so at once, the last of them find none, and put back what they
+/// took; for that time the number is too low.
+#[cfg(not(tower_loom))]
+const PLENTY: u64 = 64;
+#[cfg(tower_loom)]
+const PLENTY: u64 = 1;
+
+/// Whether so many permits are free, and whoever takes one need not [look](Counted::look): one comparison, as that bit is the
+/// sign.
+const fn has_plainly(permits: u64, word: u64) -> bool {
+    word.cast_signed() >= (BIAS + permits * FREE).cast_signed()
+}
 
 // SAFETY: a `Counted` is a shared reference that may be the last owner, just as an `Arc`.
 unsafe impl<T: Send + Sync> Send for Counted<T> {}
@@ -61,7 +74,7 @@ impl<T: Release> Counted<T> {
     pub(super) fn new(permits: usize, value: T) -> Self {
         let permits = (permits as u64).min(MAX_PERMITS);
         let inner = Box::new(Inner {
-            word: AtomicU64::new(permits * FREE + REFERENCE),
+            word: AtomicU64::new(BIAS + permits * FREE + REFERENCE),
             value,
         });
         Self {
@@ -72,23 +85,33 @@ impl<T: Release> Counted<T> {
     /// Takes a permit, unless there is none or [`look`](Self::look) is set.
     #[inline]
     pub(super) fn try_take(&self) -> Option<Permit<T>> {
-        self.take_if(is_plainly_free)
+        self.take_if(|word| word)
     }
 
     /// Takes a permit, unless there is none.
     pub(super) fn take_any(&self) -> Option<Permit<T>> {
-        self.take_if(|word| is_plainly_free(word & !LOOK))
+        self.take_if(|word| word & !LOOK)
     }
 
+    /// `seen`: the word as this one is to see it.
     #[inline]
-    fn take_if(&self, may: impl Fn(u64) -> bool) -> Option<Permit<T>> {
+    fn take_if(&self, seen: impl Fn(u64) -> u64) -> Option<Permit<T>> {
         let word = &self.inner().word;
         let mut current = word.load(Ordering::Relaxed);
-        while may(current) {
+        if has_plainly(PLENTY, seen(current)) {
+            // There are fewer permits than would make the references overflow.
+            let before = word.fetch_sub(FREE - REFERENCE, Ordering::AcqRel);
+            let of = ManuallyDrop::new(Self { inner: self.inner });
+            let permit = Permit { of };
+            if has_plainly(1, seen(before)) {
+                return Some(permit);
+            }
+            current = permit.put_back();
+        }
+        while has_plainly(1, seen(current)) {
             let next = current - FREE + REFERENCE;
             match word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
-                    check_overflow(next);
                     // The reference has been counted just now.
                     let of = ManuallyDrop::new(Self { inner: self.inner });
                     return Some(Permit { of });
@@ -116,7 +139,8 @@ impl<T: Release> Counted<T> {
     }
 
     pub(super) fn free(&self) -> usize {
-        ((self.inner().word.load(Ordering::Acquire) & !LOOK) / FREE) as usize
+        let word = self.inner().word.load(Ordering::Acquire) & !LOOK;
+        (word.saturating_sub(BIAS) / FREE) as usize
     }
 
     /// From now on whoever gives a permit back calls [`Release::released`]. What was given back before is seen by a
@@ -196,6 +220,14 @@ impl<T: Release> Drop for Permit<T> {
 }
 
 impl<T: Release> Permit<T> {
+    /// It was none, or somebody has looked meanwhile: it goes back the way of any other. Returns the word as it is then.
+    #[cold]
+    fn put_back(self) -> u64 {
+        let of = Counted::clone(&self.of);
+        drop(self);
+        of.inner().word.load(Ordering::Relaxed)
+    }
+
     /// First the permit, and the reference when those who wait for it have been told.
     #[cold]
     fn release(&mut self) {
@@ -218,7 +250,8 @@ impl<T: Release + fmt::Debug> fmt::Debug for Permit<T> {
     }
 }
 
-/// As `Arc` does: so many references can only be leaked ones.
+/// As `Arc` does: so many references can only be leaked ones. Those of permits are not counted: there are [`MAX_PERMITS`] at
+/// most, and half of the numbers are left for them.
 #[inline]
 fn check_overflow(word: u64) {
     if references(word) > u64::from(u32::MAX / 2) {
@@ -298,6 +331,37 @@ mod tests {
         assert_eq!(counted.released.load(Ordering::Relaxed), 2);
         drop(counted);
         assert_eq!(Arc::strong_count(&alive), 1);
+    }
+
+    /// As if threads had found plenty at once, and none of them had put back yet what it took.
+    #[test]
+    fn what_is_taken_without_being_there_leaves_the_flag_alone() {
+        for looks in [false, true] {
+            let (counted, _) = counted(1);
+            if looks {
+                counted.look();
+            }
+            let beyond = [(); 3].map(|()| {
+                let before = counted
+                    .inner()
+                    .word
+                    .fetch_sub(FREE - REFERENCE, Ordering::AcqRel);
+                assert_eq!(before & LOOK != 0, looks);
+                let of = ManuallyDrop::new(Counted {
+                    inner: counted.inner,
+                });
+                Permit { of }
+            });
+            assert_eq!(counted.free(), 0);
+            assert!(counted.try_take().is_none() && counted.take_any().is_none());
+            drop(beyond);
+            assert_eq!(
+                counted.released.load(Ordering::Relaxed),
+                if looks { 3 } else { 0 }
+            );
+            assert_eq!(counted.free(), 1);
+            assert_eq!(counted.try_take().is_none(), looks);
+        }
     }
 
     #[test]
@@ -381,6 +445,43 @@ mod loom_tests {
             let theirs = thread.join().unwrap();
             assert!(mine || theirs);
             assert_eq!(counts[0].load(Ordering::SeqCst), 1);
+        });
+    }
+
+    /// Two threads see the one permit, and each takes one by an addition: the second puts back what is not there.
+    #[test]
+    fn where_there_is_plenty_no_permit_is_given_out_twice_or_lost() {
+        loom::model(|| {
+            let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+            let counted = Counted::new(1, Value(counts.clone()));
+            let other = counted.clone();
+            let thread = thread::spawn(move || other.try_take());
+            let permits = [counted.try_take(), thread.join().unwrap()];
+            assert_eq!(permits.iter().flatten().count(), 1);
+            assert_eq!(counted.free(), 0);
+            drop(permits);
+            assert_eq!(counted.free(), 1);
+            drop(counted);
+            assert_eq!(counts[0].load(Ordering::SeqCst), 1);
+        });
+    }
+
+    /// One looks while another takes and gives back: it has the permit, or is told of it.
+    #[test]
+    fn where_there_is_plenty_who_looks_is_told() {
+        // There are too many ways for all of them.
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+            let counted = Counted::new(1, Value(counts.clone()));
+            let other = counted.clone();
+            let thread = thread::spawn(move || drop(other.try_take()));
+            counted.look();
+            let found = counted.take_any().is_some();
+            thread.join().unwrap();
+            assert!(found || counts[1].load(Ordering::SeqCst) > 0);
+            assert_eq!(counted.free(), 1);
         });
     }
 

@@ -47,9 +47,9 @@
 //!
 //! # Cost
 //!
-//! A short lock, and a reading of the clock: for each request of a rate under 128, or else for each 64th part of the rate,
-//! up to 32 requests. Nothing is allocated but a timer for each handle that has to wait, which is
-//! used again.
+//! An atomic addition per request. And a short lock and a reading of the clock: for each request of a rate under 128, or else
+//! for each 64th part of the rate, up to 32 requests. Nothing is allocated but a timer for each handle that has to wait, which
+//! is used again.
 //!
 //! # Differences from tower 0.5
 //!
@@ -68,6 +68,7 @@ mod layer;
 mod rate;
 mod service;
 mod shared;
+mod tickets;
 mod window;
 
 pub use self::layer::{GlobalRateLimitLayer, RateLimitLayer};

@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::time::{Instant, Sleep};
 use tower_readiness::Purpose;
@@ -8,7 +8,6 @@ use tower_service::Service;
 
 use super::Rate;
 use super::shared::Share;
-use super::window::Window;
 
 /// Lets at most so many requests through in a period; see the [module](super).
 #[derive(Debug)]
@@ -57,10 +56,10 @@ impl<T> RateLimit<T> {
     fn poll_window<R>(
         &mut self,
         cx: &mut Context<'_>,
-        find: impl Fn(&mut Window) -> Result<R, Instant>,
+        find: impl Fn(&mut Share, &Waker) -> Result<R, Instant>,
     ) -> Poll<R> {
         loop {
-            let next = match self.share.find(cx.waker(), &find) {
+            let next = match find(&mut self.share, cx.waker()) {
                 Ok(found) => {
                     self.waiting = false;
                     return Poll::Ready(found);
@@ -94,8 +93,11 @@ where
         if Purpose::current() != Purpose::Call {
             self.give_back(cx);
         } else if self.share.taken.is_none() {
-            let taken = self.poll_window(cx, |window| window.take(Instant::now));
-            self.share.taken = Some(ready!(taken));
+            let taken = match self.share.take_ticket() {
+                Some(taken) => taken,
+                None => ready!(self.poll_window(cx, Share::take)),
+            };
+            self.share.taken = Some(taken);
         }
         let polled = self.inner.poll_ready(cx);
         match polled {
@@ -118,14 +120,8 @@ impl<S> RateLimit<S> {
     #[cold]
     fn give_back(&mut self, cx: &mut Context<'_>) {
         self.share.give_back();
-        self.driven = Purpose::current() == Purpose::Drive
-            && self
-                .poll_window(cx, |window| {
-                    let taken = window.take(Instant::now)?;
-                    window.give_back(&taken);
-                    Ok(())
-                })
-                .is_ready();
+        self.driven =
+            Purpose::current() == Purpose::Drive && self.poll_window(cx, Share::look).is_ready();
     }
 
     /// Counts a request that was not polled for. A layer that keeps in mind who is ready may make one after it was driven;

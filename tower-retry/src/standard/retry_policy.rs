@@ -44,6 +44,8 @@ pub struct RetryPolicy<C = EveryError, T = NoTimeout> {
     rng: Option<SplitMix>,
 }
 
+/// What clones read. Its reference count, which each request writes twice, is in other cache lines.
+#[repr(align(128))]
 pub(super) struct Shared<C> {
     pub(super) attempts: u32,
     pub(super) schedule: Schedule,

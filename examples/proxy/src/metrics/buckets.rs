@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::family::MetricConstructor;
-use prometheus_client::metrics::histogram::Histogram;
+
+use super::latency::Latency;
 
 /// Makes histograms.
 #[derive(Debug, Clone)]
@@ -17,9 +18,9 @@ impl Buckets {
     }
 }
 
-impl MetricConstructor<Histogram> for Buckets {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new(self.0.iter().copied())
+impl MetricConstructor<Latency> for Buckets {
+    fn new_metric(&self) -> Latency {
+        Latency::new(Arc::clone(&self.0))
     }
 }
 

@@ -3,6 +3,7 @@
 mod buckets;
 mod endpoint;
 pub(crate) mod json;
+mod latency;
 mod route;
 
 use std::sync::Arc;

@@ -8,11 +8,11 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokio::time::{Duration, Instant};
 
 use super::buckets::Buckets;
+use super::latency::Latency;
 
 /// What is counted of one route.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct RouteStats {
     pub cluster: String,
     by_class: [Counter; 5],
     /// Seconds from a request's arrival until its response has ended.
-    latency: Histogram,
+    latency: Latency,
     /// Requests whose response has not ended.
     pub in_flight: Gauge,
     /// Attempts beyond the first.
@@ -102,7 +102,7 @@ impl Drop for InFlight {
         }
         self.stats.in_flight.dec();
         let elapsed = self.since.elapsed();
-        self.stats.latency.observe(elapsed.as_secs_f64());
+        self.stats.latency.observe(elapsed);
     }
 }
 
@@ -111,11 +111,17 @@ impl Drop for InFlight {
 struct Failures {
     family: Family<FailureLabels, Counter>,
     labels: RouteLabels,
+    /// Those that it is known of, without the lock.
+    known: Vec<(&'static str, Counter)>,
     counters: Mutex<BTreeMap<&'static str, Counter>>,
 }
 
 impl Failures {
     fn count(&self, reason: &'static str) {
+        if let Some((_, counter)) = self.known.iter().find(|(known, _)| *known == reason) {
+            counter.inc();
+            return;
+        }
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let counter = counters.entry(reason).or_insert_with(|| {
             self.family.get_or_create_owned(&FailureLabels {
@@ -129,10 +135,12 @@ impl Failures {
 
     fn all(&self) -> Vec<(&'static str, u64)> {
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = counters
-            .iter()
-            .map(|(reason, count)| (*reason, count.get()));
-        all.filter(|(_, count)| *count > 0).collect()
+        let known = self.known.iter().map(|(reason, count)| (reason, count));
+        let all = known.chain(&*counters);
+        let all = all.map(|(reason, count)| (*reason, count.get()));
+        let mut all: Vec<_> = all.filter(|(_, count)| *count > 0).collect();
+        all.sort_unstable();
+        all
     }
 }
 
@@ -166,7 +174,7 @@ pub(super) struct RouteFamilies {
     hedges: Family<RouteLabels, Counter>,
     hedges_won: Family<RouteLabels, Counter>,
     in_flight: Family<RouteLabels, Gauge>,
-    latency: Family<RouteLabels, Histogram, Buckets>,
+    latency: Family<RouteLabels, Latency, Buckets>,
 }
 
 impl RouteFamilies {
@@ -278,7 +286,7 @@ impl RouteFamilies {
         });
         RouteStats {
             by_class: Default::default(),
-            latency: Histogram::new([]),
+            latency: Latency::new(Arc::new([])),
             in_flight: Gauge::default(),
             retries: Counter::default(),
             retries_refused: Counter::default(),
@@ -286,7 +294,8 @@ impl RouteFamilies {
             hedges_won: Counter::default(),
             failures: Failures {
                 family: self.failures.clone(),
-                counters: Mutex::new(counters.collect()),
+                known: counters.collect(),
+                counters: Mutex::default(),
                 labels: labels.clone(),
             },
             route: labels.route,

@@ -110,6 +110,23 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         }
     }
 
+    /// Records a number of successes, as that many calls of `record` would.
+    pub fn record_successes<Q: Hash + Eq + ?Sized>(&mut self, key: &Q, successes: u64)
+    where
+        K: Borrow<Q>,
+    {
+        if let Some(endpoint) = self.endpoints.get_mut(key) {
+            endpoint.succeed(successes);
+        }
+    }
+
+    /// Records `successes` of each endpoint: see [`record_successes`](Self::record_successes).
+    pub(crate) fn record_all(&mut self, successes: impl Fn(&K) -> u64) {
+        for (key, endpoint) in &mut self.endpoints {
+            endpoint.succeed(successes(key));
+        }
+    }
+
     /// Returns when the next sweep is due.
     pub fn next_sweep(&self) -> Instant {
         // A time that the clock cannot represent is as good as never.
@@ -290,14 +307,18 @@ impl Endpoint {
 
     fn record(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Success => {
-                self.successes = self.successes.saturating_add(1);
-                self.in_a_row = 0;
-            }
+            Outcome::Success => self.succeed(1),
             Outcome::Failure => {
                 self.failures = self.failures.saturating_add(1);
                 self.in_a_row = self.in_a_row.saturating_add(1);
             }
+        }
+    }
+
+    fn succeed(&mut self, times: u64) {
+        if times > 0 && !self.is_ejected() {
+            self.successes = self.successes.saturating_add(times);
+            self.in_a_row = 0;
         }
     }
 

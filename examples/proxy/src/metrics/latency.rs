@@ -1,0 +1,111 @@
+//! A histogram that threads add to without a lock.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::{MetricType, TypedMetric};
+
+/// How many requests took how long.
+///
+/// That of `prometheus_client` has a mutex, on which the requests of a route wait for each other. Here each adds to the count
+/// of its bucket and to the sum. Who reads meanwhile may see one of the two: no more than a request is in flight.
+#[derive(Debug, Clone)]
+pub(super) struct Latency(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    /// The upper bounds of the buckets in seconds, ascending; the last bucket has none.
+    bounds: Arc<[f64]>,
+    counts: Box<[AtomicU64]>,
+    nanos: AtomicU64,
+}
+
+impl Latency {
+    pub(super) fn new(bounds: Arc<[f64]>) -> Self {
+        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Self(Arc::new(Counts {
+            bounds,
+            counts,
+            nanos: AtomicU64::new(0),
+        }))
+    }
+
+    pub(super) fn observe(&self, latency: Duration) {
+        let Counts {
+            bounds,
+            counts,
+            nanos,
+        } = &*self.0;
+        let seconds = latency.as_secs_f64();
+        // Most are in one of the first.
+        let bucket = bounds.iter().position(|bound| seconds <= *bound);
+        let bucket = bucket.unwrap_or(bounds.len());
+        counts[bucket].fetch_add(1, Ordering::Relaxed);
+        let latency = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        nanos.fetch_add(latency, Ordering::Relaxed);
+    }
+
+    /// By bucket, with its upper bound.
+    fn buckets(&self) -> Vec<(f64, u64)> {
+        let bounds = self.0.bounds.iter().copied().chain([f64::INFINITY]);
+        let counts = self
+            .0
+            .counts
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
+        bounds.zip(counts).collect()
+    }
+}
+
+impl EncodeMetric for Latency {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let buckets = self.buckets();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let sum = Duration::from_nanos(self.0.nanos.load(Ordering::Relaxed));
+        encoder.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}
+
+impl TypedMetric for Latency {
+    const TYPE: MetricType = MetricType::Histogram;
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text;
+    use prometheus_client::metrics::histogram::Histogram;
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    #[test]
+    fn it_is_told_as_that_of_the_library_is() {
+        let bounds = [0.001, 0.25, 1.0];
+        let (ours, library) = (Latency::new(Arc::new(bounds)), Histogram::new(bounds));
+        for millis in [0, 1, 2, 250, 251, 1000, 1500, 90_000] {
+            let latency = Duration::from_millis(millis);
+            ours.observe(latency);
+            library.observe(latency.as_secs_f64());
+        }
+        let [ours, library] = [text_of(ours), text_of(library)];
+        assert!(ours.contains("le=\"0.25\"} 4"), "{ours}");
+        assert_eq!(ours, library);
+    }
+
+    fn text_of(
+        metric: impl EncodeMetric + TypedMetric + fmt::Debug + Send + Sync + 'static,
+    ) -> String {
+        let mut registry = Registry::default();
+        registry.register("took", "How long it took", metric);
+        let mut out = String::new();
+        text::encode(&mut out, &registry).unwrap();
+        out
+    }
+}
