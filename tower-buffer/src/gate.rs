@@ -1,4 +1,4 @@
-//! The way in: the free places of the queue, and the service itself for one caller at a time, in one word.
+//! The free places of the queue, and a lock around the service, in one word.
 //!
 //! A request takes a place, enters, and leaves with its place given back. In one word these are three atomic operations,
 //! all of them on one cache line.
@@ -8,27 +8,27 @@ use std::fmt;
 
 use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
 
-/// A value that one at a time enters, nobody waiting for it, and places that are taken and given back.
+/// A value behind a try-lock, and a count of free places. Having the lock is called being inside.
 pub(crate) struct Gate<T> {
     /// The flags below, and [`FREE`] for each free place.
     word: AtomicUsize,
     /// # Invariant
     ///
-    /// Only used by the one who has set [`BUSY`], until he takes it back.
+    /// Only used by the thread that has set [`BUSY`], until it clears it.
     value: UnsafeCell<T>,
     /// For how many pauses a caller that finds it busy tries again, at most.
     spin_limit: AtomicUsize,
 }
 
-/// Somebody is inside.
+/// A thread is inside.
 const BUSY: usize = 1;
-/// The worker is to be woken by whoever leaves.
+/// The worker is to be woken by the thread that leaves.
 const WANTED: usize = 2;
-/// Whoever gives a place back has to look at those who wait for one.
+/// Handles wait for a place, so one that is given back must be granted to them.
 const LOOK: usize = 4;
-/// Requests are queued: nobody passes them by, and whoever leaves serves them.
+/// Requests are queued. No caller overtakes them, and the thread that leaves serves them.
 const QUEUED: usize = 8;
-/// Nobody enters any more but to clean up.
+/// Threads enter only to clean up.
 const CLOSED: usize = 16;
 const FREE: usize = 32;
 
@@ -48,21 +48,21 @@ impl<T> Gate<T> {
 
     // ## Places
 
-    /// Takes a place, unless there is none, somebody waits for one, or it is closed.
+    /// Takes a place, unless none is free, handles wait for one, or the gate is closed.
     #[inline]
     pub(crate) fn try_take(&self) -> bool {
         self.update(|word| (word >= FREE && word & (LOOK | CLOSED) == 0).then(|| word - FREE))
             .is_some()
     }
 
-    /// Whether nothing is queued and nobody waits: whoever comes then needs no place, also if idle handles have all of them.
+    /// Returns whether nothing is queued and no handle waits. Then a caller needs no place, even if idle handles have all.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         let word = self.word.load(Ordering::Acquire);
         word & (LOOK | QUEUED | CLOSED) == 0
     }
 
-    /// Whether there is a place, whoever it may be for.
+    /// Returns whether a place is free, also if handles wait for it.
     pub(crate) fn has_place(&self) -> bool {
         self.word.load(Ordering::Acquire) >= FREE
     }
@@ -73,7 +73,7 @@ impl<T> Gate<T> {
             .is_some()
     }
 
-    /// Gives a place back. Whether somebody has to look at those who wait.
+    /// Gives a place back. Returns whether handles wait for one.
     #[must_use]
     pub(crate) fn give_back(&self) -> bool {
         self.word.fetch_add(FREE, Ordering::AcqRel) & LOOK != 0
@@ -81,7 +81,7 @@ impl<T> Gate<T> {
 
     // ## Flags: set and taken back under the lock of what they tell about
 
-    /// From now on whoever gives a place back is told to look. What was given back before is found by a
+    /// From now on [`give_back`](Self::give_back) tells to look. A place given back before is found by a
     /// [`take_any`](Self::take_any) after this.
     pub(crate) fn look(&self) {
         self.word.fetch_or(LOOK, Ordering::AcqRel);
@@ -114,7 +114,7 @@ impl<T> Gate<T> {
 
     // ## The value
 
-    /// Enters, unless something is queued or it is closed, or somebody is inside and stays there.
+    /// Enters, unless requests are queued, the gate is closed, or another thread stays inside for longer than the spin limit.
     #[inline]
     pub(crate) fn try_enter(&self) -> Option<Inside<'_, T>> {
         match self.update(|word| enter(word, 0)) {
@@ -123,21 +123,20 @@ impl<T> Gate<T> {
         }
     }
 
-    /// Enters to serve what is queued, unless nothing is, somebody is inside, or it is closed.
+    /// Enters to serve queued requests, unless there are none, a thread is inside, or the gate is closed.
     pub(crate) fn try_enter_to_serve(&self) -> Option<Inside<'_, T>> {
         self.update(|word| enter(word, QUEUED))?;
         Some(Inside { gate: self })
     }
 
-    /// Waits for whoever is inside, as most calls take less time than a visit to the queue: up to the spin limit, which
-    /// doubles when that was of use, and halves when it was not. It is zero in the end where whoever is inside has no
-    /// core to run on.
+    /// Spins while another thread is inside, as most calls take less time than queueing: up to the spin limit, which
+    /// doubles when that helped and halves when it did not. It falls to zero where the thread inside is preempted.
     #[cold]
     fn spin(&self) -> Option<Inside<'_, T>> {
         let limit = self.spin_limit.load(Ordering::Relaxed);
         let (mut spun, mut pauses) = (0, FIRST_PAUSES);
         while spun < limit {
-            // Longer each time: two that are in each other's way are both faster if one of them steps back.
+            // Longer each time: two threads that contend are both faster if one backs off.
             for _ in 0..pauses {
                 std::hint::spin_loop();
             }
@@ -156,7 +155,7 @@ impl<T> Gate<T> {
         None
     }
 
-    /// Somebody queued a request, and found the gate free then: it had been worth waiting.
+    /// Raises the spin limit: a caller queued a request and then found the gate free, so spinning longer would have helped.
     pub(crate) fn spin_more(&self) {
         let limit = self.spin_limit.load(Ordering::Relaxed);
         self.set_spin_limit(limit, (limit * 2).clamp(FIRST_PAUSES, MAX_SPIN));
@@ -168,7 +167,7 @@ impl<T> Gate<T> {
         }
     }
 
-    /// Enters whatever the flags say. If somebody is inside, he is told now that somebody wants to.
+    /// Enters regardless of the flags. If a thread is inside, it wakes the worker when it leaves.
     pub(crate) fn want(&self) -> Option<Inside<'_, T>> {
         let before = self
             .update(|word| {
@@ -200,17 +199,17 @@ impl<T> Gate<T> {
     }
 }
 
-/// The word of whoever enters, if nobody is inside and `QUEUED` is as said.
+/// Returns the word after entering, if no thread is inside and `QUEUED` is as given.
 fn enter(word: usize, queued: usize) -> Option<usize> {
     (word & (BUSY | QUEUED | CLOSED) == queued).then_some(word | BUSY)
 }
 
-/// The one who is inside.
+/// Proof of being inside.
 pub(crate) struct Inside<'a, T> {
     gate: &'a Gate<T>,
 }
 
-/// What whoever leaves has to do for the others.
+/// What the thread that leaves has to do.
 #[must_use]
 #[derive(Clone, Copy)]
 pub(crate) struct Left(usize);
@@ -226,7 +225,7 @@ impl Left {
         self.0 & WANTED != 0
     }
 
-    /// Look at those who wait for a place.
+    /// Grant places to the handles that wait.
     pub(crate) fn look(self) -> bool {
         self.0 & LOOK != 0
     }
@@ -319,7 +318,7 @@ mod loom_tests {
         });
     }
 
-    /// Who wants to enter and cannot is told when he can.
+    /// A worker that cannot enter is woken when it can.
     #[test]
     fn the_worker_enters_or_is_told() {
         loom::model(|| {
@@ -337,7 +336,7 @@ mod loom_tests {
         });
     }
 
-    /// Who finds no place and asks to be looked for is seen when one is given back.
+    /// A handle that finds no place and asks for one is seen when a place is given back.
     #[test]
     fn no_place_is_given_back_unseen() {
         loom::model(|| {
@@ -353,7 +352,7 @@ mod loom_tests {
         });
     }
 
-    /// Nobody passes by what is queued.
+    /// No caller overtakes what is queued.
     #[test]
     fn nobody_enters_past_the_queue() {
         loom::model(|| {

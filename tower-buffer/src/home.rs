@@ -5,8 +5,8 @@ use std::cell::Cell;
 use tokio::runtime::{self, Handle};
 use tokio::task;
 
-/// A service may need its runtime when it is called, for timers, connections or tasks. So only those call it who are there
-/// as well; the others leave it to the worker.
+/// A service may need its runtime when it is called, for timers, connections or tasks. So only callers in that
+/// runtime call it; others leave it to the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Home(Option<runtime::Id>);
 

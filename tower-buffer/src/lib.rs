@@ -2,7 +2,7 @@
 //!
 //! Each [`Buffer`] is a handle to the service and its queue. While nothing is queued and the service is ready, the caller
 //! calls the service directly. Otherwise the request is queued, and requests are served in the order in which they came, by
-//! whoever has the service: a caller that has called it serves what was queued in the meantime before it returns, and a
+//! whichever task uses the service: a caller that has called it serves what was queued in the meantime before it returns, and a
 //! worker task does when the service was not ready, or when the queue is long. Responses are awaited by the callers and not
 //! by the worker.
 //!
@@ -61,7 +61,7 @@
 //! service is not ready (the request in hand takes no place), when its response future is dropped, or when the `Buffer` is
 //! dropped without a call.
 //!
-//! Handles that have a place and do not use it hold up nobody for long: when all places are with idle handles, a waiting
+//! Handles that have a place and do not use it do not hold up others for long: when all places are with idle handles, a waiting
 //! one gets a place beyond the bound. A handle that waited for a place and never comes back does not hold up the next.
 //!
 //! The worker polls the service once at the start and whenever the service has woken it. While no request waits it only
@@ -99,7 +99,7 @@
 //!
 //! - A caller that finds the service in use spins for two to five microseconds at most, longer each time it was of use and
 //!   shorter each time it was not, down to zero. It does not spin while anything is queued.
-//! - Whoever serves the queue makes at most 32 calls for others, and wakes their tasks when it has left the service. If
+//! - A caller that serves the queue makes at most 32 calls for others, and wakes their tasks when it has left the service. If
 //!   more is queued, it wakes the worker, which yields after as many.
 //! - Only callers in the worker's tokio runtime call the service themselves, as the service may need that runtime. Others
 //!   queue, and the worker is woken for them.
@@ -109,7 +109,7 @@
 //!
 //! # Differences from tower 0.5
 //!
-//! - Callers call the service directly when nobody is before them: in their task and its span, and not in the worker's.
+//! - Callers call the service directly when nothing is queued: in their task and its span, and not in the worker's.
 //!   A caller that serves the queue calls the service in the span of each request, but in its own task.
 //! - The service is driven also while there are no requests.
 //! - A cancelled request leaves the queue at once, and not when its turn comes.

@@ -1,4 +1,4 @@
-//! Who has a place in the queue, and who waits for one.
+//! Handles that have a place in the queue, and those that wait for one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
@@ -16,16 +16,16 @@ pub(crate) enum Place {
     Reserved,
 }
 
-/// Who waits for a place. Under a lock; wakers are given to the caller, who wakes them when he has let go of it.
+/// Handles that wait for a place. Under a lock; wakers are returned to the caller, which wakes them after releasing it.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     waiting: BTreeMap<u64, Waker>,
-    /// Those who waited and were given a place that they have not fetched yet.
+    /// Handles that waited and were granted a place that they have not taken yet.
     granted: BTreeSet<u64>,
     next_number: u64,
     /// Places beyond the bound, given out because all others were with handles that did nothing with them.
     lent: usize,
-    /// One of the lent places is for whoever asks first.
+    /// One of the lent places is for the first handle that asks.
     unclaimed: bool,
     /// A handle found no place, and did not wait for one: its caller has been refused.
     missed: bool,
@@ -43,7 +43,7 @@ impl Waiters {
                     .and_modify(|known| known.clone_from(waker));
             }
             Place::None | Place::Promised => {
-                // From now on whoever gives a place back looks here. What was given back before is seen below.
+                // From now on a place that is given back is noticed here. One given back before is seen below.
                 gate.look();
                 let free = self.waiting.is_empty()
                     && (std::mem::take(&mut self.unclaimed) || self.lent == 0 && gate.take_any());
@@ -60,7 +60,7 @@ impl Waiters {
         matches!(place, Place::Reserved)
     }
 
-    /// Gives a free place to the first who waits. Yields whom to wake: then there may be more to serve.
+    /// Grants a free place to the first waiting handle and returns its waker. There may be more to grant then.
     pub(crate) fn serve<T>(&mut self, gate: &Gate<T>) -> Option<Waker> {
         // A place that came back makes up for one that was lent, or is there instead of one that was not claimed yet.
         while self.lent > 0
@@ -78,7 +78,7 @@ impl Waiters {
         served
     }
 
-    /// A place for one who was promised it, beyond the bound if there is none.
+    /// Takes a place for a handle that was promised one, beyond the bound if none is free.
     pub(crate) fn redeem<T>(&mut self, gate: &Gate<T>) {
         if !gate.take_any() {
             self.lent += 1;
@@ -86,7 +86,7 @@ impl Waiters {
         }
     }
 
-    /// Gives a place beyond the bound to the first who waits, or keeps it for whoever asks next. Yields whom to wake.
+    /// Grants a place beyond the bound to the first waiting handle, or keeps it for the next that asks. Returns the waker.
     pub(crate) fn lend<T>(&mut self, gate: &Gate<T>) -> Option<Waker> {
         let next = self.grant();
         let missed = std::mem::take(&mut self.missed) && !self.unclaimed && !gate.has_place();
@@ -116,12 +116,12 @@ impl Waiters {
         self.granted.remove(&number)
     }
 
-    /// Whether somebody would take a place if there were one.
+    /// Returns whether a handle would take a place if there were one.
     pub(crate) fn any_wanted(&self) -> bool {
         !self.waiting.is_empty() || self.missed
     }
 
-    /// Everyone who waits.
+    /// Removes and returns all waiting handles.
     pub(crate) fn take(&mut self) -> BTreeMap<u64, Waker> {
         std::mem::take(&mut self.waiting)
     }

@@ -1,5 +1,5 @@
 //! The queue itself: the requests in their order, and the replies. No lock, no task: wakers and requests that are done with
-//! are given to the caller, who wakes and drops them when he has let go of the lock.
+//! are returned to the caller, which wakes and drops them after releasing the lock.
 
 use std::task::Waker;
 
@@ -29,11 +29,11 @@ enum Slot<Req, F> {
         before: Option<usize>,
         after: Option<usize>,
     },
-    /// The worker has the request.
+    /// The request is being called.
     Taken {
         waker: Option<Waker>,
     },
-    /// The worker has the request, and nobody waits for the response.
+    /// The request is being called, and its response future is gone.
     Forgotten,
     Replied(ResponseFuture<F>),
 }
@@ -162,7 +162,7 @@ impl<Req, F> Queue<Req, F> {
         before
     }
 
-    /// The worker's reply to a request it took. Yields whom to wake, or the reply if nobody waits for it.
+    /// Replies to a request that was taken. Returns the waker of the caller, or the reply if its response future is gone.
     pub(crate) fn reply(
         &mut self,
         key: usize,
@@ -201,7 +201,7 @@ impl<Req, F> Queue<Req, F> {
         }
     }
 
-    /// Nobody waits for the response any more. Yields what is to be dropped, and whether that frees a place.
+    /// The response future is gone. Returns what is to be dropped, and whether that frees a place.
     pub(crate) fn forget(&mut self, key: usize) -> (Option<Dropped<Req, F>>, bool) {
         match &mut self.slots[key] {
             Slot::Queued { .. } => {
@@ -237,7 +237,7 @@ impl<Req, F> Queue<Req, F> {
     }
 }
 
-/// What was kept for a response future that is gone. Dropping it may run anybody's code.
+/// What was kept for a response future that is gone. Dropping it may run any code.
 #[derive(Debug)]
 pub(crate) enum Dropped<Req, F> {
     Job(Job<Req>),

@@ -17,8 +17,8 @@ use crate::ticket::{Replies, Ticket};
 use crate::turn::{Served, Turn};
 use crate::wakes::Wakes;
 
-/// A request goes one of two ways. While nothing is queued and nobody uses the service, the caller calls the service
-/// directly. Otherwise it queues the request, and whoever has the service calls it with what is queued before leaving. The
+/// A request goes one of two ways. While nothing is queued and the service is not in use, the caller calls the service
+/// directly. Otherwise it queues the request, and the thread that uses the service serves the queue before it leaves. The
 /// worker does so when the service becomes ready after it was pending, and when the queue is too long for one caller.
 pub(crate) struct Shared<Req, F> {
     pub(crate) gate: Gate<Driver<Req, F>>,
@@ -43,14 +43,14 @@ pub(crate) struct State<Req, F> {
 /// What there is to do when the queue has been served.
 pub(crate) enum Idle {
     Nothing,
-    /// All places are taken, and somebody waits for one or went away without.
+    /// All places are taken, and a handle waits for one or left without.
     Blocked,
-    /// Nobody is left to queue anything.
+    /// No handle is left to queue a request.
     Finished,
 }
 
-// No method wakes anybody or drops anything of the user's while it has the lock of the state: both may run any code.
-// The service is used without that lock, and nobody waits for it.
+// No method wakes a task or drops a user's value while it holds the lock of the state: both may run any code. The service
+// is used without that lock.
 impl<Req, F> Shared<Req, F> {
     /// With one handle.
     pub(crate) fn new(service: Box<dyn Drive<Req, F>>, bound: usize) -> Self
@@ -169,7 +169,7 @@ impl<Req, F> Shared<Req, F> {
         }
     }
 
-    /// Gives a place beyond the bound to the first who waits for one.
+    /// Grants a place beyond the bound to the first waiting handle.
     pub(crate) fn lend(&self) {
         let next = self.lock().waiters.lend(&self.gate);
         wake(next);
@@ -190,8 +190,8 @@ impl<Req, F> Shared<Req, F> {
 
     // ## Requests
 
-    /// Calls the service with the request of a handle that has a place, and takes the request, if nobody is before it and
-    /// the service is ready.
+    /// Calls the service with the request of a handle that has a place, and takes the request, if nothing is queued,
+    /// the service is not in use, and it is ready.
     #[inline]
     pub(crate) fn call(
         &self,
@@ -207,7 +207,7 @@ impl<Req, F> Shared<Req, F> {
         };
         let called = inside.with(|driver| driver.poll_call(&self.waker, request, response));
         if let Err(failure) = called {
-            // Before anybody else enters.
+            // Before any other caller enters.
             self.close(&failure);
             self.after(inside.leave(0));
             drop(request.take());
@@ -263,7 +263,7 @@ impl<Req, F> Shared<Req, F> {
         Ok(Ticket::new((self.into_replies)(Arc::clone(self)), key))
     }
 
-    /// Serves the queue, as whoever had to find it served by the one inside does.
+    /// Serves the queue until it is empty, the service is pending, or a turn's calls are used up.
     #[cold]
     fn serve<'a>(&'a self, mut inside: Inside<'a, Driver<Req, F>>) {
         let mut calls = Turn::<Req, F>::CALLS;
@@ -273,7 +273,7 @@ impl<Req, F> Shared<Req, F> {
             let left = turn.end();
             self.after(left);
             match served {
-                // Those who queued when we were still inside leave it to us.
+                // Callers that queued while this thread was still inside rely on it.
                 Served::All if left.queued() => match self.gate.try_enter_to_serve() {
                     Some(again) => inside = again,
                     None => return,
@@ -284,7 +284,7 @@ impl<Req, F> Shared<Req, F> {
         }
     }
 
-    /// What whoever left the gate has to do for others, but for serving the queue.
+    /// Does what leaving the gate asks for, except serving the queue.
     pub(crate) fn after(&self, left: Left) {
         if left.wanted() {
             if self.gate.is_closed() {
@@ -308,7 +308,7 @@ impl<Req, F> Shared<Req, F> {
     pub(crate) fn idle(&self) -> Idle {
         let state = self.lock();
         if !state.queue.is_empty() {
-            // The gate says so as well, to whoever leaves.
+            // The gate tells this to the thread that leaves.
             Idle::Nothing
         } else if self.handles.load(Ordering::Acquire) == 0 {
             Idle::Finished
@@ -354,7 +354,7 @@ impl<Req, F> Shared<Req, F> {
         self.gate.is_closed()
     }
 
-    /// Drops the service, or has whoever is inside do so.
+    /// Drops the service, or has the thread inside do so.
     fn drop_service(&self) {
         if let Some(mut inside) = self.gate.want() {
             let service = inside.with(|driver| driver.service.take());

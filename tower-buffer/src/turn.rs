@@ -8,7 +8,7 @@ use crate::queue::Job;
 use crate::shared::Shared;
 use crate::wake_list::WakeList;
 
-/// Somebody has the service, and calls it with what is queued. The callers are told at the end, when they may enter.
+/// Exclusive use of the service, to call it with the queued requests. Callers are woken at the end, when they can enter.
 pub(crate) struct Turn<'a, Req, F> {
     shared: &'a Shared<Req, F>,
     inside: Inside<'a, Driver<Req, F>>,
@@ -33,7 +33,7 @@ pub(crate) enum Served {
 type Replied<F> = (usize, ResponseFuture<F>);
 
 impl<'a, Req, F> Turn<'a, Req, F> {
-    /// At most this many calls are made in a turn: nobody works for others for ever.
+    /// The maximum number of calls in a turn, so that no caller works for others forever.
     pub(crate) const CALLS: usize = WakeList::CAPACITY;
 
     pub(crate) fn new(shared: &'a Shared<Req, F>, inside: Inside<'a, Driver<Req, F>>) -> Self {
@@ -60,7 +60,7 @@ impl<'a, Req, F> Turn<'a, Req, F> {
             self.freed += usize::from(self.shared.lock().queue.take_in_hand());
             return Served::Pending;
         }
-        // What has been taken is not found by the next, who has to poll the service if the queue is empty by now.
+        // The wake-up is consumed: if the queue is empty by now, the next turn must poll the service.
         self.inside.with(|driver| driver.pending = false);
         let mut replied = None;
         loop {
@@ -84,7 +84,7 @@ impl<'a, Req, F> Turn<'a, Req, F> {
                     return Served::Pending;
                 }
                 (Err(failure), request) => {
-                    // Before anybody else enters.
+                    // Before any other caller enters.
                     self.shared.close(&failure);
                     self.next(Some((key, ResponseFuture::failed(failure))), false);
                     drop(request);

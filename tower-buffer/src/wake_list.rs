@@ -1,8 +1,8 @@
-//! Tasks to wake later.
+//! A list of tasks to wake later.
 
 use std::task::Waker;
 
-/// Wakes its tasks when it is dropped: after whoever fills it has let go of what the tasks want.
+/// Wakes its tasks when it is dropped, which its owner does after releasing what the tasks want.
 #[derive(Default)]
 pub(crate) struct WakeList {
     wakers: [Option<Waker>; Self::CAPACITY],

@@ -62,7 +62,7 @@ impl Wake for Wakes {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // First the flag, then the task: whoever is woken sees it.
+        // First the flag, then the task, which sees the flag when it runs.
         self.by_service.swap(true, Ordering::AcqRel);
         self.wake_worker();
     }

@@ -70,7 +70,7 @@ where
 enum Next {
     /// It goes on when the other tasks have had their turn.
     Again,
-    /// It sleeps until somebody queues a request, or the service wakes it.
+    /// It sleeps until a request is queued or the service wakes it.
     Sleep,
     Finish,
 }
@@ -97,8 +97,8 @@ where
         let mut turn = Turn::new(&shared, inside);
         let served = turn.serve(&mut { Turn::<Req, S::Future>::CALLS });
         let next = match served {
-            // A buffer is often made right before its first request: which has its turn before the service is asked for
-            // nobody, and in nobody's span.
+            // A buffer is often made right before its first request, which then comes before a poll that is for no
+            // request and in no span.
             Served::All if first => Next::Again,
             Served::All => this.idle(&mut turn),
             Served::Some => Next::Again,
@@ -108,7 +108,7 @@ where
         let left = turn.end();
         shared.after(left);
         match next {
-            // Who queued a request in the meantime found us inside.
+            // A caller that queued a request in the meantime found the service in use.
             Next::Sleep if left.queued() && !matches!(served, Served::Pending) => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
