@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_retry::budget::{Budget, TpsBudget};
-use tower_retry::http::{HttpRetryLayer, ReplayBody, Unsent};
+use tower_retry::http::{ErrorKind, HttpRetryLayer, ReplayBody, Unsent};
 use tower_retry::{Retry, RetryPolicy, Verdict};
 use tower_timeout::Deadline;
 use tower_timeout::http::ForwardDeadlineLayer;
@@ -405,4 +405,19 @@ fn waits_double_beyond_32() {
     for w in waits.windows(2) {
         assert!(w[1] <= w[0] * 2, "{w:?}");
     }
+}
+
+/// axum asks it of each layer, and a closure in the policy need not be `Clone` for it.
+#[test]
+fn a_layer_with_a_closure_that_judges_errors_is_clone() {
+    fn is_clone<T: Clone>(_: &T) {}
+
+    let not_clone = Mutex::new(());
+    let judge = move |_: &io::Error| {
+        drop(not_clone.lock());
+        ErrorKind::Final
+    };
+    let layer = HttpRetryLayer::new(RetryPolicy::http().errors(judge).build());
+    is_clone(&layer);
+    is_clone(&layer.layer(()));
 }

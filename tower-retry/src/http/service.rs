@@ -13,9 +13,18 @@ use crate::future::ResponseFuture;
 use crate::{AttemptTimer, BoxError, NoTimeout, Policy, Retry, RetryPolicy};
 
 /// Wraps services in [`HttpRetry`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct HttpRetryLayer<J, T = NoTimeout> {
     policy: RetryPolicy<HttpClassify<J>, T>,
+}
+
+// Clones share the classification: `J` need not be `Clone`.
+impl<J, T: Clone> Clone for HttpRetryLayer<J, T> {
+    fn clone(&self) -> Self {
+        Self {
+            policy: self.policy.clone(),
+        }
+    }
 }
 
 impl<J, T> HttpRetryLayer<J, T> {
@@ -38,9 +47,17 @@ impl<J, T: Clone, S> Layer<S> for HttpRetryLayer<J, T> {
 /// Sends requests of HTTP and gRPC again; see the [module](super).
 ///
 /// The service inside gets requests with a [`ReplayBody`], and has to be [`Clone`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct HttpRetry<J, T, S> {
     inner: Retry<RetryPolicy<HttpClassify<J>, T>, PeekTrailers<S>>,
+}
+
+impl<J, T: Clone, S: Clone> Clone for HttpRetry<J, T, S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+        }
+    }
 }
 
 impl<J, T, S> HttpRetry<J, T, S> {
