@@ -58,7 +58,7 @@ macro_rules! towers {
             use $tower::load::{CompleteOnResponse, PendingRequests};
             use $tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
-            /// What runs so many requests of `shape`, shared among so many tasks. Their latencies in nanoseconds are put
+            /// Returns what runs a number of requests to `shape`, shared by `callers` tasks. Latencies in nanoseconds are put
             /// into `latencies`, if there is one.
             pub fn prepare<'a>(
                 runtime: &'a Runtime,

@@ -18,7 +18,7 @@ use crate::turn::{Served, Turn};
 type Response = Ready<Result<u32, Infallible>>;
 type Shared = crate::shared::Shared<u32, Response>;
 
-/// Answers with the request. At first it is `pending` so often, and wakes whoever polled.
+/// Answers with the request. The first `pending` polls are pending, and wake the task that polled.
 struct Echo {
     pending: u32,
     calls: Arc<AtomicUsize>,
@@ -188,7 +188,7 @@ fn a_wake_up_for_a_request_that_is_given_up_is_not_lost() {
         }
         other.join().unwrap();
         let before = calls.load(Ordering::Relaxed);
-        // As one that has found somebody inside.
+        // As a caller that found the service in use.
         let _ticket = shared.push(2, &Place::Promised).unwrap();
         let called = calls.load(Ordering::Relaxed) > before;
         assert!(called || shared.wakes.take(), "nobody polls the service");

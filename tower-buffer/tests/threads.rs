@@ -93,7 +93,7 @@ fn everybody_is_answered() {
                 task.await.unwrap();
             }
         };
-        // A request that nobody serves would wait for ever.
+        // A request that is not served would wait forever.
         tokio::time::timeout(Duration::from_secs(120), all)
             .await
             .expect("somebody waits for ever");

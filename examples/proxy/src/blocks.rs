@@ -1,7 +1,7 @@
-//! Trailers of HTTP/2 that h2 shortens, seen by their length on the wire.
+//! Detects HTTP/2 trailers that h2 shortens, by their length on the wire.
 //!
 //! Of a header block over its limit h2 drops fields, and when the block is one of trailers it does not tell. So it gets a limit
-//! of [`ROOM`] times what is configured, and whoever handles the trailers refuses what is over the configured one. That leaves
+//! of [`ROOM`] times what is configured, and the code that handles trailers rejects what is over the configured one. That leaves
 //! trailers in which a single field is longer than the difference, since this field is dropped with all after it, and what is
 //! before may be short. Such a field is too large for HPACK's table, so that it comes whole, with at least five bits for each
 //! byte (RFC 7541, 6.2 and appendix B): its block is longer on the wire than half more than the limit, and no block that is
@@ -61,7 +61,19 @@ impl Blocks {
     }
 }
 
-/// The frames of a connection, by their heads (RFC 9113, 4.1).
+/// The length of the header of an HTTP/2 frame.
+pub const HEAD: usize = 9;
+
+/// Returns the length of the payload, the type and the flags from the header of an HTTP/2 frame (RFC 9113, 4.1).
+pub const fn parse_head([a, b, c, kind, flags, ..]: [u8; HEAD]) -> (usize, u8, u8) {
+    (
+        (a as usize) << 16 | (b as usize) << 8 | c as usize,
+        kind,
+        flags,
+    )
+}
+
+/// The frames of a connection, by their headers.
 #[derive(Debug)]
 pub struct Frames {
     head: [u8; HEAD],
@@ -94,10 +106,10 @@ impl Frames {
             self.filled += taken;
             bytes = &bytes[taken..];
             if self.filled == HEAD {
-                let [a, b, c, kind, flags, ..] = self.head;
-                self.payload = (a as usize) << 16 | (b as usize) << 8 | c as usize;
+                let (payload, kind, flags) = parse_head(self.head);
+                self.payload = payload;
                 self.filled = 0;
-                blocks.frame(kind, flags, self.payload);
+                blocks.frame(kind, flags, payload);
             }
         }
     }
@@ -109,10 +121,8 @@ impl Default for Frames {
     }
 }
 
-/// The limit that h2 gets is so many times the configured one.
+/// The ratio of the limit that h2 gets to the configured one.
 pub const ROOM: u32 = 4;
-/// The length of a frame's head.
-const HEAD: usize = 9;
 const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;

@@ -22,7 +22,7 @@ pub(crate) struct Manner {
     pub(crate) is_http2: bool,
     /// It has no body: over HTTP/2, hyper would send the body of one of our own.
     pub(crate) is_head: bool,
-    /// The status of gRPC may follow the body.
+    /// The gRPC status may follow the body.
     pub(crate) has_status: bool,
     /// The client wants to know which trailers there will be.
     pub(crate) takes_trailers: bool,
@@ -151,7 +151,7 @@ impl Manner {
     /// What comes from an upstream, without the fields that are not for the client.
     fn upstreams(self, response: Response<BoundedBody>) -> Response<ResponseBody> {
         let mut response = response.map(ResponseBody::upstream);
-        // That of the proxy: hyper lowers it for a client of HTTP/1.0.
+        // That of the proxy: hyper lowers it for an HTTP/1.0 client.
         *response.version_mut() = Version::HTTP_11;
         headers::strip_hop_by_hop(response.headers_mut());
         if !self.takes_trailers {

@@ -23,7 +23,7 @@ pub fn detector(cluster: &Cluster) -> OutlierConfig {
     }
     detector
         .consecutive(u32::try_from(outliers.consecutive).ok())
-        // An endpoint of HTTP/2 that hangs does not answer pings either. Without an answer may be a gRPC call that waits for
+        // An HTTP/2 endpoint that hangs does not answer pings either. Without an answer may be a gRPC call that waits for
         // its first message.
         .count_silence(cluster.protocol == Protocol::Http1)
         .cancelled_after(Some(outliers.cancelled_after))

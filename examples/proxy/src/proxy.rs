@@ -196,7 +196,7 @@ where
         Ok(Some(Admitted {
             stack: handler.stack.clone(),
             request: bound,
-            // In a call of gRPC the server may be the first to speak.
+            // In a gRPC call the server may send first.
             buffer: if grpc { 0 } else { handler.upload.buffer },
         }))
     }

@@ -176,7 +176,7 @@ impl Server {
                     && has_body
                     && !headers::is_grpc(request.headers())
                 {
-                    // Calls of gRPC have no trailers in their requests.
+                    // gRPC requests have no trailers.
                     request.extensions_mut().insert(long.clone());
                 }
                 let active = activity.begin();
@@ -239,7 +239,7 @@ fn http_server(streams: NewStreams, clients: &Clients, heads: Heads) -> auto::Bu
     server
 }
 
-/// Runs each stream of HTTP/2 in the task of its connection. It ends when its client does not read; dropped, it is reset.
+/// Runs each HTTP/2 stream in the task of its connection. It ends when its client does not read; dropped, it is reset.
 #[derive(Debug, Clone)]
 struct OwnTask(NewStreams);
 

@@ -1,4 +1,4 @@
-//! The streams of a connection of HTTP/2, polled by the connection's own task.
+//! The streams of an HTTP/2 connection, polled by the connection's own task.
 //!
 //! hyper hands out a future for each stream, and one for each upload. As tasks of their own they would wake the connection's task
 //! one after the other; here all that are ready are polled first, and what they send goes out together.

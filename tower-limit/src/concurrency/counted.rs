@@ -48,7 +48,7 @@ const fn references(word: u64) -> u64 {
 /// them to put it back: there would have to be more threads than Linux can have for it to borrow from [`LOOK`].
 const BIAS: u64 = FREE << 22;
 
-/// More permits than that count as so many.
+/// The maximum; a larger number of permits counts as this one.
 const MAX_PERMITS: u64 = (LOOK - BIAS) / FREE - 1;
 
 /// When that many are free, one is taken without a look at what others do meanwhile: an addition does not fail under
@@ -59,7 +59,7 @@ const PLENTY: u64 = 64;
 #[cfg(tower_loom)]
 const PLENTY: u64 = 1;
 
-/// Whether so many permits are free, and whoever takes one need not [look](Counted::look): one comparison, as that bit is the
+/// Whether that many permits are free, and a taker need not [look](Counted::look): one comparison, as that bit is the
 /// sign.
 const fn has_plainly(permits: u64, word: u64) -> bool {
     word.cast_signed() >= (BIAS + permits * FREE).cast_signed()
@@ -143,7 +143,7 @@ impl<T: Release> Counted<T> {
         (word.saturating_sub(BIAS) / FREE) as usize
     }
 
-    /// From now on whoever gives a permit back calls [`Release::released`]. What was given back before is seen by a
+    /// From now on giving a permit back calls [`Release::released`]. What was given back before is seen by a
     /// [`take_any`](Self::take_any) after this.
     pub(super) fn look(&self) {
         self.inner().word.fetch_or(LOOK, Ordering::AcqRel);

@@ -55,7 +55,7 @@ impl Window {
 
     /// Takes a request, or tells when there will be one. For those who have found no ticket.
     ///
-    /// The clock is read after that: whoever has taken a ticket did so before the time that the batch counts for.
+    /// The clock is read after that: each ticket was taken before the time that the batch counts for.
     #[cold]
     pub(super) fn take(
         &mut self,
@@ -158,7 +158,7 @@ const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 
 #[cfg(all(test, tower_loom))]
 impl Window {
-    /// As if all but so many requests had just been made.
+    /// As if all but the given number of requests had just been made.
     pub(super) fn use_up_but(&mut self, left: u64) {
         let now = Instant::now();
         self.groups.push_back(Group {

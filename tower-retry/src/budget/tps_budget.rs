@@ -39,7 +39,7 @@ pub struct TpsBudget {
 struct Deposits {
     /// Those that are not in the account yet.
     fresh: AtomicU32,
-    /// When there are so many of them, they go into the account.
+    /// The number of fresh deposits at which they are credited to the account.
     batch: AtomicU32,
 }
 
@@ -132,7 +132,7 @@ impl TpsBudget {
         balance.fetch_add(amount.min(room), Ordering::Relaxed);
     }
 
-    /// So many are fresh no more. After they were credited: who sees that there are none sees that too.
+    /// Takes off deposits that have been credited: after that, so a thread that sees none sees the credit too.
     fn taken_in(&self, deposits: u32) {
         self.deposits.fresh.fetch_sub(deposits, Ordering::Release);
     }
@@ -302,7 +302,7 @@ mod loom_tests {
         });
     }
 
-    /// A deposit is there for whoever withdraws after it, also while another one settles it.
+    /// A deposit is there for a withdrawal after it, also while another one settles it.
     #[test]
     fn a_deposit_is_not_overlooked_while_it_is_settled() {
         loom::model(|| {

@@ -127,7 +127,7 @@ impl<F, B, R: Body> fmt::Debug for PeekFuture<F, B, R> {
 
 /// The body of a response whose first frame may have been looked at.
 pub struct PeekBody<B: Body> {
-    /// `None` if nobody has looked, or it was read since. In a box, since most bodies pass unseen, and are moved with their
+    /// `None` if it was not polled for, or was read since. In a box, since most bodies pass unseen, and are moved with their
     /// response by the layers above.
     first: Option<Box<First<B>>>,
     inner: B,

@@ -39,7 +39,7 @@ use tower::{Layer, Service, service_fn};
 )]
 mod metrics;
 
-/// Does so many operations.
+/// Runs the given number of operations.
 pub type Work = Box<dyn FnMut(u64) + Send>;
 
 /// One thing that tasks share.
@@ -369,7 +369,7 @@ where
     D: Stream<Item = Result<Change<u64, S>, Infallible>> + Unpin + 'static,
     S: Service<u64, Response = u64, Error: std::fmt::Debug> + Send + 'static,
 {
-    // A discovery that is dropped forgets nobody, but its timer would not run: it is kept.
+    // Kept: dropping the discovery removes no endpoint, but its timer would not run.
     Box::new(move || {
         let mut cx = Context::from_waker(Waker::noop());
         match Pin::new(&mut discover).poll_next(&mut cx) {

@@ -58,7 +58,7 @@ pub struct Cluster {
 pub struct Outliers {
     /// Whether any endpoint is ejected. By default yes.
     pub enabled: bool,
-    /// After so many failures in a row. By default 5.
+    /// The number of consecutive failures that eject an endpoint. By default 5.
     #[serde(deserialize_with = "value::count")]
     pub consecutive: usize,
     /// How long a request waited for the endpoint that is cancelled by a timeout, or because a hedge was faster, and then
@@ -66,13 +66,13 @@ pub struct Outliers {
     /// that is less. A client that goes away is never a failure of the endpoint.
     #[serde(deserialize_with = "value::duration")]
     pub cancelled_after: Duration,
-    /// For so long the first time, and longer each time. By default 30 seconds.
+    /// How long the first ejection of an endpoint lasts; each further one lasts longer. By default 30 seconds.
     #[serde(deserialize_with = "value::duration")]
     pub ejection_time: Duration,
     /// But no longer. By default 5 minutes.
     #[serde(deserialize_with = "value::duration")]
     pub max_ejection_time: Duration,
-    /// So many of them at a time, in percent; one in any case. By default 10.
+    /// The maximum share of ejected endpoints, in percent; one may be ejected in any case. By default 10.
     #[serde(deserialize_with = "value::percent")]
     pub max_ejection_percent: u32,
     /// How often it is looked whether one may return, or answers nothing. By default 10 seconds.

@@ -67,7 +67,7 @@ pub struct Config {
         deserialize_with = "value::head_size"
     )]
     pub max_head_size: usize,
-    /// How many fields the head of a message of HTTP/1 may have, and its trailers, from 1 to 10,000. By default 100.
+    /// The maximum number of fields in the head of an HTTP/1 message, and in its trailers, from 1 to 10,000. By default 100.
     ///
     /// For any other number hyper allocates memory for as many fields with each message.
     #[serde(default, deserialize_with = "value::head_fields")]

@@ -72,13 +72,13 @@ pub struct Timeout {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
-    /// At most so often, from 1 to 10. By default 3.
+    /// The maximum number of attempts, from 1 to 10. By default 3.
     #[serde(deserialize_with = "value::attempts")]
     pub attempts: u32,
     /// Retries as a share of the requests of the last ten seconds, from 0 to 10. By default 0.2.
     #[serde(deserialize_with = "value::share")]
     pub budget: f32,
-    /// So many retries per second besides, from 0 to 1,000,000. By default 10.
+    /// The number of retries per second that are always allowed, from 0 to 1,000,000. By default 10.
     #[serde(deserialize_with = "value::count_or_zero")]
     pub min_per_second: u32,
     /// The wait before the first retry, which doubles with each. By default 25 ms.
@@ -99,7 +99,7 @@ pub struct Retry {
     /// The longest `retry-after` that is waited for. By default 30 seconds.
     #[serde(deserialize_with = "value::duration_or_zero")]
     pub max_retry_after: Duration,
-    /// So many bytes of a request's body are kept to be sent again, from 0 to 16 MiB. By default 64 KiB.
+    /// The maximum size of a request body that is kept for retries, from 0 to 16 MiB. By default 64 KiB.
     #[serde(deserialize_with = "value::bytes")]
     pub replay_bytes: usize,
 }
@@ -119,12 +119,12 @@ pub struct Hedge {
     /// And not before. By default 1 ms.
     #[serde(deserialize_with = "value::duration_or_zero")]
     pub floor: Duration,
-    /// At most so many for each request that succeeds, from 0 to 1. By default 0.01.
+    /// The maximum number of hedges for each request that succeeds, from 0 to 1. By default 0.01.
     #[serde(deserialize_with = "value::part")]
     pub budget: f64,
     /// Whether the budget of the retries counts in its place. By default not.
     pub share_retry_budget: bool,
-    /// Whether calls of gRPC are hedged as well. By default they are not, since they may not be safe to do twice.
+    /// Whether gRPC calls are hedged as well. By default they are not, since they may not be safe to do twice.
     pub grpc: bool,
 }
 
@@ -136,7 +136,7 @@ pub struct Limits {
     #[serde(deserialize_with = "value::count")]
     pub concurrency: usize,
     /// How many bytes of a request's body, or all of a shorter one, must have come before the request takes its place
-    /// and its upstream connection, from 0 to 16 MiB. By default 1: the body must have begun. Calls of gRPC do not wait,
+    /// and its upstream connection, from 0 to 16 MiB. By default 1: the body must have begun. gRPC calls do not wait,
     /// since there the server may be the first to speak.
     #[serde(deserialize_with = "value::bytes")]
     pub request_buffer: usize,

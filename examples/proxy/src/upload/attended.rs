@@ -12,7 +12,7 @@ use crate::interim::Exchange;
 pin_project! {
     /// A response that is waited for while its request may still come: now and then it is looked whether the client is there.
     ///
-    /// A client of HTTP/2 needs no such look, since its connection is always read.
+    /// An HTTP/2 client needs no such look, since its connection is always read.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Attended<F> {

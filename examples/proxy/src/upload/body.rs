@@ -51,7 +51,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> UploadBody<B> {
         })))
     }
 
-    /// Ready when so many bytes have come, or all. They are held, and are the first that are read afterwards.
+    /// Ready when that many bytes have arrived, or the whole body. They are held, and are the first that are read afterwards.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::blocks::{Blocks, Long};
+use crate::blocks::{Blocks, HEAD, Long, parse_head};
 use crate::socket::Observe;
 
 /// What an endpoint allows.
@@ -67,9 +67,9 @@ pub(super) struct Settings {
 #[derive(Debug, Clone, Copy)]
 enum State {
     Head,
-    /// So many bytes of the frame are left, which do not matter.
+    /// The number of bytes left of a frame that does not matter.
     Skip(usize),
-    /// So many bytes of settings are left.
+    /// The number of bytes left of a SETTINGS frame.
     Settings(usize),
 }
 
@@ -106,8 +106,7 @@ impl Settings {
     }
 
     fn head(&mut self) -> State {
-        let [a, b, c, kind, flags, ..] = self.part;
-        let length = (a as usize) << 16 | (b as usize) << 8 | c as usize;
+        let (length, kind, flags) = parse_head(self.part);
         self.blocks.frame(kind, flags, length);
         match kind == SETTINGS && flags & ACK == 0 {
             true => State::Settings(length),
@@ -162,8 +161,6 @@ impl Observe for Settings {
     }
 }
 
-/// The length of a frame's head.
-const HEAD: usize = 9;
 /// The length of one setting.
 const SETTING: usize = 6;
 /// A type of frame (RFC 9113, 6.5).

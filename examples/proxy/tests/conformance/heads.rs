@@ -6,7 +6,7 @@ const OK2: &[&str] = &["HEADERS! :status: 200"];
 const GET: Side = H1(&[http!("GET / HTTP/1.1", "Host: a")]);
 const GET2: Side = H2(&[&["HEADERS! GET a /"]]);
 const SEES: &[&str] = &["GET / HTTP/1.1"];
-/// So many fields, as a literal.
+/// A number of fields, as a literal.
 macro_rules! fields {
     (9) => { "x: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\n" };
     (10) => { "x: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\n" };
