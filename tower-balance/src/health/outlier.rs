@@ -135,10 +135,9 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Uneject<K> {
         let Some(endpoint) = endpoint else {
             return false;
         };
-        let _changed = restore(&mut detector, &endpoint.0, Instant::now());
-        let unejected = _changed.is_some();
+        let changed = restore(&mut detector, &endpoint.0, Instant::now());
         drop(detector);
-        unejected
+        changed.is_some()
     }
 }
 
