@@ -118,9 +118,28 @@ fn a_grpc_pushback_is_read() {
 
 #[test]
 fn the_http_status_counts_for_grpc_without_its_own() {
-    let proxy = response(503, &[]);
-    let class = classify(&HttpClassify::new(), "application/grpc+proto", &proxy);
-    assert_eq!(failure(class), (FailureKind::Unavailable, true, None));
+    let by = |status, headers: &[(&str, &str)]| {
+        classify(
+            &HttpClassify::new(),
+            "application/grpc+proto",
+            &response(status, headers),
+        )
+    };
+    let second = Some(Pushback::After(Duration::from_secs(1)));
+    for status in [429, 502, 503, 504] {
+        let class = by(status, &[("retry-after", "1")]);
+        assert_eq!(failure(class), (FailureKind::Unavailable, true, second));
+    }
+    // A redirect is no answer to a call, nor is a page that says what is wrong.
+    for status in [302, 400, 500] {
+        assert_eq!(
+            failure(by(status, &[])),
+            (FailureKind::Internal, false, None)
+        );
+    }
+    for status in [401, 403, 404] {
+        assert_eq!(by(status, &[]), Class::Success, "{status}");
+    }
 }
 
 #[test]

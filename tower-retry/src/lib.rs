@@ -82,8 +82,8 @@ pub use self::layer::RetryLayer;
 pub use self::policy::Policy;
 pub use self::service::Retry;
 pub use self::standard::{
-    Attempt, AttemptTimer, Builder, Classify, EveryError, GaveUp, Next, NoTimeout, PerAttempt,
-    RetryIf, RetryPolicy, Verdict, Wait,
+    Attempt, AttemptTimer, Builder, CloneRequest, GaveUp, Next, NoTimeout, PerAttempt, RetryIf,
+    RetryPolicy, RetryRules, Wait,
 };
 
 #[cfg(feature = "http")]

@@ -13,10 +13,11 @@ use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tokio::time::Instant;
+use tower_classify::{Class, Failure, FailureKind, Pushback, Unsent};
 use tower_layer::Layer;
 use tower_retry::budget::{Budget, TpsBudget};
-use tower_retry::http::{ErrorKind, HttpRetryLayer, ReplayBody, Unsent};
-use tower_retry::{Retry, RetryPolicy, Verdict};
+use tower_retry::http::{HttpRetryLayer, ReplayBody};
+use tower_retry::{Retry, RetryPolicy};
 use tower_timeout::Deadline;
 use tower_timeout::http::ForwardDeadlineLayer;
 use tower_util::{BoxError, ServiceExt, service_fn};
@@ -151,8 +152,10 @@ async fn a_wait_beyond_the_clock_is_not_no_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_classifier_that_says_never_is_obeyed() {
     let attempts = AtomicUsize::new(0);
+    let never =
+        Failure::new(FailureKind::Unknown).with_pushback(Some(Pushback::After(Duration::MAX)));
     let policy = RetryPolicy::builder()
-        .retry_if(|_: &u32, _: Result<&u32, &BoxError>| Verdict::RetryAfter(Duration::MAX))
+        .classify(move |_: Result<&u32, &BoxError>| Class::Failure(never))
         .build();
     let service = service_fn(|_: u32| {
         attempts.fetch_add(1, Ordering::SeqCst);
@@ -415,7 +418,7 @@ fn a_layer_with_a_closure_that_judges_errors_is_clone() {
     let not_clone = Mutex::new(());
     let judge = move |_: &io::Error| {
         drop(not_clone.lock());
-        ErrorKind::Final
+        Class::Ignored
     };
     let layer = HttpRetryLayer::new(RetryPolicy::http().errors(judge).build());
     is_clone(&layer);

@@ -15,8 +15,10 @@ use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tokio::time::{Instant, sleep};
+use tower_classify::http::Code;
+use tower_classify::{Class, FailureKind, Unsent};
 use tower_layer::Layer;
-use tower_retry::http::{Code, ErrorKind, HttpClassify, HttpRetryLayer, ReplayBody, Unsent};
+use tower_retry::http::{HttpRetryLayer, HttpRules, ReplayBody};
 use tower_retry::{Builder, RetryPolicy};
 use tower_service::Service;
 use tower_timeout::Deadline;
@@ -112,7 +114,7 @@ fn failing_early(pairs: &[(&'static str, &str)]) -> Answer {
 }
 
 async fn send<B>(
-    policy: Builder<HttpClassify>,
+    policy: Builder<HttpRules>,
     server: &Server,
     request: Request<B>,
 ) -> Result<StatusCode, BoxError>
@@ -663,12 +665,13 @@ async fn no_attempt_begins_after_the_deadline_of_the_request() {
 #[tokio::test(start_paused = true)]
 async fn a_closure_says_what_errors_mean() {
     #[derive(Debug, PartialEq)]
-    struct Mine(ErrorKind);
+    struct Mine(Class);
 
     for (kind, get, post) in [
-        (ErrorKind::Unsent, 2, 2),
-        (ErrorKind::Broken, 2, 1),
-        (ErrorKind::Final, 1, 1),
+        (Class::Unsent, 2, 2),
+        (Class::failure(FailureKind::Disconnected), 2, 1),
+        (Class::failure(FailureKind::Internal), 1, 1),
+        (Class::Ignored, 1, 1),
     ] {
         for (method, expected) in [(Method::GET, get), (Method::POST, post)] {
             let attempts = Arc::new(Mutex::new(0));

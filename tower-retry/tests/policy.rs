@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tower_classify::{Class, Failure, FailureKind, Pushback};
 use tower_layer::Layer;
 use tower_retry::backoff::{Jitter, Schedule};
 use tower_retry::budget::{Budget, FailureBudget, Throttle, TpsBudget};
-use tower_retry::{Attempt, Classify, GaveUp, Next, Retry, RetryLayer, RetryPolicy, Verdict};
+use tower_retry::{Attempt, GaveUp, Next, Retry, RetryLayer, RetryPolicy, RetryRules};
 use tower_timeout::error::Elapsed;
 use tower_util::{BoxError, ServiceExt, service_fn};
 
@@ -136,9 +137,9 @@ async fn it_is_tried_so_often_with_the_waits_of_the_schedule() {
 async fn one_attempt_or_none_is_no_retry_and_no_copy() {
     struct NoCopy;
 
-    impl Classify<&'static str, u32, Failed> for NoCopy {
-        fn classify(&self, _: &&'static str, _: Result<&u32, &Failed>) -> Verdict {
-            Verdict::Retry
+    impl RetryRules<&'static str, u32, Failed> for NoCopy {
+        fn classify(&self, _: &&'static str, _: Result<&u32, &Failed>) -> Class {
+            RETRY
         }
 
         fn clone_request(&self, _: &&'static str) -> Option<&'static str> {
@@ -149,7 +150,7 @@ async fn one_attempt_or_none_is_no_retry_and_no_copy() {
     for attempts in [0, 1] {
         let policy = RetryPolicy::builder()
             .attempts(attempts)
-            .classify(NoCopy)
+            .rules(NoCopy)
             .build();
         assert_eq!(
             Retry::new(policy, flaky(1)).oneshot("x").await,
@@ -243,11 +244,18 @@ async fn the_budget_is_asked_for_each_retry_and_told_of_each_end() {
     assert_eq!(budget.counts(), (0, 1, 0));
 }
 
-/// Says what it is told to, in turn.
-struct Says(Mutex<Vec<Verdict>>);
+const RETRY: Class = Class::failure(FailureKind::Unknown);
 
-impl Classify<&'static str, u32, Failed> for Says {
-    fn classify(&self, _: &&'static str, _: Result<&u32, &Failed>) -> Verdict {
+fn retry_after(wait: Duration) -> Class {
+    let failure = Failure::new(FailureKind::Unknown);
+    failure.with_pushback(Some(Pushback::After(wait))).into()
+}
+
+/// Says what it is told to, in turn.
+struct Says(Mutex<Vec<Class>>);
+
+impl RetryRules<&'static str, u32, Failed> for Says {
+    fn classify(&self, _: &&'static str, _: Result<&u32, &Failed>) -> Class {
         self.0.lock().unwrap().remove(0)
     }
 
@@ -264,11 +272,11 @@ impl Classify<&'static str, u32, Failed> for Says {
     }
 }
 
-/// Sends a request whose attempts get these verdicts; returns when the attempts were made, what the observer and what the
+/// Sends a request whose attempts are of these classes; returns when the attempts were made, what the observer and what the
 /// budget was told.
 async fn told(
     request: &'static str,
-    verdicts: &[Verdict],
+    classes: &[Class],
 ) -> (Vec<Duration>, Vec<Next>, (u32, u32, u32)) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (observer, budget) = (Arc::clone(&seen), Arc::new(Counting::default()));
@@ -276,7 +284,7 @@ async fn told(
         .attempts(3)
         .backoff(Schedule::constant(10 * MS))
         .throttle(Arc::clone(&budget) as Arc<_>)
-        .classify(Says(Mutex::new(verdicts.to_vec())))
+        .rules(Says(Mutex::new(classes.to_vec())))
         .on_attempt(move |attempt: &Attempt| observer.lock().unwrap().push(*attempt))
         .build();
     let service = flaky(9);
@@ -290,12 +298,12 @@ async fn told(
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_verdict_has_its_consequence() {
+async fn each_class_has_its_consequence() {
+    use Class::{Success, Unsent};
     use Next::RetryAfter;
-    use Verdict::*;
 
     let zero = Duration::ZERO;
-    let (waits, next, budget) = told("x", &[Retry, Retry, Retry]).await;
+    let (waits, next, budget) = told("x", &[RETRY, RETRY, RETRY]).await;
     assert_eq!(waits, [zero, 10 * MS, 20 * MS]);
     assert_eq!(
         next,
@@ -307,17 +315,20 @@ async fn each_verdict_has_its_consequence() {
     );
     assert_eq!(budget, (0, 2, 1));
 
-    let (waits, _, budget) = told("x", &[Verdict::RetryAfter(70 * MS), Success]).await;
+    let (waits, _, budget) = told("x", &[retry_after(70 * MS), Success]).await;
     assert_eq!((waits, budget), (vec![zero, 70 * MS], (1, 1, 0)));
 
-    let (_, next, budget) = told("x", &[Refused]).await;
+    let refused = Failure::new(FailureKind::Unknown).with_pushback(Some(Pushback::Never));
+    let (_, next, budget) = told("x", &[refused.into()]).await;
     assert_eq!(
         (next, budget),
         (vec![Next::GaveUp(GaveUp::Refused)], (0, 0, 1))
     );
 
-    let (_, next, budget) = told("x", &[Failure]).await;
-    assert_eq!((next, budget), (vec![Next::Failure], (0, 0, 0)));
+    for last in [Class::failure(FailureKind::Internal), Class::Ignored] {
+        let (_, next, budget) = told("x", &[last]).await;
+        assert_eq!((next, budget), (vec![Next::Failure], (0, 0, 0)));
+    }
     let (_, next, budget) = told("x", &[Success]).await;
     assert_eq!((next, budget), (vec![Next::Success], (1, 0, 0)));
 
@@ -327,17 +338,17 @@ async fn each_verdict_has_its_consequence() {
     assert_eq!(next.last(), Some(&Next::GaveUp(GaveUp::Attempts)));
     assert_eq!(budget, (0, 1, 1));
 
-    let (_, next, _) = told("too long", &[Retry]).await;
+    let (_, next, _) = told("too long", &[RETRY]).await;
     assert_eq!(next, [Next::GaveUp(GaveUp::Body)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_attempt_begins_after_the_deadline() {
-    let (waits, next, budget) = told("urgent", &[Verdict::RetryAfter(50 * MS)]).await;
+    let (waits, next, budget) = told("urgent", &[retry_after(50 * MS)]).await;
     assert_eq!(waits, [Duration::ZERO]);
     assert_eq!(next, [Next::GaveUp(GaveUp::Deadline)]);
     assert_eq!(budget, (0, 0, 1), "nothing is withdrawn for it");
-    let (waits, ..) = told("urgent", &[Verdict::RetryAfter(49 * MS), Verdict::Success]).await;
+    let (waits, ..) = told("urgent", &[retry_after(49 * MS), Class::Success]).await;
     assert_eq!(waits.len(), 2);
 }
 

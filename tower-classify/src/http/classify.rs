@@ -23,7 +23,8 @@ use crate::{BoxError, Class, Classify, ErrorChain, Failure, FailureKind, Pushbac
 /// | errors | as `E` says; by default [`ErrorChain`], which is for `BoxError` | | |
 ///
 /// A call is gRPC if its request is, [by its `content-type`](is_grpc). A response to it without a `grpc-status` and with
-/// another HTTP status than 200 comes from a proxy on the way, and is classified by that status.
+/// another HTTP status than 200 comes from a proxy on the way, and is classified as the [code that status stands
+/// for](Code::of_http), with its `retry-after`.
 ///
 /// # Trailers
 ///
@@ -37,6 +38,7 @@ pub struct HttpClassify<E = ErrorChain> {
     transient_if_told: StatusSet,
     grpc_failures: CodeSet,
     grpc_transient: CodeSet,
+    grpc_transient_if_told: CodeSet,
     errors: E,
 }
 
@@ -63,6 +65,7 @@ impl HttpClassify {
                 Code::DataLoss,
             ]),
             grpc_transient: CodeSet::from_iter([Code::Unavailable]),
+            grpc_transient_if_told: CodeSet::from_iter([Code::ResourceExhausted]),
             errors: ErrorChain,
         }
     }
@@ -105,6 +108,14 @@ impl<E> HttpClassify<E> {
     #[must_use]
     pub fn grpc_transient(mut self, codes: impl IntoIterator<Item = Code>) -> Self {
         self.grpc_transient = codes.into_iter().collect();
+        self.grpc_transient_if_told = CodeSet::default();
+        self
+    }
+
+    /// Adds gRPC codes to those after which another attempt may succeed.
+    #[must_use]
+    pub fn add_grpc_transient(mut self, codes: impl IntoIterator<Item = Code>) -> Self {
+        self.grpc_transient.extend(codes);
         self
     }
 
@@ -130,6 +141,7 @@ impl<E> HttpClassify<E> {
             transient_if_told: self.transient_if_told,
             grpc_failures: self.grpc_failures,
             grpc_transient: self.grpc_transient,
+            grpc_transient_if_told: self.grpc_transient_if_told,
             errors,
         }
     }
@@ -137,10 +149,13 @@ impl<E> HttpClassify<E> {
     /// Classifies the head of a response. Returns `None` if it is gRPC and its status comes in the trailers.
     #[inline]
     pub fn head(&self, is_grpc: bool, status: StatusCode, headers: &HeaderMap) -> Option<Class> {
-        match is_grpc.then(|| Code::of(headers)) {
-            Some(Some(code)) => Some(self.code(code, headers)),
-            Some(None) if status == StatusCode::OK => None,
-            _ => Some(self.status(status, headers)),
+        if !is_grpc {
+            return Some(self.status(status, headers));
+        }
+        match Code::of(headers) {
+            Some(code) => Some(self.code(code, pushback(headers))),
+            None if status == StatusCode::OK => None,
+            None => Some(self.code(Code::of_http(status), told(headers))),
         }
     }
 
@@ -148,10 +163,7 @@ impl<E> HttpClassify<E> {
     /// has code UNKNOWN.
     pub fn trailers(&self, trailers: Option<&HeaderMap>) -> Class {
         let code = trailers.and_then(Code::of).unwrap_or(Code::Unknown);
-        match trailers {
-            Some(trailers) => self.code(code, trailers),
-            None => self.code(code, &HeaderMap::new()),
-        }
+        self.code(code, trailers.and_then(pushback))
     }
 
     fn status(&self, status: StatusCode, headers: &HeaderMap) -> Class {
@@ -164,14 +176,14 @@ impl<E> HttpClassify<E> {
             StatusCode::GATEWAY_TIMEOUT => FailureKind::Timeout,
             _ => FailureKind::Internal,
         };
-        let told = retry_after(headers, SystemTime::now);
+        let told = told(headers);
         let transient = self.transient.contains(status)
             || (told.is_some() && self.transient_if_told.contains(status));
         let failure = Failure::new(kind).transient(transient);
-        Class::Failure(failure.with_pushback(told.map(Pushback::After)))
+        Class::Failure(failure.with_pushback(told))
     }
 
-    fn code(&self, code: Code, headers: &HeaderMap) -> Class {
+    fn code(&self, code: Code, told: Option<Pushback>) -> Class {
         if !self.grpc_failures.contains(code) && !self.grpc_transient.contains(code) {
             return match code {
                 Code::Cancelled => Class::Ignored,
@@ -184,9 +196,8 @@ impl<E> HttpClassify<E> {
             Code::DeadlineExceeded => FailureKind::Timeout,
             _ => FailureKind::Internal,
         };
-        let told = pushback(headers);
         let transient = self.grpc_transient.contains(code)
-            || (code == Code::ResourceExhausted && told.is_some());
+            || (told.is_some() && self.grpc_transient_if_told.contains(code));
         Class::Failure(Failure::new(kind).transient(transient).with_pushback(told))
     }
 }
@@ -218,6 +229,11 @@ where
             Err(error) => self.errors.classify_error(error),
         }
     }
+}
+
+/// What an HTTP response says about another attempt.
+fn told(headers: &HeaderMap) -> Option<Pushback> {
+    retry_after(headers, SystemTime::now).map(Pushback::After)
 }
 
 /// Classifies errors for [`HttpClassify`]. Closures `Fn(&E) -> Class` implement it.

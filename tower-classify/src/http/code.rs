@@ -113,7 +113,7 @@ impl fmt::Display for InvalidCode {
 impl std::error::Error for InvalidCode {}
 
 /// A set of codes, one bit each.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct CodeSet(u32);
 
 impl CodeSet {
@@ -123,13 +123,19 @@ impl CodeSet {
     }
 }
 
+impl Extend<Code> for CodeSet {
+    fn extend<I: IntoIterator<Item = Code>>(&mut self, codes: I) {
+        for code in codes {
+            self.0 |= 1 << code as u32;
+        }
+    }
+}
+
 impl FromIterator<Code> for CodeSet {
     fn from_iter<I: IntoIterator<Item = Code>>(codes: I) -> Self {
-        Self(
-            codes
-                .into_iter()
-                .fold(0, |set, code| set | 1 << code as u32),
-        )
+        let mut set = Self::default();
+        set.extend(codes);
+        set
     }
 }
 

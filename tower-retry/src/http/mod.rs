@@ -40,7 +40,7 @@
 //!
 //! | | HTTP | gRPC (by its `content-type`) |
 //! |---|---|---|
-//! | the request reached nobody: an error [`Unsent`], a stream that was refused, or what [`errors`](crate::Builder::errors) says | always; the first time at once and for nothing | the same |
+//! | the request reached nobody: an error [`Unsent`](tower_classify::Unsent), a stream that was refused, or what [`errors`](crate::Builder::errors) says | always; the first time at once and for nothing | the same |
 //! | the connection broke | if the request may be repeated | if it may be repeated |
 //! | the answer | one of the [`statuses`](crate::Builder::statuses), by default 502, 503 and 504, and 429 with a `retry-after`, if the request may be repeated | one of the [`grpc_codes`](crate::Builder::grpc_codes), by default UNAVAILABLE |
 //! | what the server says | `retry-after`, in seconds or as a date; over [a maximum](crate::Builder::retry_after_max) it is not sent again | `grpc-retry-pushback-ms`: exactly that long, and not at all if it is negative, no number, or over that maximum; `retry-after` of an answer that is none of gRPC |
@@ -61,25 +61,25 @@
 //! The response goes to the caller with its head, and from then on nothing is tried again. The status of a gRPC call comes at
 //! the end, in trailers: see [`PeekTrailers`].
 
-mod classify;
-mod grpc;
+mod attempts;
 mod peek;
 mod replay;
-mod retry_after;
+mod rules;
 mod service;
 
-pub use self::classify::{ErrorChain, ErrorKind, HttpClassify, JudgeError, JudgeWith, Unsent};
-pub use self::grpc::{Code, InvalidCode, Pushback, count_attempts, is_grpc};
+pub use self::attempts::count_attempts;
 pub use self::peek::{PeekBody, PeekFuture, PeekTrailers};
 pub use self::replay::{ReplayBody, ReplayError};
+pub use self::rules::{HttpRules, RetryErrors};
 pub use self::service::{HttpRetry, HttpRetryLayer};
 
 use crate::RetryPolicy;
 
 impl RetryPolicy {
-    /// A policy for HTTP and gRPC to be filled in; see [`http`](crate::http). Besides what [`RetryPolicy::builder`] says: the
-    /// statuses 502, 503 and 504, and 429 if it comes with a `retry-after`, the gRPC code UNAVAILABLE, a `retry-after` of 30 seconds at most, and 64 KiB of a body.
-    pub fn http() -> crate::Builder<HttpClassify> {
-        crate::Builder::new(HttpClassify::new())
+    /// Returns a builder for HTTP and gRPC; see [`http`](crate::http). Its defaults are those of [`RetryPolicy::builder`], and:
+    /// the statuses 502, 503 and 504, and 429 if it comes with a `retry-after`; the gRPC code UNAVAILABLE; a `retry-after` of
+    /// 30 seconds at most; and 64 KiB of a body.
+    pub fn http() -> crate::Builder<HttpRules> {
+        crate::Builder::new(HttpRules::new())
     }
 }

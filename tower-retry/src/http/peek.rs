@@ -6,9 +6,9 @@ use std::task::{Context, Poll, ready};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tower_classify::http::{Code, is_grpc};
 use tower_service::Service;
 
-use super::grpc::{Code, is_grpc};
 use super::replay::{Progress, ReplayBody};
 
 /// Middleware that waits for the first frame of a gRPC response, so that a retry can see a status that comes in trailers.

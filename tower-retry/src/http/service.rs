@@ -2,23 +2,24 @@ use std::task::{Context, Poll};
 
 use http::{Method, Request, Response, header};
 use http_body::Body;
+use tower_classify::http::ClassifyError;
 use tower_layer::Layer;
 use tower_service::Service;
 use tower_util::Tried;
 
-use super::classify::{HttpClassify, JudgeError};
 use super::peek::{PeekBody, PeekTrailers};
 use super::replay::ReplayBody;
+use super::rules::HttpRules;
 use crate::future::ResponseFuture;
 use crate::{AttemptTimer, BoxError, NoTimeout, Policy, Retry, RetryPolicy};
 
 /// Wraps services in [`HttpRetry`].
 #[derive(Debug)]
 pub struct HttpRetryLayer<J, T = NoTimeout> {
-    policy: RetryPolicy<HttpClassify<J>, T>,
+    policy: RetryPolicy<HttpRules<J>, T>,
 }
 
-// Clones share the classification: `J` need not be `Clone`.
+// Clones share the rules: `J` need not be `Clone`.
 impl<J, T: Clone> Clone for HttpRetryLayer<J, T> {
     fn clone(&self) -> Self {
         Self {
@@ -29,7 +30,7 @@ impl<J, T: Clone> Clone for HttpRetryLayer<J, T> {
 
 impl<J, T> HttpRetryLayer<J, T> {
     /// Requests are sent again as `policy` says, which comes from [`RetryPolicy::http`].
-    pub const fn new(policy: RetryPolicy<HttpClassify<J>, T>) -> Self {
+    pub const fn new(policy: RetryPolicy<HttpRules<J>, T>) -> Self {
         Self { policy }
     }
 }
@@ -49,7 +50,7 @@ impl<J, T: Clone, S> Layer<S> for HttpRetryLayer<J, T> {
 /// The service inside gets requests with a [`ReplayBody`], and has to be [`Clone`].
 #[derive(Debug)]
 pub struct HttpRetry<J, T, S> {
-    inner: Retry<RetryPolicy<HttpClassify<J>, T>, PeekTrailers<S>>,
+    inner: Retry<RetryPolicy<HttpRules<J>, T>, PeekTrailers<S>>,
 }
 
 impl<J, T: Clone, S: Clone> Clone for HttpRetry<J, T, S> {
@@ -82,15 +83,14 @@ where
     B: Body<Error: Into<BoxError>> + Unpin,
     R: Body + Unpin,
     S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
-    J: JudgeError<S::Error>,
+    J: ClassifyError<S::Error>,
     T: AttemptTimer<S::Error> + Clone,
-    RetryPolicy<HttpClassify<J>, T>:
-        Policy<Request<ReplayBody<B>>, Response<PeekBody<R>>, S::Error>,
+    RetryPolicy<HttpRules<J>, T>: Policy<Request<ReplayBody<B>>, Response<PeekBody<R>>, S::Error>,
 {
     type Response = Response<PeekBody<R>>;
     type Error = S::Error;
     type Future =
-        ResponseFuture<RetryPolicy<HttpClassify<J>, T>, PeekTrailers<S>, Request<ReplayBody<B>>>;
+        ResponseFuture<RetryPolicy<HttpRules<J>, T>, PeekTrailers<S>, Request<ReplayBody<B>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -101,7 +101,7 @@ where
             request.method() == Method::CONNECT || request.headers().contains_key(header::UPGRADE);
         let policy = self.inner.policy();
         let retries = policy.retries() && !tunnel;
-        let limit = policy.classify().replay_limit();
+        let limit = policy.rules().replay_limit();
         if retries && request.extensions().get::<Tried>().is_none() {
             request.extensions_mut().insert(Tried::new());
         }

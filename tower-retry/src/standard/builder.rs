@@ -5,14 +5,14 @@ use std::time::Duration;
 use tower_util::backoff::Schedule;
 use tower_util::rng::{Rng, SplitMix};
 
-use super::classify::{EveryError, RetryIf, Verdict};
 use super::event::Attempt;
 use super::retry_policy::{Observer, RetryPolicy, Shared};
+use super::rules::{CloneRequest, RetryIf};
 use super::timer::{NoTimeout, PerAttempt};
 use crate::budget::{Budget, FailureBudget, TpsBudget};
 use crate::sync::AtomicU64;
 
-/// A [`RetryPolicy`] to be filled in.
+/// A builder for [`RetryPolicy`].
 ///
 /// # Example
 ///
@@ -56,25 +56,25 @@ use crate::sync::AtomicU64;
 /// assert_eq!(Retry::new(policy, service).oneshot(7).await.unwrap(), 7);
 /// # }
 /// ```
-pub struct Builder<C = EveryError, T = NoTimeout> {
+pub struct Builder<R = CloneRequest, T = NoTimeout> {
     attempts: u32,
     schedule: Schedule,
     budget: Option<Arc<dyn Budget + Send + Sync>>,
     failures: Option<Arc<dyn FailureBudget + Send + Sync>>,
-    classify: C,
+    rules: R,
     timer: T,
     observer: Option<Observer>,
     seed: Option<u64>,
 }
 
-impl<C> Builder<C> {
-    pub(crate) fn new(classify: C) -> Self {
+impl<R> Builder<R> {
+    pub(crate) fn new(rules: R) -> Self {
         Self {
             attempts: 3,
             schedule: Schedule::default(),
             budget: None,
             failures: None,
-            classify,
+            rules,
             timer: NoTimeout,
             observer: None,
             seed: None,
@@ -82,7 +82,7 @@ impl<C> Builder<C> {
     }
 }
 
-impl<C, T> Builder<C, T> {
+impl<R, T> Builder<R, T> {
     /// At most so many attempts, the first one included. By default 3. With 0, as with 1, nothing is sent again.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
@@ -119,9 +119,9 @@ impl<C, T> Builder<C, T> {
     ///
     /// The error type of the service must be one that can be made of `Elapsed`, such as `BoxError`.
     #[must_use]
-    pub fn attempt_timeout(self, timeout: impl Into<Option<Duration>>) -> Builder<C, PerAttempt> {
+    pub fn attempt_timeout(self, timeout: impl Into<Option<Duration>>) -> Builder<R, PerAttempt> {
         let timer = PerAttempt::new(timeout.into());
-        self.with(|classify, _| (classify, timer))
+        self.with(|rules, _| (rules, timer))
     }
 
     /// Called with each attempt that has ended, from within the response future: it should be quick. Not called for requests
@@ -139,24 +139,35 @@ impl<C, T> Builder<C, T> {
         self
     }
 
-    /// What judges the results, and copies the requests. By default [`EveryError`].
+    /// Sets what the results of requests mean, for requests that are `Clone`. By default every error is transient
+    /// ([`ErrorIsFailure`](tower_classify::ErrorIsFailure)).
+    ///
+    /// Requests are sent again after [`Class::Unsent`](tower_classify::Class::Unsent), the first time immediately and without
+    /// drawing on the budget; and after a failure that is
+    /// [transient](tower_classify::Failure::is_transient), exactly at the time of its
+    /// [pushback](tower_classify::Failure::pushback) if it has one, otherwise after the backoff.
     #[must_use]
-    pub fn classify<C2>(self, classify: C2) -> Builder<C2, T> {
-        self.with(|_, timer| (classify, timer))
+    pub fn classify<C>(self, classify: C) -> Builder<CloneRequest<C>, T> {
+        self.rules(CloneRequest::new(classify))
     }
 
-    /// Tries again if `judge` says `true`, or a [`Verdict`] that means it. A response for which it says `false` is a success.
+    /// Sends a request again if `retries` returns `true`. A response for which it returns `false` is a success.
     #[must_use]
-    pub fn retry_if<F, V, Req, Res, E>(self, judge: F) -> Builder<RetryIf<F, Req, Res, E>, T>
+    pub fn retry_if<F, Req, Res, E>(self, retries: F) -> Builder<RetryIf<F, Req, Res, E>, T>
     where
-        F: Fn(&Req, Result<&Res, &E>) -> V,
-        V: Into<Verdict>,
+        F: Fn(&Req, Result<&Res, &E>) -> bool,
     {
-        self.classify(RetryIf::new(judge))
+        self.rules(RetryIf::new(retries))
     }
 
-    /// The policy.
-    pub fn build(self) -> RetryPolicy<C, T> {
+    /// Sets both what results mean and how requests are copied: [`RetryRules`](crate::RetryRules) of your own.
+    #[must_use]
+    pub fn rules<R2>(self, rules: R2) -> Builder<R2, T> {
+        self.with(|_, timer| (rules, timer))
+    }
+
+    /// Builds the policy.
+    pub fn build(self) -> RetryPolicy<R, T> {
         let shared = Shared {
             attempts: self.attempts,
             schedule: self.schedule,
@@ -164,7 +175,7 @@ impl<C, T> Builder<C, T> {
                 .budget
                 .unwrap_or_else(|| Arc::new(TpsBudget::default())),
             failures: self.failures,
-            classify: self.classify,
+            rules: self.rules,
             observer: self.observer,
             seed: self.seed.unwrap_or_else(|| SplitMix::new().next_u64()),
             sequences: AtomicU64::new(0),
@@ -173,14 +184,14 @@ impl<C, T> Builder<C, T> {
     }
 
     /// Changes the types.
-    pub(crate) fn with<C2, T2>(self, f: impl FnOnce(C, T) -> (C2, T2)) -> Builder<C2, T2> {
-        let (classify, timer) = f(self.classify, self.timer);
+    pub(crate) fn with<R2, T2>(self, f: impl FnOnce(R, T) -> (R2, T2)) -> Builder<R2, T2> {
+        let (rules, timer) = f(self.rules, self.timer);
         Builder {
             attempts: self.attempts,
             schedule: self.schedule,
             budget: self.budget,
             failures: self.failures,
-            classify,
+            rules,
             timer,
             observer: self.observer,
             seed: self.seed,
@@ -188,12 +199,12 @@ impl<C, T> Builder<C, T> {
     }
 }
 
-impl<C: fmt::Debug, T: fmt::Debug> fmt::Debug for Builder<C, T> {
+impl<R: fmt::Debug, T: fmt::Debug> fmt::Debug for Builder<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("attempts", &self.attempts)
             .field("schedule", &self.schedule)
-            .field("classify", &self.classify)
+            .field("rules", &self.rules)
             .field("timer", &self.timer)
             .finish_non_exhaustive()
     }

@@ -4,19 +4,20 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tower_classify::{Class, Pushback};
 use tower_util::backoff::Schedule;
 use tower_util::rng::SplitMix;
 
 use super::builder::Builder;
-use super::classify::{Classify, EveryError, Verdict};
 use super::event::{Attempt, GaveUp, Next};
+use super::rules::{CloneRequest, RetryRules};
 use super::timer::{AttemptTimer, NoTimeout};
 use super::wait::Wait;
 use crate::Policy;
 use crate::budget::{Budget, FailureBudget};
 use crate::sync::{AtomicU64, Ordering};
 
-/// A [`Policy`] with all that a retry needs: so many attempts, a backoff, a budget, a judge of results.
+/// A [`Policy`] with all that a retry needs: a number of attempts, a backoff, a budget, and rules for the requests.
 ///
 /// See the [crate's documentation](crate#example) for an example, and [`Builder`] for all that can be set.
 ///
@@ -33,8 +34,8 @@ use crate::sync::{AtomicU64, Ordering};
 ///
 /// Of a request that is not sent again: a reference count up and down, the copy of the request, and what the budget takes
 /// for a deposit. Nothing is allocated, but by the request's own `clone`.
-pub struct RetryPolicy<C = EveryError, T = NoTimeout> {
-    shared: Arc<Shared<C>>,
+pub struct RetryPolicy<R = CloneRequest, T = NoTimeout> {
+    shared: Arc<Shared<R>>,
     timer: T,
     /// How many attempts have failed.
     failed: u32,
@@ -46,13 +47,13 @@ pub struct RetryPolicy<C = EveryError, T = NoTimeout> {
 
 /// What clones read. Its reference count, which each request writes twice, is in other cache lines.
 #[repr(align(128))]
-pub(super) struct Shared<C> {
+pub(super) struct Shared<R> {
     pub(super) attempts: u32,
     pub(super) schedule: Schedule,
     pub(super) budget: Arc<dyn Budget + Send + Sync>,
     /// The same one, if it goes by failures.
     pub(super) failures: Option<Arc<dyn FailureBudget + Send + Sync>>,
-    pub(super) classify: C,
+    pub(super) rules: R,
     pub(super) observer: Option<Observer>,
     pub(super) seed: u64,
     /// How many requests were sent again: each has random numbers of its own.
@@ -62,15 +63,15 @@ pub(super) struct Shared<C> {
 pub(super) type Observer = Box<dyn Fn(&Attempt) + Send + Sync>;
 
 impl RetryPolicy {
-    /// A policy to be filled in: three attempts, a backoff from 25 ms to 250 ms with full jitter, a budget of 20 % and ten
-    /// per second, and every error is tried again.
+    /// Returns a builder with the defaults: three attempts, a backoff from 25 ms to 250 ms with full jitter, a budget of 20 %
+    /// and ten per second; requests are `Clone`, and sent again after every error.
     pub fn builder() -> Builder {
-        Builder::new(EveryError)
+        Builder::new(CloneRequest::default())
     }
 }
 
-impl<C, T> RetryPolicy<C, T> {
-    pub(super) fn new(shared: Shared<C>, timer: T) -> Self {
+impl<R, T> RetryPolicy<R, T> {
+    pub(super) fn new(shared: Shared<R>, timer: T) -> Self {
         Self {
             shared: Arc::new(shared),
             timer,
@@ -85,9 +86,9 @@ impl<C, T> RetryPolicy<C, T> {
         &self.shared.budget
     }
 
-    /// What judges the results.
-    pub fn classify(&self) -> &C {
-        &self.shared.classify
+    /// Returns the rules for the requests.
+    pub fn rules(&self) -> &R {
+        &self.shared.rules
     }
 
     /// Whether there may be more than one attempt.
@@ -122,12 +123,16 @@ impl<C, T> RetryPolicy<C, T> {
     #[cold]
     fn next(
         &mut self,
-        verdict: Verdict,
+        class: Class,
         sendable: bool,
         deadline: Option<Instant>,
         now: Instant,
     ) -> Result<(Duration, Instant), GaveUp> {
-        if verdict == Verdict::Refused {
+        let pushback = match class {
+            Class::Failure(failure) => failure.pushback(),
+            _ => None,
+        };
+        if pushback == Some(Pushback::Never) {
             return Err(GaveUp::Refused);
         }
         if self.failed + 1 >= self.shared.attempts {
@@ -136,9 +141,9 @@ impl<C, T> RetryPolicy<C, T> {
         if !sendable {
             return Err(GaveUp::Body);
         }
-        let first_unsent = verdict == Verdict::Unsent && self.failed == 0;
-        let wait = match verdict {
-            Verdict::RetryAfter(wait) => wait,
+        let first_unsent = class == Class::Unsent && self.failed == 0;
+        let wait = match pushback {
+            Some(Pushback::After(wait)) => wait,
             _ if first_unsent => Duration::ZERO,
             _ => {
                 let shared = &self.shared;
@@ -161,21 +166,18 @@ impl<C, T> RetryPolicy<C, T> {
     }
 }
 
-impl<C, T> RetryPolicy<C, T> {
+impl<R, T> RetryPolicy<R, T> {
     #[cold]
-    fn retry_failed<Req, Res, E>(&mut self, req: &mut Req, verdict: Verdict) -> Option<Wait>
+    fn retry_failed<Req, Res, E>(&mut self, req: &mut Req, class: Class) -> Option<Wait>
     where
-        C: Classify<Req, Res, E>,
+        R: RetryRules<Req, Res, E>,
         T: AttemptTimer<E>,
     {
         let shared = Arc::clone(&self.shared);
         let now = Instant::now();
-        let (sendable, deadline) = (
-            shared.classify.is_sendable(req),
-            shared.classify.deadline(req),
-        );
-        let next = self.next(verdict, sendable, deadline, now);
-        let next = next.and_then(|next| match shared.classify.prepare(req) {
+        let (sendable, deadline) = (shared.rules.is_sendable(req), shared.rules.deadline(req));
+        let next = self.next(class, sendable, deadline, now);
+        let next = next.and_then(|next| match shared.rules.prepare(req) {
             true => Ok(next),
             false => Err(GaveUp::Body),
         });
@@ -196,26 +198,29 @@ impl<C, T> RetryPolicy<C, T> {
     }
 }
 
-impl<C, T, Req, Res, E> Policy<Req, Res, E> for RetryPolicy<C, T>
+impl<R, T, Req, Res, E> Policy<Req, Res, E> for RetryPolicy<R, T>
 where
-    C: Classify<Req, Res, E>,
+    R: RetryRules<Req, Res, E>,
     T: AttemptTimer<E>,
 {
     type Future = Wait;
 
     #[inline]
     fn retry(&mut self, req: &mut Req, result: &mut Result<Res, E>) -> Option<Wait> {
-        match self.shared.classify.classify(req, result.as_ref()) {
-            Verdict::Success => {
+        match self.shared.rules.classify(req, result.as_ref()) {
+            Class::Success => {
                 self.shared.budget.deposit();
                 self.tell(Next::Success);
                 None
             }
-            Verdict::Failure => {
+            class @ Class::Unsent => self.retry_failed(req, class),
+            class @ Class::Failure(failure) if failure.is_transient() => {
+                self.retry_failed(req, class)
+            }
+            _ => {
                 self.tell(Next::Failure);
                 None
             }
-            verdict => self.retry_failed(req, verdict),
         }
     }
 
@@ -225,7 +230,7 @@ where
         if self.shared.attempts == 1 {
             return None;
         }
-        self.shared.classify.clone_request(req)
+        self.shared.rules.clone_request(req)
     }
 
     #[inline]
@@ -234,7 +239,7 @@ where
     }
 }
 
-impl<C, T: Clone> Clone for RetryPolicy<C, T> {
+impl<R, T: Clone> Clone for RetryPolicy<R, T> {
     #[inline]
     fn clone(&self) -> Self {
         Self {
@@ -247,12 +252,12 @@ impl<C, T: Clone> Clone for RetryPolicy<C, T> {
     }
 }
 
-impl<C: fmt::Debug, T: fmt::Debug> fmt::Debug for RetryPolicy<C, T> {
+impl<R: fmt::Debug, T: fmt::Debug> fmt::Debug for RetryPolicy<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryPolicy")
             .field("attempts", &self.shared.attempts)
             .field("schedule", &self.shared.schedule)
-            .field("classify", &self.shared.classify)
+            .field("rules", &self.shared.rules)
             .field("timer", &self.timer)
             .finish_non_exhaustive()
     }

@@ -1,0 +1,275 @@
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+use tokio::time::Instant;
+use tower_classify::http::{ClassifyError, Code, HttpClassify, is_grpc};
+use tower_classify::{Class, ErrorChain, Failure, FailureKind, Pushback, cause_ref};
+use tower_timeout::Deadline;
+use tower_timeout::error::{DeadlineExceeded, Elapsed};
+
+use super::attempts::count_attempts;
+use super::peek::PeekBody;
+use super::replay::ReplayBody;
+use crate::{BoxError, Builder, RetryRules};
+
+/// The rules for HTTP requests and gRPC calls; see the [module](super).
+#[derive(Clone, Debug)]
+pub struct HttpRules<E = RetryErrors> {
+    methods: Vec<Method>,
+    idempotency_key: bool,
+    classify: HttpClassify,
+    errors: E,
+    retry_after_max: Duration,
+    replay_limit: usize,
+}
+
+impl HttpRules {
+    pub(super) fn new() -> Self {
+        Self {
+            methods: vec![
+                Method::GET,
+                Method::HEAD,
+                Method::OPTIONS,
+                Method::TRACE,
+                Method::PUT,
+                Method::DELETE,
+            ],
+            idempotency_key: true,
+            classify: HttpClassify::new().grpc_transient([Code::Unavailable]),
+            errors: RetryErrors,
+            retry_after_max: Duration::from_secs(30),
+            replay_limit: 64 * 1024,
+        }
+    }
+}
+
+impl<E> HttpRules<E> {
+    pub(super) fn replay_limit(&self) -> usize {
+        self.replay_limit
+    }
+
+    fn may_be_repeated<B>(&self, request: &Request<B>) -> bool {
+        self.methods.contains(request.method())
+            || (self.idempotency_key && request.headers().contains_key("idempotency-key"))
+    }
+
+    fn response<R: Body>(&self, is_grpc: bool, response: &Response<PeekBody<R>>) -> Class {
+        let (headers, body) = (response.headers(), response.body());
+        if is_grpc && Code::of(headers).is_none() {
+            if let Some(trailers) = body.trailers().filter(|it| Code::of(it).is_some()) {
+                return self.classify.trailers(Some(trailers));
+            }
+            // Without a status and without a message, it is no answer.
+            if body.is_broken() {
+                return self.classify.trailers(None);
+            }
+        }
+        let class = self.classify.head(is_grpc, response.status(), headers);
+        class.unwrap_or(Class::Success)
+    }
+
+    /// A failure that must not be repeated is final; a server that asks for too long a wait is not asked again.
+    fn bound(&self, failure: Failure, may_be_repeated: impl FnOnce() -> bool) -> Failure {
+        if !failure.is_transient() || !may_be_repeated() {
+            return failure.transient(false);
+        }
+        match failure.pushback() {
+            Some(Pushback::After(wait)) if wait > self.retry_after_max => {
+                failure.with_pushback(Some(Pushback::Never))
+            }
+            _ => failure,
+        }
+    }
+}
+
+impl<B, R, E, J> RetryRules<Request<ReplayBody<B>>, Response<PeekBody<R>>, E> for HttpRules<J>
+where
+    R: Body,
+    J: ClassifyError<E>,
+{
+    fn classify(
+        &self,
+        request: &Request<ReplayBody<B>>,
+        result: Result<&Response<PeekBody<R>>, &E>,
+    ) -> Class {
+        let is_grpc = is_grpc(request.headers());
+        let answered = result.is_ok();
+        let class = match result {
+            Ok(response) => self.response(is_grpc, response),
+            Err(error) => self.errors.classify_error(error),
+        };
+        match class {
+            // A code of gRPC says itself whether the call may be repeated.
+            Class::Failure(failure) => Class::Failure(self.bound(failure, || {
+                (is_grpc && answered) || self.may_be_repeated(request)
+            })),
+            class => class,
+        }
+    }
+
+    fn clone_request(&self, request: &Request<ReplayBody<B>>) -> Option<Request<ReplayBody<B>>> {
+        let mut clone = Request::new(request.body().try_clone()?);
+        *clone.method_mut() = request.method().clone();
+        *clone.uri_mut() = request.uri().clone();
+        *clone.version_mut() = request.version();
+        *clone.headers_mut() = request.headers().clone();
+        *clone.extensions_mut() = request.extensions().clone();
+        Some(clone)
+    }
+
+    fn is_sendable(&self, request: &Request<ReplayBody<B>>) -> bool {
+        request.body().is_replayable()
+    }
+
+    fn deadline(&self, request: &Request<ReplayBody<B>>) -> Option<Instant> {
+        request.extensions().get().copied().map(Deadline::instant)
+    }
+
+    fn prepare(&self, request: &mut Request<ReplayBody<B>>) -> bool {
+        if is_grpc(request.headers()) {
+            count_attempts(request.headers_mut(), 1);
+        }
+        // The attempt that has failed must not read on, or there would soon be nothing left to send.
+        request.body().claim()
+    }
+}
+
+impl<E, T> Builder<HttpRules<E>, T> {
+    /// The methods whose requests may be repeated: these and no others. By default GET, HEAD, OPTIONS, TRACE, PUT and
+    /// DELETE.
+    #[must_use]
+    pub fn methods(self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.set(|http| http.methods = methods.into_iter().collect())
+    }
+
+    /// More [`methods`](Self::methods) whose requests may be repeated, beside those that are set.
+    #[must_use]
+    pub fn add_methods(self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.set(|http| http.methods.extend(methods))
+    }
+
+    /// Whether a request with the header `idempotency-key` may be repeated, whatever its method. By default it may.
+    #[must_use]
+    pub fn idempotency_key(self, repeats: bool) -> Self {
+        self.set(|http| http.idempotency_key = repeats)
+    }
+
+    /// The statuses after which a request is sent again, whether or not they come with a `retry-after`: these and no others.
+    ///
+    /// By default 502, 503 and 504, and 429 if it comes with a `retry-after`: without one, a server that has too many requests
+    /// does not say that more are of any use. To keep these, and have others beside them, use
+    /// [`add_statuses`](Self::add_statuses).
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// use tower_retry::RetryPolicy;
+    ///
+    /// // 503 alone.
+    /// let policy = RetryPolicy::http().statuses([StatusCode::SERVICE_UNAVAILABLE]);
+    /// // The defaults, and 408.
+    /// let policy = RetryPolicy::http().add_statuses([StatusCode::REQUEST_TIMEOUT]);
+    /// # let _ = policy;
+    /// ```
+    #[must_use]
+    pub fn statuses(self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.classification(|classify| classify.transient(statuses))
+    }
+
+    /// More [`statuses`](Self::statuses) after which a request is sent again, beside those that are set: 408 and 425 make
+    /// sense, and 429 for servers that send no `retry-after` with it.
+    #[must_use]
+    pub fn add_statuses(self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.classification(|classify| classify.add_transient(statuses))
+    }
+
+    /// The codes of gRPC after which a call is sent again: these and no others. By default UNAVAILABLE.
+    #[must_use]
+    pub fn grpc_codes(self, codes: impl IntoIterator<Item = Code>) -> Self {
+        self.classification(|classify| classify.grpc_transient(codes))
+    }
+
+    /// More [`grpc_codes`](Self::grpc_codes) after which a call is sent again, beside those that are set.
+    #[must_use]
+    pub fn add_grpc_codes(self, codes: impl IntoIterator<Item = Code>) -> Self {
+        self.classification(|classify| classify.add_grpc_transient(codes))
+    }
+
+    /// The longest `retry-after` or `grpc-retry-pushback-ms` that is waited for; over it the answer goes to the caller. By
+    /// default 30 seconds.
+    #[must_use]
+    pub fn retry_after_max(self, max: Duration) -> Self {
+        self.set(|http| http.retry_after_max = max)
+    }
+
+    /// How many bytes of a body are kept to be sent again. By default 64 KiB.
+    #[must_use]
+    pub fn replay_limit(self, bytes: usize) -> Self {
+        self.set(|http| http.replay_limit = bytes)
+    }
+
+    /// Sets what the errors of the service mean: a closure `Fn(&Error) -> Class`, or a type of your own. By default
+    /// [`RetryErrors`], which is for `BoxError`.
+    ///
+    /// For the client of hyper-util, whose errors tell whether there was a connection:
+    ///
+    /// ```
+    /// use hyper_util::client::legacy::Error;
+    /// use tower_classify::{Class, FailureKind};
+    /// use tower_retry::RetryPolicy;
+    ///
+    /// let policy = RetryPolicy::http()
+    ///     .errors(|error: &Error| match error.is_connect() {
+    ///         true => Class::Unsent,
+    ///         false => Class::failure(FailureKind::Disconnected),
+    ///     })
+    ///     .build();
+    /// ```
+    #[must_use]
+    pub fn errors<F>(self, errors: F) -> Builder<HttpRules<F>, T> {
+        self.with(|http, timer| {
+            let http = HttpRules {
+                methods: http.methods,
+                idempotency_key: http.idempotency_key,
+                classify: http.classify,
+                errors,
+                retry_after_max: http.retry_after_max,
+                replay_limit: http.replay_limit,
+            };
+            (http, timer)
+        })
+    }
+
+    fn classification(self, f: impl FnOnce(HttpClassify) -> HttpClassify) -> Self {
+        self.set(|http| http.classify = f(std::mem::take(&mut http.classify)))
+    }
+
+    fn set(self, f: impl FnOnce(&mut HttpRules<E>)) -> Self {
+        self.with(|mut http, timer| {
+            f(&mut http);
+            (http, timer)
+        })
+    }
+}
+
+/// Classifies the errors of a service below a retry, by themselves and their sources.
+///
+/// A [deadline that has passed](DeadlineExceeded) is [ignored](Class::Ignored): another attempt has no more time. An [elapsed
+/// timeout](Elapsed) is a [`Timeout`](FailureKind::Timeout). All else is classified by [`ErrorChain`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RetryErrors;
+
+impl ClassifyError<BoxError> for RetryErrors {
+    fn classify_error(&self, error: &BoxError) -> Class {
+        let error = error.as_ref();
+        if cause_ref::<DeadlineExceeded>(error).is_some() {
+            return Class::Ignored;
+        }
+        match ErrorChain::class(error) {
+            Class::Failure(_) if cause_ref::<Elapsed>(error).is_some() => {
+                Class::failure(FailureKind::Timeout)
+            }
+            class => class,
+        }
+    }
+}
