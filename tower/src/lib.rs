@@ -53,6 +53,9 @@ pub mod balance {
 #[doc(inline)]
 pub use tower_buffer as buffer;
 
+#[cfg(feature = "classify")]
+pub mod classify;
+
 #[cfg(feature = "discover")]
 #[doc = include_str!("modules/discover.md")]
 #[doc(inline)]

@@ -3,7 +3,7 @@
 use http::header::{self, Entry, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
 
-pub use tower::retry::http::is_grpc;
+pub use tower::classify::http::is_grpc;
 
 /// Drops the fields that concern one connection alone, and those that it names (RFC 9110, 7.6.1).
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {

@@ -4,7 +4,7 @@ use http::Response;
 use tower::BoxError;
 use tower::balance::health::{Health, Outcome, Standing, Uneject};
 use tower::balance::policy::outlier::OutlierConfig;
-use tower::retry::http::Code;
+use tower::classify::http::Code;
 
 use crate::config::{Cluster, Protocol};
 use crate::error::cause_of;

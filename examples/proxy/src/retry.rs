@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower::BoxError;
+use tower::classify::http::ClassifyError;
+use tower::classify::{Class, FailureKind};
 use tower::retry::backoff::Schedule;
 use tower::retry::budget::TpsBudget;
-use tower::retry::http::{ErrorKind, HttpClassify, JudgeError};
+use tower::retry::http::HttpRules;
 use tower::retry::{Attempt, GaveUp, Next, PerAttempt, RetryPolicy};
 use tower::timeout::error::Elapsed;
 
@@ -16,10 +18,7 @@ use crate::metrics::RouteStats;
 use crate::upstream::UpstreamError;
 
 /// The policy of one route: that of [`RetryPolicy::http`], as it is configured.
-pub fn policy(
-    config: &Retry,
-    stats: &RouteStats,
-) -> RetryPolicy<HttpClassify<Upstream>, PerAttempt> {
+pub fn policy(config: &Retry, stats: &RouteStats) -> RetryPolicy<HttpRules<Upstream>, PerAttempt> {
     let (retries, refused) = (stats.retries.clone(), stats.retries_refused.clone());
     RetryPolicy::http()
         .attempts(config.attempts)
@@ -34,7 +33,7 @@ pub fn policy(
         .grpc_codes(config.grpc_codes.iter().copied())
         .retry_after_max(config.max_retry_after)
         .replay_limit(config.replay_bytes)
-        .judge_errors(Upstream)
+        .errors(Upstream)
         .on_attempt(move |attempt: &Attempt| match attempt.next {
             Next::RetryAfter(_) => drop(retries.inc()),
             Next::GaveUp(GaveUp::Budget) => drop(refused.inc()),
@@ -43,21 +42,23 @@ pub fn policy(
         .build()
 }
 
-/// Says what the errors of a cluster mean.
+/// Classifies the errors of a cluster.
 #[derive(Debug, Clone, Copy)]
 pub struct Upstream;
 
-impl JudgeError<BoxError> for Upstream {
-    fn judge(&self, error: &BoxError) -> ErrorKind {
+impl ClassifyError<BoxError> for Upstream {
+    fn classify_error(&self, error: &BoxError) -> Class {
         match cause_of::<UpstreamError>(error.as_ref()) {
-            // Another try would come to the same.
-            Some(UpstreamError::RequestBody(_) | UpstreamError::HeadTooLarge) => ErrorKind::Final,
-            Some(upstream) if upstream.is_unsent() => ErrorKind::Unsent,
-            Some(_) => ErrorKind::Broken,
-            // An attempt took too long: nobody knows what has become of it.
-            None if cause_of::<Elapsed>(error.as_ref()).is_some() => ErrorKind::Broken,
-            // Nothing below is ready, or the queue is gone: trying again at once would only be more of the same.
-            None => ErrorKind::Final,
+            // Another attempt would end the same way.
+            Some(UpstreamError::RequestBody(_) | UpstreamError::HeadTooLarge) => Class::Ignored,
+            Some(upstream) if upstream.is_unsent() => Class::Unsent,
+            Some(_) => Class::failure(FailureKind::Disconnected),
+            // An attempt took too long: it may have been processed.
+            None if cause_of::<Elapsed>(error.as_ref()).is_some() => {
+                Class::failure(FailureKind::Timeout)
+            }
+            // No endpoint is ready, or the queue is gone: an immediate attempt would end the same way.
+            None => Class::Ignored,
         }
     }
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode};
-use tower_retry::http::{Code, Pushback, is_grpc};
+use tower_classify::Pushback;
+use tower_classify::http::{Code, is_grpc, pushback};
 
 use crate::{BoxError, Classify, Next, Verdict};
 
@@ -34,7 +35,7 @@ impl HttpClassify {
         if !self.non_fatal.contains(&code) {
             return Verdict::Fatal;
         }
-        let next = match Pushback::of(headers) {
+        let next = match pushback(headers) {
             Some(Pushback::After(wait)) => Next::After(wait),
             Some(Pushback::Never) => Next::Never,
             None => Next::Now,

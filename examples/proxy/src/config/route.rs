@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
 use serde::{Deserialize, Deserializer};
-use tower::retry::http::Code;
+use tower::classify::http::Code;
 
 use super::{default, value};
 

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use http::HeaderName;
 use serde::de::Deserializer;
-use tower::retry::http::Code;
+use tower::classify::http::Code;
 
 use super::super::{Network, Via};
 use super::visit::{list, text};

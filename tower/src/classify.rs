@@ -1,0 +1,148 @@
+//! What the result of a request means: success, failure and its kind, never processed, ignored.
+//!
+//! Write a [`Classify`] once, and hand it to [`retry`](crate::retry), [`hedge`](crate::hedge), [`load`](crate::load) and the
+//! health of endpoints. For HTTP and gRPC there is `HttpClassify` in the module `http`, behind the feature of that name.
+//!
+//! # Errors of layers
+//!
+//! A layer that rejects a request, or gives up on one, fails with a typed error in a [`BoxError`]. [`refusal`] tells what it
+//! was, when to come back, and with the feature `http` which status to answer with. [`LayerErrors`] classifies such errors.
+//!
+//! # Example
+//!
+//! ```
+//! # #[cfg(all(feature = "load-shed", feature = "limit", feature = "util"))]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use tower::classify::{RefusalKind, refusal};
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! let mut service = ServiceBuilder::new()
+//!     .load_shed()
+//!     .concurrency_limit(1)
+//!     .service_fn(|()| std::future::pending::<Result<(), std::io::Error>>());
+//! let _in_flight = service.ready().await.unwrap().call(());
+//!
+//! let error = service.clone().oneshot(()).await.unwrap_err();
+//! let refusal = refusal(error.as_ref()).expect("refused by a layer");
+//! assert_eq!(refusal.kind(), RefusalKind::Overloaded);
+//! # }
+//! # #[cfg(not(all(feature = "load-shed", feature = "limit", feature = "util")))]
+//! # fn main() {}
+//! ```
+
+use std::error::Error;
+
+#[doc(inline)]
+pub use tower_classify::*;
+
+/// Tells whether a layer of this family refused the request, by the error and its sources; returns `None` for an error of the
+/// service itself.
+///
+/// | error | [`RefusalKind`] |
+/// |---|---|
+/// | [`timeout::error::Elapsed`](crate::timeout::error::Elapsed) | `Elapsed` |
+/// | [`timeout::error::DeadlineExceeded`](crate::timeout::error::DeadlineExceeded) | `DeadlineExceeded` |
+/// | [`load_shed::error::Overloaded`](crate::load_shed::error::Overloaded) | `Overloaded` |
+/// | [`buffer::fail_fast::Unavailable`](crate::buffer::fail_fast::Unavailable) | `FailFast` |
+/// | [`buffer::error::Closed`](crate::buffer::error::Closed), [`buffer::error::ServiceError`](crate::buffer::error::ServiceError) | `Closed` |
+///
+/// The outermost one counts.
+pub fn refusal(error: &(dyn Error + 'static)) -> Option<Refusal> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(kind) = kind(error) {
+            return Some(Refusal::new(kind));
+        }
+        next = error.source();
+    }
+    None
+}
+
+#[allow(
+    clippy::needless_return,
+    unused_variables,
+    reason = "which of these there are depends on the features"
+)]
+fn kind(error: &(dyn Error + 'static)) -> Option<RefusalKind> {
+    #[cfg(feature = "timeout")]
+    {
+        use crate::timeout::error::{DeadlineExceeded, Elapsed};
+
+        if error.is::<Elapsed>() {
+            return Some(RefusalKind::Elapsed);
+        }
+        if error.is::<DeadlineExceeded>() {
+            return Some(RefusalKind::DeadlineExceeded);
+        }
+    }
+    #[cfg(feature = "load-shed")]
+    if error.is::<crate::load_shed::error::Overloaded>() {
+        return Some(RefusalKind::Overloaded);
+    }
+    #[cfg(feature = "buffer")]
+    {
+        use crate::buffer::error::{Closed, ServiceError};
+
+        if error.is::<crate::buffer::fail_fast::Unavailable>() {
+            return Some(RefusalKind::FailFast);
+        }
+        if error.is::<Closed>() || error.is::<ServiceError>() {
+            return Some(RefusalKind::Closed);
+        }
+    }
+    None
+}
+
+/// Classifies errors of a stack of layers: [refusals](refusal) by their kind, and the others by [`ErrorChain`]. Every response
+/// is a success.
+///
+/// | refusal | class |
+/// |---|---|
+/// | `Elapsed` | a `Timeout` |
+/// | `DeadlineExceeded` | ignored: the request had no more time |
+/// | `Overloaded`, `RateLimited`, `BudgetExhausted` | `Overloaded`, with the refusal's time as pushback |
+/// | the others | `Unavailable` |
+///
+/// For `HttpClassify`: `HttpClassify::new().errors(LayerErrors)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LayerErrors;
+
+impl LayerErrors {
+    /// Classifies an error.
+    pub fn class(error: &(dyn Error + 'static)) -> Class {
+        let Some(refusal) = refusal(error) else {
+            return ErrorChain::class(error);
+        };
+        let kind = match refusal.kind() {
+            RefusalKind::DeadlineExceeded => return Class::Ignored,
+            RefusalKind::Elapsed => FailureKind::Timeout,
+            RefusalKind::Overloaded | RefusalKind::RateLimited | RefusalKind::BudgetExhausted => {
+                FailureKind::Overloaded
+            }
+            _ => FailureKind::Unavailable,
+        };
+        let pushback = refusal.retry_after().map(Pushback::After);
+        Failure::new(kind).with_pushback(pushback).into()
+    }
+}
+
+impl<Req, Res> Classify<Req, Res, BoxError> for LayerErrors {
+    type Info = ();
+
+    fn info(&self, _request: &Req) {}
+
+    fn classify(&self, (): &(), result: Result<&Res, &BoxError>) -> Class {
+        match result {
+            Ok(_) => Class::Success,
+            Err(error) => Self::class(error.as_ref()),
+        }
+    }
+}
+
+#[cfg(feature = "http")]
+impl http::ClassifyError<BoxError> for LayerErrors {
+    fn classify_error(&self, error: &BoxError) -> Class {
+        Self::class(error.as_ref())
+    }
+}
