@@ -96,7 +96,7 @@ pub mod error {
 
     /// There are no endpoints, and there will be none: discovery has ended, and the last endpoint was removed or
     /// failed.
-    #[derive(Debug)]
+    #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct NoEndpoints(pub(crate) ());
 
     impl fmt::Display for NoEndpoints {

@@ -34,7 +34,7 @@ impl Error for ServiceError {
 }
 
 /// The service in the buffer panicked; the source of a [`ServiceError`].
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panicked {
     message: String,
 }
@@ -65,7 +65,7 @@ impl fmt::Display for Panicked {
 impl Error for Panicked {}
 
 /// The buffer's worker is gone, and with it the service.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed(());
 
 impl Closed {

@@ -6,7 +6,7 @@ use std::{error, fmt};
 use crate::Deadline;
 
 /// The request took longer than its timeout.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Elapsed {
     timeout: Option<Duration>,
 }
@@ -42,7 +42,7 @@ impl fmt::Display for Elapsed {
 impl error::Error for Elapsed {}
 
 /// The request's deadline has passed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeadlineExceeded {
     deadline: Option<Deadline>,
 }

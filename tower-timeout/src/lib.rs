@@ -89,7 +89,6 @@ mod by;
 mod deadline;
 pub mod error;
 pub mod future;
-pub mod grpc_timeout;
 #[cfg(feature = "http")]
 pub mod http;
 mod layer;

@@ -89,6 +89,15 @@ async fn the_deadline_is_what_the_headers_say_within_bounds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_grpc_web_call_has_the_timeout_of_a_grpc_call() {
+    let mut call = request(Some(("grpc-timeout", "2S")));
+    let content_type = HeaderValue::from_static("application/grpc-web-text+proto");
+    call.headers_mut().insert("content-type", content_type);
+    let layer = AcceptDeadlineLayer::new().max(SECOND).grpc_max(None);
+    assert_eq!(accepted(layer, call).await.unwrap(), Some(2 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_two_deadlines_the_sooner_one_counts() {
     for (own, expected) in [(1000, 1000), (3000, 2000)] {
         let mut request = request(Some(("grpc-timeout", "2S")));

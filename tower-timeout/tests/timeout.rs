@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower_service::Service;
 use tower_test::mock;
-use tower_timeout::error::Elapsed;
+use tower_timeout::error::{DeadlineExceeded, Elapsed};
 use tower_timeout::{BoxError, Timeout, TimeoutLayer};
 
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,6 +43,14 @@ async fn a_response_in_time_passes() {
         .send_response("response");
     assert!(response.is_woken());
     assert_eq!(assert_ready_ok!(response.poll()), "response");
+}
+
+#[test]
+fn errors_can_be_kept_and_compared() {
+    let error = Elapsed::after(TIMEOUT);
+    assert_eq!(error.clone(), error);
+    assert_ne!(error, Elapsed::new());
+    assert_eq!(DeadlineExceeded::default(), DeadlineExceeded::default());
 }
 
 #[tokio::test(start_paused = true)]

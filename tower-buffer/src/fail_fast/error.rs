@@ -3,7 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// The service behind a [`FailFast`](super::FailFast) has not been ready for too long.
-#[derive(Debug, Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unavailable {
     waited: Duration,
 }

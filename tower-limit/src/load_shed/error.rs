@@ -3,7 +3,7 @@
 use std::{error, fmt};
 
 /// The service was not ready for this request.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overloaded(());
 
 impl Overloaded {

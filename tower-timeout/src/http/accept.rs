@@ -147,7 +147,7 @@ impl Settings {
             asked => asked?,
         };
         let max = match self.grpc_max {
-            Some(grpc_max) if header::is_grpc(request.headers()) => grpc_max,
+            Some(grpc_max) if header::is_grpc_or_web(request.headers()) => grpc_max,
             _ => self.max,
         };
         Ok(asked.or(self.default).into_iter().chain(max).min())

@@ -142,7 +142,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let deadline = match self.limits.grpc_deadline && header::is_grpc(request.headers()) {
+        let deadline = match self.limits.grpc_deadline && header::is_grpc_or_web(request.headers())
+        {
             true => request.extensions().get().copied(),
             false => None,
         };

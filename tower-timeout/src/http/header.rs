@@ -3,10 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
-
-use crate::grpc_timeout;
+use tower_classify::http::{grpc_timeout, is_grpc, is_grpc_web};
 
 /// Reads the remaining time: from `grpc-timeout` if the request is gRPC, otherwise from the header `name`, in whole
 /// milliseconds.
@@ -14,7 +12,7 @@ pub(super) fn read(
     headers: &HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<Duration>, InvalidTimeout> {
-    if is_grpc(headers) {
+    if is_grpc_or_web(headers) {
         let Some(value) = headers.get(GRPC_TIMEOUT) else {
             return Ok(None);
         };
@@ -36,7 +34,7 @@ pub(super) fn read(
 
 /// Writes the time that is left for the next hop, rounded down. Returns `false` if that is zero.
 pub(super) fn write(headers: &mut HeaderMap, name: &HeaderName, left: Duration) -> bool {
-    if is_grpc(headers) {
+    if is_grpc_or_web(headers) {
         let value = grpc_timeout::format(left);
         if let Ok(value) = HeaderValue::from_str(value.as_str()) {
             headers.insert(GRPC_TIMEOUT, value);
@@ -48,11 +46,9 @@ pub(super) fn write(headers: &mut HeaderMap, name: &HeaderName, left: Duration) 
     millis > 0
 }
 
-/// Whether the content type is gRPC or gRPC-Web: `application/grpc` with or without a suffix. Both use `grpc-timeout`.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
-    rest.is_some_and(|rest| matches!(rest, [] | [b'+' | b';' | b'-', ..]))
+/// Returns whether this is a call of gRPC or gRPC-Web. Both use `grpc-timeout`, and stream for as long as the call lasts.
+pub(super) fn is_grpc_or_web(headers: &HeaderMap) -> bool {
+    is_grpc(headers) || is_grpc_web(headers)
 }
 
 /// The timeout header of a request is invalid.

@@ -55,3 +55,5 @@ pub use self::body_timeout::{BodyTimeout, BodyTimeoutFuture, BodyTimeoutLayer};
 pub use self::forward::{ForwardDeadline, ForwardDeadlineLayer};
 pub use self::header::InvalidTimeout;
 pub use self::pulse::Pulse;
+#[doc(no_inline)]
+pub use tower_classify::http::grpc_timeout;

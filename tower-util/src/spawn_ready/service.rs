@@ -113,7 +113,7 @@ impl<S> Drop for SpawnReady<S> {
 }
 
 /// The service failed to become ready, which was reported before, and was dropped.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost(());
 
 impl fmt::Display for Lost {
