@@ -9,10 +9,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tower::BoxError;
 
+use crate::admin;
 use crate::config::Config;
-use crate::descriptors;
-use crate::server::{Client, Server, Shutdown, bind, serve};
-use crate::{admin, malformed, proxy};
+use crate::front::server::{Client, Server, Shutdown, bind, serve};
+use crate::front::{malformed, proxy};
+use crate::transport::descriptors;
 
 /// A proxy whose sockets are bound, and which serves nobody yet.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ impl Bound {
                 let response = state.handle(&request);
                 async move { response }
             };
-            let (trigger, stop) = crate::server::shutdown_channel();
+            let (trigger, stop) = crate::front::server::shutdown_channel();
             (
                 tokio::spawn(serve(listener, handler, stop, ADMIN_DRAIN)),
                 trigger,
