@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{Request, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
@@ -12,6 +13,7 @@ use tower::BoxError;
 use tower::retry::http::{PeekBody, ReplayBody};
 use tower::timeout::http::TimeoutBody;
 
+use crate::front::server::Client;
 use crate::front::upload::UploadBody;
 use crate::transport::blocks::Long;
 use crate::transport::headers;
@@ -28,19 +30,35 @@ pub type BoundedBody = TimeoutBody<PeekBody<UpstreamBody>>;
 #[derive(Debug)]
 pub struct ClientBody {
     incoming: Incoming,
+    client: Client,
     max_trailers: usize,
     /// Tells whether h2 may have dropped some of the trailers.
     long: Option<Long>,
 }
 
 impl ClientBody {
-    /// Trailers over `max_trailers` bytes are an error, and so are those that `long` tells of.
-    pub const fn new(incoming: Incoming, max_trailers: usize, long: Option<Long>) -> Self {
-        Self {
+    /// The request of a `client`. Trailers over `max_trailers` bytes are an error, and so are those that a [`Long`] among its
+    /// extensions tells of.
+    pub fn of(
+        mut request: Request<Incoming>,
+        client: Client,
+        max_trailers: usize,
+    ) -> Request<Self> {
+        let long = match request.version() {
+            Version::HTTP_2 => request.extensions_mut().remove(),
+            _ => None,
+        };
+        request.map(|incoming| Self {
             incoming,
+            client,
             max_trailers,
             long,
-        }
+        })
+    }
+
+    /// Who sends it.
+    pub const fn client(&self) -> &Client {
+        &self.client
     }
 
     fn check(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
@@ -98,12 +116,12 @@ pub fn check_trailers(mut frame: Frame<Bytes>, max: usize) -> Result<Frame<Bytes
     Ok(frame)
 }
 
-/// The body of a response on its way down: the upstream's stream, or a few bytes of our own.
+/// The body of a response on its way down: the upstream's stream, or nothing.
 ///
 /// How long it may be kept waiting by a client that does not read, it [tells](stall::handed) the task that sends it.
 #[derive(Debug)]
 pub struct ResponseBody {
-    content: Content,
+    upstream: Option<BoundedBody>,
     /// Told a little later.
     failed: Option<Failed>,
     /// Its task was told to come back.
@@ -118,42 +136,28 @@ struct Failed {
     until: Pin<Box<Sleep>>,
 }
 
-#[derive(Debug)]
-enum Content {
-    Upstream(BoundedBody),
-    Own(Bytes),
-}
-
 impl ResponseBody {
     /// A body that streams what the upstream sends.
     pub fn upstream(body: BoundedBody) -> Self {
         Self {
-            content: Content::Upstream(body),
+            upstream: Some(body),
             failed: None,
             awaited: false,
         }
     }
 
-    /// A body of the proxy's own words.
-    pub fn own(text: impl Into<Bytes>) -> Self {
+    /// A body without a byte.
+    pub const fn empty() -> Self {
         Self {
-            content: Content::Own(text.into()),
+            upstream: None,
             failed: None,
             awaited: false,
         }
-    }
-
-    /// The same, but for a body of the proxy's own words, which is empty then.
-    pub fn without_own(mut self) -> Self {
-        if let Content::Own(text) = &mut self.content {
-            *text = Bytes::new();
-        }
-        self
     }
 
     /// After a frame that is not the last, the task that sends it must come back for the next.
     fn tell_task(&mut self, handed: bool) {
-        if let Content::Upstream(body) = &self.content
+        if let Some(body) = &self.upstream
             && handed
             && !body.is_end_stream()
         {
@@ -182,10 +186,9 @@ impl Body for ResponseBody {
             ready!(failed.until.as_mut().poll(cx));
             return Poll::Ready(self.failed.take().map(|failed| Err(failed.error)));
         }
-        let frame = match &mut self.content {
-            Content::Upstream(body) => ready!(Pin::new(body).poll_frame(cx)),
-            Content::Own(bytes) if bytes.is_empty() => None,
-            Content::Own(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+        let frame = match &mut self.upstream {
+            Some(body) => ready!(Pin::new(body).poll_frame(cx)),
+            None => None,
         };
         if let Some(Err(error)) = frame {
             self.failed = Some(Failed {
@@ -199,16 +202,13 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Upstream(body) => body.is_end_stream(),
-            Content::Own(bytes) => bytes.is_empty(),
-        }
+        self.upstream.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Upstream(body) => body.size_hint(),
-            Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        match &self.upstream {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(0),
         }
     }
 }
@@ -220,6 +220,7 @@ impl Drop for ResponseBody {
         }
     }
 }
+
 impl std::fmt::Display for TrailersTooLarge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the trailers are too large")

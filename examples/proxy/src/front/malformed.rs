@@ -3,7 +3,7 @@
 use http::StatusCode;
 use tower::BoxError;
 
-use crate::front::rescue::cause_of;
+use crate::front::failure::cause_of;
 use crate::front::server::GivenUp;
 use crate::metrics::RouteStats;
 

@@ -1,277 +1,179 @@
-//! From an error of the stack to the answer that the client gets.
+//! Answers in place of errors, in the protocol that the client speaks.
 
+use std::convert::Infallible;
 use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use http::{HeaderValue, Response, StatusCode, header};
-use tower::BoxError;
-use tower::buffer::fail_fast::Unavailable;
-use tower::load_shed::error::Overloaded;
-use tower::timeout::error::{DeadlineExceeded, Elapsed};
-use tower::timeout::http::{BodyTimedOut, InvalidTimeout};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower::{BoxError, Layer, Service};
 
-use crate::front::body::{ResponseBody, TrailersTooLarge};
-use crate::front::headers::authority::BadTarget;
-use crate::front::headers::path::BadPath;
-use crate::front::protocol::Dialect;
-use crate::front::upload::BodyFailure;
-use crate::transport::framing::BadFraming;
-use crate::upstream::UpstreamError;
+use super::failure::{Failure, cause_of};
+use super::protocol::Dialect;
 
-/// Finds an error of type `E` in `error` or in its chain of sources.
-pub fn cause_of<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
+/// Wraps services in [`Rescue`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RescueLayer;
+
+/// Middleware that turns an error into the answer of its [`Failure`], so that it has none itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Rescue<S> {
+    inner: S,
+}
+
+impl<S> Layer<S> for RescueLayer {
+    type Service = Rescue<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Rescue { inner }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Rescue<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = BoxError>,
+{
+    type Response = Response<RescueBody<R>>;
+    type Error = Infallible;
+    type Future = RescueFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The services of the front are always ready, see `stack`.
+        let ready = self.inner.poll_ready(cx);
+        ready.map(|ready| ready.or(Ok(())))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let dialect = Dialect::of(request.headers());
+        RescueFuture {
+            dialect,
+            is_head: *request.method() == Method::HEAD,
+            // gRPC is not spoken over HTTP/1.1.
+            has_status: dialect == Dialect::Grpc && request.version() == Version::HTTP_2,
+            inner: self.inner.call(request),
         }
-        next = error.source();
-    }
-    None
-}
-
-/// Why the proxy itself answers, with the two statuses that say so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// No route takes the request.
-    NoRoute,
-    /// The request cannot be forwarded as it is.
-    Unsupported,
-    /// It is for no host, or for more than one.
-    BadTarget(BadTarget),
-    /// Its path has no normal form.
-    BadPath,
-    /// Where its body ends is not clear, or its content not what it seems.
-    BadFraming(BadFraming),
-    /// Its head is longer than configured.
-    HeadTooLarge,
-    /// It has been here before.
-    Loop,
-    /// The route has as many requests under way as it may.
-    Overloaded,
-    /// No endpoint of the cluster is ready.
-    Unavailable,
-    /// The connection broke half-way.
-    BadGateway,
-    /// The upstream's answer is none, or may be read in more than one way.
-    BadAnswer,
-    /// The head of the upstream's answer is longer than configured.
-    AnswerTooLarge,
-    /// The route's timeout passed, or the client's.
-    Timeout,
-    /// The client's body did not come in time.
-    RequestTimeout,
-    /// The client's body breaks the rules of its protocol, or stopped before its end.
-    MalformedBody,
-    /// The client's trailers are too long.
-    LongTrailers,
-    /// The upstream does not read the request.
-    UpstreamStalled,
-    /// The client's timeout makes no sense.
-    InvalidTimeout,
-    /// The response took too long after its head.
-    ResponseTimeout,
-    /// The response broke off after its head.
-    ResponseBroken,
-}
-
-impl From<BadPath> for Failure {
-    fn from(_: BadPath) -> Self {
-        Self::BadPath
     }
 }
 
-impl Failure {
-    /// Reads the error of a route's stack.
-    pub fn of(error: &BoxError) -> Self {
-        let error: &(dyn Error + 'static) = error.as_ref();
-        if let Some(failure) = cause_of::<BodyFailure>(error) {
-            match failure {
-                BodyFailure::TimedOut(_) => Self::RequestTimeout,
-                BodyFailure::LongTrailers => Self::LongTrailers,
-                BodyFailure::Malformed | BodyFailure::Incomplete => Self::MalformedBody,
+pin_project! {
+    /// The answer of a [`Rescue`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct RescueFuture<F> {
+        #[pin]
+        inner: F,
+        dialect: Dialect,
+        is_head: bool,
+        has_status: bool,
+    }
+}
+
+impl<F, R> Future for RescueFuture<F>
+where
+    F: Future<Output = Result<Response<R>, BoxError>>,
+{
+    type Output = Result<Response<RescueBody<R>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let has_status = *this.has_status;
+        Poll::Ready(Ok(match ready!(this.inner.poll(cx)) {
+            Ok(response) => response.map(|inner| RescueBody {
+                content: Content::Passed { inner, has_status },
+            }),
+            Err(error) => {
+                let answer = Failure::of(&error).response(*this.dialect);
+                // hyper would send the body of an answer to HEAD over HTTP/2.
+                let is_head = *this.is_head;
+                answer.map(|text| RescueBody {
+                    content: Content::Own {
+                        text: if is_head { Bytes::new() } else { text },
+                    },
+                })
             }
-        } else if cause_of::<DeadlineExceeded>(error).is_some()
-            || cause_of::<Elapsed>(error).is_some()
-        {
-            Self::Timeout
-        } else if cause_of::<InvalidTimeout>(error).is_some() {
-            Self::InvalidTimeout
-        } else if cause_of::<Overloaded>(error).is_some() {
-            Self::Overloaded
-        } else if cause_of::<Unavailable>(error).is_some() {
-            Self::Unavailable
-        } else {
-            match cause_of::<UpstreamError>(error) {
-                Some(UpstreamError::Stalled) => Self::UpstreamStalled,
-                Some(UpstreamError::BadAnswer(_)) => Self::BadAnswer,
-                Some(UpstreamError::HeadTooLarge) => Self::AnswerTooLarge,
-                Some(upstream) if !upstream.is_unsent() => Self::BadGateway,
-                _ => Self::Unavailable,
+        }))
+    }
+}
+
+pin_project! {
+    /// The body of an answer.
+    ///
+    /// If it fails, an HTTP client gets a response that is cut off. A gRPC client gets trailers with the status that tells why;
+    /// but a stream that the upstream has reset is reset towards the client, with the same code.
+    #[derive(Debug)]
+    pub struct RescueBody<B> {
+        #[pin]
+        content: Content<B>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = ContentProj]
+    enum Content<B> {
+        // `has_status`: a gRPC status may follow; `false` also once one has.
+        Passed { #[pin] inner: B, has_status: bool },
+        // What is left of the text of a failure.
+        Own { text: Bytes },
+    }
+}
+
+impl<B> Body for RescueBody<B>
+where
+    B: Body<Data = Bytes, Error = BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project().content.project() {
+            ContentProj::Passed { inner, has_status } => {
+                let polled = inner.poll_frame(cx);
+                if let Poll::Ready(Some(Err(error))) = &polled
+                    && *has_status
+                    && !is_reset_by_peer(&**error)
+                {
+                    *has_status = false;
+                    let trailers = status(Failure::of_body(error));
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                polled
             }
+            ContentProj::Own { text } if text.is_empty() => Poll::Ready(None),
+            ContentProj::Own { text } => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
         }
     }
 
-    /// Reads the error of a response's body.
-    pub fn of_body(error: &BoxError) -> Self {
-        let error: &(dyn Error + 'static) = error.as_ref();
-        let is_late = cause_of::<DeadlineExceeded>(error).is_some()
-            || cause_of::<BodyTimedOut>(error).is_some();
-        if is_late {
-            Self::ResponseTimeout
-        } else if cause_of::<TrailersTooLarge>(error).is_some() {
-            Self::AnswerTooLarge
-        } else {
-            Self::ResponseBroken
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Passed { inner, .. } => inner.is_end_stream(),
+            Content::Own { text } => text.is_empty(),
         }
     }
 
-    /// Its name in the metrics.
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::NoRoute => "no_route",
-            Self::Unsupported => "unsupported",
-            Self::Overloaded => "overloaded",
-            Self::Unavailable => "unavailable",
-            Self::BadGateway => "upstream_broke",
-            Self::Timeout => "timeout",
-            Self::RequestTimeout => "request_timeout",
-            Self::InvalidTimeout => "invalid_timeout",
-            Self::ResponseTimeout => "response_timeout",
-            Self::ResponseBroken => "response_broke",
-            Self::BadTarget(_) => "bad_target",
-            Self::BadPath => "bad_path",
-            Self::BadFraming(_) => "bad_framing",
-            Self::HeadTooLarge => "head_too_large",
-            Self::Loop => "loop",
-            Self::BadAnswer => "bad_answer",
-            Self::AnswerTooLarge => "answer_too_large",
-            Self::MalformedBody => "malformed_body",
-            Self::LongTrailers => "trailers_too_large",
-            Self::UpstreamStalled => "upstream_stalled",
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Passed { inner, .. } => inner.size_hint(),
+            Content::Own { text } => SizeHint::with_exact(text.len() as u64),
         }
     }
+}
 
-    /// The HTTP status, also where a client of gRPC gets 200 and its own status.
-    pub fn status(self) -> StatusCode {
-        self.terms().0
-    }
+fn status(failure: Failure) -> HeaderMap {
+    let (code, message) = failure.grpc_status();
+    let mut trailers = HeaderMap::with_capacity(2);
+    trailers.insert("grpc-status", HeaderValue::from(u16::from(code)));
+    trailers.insert("grpc-message", HeaderValue::from_static(message));
+    trailers
+}
 
-    /// The gRPC status, and its message.
-    pub fn grpc_status(self) -> (u8, &'static str) {
-        let (_, status, message) = self.terms();
-        (status, message)
-    }
-
-    /// The HTTP status, the gRPC status (of `google.rpc.Code`), and a sentence for either.
-    fn terms(self) -> (StatusCode, u8, &'static str) {
-        match self {
-            Self::NoRoute => (StatusCode::NOT_FOUND, 12, "no route for this host and path"),
-            Self::Unsupported => (
-                StatusCode::NOT_IMPLEMENTED,
-                12,
-                "the proxy does not forward this method",
-            ),
-            Self::BadTarget(bad) => (StatusCode::BAD_REQUEST, 13, bad.as_str()),
-            Self::BadPath => (StatusCode::BAD_REQUEST, 13, "the request's path is invalid"),
-            Self::BadFraming(BadFraming::UnknownCoding) => (
-                StatusCode::NOT_IMPLEMENTED,
-                12,
-                "the proxy knows no transfer coding but chunked",
-            ),
-            Self::BadFraming(_) => (
-                StatusCode::BAD_REQUEST,
-                13,
-                "the request's framing is invalid",
-            ),
-            Self::HeadTooLarge => (
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                8,
-                "the request's head is too large",
-            ),
-            Self::Loop => (
-                StatusCode::LOOP_DETECTED,
-                13,
-                "the request has been here before",
-            ),
-            Self::Overloaded => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                14,
-                "too many requests in flight on this route",
-            ),
-            Self::Unavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                14,
-                "no upstream is available",
-            ),
-            Self::BadGateway | Self::ResponseBroken => (
-                StatusCode::BAD_GATEWAY,
-                14,
-                "the upstream broke the connection",
-            ),
-            Self::BadAnswer => (
-                StatusCode::BAD_GATEWAY,
-                13,
-                "the upstream's answer is malformed",
-            ),
-            Self::AnswerTooLarge => (
-                StatusCode::BAD_GATEWAY,
-                13,
-                "the head of the upstream's answer is too large",
-            ),
-            Self::Timeout | Self::ResponseTimeout => (
-                StatusCode::GATEWAY_TIMEOUT,
-                4,
-                "the upstream did not answer in time",
-            ),
-            Self::RequestTimeout => (
-                StatusCode::REQUEST_TIMEOUT,
-                4,
-                "the request's body did not come in time",
-            ),
-            Self::MalformedBody => (
-                StatusCode::BAD_REQUEST,
-                13,
-                "the request's body is malformed",
-            ),
-            Self::LongTrailers => (
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                8,
-                "the request's trailers are too long",
-            ),
-            Self::UpstreamStalled => (
-                StatusCode::GATEWAY_TIMEOUT,
-                14,
-                "the upstream does not read the request",
-            ),
-            Self::InvalidTimeout => (
-                StatusCode::BAD_REQUEST,
-                13,
-                "the timeout in the request's headers cannot be read",
-            ),
-        }
-    }
-
-    /// The answer: to a gRPC or gRPC-Web client a status in the headers alone, to others a short plain text.
-    pub fn response(self, dialect: Dialect) -> Response<ResponseBody> {
-        let (status, grpc_status, message) = self.terms();
-        let mut response = Response::new(ResponseBody::own(match dialect {
-            Dialect::Http => format!("{message}\n"),
-            _ => String::new(),
-        }));
-        if dialect == Dialect::Http {
-            *response.status_mut() = status;
-        }
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, dialect.content_type());
-        if dialect != Dialect::Http {
-            // gRPC over HTTP/2, "Trailers-Only": HTTP status 200, and the outcome in the one block of headers.
-            headers.insert("grpc-status", HeaderValue::from(u16::from(grpc_status)));
-            headers.insert("grpc-message", HeaderValue::from_static(message));
-        }
-        if matches!(self, Self::BadFraming(_)) {
-            // What follows on the connection may be of this request or another.
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    }
+fn is_reset_by_peer(error: &(dyn Error + 'static)) -> bool {
+    cause_of::<h2::Error>(error).is_some_and(|h2| h2.is_reset() && h2.is_remote())
 }

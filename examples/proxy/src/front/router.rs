@@ -17,6 +17,13 @@ impl<T> Router<T> {
         Self { entries }
     }
 
+    /// Whether any route is for certain hosts only.
+    pub fn has_hosts(&self) -> bool {
+        // They come first.
+        let first = self.entries.first();
+        first.is_some_and(|(route, _)| route.host.is_some())
+    }
+
     /// What handles requests for this host and path, if anything does. Both are normal: the host without a port and a final
     /// dot, but in letters of either case, and the path as [`normalize`](crate::front::headers::path::normalize) makes it.
     pub fn find(&self, host: Option<&str>, path: &str) -> Option<&T> {

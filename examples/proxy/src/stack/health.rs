@@ -7,7 +7,7 @@ use tower::balance::policy::outlier::OutlierConfig;
 use tower::retry::http::Code;
 
 use crate::config::{Cluster, Protocol};
-use crate::front::rescue::cause_of;
+use crate::front::failure::cause_of;
 use crate::metrics::ClusterStats;
 use crate::upstream::{Comebacks, UpstreamBody, UpstreamError};
 

@@ -1,59 +1,110 @@
-//! The stacks of layers that a request passes through: everything between routing and the wire.
+//! The chains of layers that a request passes, from the client's connection to the endpoint's.
+//!
+//! Each function is one chain and reads from the outside in: a request passes the lines from the first to the last, its response
+//! and its error from the last to the first.
 
+mod build;
+mod cluster;
 pub mod health;
 pub mod hedge;
 pub mod response_timeout;
 pub mod retry;
+mod route;
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::stream;
+use bytes::Bytes;
 use http::{Request, Response};
-use tower::balance::health::{EjectOutliers, Guarded, Health, Outliers};
-use tower::balance::http as http_key;
+use http_body::Body;
+use tower::balance::health::{EjectOutliers, Health};
 use tower::balance::p2c::Balance;
-use tower::balance::picker::{
-    LeastLoaded, MaglevHash, P2c, Picker, Random, RingHash, WeightedRoundRobin,
-};
 use tower::balance::policy::InvalidPolicy;
-use tower::buffer::Buffer;
-use tower::buffer::fail_fast::{FailFast, FailFastLayer};
-use tower::discover::Change;
-use tower::load::{PendingRequests, Weighted};
-use tower::ready_cache::ReadyCache;
+use tower::buffer::fail_fast::FailFastLayer;
+use tower::load::PendingRequests;
 use tower::reconnect::Reconnect;
-use tower::retry::backoff::ExponentialBackoffMaker;
 use tower::retry::http::HttpRetryLayer;
-use tower::timeout::http::{AcceptDeadlineLayer, BodyTimeoutLayer, ForwardDeadlineLayer};
+use tower::timeout::http::{AcceptDeadlineLayer, ForwardDeadlineLayer};
 use tower::util::MapRequestLayer;
-use tower::util::rng::HasherRng;
 use tower::{BoxError, Service, ServiceBuilder};
+use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::config::{self, Balancer, HashKey};
-use crate::front::body::{BoundedBody, RequestBody};
-use crate::front::upload::UploadBody;
+pub use self::build::proxy;
+pub use self::cluster::{Cluster, cluster};
+use self::cluster::{Measured, PickEndpoint, backoff, discover};
+use self::response_timeout::ResponseTimeoutLayer;
+use crate::config::{self, Config};
+use crate::front::arrive::ArriveLayer;
+use crate::front::body::{ClientBody, RequestBody};
+use crate::front::count::CountLayer;
+use crate::front::forward::ForwardLayer;
+use crate::front::headers::hop::Hop;
+use crate::front::panic::Panicked;
+use crate::front::refused::CountRefusedLayer;
+use crate::front::rescue::RescueLayer;
+use crate::front::route::Route;
+use crate::front::router::Router;
+use crate::front::validate::Validate;
 use crate::metrics::{ClusterStats, EndpointStats, RouteStats};
-use crate::stack::response_timeout::ResponseTimeoutLayer;
 use crate::upstream::{Connect, Observe, TrackBody};
 
-/// A cluster's queue, shared by the routes that lead to it.
-pub type Cluster = Buffer<Request<RequestBody>, Answer>;
+/// What every request passes, up to its route. It is always ready.
+pub fn front<S, B>(
+    config: &Config,
+    routes: Router<S>,
+    hop: Arc<Hop>,
+    unrouted: Arc<RouteStats>,
+) -> impl Service<
+    Request<ClientBody>,
+    Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<S, B>>,
+    Error = Infallible,
+    Future: Send,
+>
++ Clone
++ Send
++ Sync
++ 'static
++ use<S, B>
+where
+    S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
+{
+    ServiceBuilder::new()
+        // A panic costs its request, and not the connection with all others on it. Outermost, so that it covers every layer.
+        .layer(CatchPanicLayer::custom(Panicked))
+        // The client gets an answer to every error, in the protocol that it speaks: none passes this line.
+        .layer(RescueLayer)
+        // Requests that no route counts are counted here, by the error that the two lines below fail them with.
+        .layer(CountRefusedLayer::new(unrouted))
+        // Before anything is decided by the request's fields: reject what others could read in another way, and give the path
+        // the form that routes are matched by.
+        .filter(Validate::new(config, hop))
+        // Last, since all below differs from route to route.
+        .service(Route::new(routes))
+}
 
-/// The stack of a route, above its cluster: from the outside in, refuse what is too much, bound the time of what is
-/// let in, try again what may be, do not wait for what is slow, and tell each upstream how much time is left.
+/// What the requests of one route pass, down to its cluster.
 ///
 /// # Errors
 ///
 /// If a number of the hedges is out of its range.
 pub fn route(
     config: &config::Route,
+    hop: Arc<Hop>,
+    protocol: config::Protocol,
     cluster: Cluster,
-    stats: &RouteStats,
+    stats: &Arc<RouteStats>,
 ) -> Result<
-    impl Service<Request<UploadBody>, Response = Response<BoundedBody>, Error = BoxError, Future: Send>
+    impl Service<
+        Request<ClientBody>,
+        Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + 'static + use<>>,
+        Error = BoxError,
+        Future: Send,
+    >
     + Clone
     + Send
     + Sync
@@ -64,148 +115,88 @@ pub fn route(
     let retry = retry::policy(&config.retry, stats);
     let hedge = config.hedge.as_ref();
     let hedge = hedge.map(|hedge| hedge::layer(hedge, retry.budget(), stats));
-    // In a box, since the future of a layer that is off has its room in those above as well.
     let hedge = hedge.transpose()?.map(|hedge| {
         ServiceBuilder::new()
-            .map_future(|future| -> Pin<Box<dyn Future<Output = _> + Send>> { Box::pin(future) })
+            .map_future(route::boxed)
             .layer(hedge)
             .into_inner()
     });
+    let notes_endpoints = hedge
+        .is_some()
+        .then(|| MapRequestLayer::new(hedge::note_endpoints));
     Ok(ServiceBuilder::new()
+        // Outermost, so that it counts all the time that the client waits, and each request once however often it is tried.
+        .layer(CountLayer::new(Arc::clone(stats)))
+        // Before the body is bound and the request copied: what it forwards is the same in every attempt.
+        .layer(ForwardLayer::new(hop, protocol))
+        // Before anything is held for the request: a client that sends its body slowly takes no permit, nor a connection.
+        .layer(ArriveLayer::new(route::uploads(config)))
+        // Reject what the limit below has no permit for; a queue here would only add to the latency of an overload.
         .load_shed()
         .concurrency_limit(config.limits.concurrency)
+        // The time of all attempts together, from the end of the request.
         .layer(ResponseTimeoutLayer::new(config.timeout.http))
+        // The client's own deadline, for all attempts together as well.
         .layer(
             AcceptDeadlineLayer::new()
                 .header(config.timeout_header.clone())
                 .grpc_max(config.timeout.grpc),
         )
-        .layer(bodies(config))
-        .option_layer(
-            hedge
-                .is_some()
-                .then(|| MapRequestLayer::new(hedge::note_endpoints)),
-        )
+        // Of the response that is passed on, so outside of the retry.
+        .layer(route::responses(config))
+        // Outside of the retry, so that a retry avoids the endpoints of the attempts before it.
+        .option_layer(notes_endpoints)
+        // Outside of the hedge: an attempt has failed when its copy has failed as well.
         .layer(HttpRetryLayer::new(retry))
         .option_layer(hedge)
+        // Innermost, so that each attempt tells its endpoint the time that is left then.
         .layer(ForwardDeadlineLayer::new().header(config.timeout_header.clone()))
         .service(cluster))
 }
 
-/// The bounds of responses; those of requests count from their arrival, and are set there.
-fn bodies(config: &config::Route) -> BodyTimeoutLayer {
-    let mut bodies = BodyTimeoutLayer::new().grpc_deadline();
-    if let Some(idle) = config.idle_timeout {
-        bodies = bodies.response_idle(idle);
-    }
-    if let Some(total) = config.body_timeout {
-        bodies = bodies.response_total(total);
-    }
-    bodies
-}
-
-/// The stack of a cluster, below its routes: queue while no endpoint is ready, but not for long; balance over the
-/// endpoints that are; connect each of them again by itself when it is lost.
+/// What the requests of one cluster pass, whatever their route, down to the endpoint that the `picker` picks.
 ///
-/// Spawns the queue's worker, which also drives connecting while there is no traffic. `endpoints` is how many all
-/// clusters have together.
-///
-/// # Errors
-///
-/// If a number of the outlier detection is out of its range.
-pub fn cluster(
-    config: &config::Cluster,
-    stats: &ClusterStats,
-    endpoints: usize,
-    heads: config::Heads,
-) -> Result<Cluster, InvalidPolicy> {
-    let connect = &Connect::new(config, endpoints, heads);
-    match config.balancer {
-        // Where all weights are alike, it is not looked at them.
-        Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => {
-            queue(config, connect, stats, P2c::new())
-        }
-        Balancer::P2c => queue(config, connect, stats, LeastLoaded::new()),
-        Balancer::RoundRobin => queue(config, connect, stats, WeightedRoundRobin::new()),
-        Balancer::Random => queue(config, connect, stats, Random::new()),
-        Balancer::RingHash => {
-            // Enough points for shares that are right to some percent, without a ring that is all memory.
-            let greatest = config.weights.iter().copied().max().unwrap_or(1).max(1);
-            let points = (1600 / greatest as usize).clamp(1, 160);
-            let ring = RingHash::by(key(&config.hash)).points_per_weight(points)?;
-            queue(config, connect, stats, ring)
-        }
-        Balancer::Maglev => queue(config, connect, stats, MaglevHash::by(key(&config.hash))),
-    }
-}
-
-fn queue<P>(
+/// Spawns the worker of the buffer.
+fn queue<P: PickEndpoint>(
     config: &config::Cluster,
     connect: &Connect,
     stats: &ClusterStats,
     picker: P,
-) -> Result<Cluster, InvalidPolicy>
-where
-    P: Picker<ReadyCache<String, Watched, Request<RequestBody>>, Request<RequestBody>>
-        + Send
-        + 'static,
-{
-    let weights = config.weights.iter().copied().chain(std::iter::repeat(1));
-    let endpoints = config.endpoints.iter().zip(&stats.endpoints).zip(weights);
-    // By address: so proxies with the same configuration map a key to the same endpoint.
-    let endpoints = endpoints.map(|((address, stats), weight)| {
-        let endpoint = Weighted::new(endpoint(connect, address, stats), weight);
-        Ok::<_, Infallible>(Change::Insert(address.to_string(), endpoint))
-    });
-    let discover = stream::iter(endpoints.collect::<Vec<_>>());
+) -> Result<Cluster, InvalidPolicy> {
     let health = Health::new();
-    let detector = health::detector(config);
-    let classify = health::classify as health::Classify;
-    let discover = EjectOutliers::new(discover, detector, classify)?.with_health(health.clone());
-    health::watch(&health, config, stats, discover.uneject());
-    let balance = Balance::builder(discover)
-        .health(health)
-        .pick(picker)
-        .build()
-        .avoid_tried(|request: &Request<RequestBody>| request.extensions().get());
+    let endpoints = discover(config, connect, stats);
+    // Around the endpoints, so that an ejected one reports not ready and every picker skips it.
+    let endpoints = EjectOutliers::new(
+        endpoints,
+        health::detector(config),
+        health::classify as health::Classify,
+    )?
+    .with_health(health.clone());
+    health::watch(&health, config, stats, endpoints.uneject());
     Ok(ServiceBuilder::new()
+        // Shares the balancer among the routes, holds requests while no endpoint is ready, and drives connecting meanwhile.
         .buffer(config.buffer)
+        // Below the queue, so that it fails those that wait in it as soon as waiting is without prospect.
         .layer(FailFastLayer::new(config.unavailable_timeout))
-        .service(balance))
+        .service(
+            Balance::builder(endpoints)
+                .health(health)
+                .pick(picker)
+                .build()
+                .avoid_tried(|request: &Request<RequestBody>| request.extensions().get()),
+        ))
 }
 
-/// What a request is hashed by.
-fn key(by: &HashKey) -> Box<dyn Fn(&Request<RequestBody>) -> Option<u64> + Send> {
-    match by {
-        HashKey::Header(name) => Box::new(http_key::header(name.clone())),
-        HashKey::Cookie(name) => Box::new(http_key::cookie(name.clone())),
-        HashKey::Path => Box::new(http_key::path()),
-    }
-}
-
+/// What the attempts at one endpoint pass, down to its connections.
 fn endpoint(connect: &Connect, address: &config::Endpoint, stats: &Arc<EndpointStats>) -> Measured {
-    let reconnect = Reconnect::with_backoff(
+    // Innermost, so that the endpoint stays the same for the balancer when its connections are lost.
+    let connections = Reconnect::with_backoff(
         connect.clone().tell(Arc::clone(stats)),
         address.clone(),
         backoff(),
     );
-    PendingRequests::new(Observe::new(reconnect, Arc::clone(stats)), TrackBody)
+    // Whether it is connected, and what it answers.
+    let observed = Observe::new(connections, Arc::clone(stats));
+    // Its load for the picker: the requests whose response has not ended.
+    PendingRequests::new(observed, TrackBody)
 }
-
-/// How long an endpoint waits before it is tried again: so short that one which comes back is soon of use, and so long
-/// that one which stays away costs nothing.
-fn backoff() -> ExponentialBackoffMaker {
-    let (min, max) = (Duration::from_millis(50), Duration::from_secs(2));
-    ExponentialBackoffMaker::new(min, max, 0.5, HasherRng::new())
-        .expect("the bounds are the right way round")
-}
-
-type Measured = PendingRequests<Observe<Reconnect<Connect, config::Endpoint>>, TrackBody>;
-type Endpoint = Weighted<Measured>;
-type Found = stream::Iter<std::vec::IntoIter<Result<Change<String, Endpoint>, Infallible>>>;
-type Watched = Guarded<Endpoint, Outliers<String>, health::Classify>;
-/// What a request becomes: the same with each picker.
-type Answer =
-    <FailFast<Balance<EjectOutliers<Found, health::Classify>, Request<RequestBody>>> as Service<
-        Request<RequestBody>,
-    >>::Future;

@@ -11,7 +11,7 @@ use tower::retry::{Attempt, GaveUp, Next, PerAttempt, RetryPolicy};
 use tower::timeout::error::Elapsed;
 
 use crate::config::Retry;
-use crate::front::rescue::cause_of;
+use crate::front::failure::cause_of;
 use crate::metrics::RouteStats;
 use crate::upstream::UpstreamError;
 

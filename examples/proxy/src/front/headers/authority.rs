@@ -61,6 +61,15 @@ pub fn of<B>(request: &Request<B>) -> Result<Option<&str>, BadTarget> {
     }
 }
 
+/// The authority of a request that [`of`] has found to be valid.
+pub fn of_valid<B>(request: &Request<B>) -> Option<&str> {
+    let of_target = request.uri().authority().map(Authority::as_str);
+    let of_host = || request.headers().get(HOST)?.to_str().ok();
+    of_target
+        .or_else(of_host)
+        .filter(|authority| !authority.is_empty())
+}
+
 /// The host of an authority, for comparison: without the port, and without a final dot.
 pub fn host(authority: &str) -> &str {
     let (host, _) = split(authority);

@@ -67,15 +67,14 @@ impl Hop {
     /// Makes a client's request one that an upstream of `protocol` understands.
     ///
     /// Drops the fields of this hop, tells the upstream who asked (`x-forwarded-for`, `x-forwarded-proto`, `via`), and puts
-    /// the authority where the protocol has it: in `Host` for HTTP/1.1, in the URI for HTTP/2. The target is `path`, if it
-    /// is another than that of the request.
+    /// the authority where the protocol has it: in `Host` for HTTP/1.1, in the URI for HTTP/2. Returns whether the client said
+    /// that it accepts trailers.
     pub fn forward<B>(
         &self,
         request: &mut Request<B>,
-        path: Option<PathAndQuery>,
         protocol: Protocol,
         client: &Client,
-    ) {
+    ) -> bool {
         let trailers = accepts_trailers(request.headers());
         let version = request.version();
         let headers = request.headers_mut();
@@ -99,9 +98,10 @@ impl Hop {
             headers.append(header::VIA, via.value(version));
         }
         match protocol {
-            Protocol::Http1 => target_http1(request, path),
-            Protocol::Http2 => target_http2(request, path),
+            Protocol::Http1 => target_http1(request),
+            Protocol::Http2 => target_http2(request),
         }
+        trailers
     }
 
     fn trusts(&self, client: IpAddr) -> bool {
@@ -130,7 +130,7 @@ impl Received {
 }
 
 /// Writes the target in the origin form, and the authority in `Host`.
-fn target_http1<B>(request: &mut Request<B>, path: Option<PathAndQuery>) {
+fn target_http1<B>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_11;
     let authority = request.uri().authority();
     let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
@@ -142,19 +142,19 @@ fn target_http1<B>(request: &mut Request<B>, path: Option<PathAndQuery>) {
         // RFC 9112, 3.2: if the target has no authority, `Host` is empty.
         headers.insert(header::HOST, HeaderValue::from_static(""));
     }
-    if is_absolute || path.is_some() {
-        let path = path.unwrap_or_else(|| path_of(request.uri()));
+    if is_absolute {
+        let path = path_of(request.uri());
         *request.uri_mut() = Uri::from(path);
     }
 }
 
 /// Writes the authority in the target.
-fn target_http2<B>(request: &mut Request<B>, path: Option<PathAndQuery>) {
+fn target_http2<B>(request: &mut Request<B>) {
     let host = request.headers_mut().remove(header::HOST);
     let uri = request.uri();
     let from_host = || Authority::try_from(host?.as_bytes()).ok();
     let authority = uri.authority().cloned().or_else(from_host);
-    let path = path.unwrap_or_else(|| path_of(uri));
+    let path = path_of(uri);
     let Some(authority) = authority else {
         // Without an authority, h2 takes the target of an HTTP/1 request alone.
         *request.version_mut() = Version::HTTP_11;
@@ -200,7 +200,7 @@ mod tests {
             trusted: Vec::new(),
         };
         let client = Client::new((CLIENT, 7).into());
-        hop.forward(&mut request, None, protocol, &client);
+        hop.forward(&mut request, protocol, &client);
         request
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Uri};
 
 /// A path with a `%` that two hexadecimal digits do not follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,17 +38,20 @@ pub fn normalize(path: &str) -> Result<Cow<'_, str>, BadPath> {
     })
 }
 
-/// A target of this path, and the query as it is.
+/// Gives a target this path, and leaves its query.
 ///
 /// # Errors
 ///
-/// If they are none.
-pub fn with_query(mut path: String, query: Option<&str>) -> Result<PathAndQuery, BadPath> {
-    if let Some(query) = query {
+/// If it is none then.
+pub fn replace(target: &mut Uri, mut path: String) -> Result<(), BadPath> {
+    if let Some(query) = target.query() {
         path.push('?');
         path.push_str(query);
     }
-    PathAndQuery::try_from(path).map_err(|_| BadPath)
+    let mut parts = target.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(path).map_err(|_| BadPath)?);
+    *target = Uri::from_parts(parts).map_err(|_| BadPath)?;
+    Ok(())
 }
 
 /// Undoes the percent-encodings that are needless, and writes the others in capitals.

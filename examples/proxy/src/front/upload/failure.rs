@@ -5,7 +5,7 @@ use tower::BoxError;
 use tower::timeout::http::BodyTimedOut;
 
 use crate::front::body::TrailersTooLarge;
-use crate::front::rescue::cause_of;
+use crate::front::failure::cause_of;
 
 /// What went wrong with the body that a client sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

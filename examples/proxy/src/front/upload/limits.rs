@@ -2,12 +2,10 @@ use std::time::Duration;
 
 use http::Request;
 use http_body::Body;
-use hyper::body::Incoming;
 use tower::timeout::http::{Pulse, TimeoutBody};
 
 use super::UploadBody;
 use crate::front::body::ClientBody;
-use crate::transport::blocks::Long;
 use crate::transport::stall::Limits;
 
 /// How a route takes the bodies of requests.
@@ -24,24 +22,14 @@ pub struct UploadLimits {
 }
 
 impl UploadLimits {
-    /// The request with its body within these limits. Trailers over `max_trailers` bytes are an error, and so are those that
-    /// `long` tells of.
-    pub fn bound(
-        mut self,
-        request: Request<Incoming>,
-        grpc: bool,
-        max_trailers: usize,
-        long: Option<Long>,
-    ) -> Request<UploadBody> {
+    /// The request with its body within these limits.
+    pub fn bound(mut self, request: Request<ClientBody>, grpc: bool) -> Request<UploadBody> {
         if grpc {
             self.idle = self.grpc_idle;
         }
         // Where one side of a call of gRPC speaks, the other one need not.
         let pulse = grpc.then(Pulse::new);
-        let mut request = request.map(|body| {
-            let body = ClientBody::new(body, max_trailers, long);
-            self.bound_body(body, pulse.clone())
-        });
+        let mut request = request.map(|body| self.bound_body(body, pulse.clone()));
         if let Some(pulse) = pulse {
             request.extensions_mut().insert(pulse);
         }
