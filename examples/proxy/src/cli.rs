@@ -11,8 +11,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Admin, Config, ConfigError, Endpoint, Protocol};
 use crate::demo;
+use crate::front::server::{Shutdown, ShutdownTrigger, shutdown_channel};
 use crate::run::Bound;
-use crate::server::{Shutdown, ShutdownTrigger, shutdown_channel};
 use crate::signal::{Signal, Signals};
 
 /// An HTTP and gRPC proxy that is composed of Tower's layers.

@@ -1,37 +1,15 @@
 #![doc = include_str!("../README.md")]
 
-mod accept;
 pub mod admin;
-pub mod authority;
-pub mod blocks;
-pub mod body;
 pub mod cli;
 pub mod config;
 pub mod demo;
-pub mod descriptors;
-pub mod dialect;
-pub mod error;
-pub mod framing;
-pub mod handling;
-pub mod headers;
-pub mod hedge;
-pub mod hop;
-pub mod interim;
-mod malformed;
+pub mod front;
 pub mod metrics;
-pub mod outcome;
-pub mod outliers;
-pub mod path;
-pub mod proxy;
-pub mod retry;
-pub mod router;
 pub mod run;
-pub mod server;
 pub mod signal;
-pub mod socket;
 pub mod stack;
-pub mod stall;
-pub mod streams;
-pub mod upload;
+pub mod transport;
 pub mod upstream;
-pub mod withdraw;
+
+pub use self::front::server;

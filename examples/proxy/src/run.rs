@@ -5,14 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tower::BoxError;
+use tower::{BoxError, Service};
 
+use crate::admin;
 use crate::config::Config;
-use crate::descriptors;
-use crate::server::{Client, Server, Shutdown, bind, serve};
-use crate::{admin, malformed, proxy};
+use crate::front::body::ClientBody;
+use crate::front::malformed;
+use crate::front::server::{Server, Shutdown, bind, serve};
+use crate::stack;
+use crate::transport::descriptors;
 
 /// A proxy whose sockets are bound, and which serves nobody yet.
 #[derive(Debug)]
@@ -82,15 +86,24 @@ impl Bound {
             listeners,
             admin,
         } = self;
-        let proxy = Arc::new(proxy::build(&config).map_err(io::Error::other)?);
+        let (proxy, metrics) = stack::proxy(&config).map_err(io::Error::other)?;
+        let max_head_size = config.max_head_size;
 
         let server = Server::new(&config.clients, config.heads());
         let mut servers = JoinSet::new();
         for listener in listeners {
-            let metrics = Arc::clone(proxy.metrics());
-            let (proxy, server) = (Arc::clone(&proxy), server.clone());
-            let handler = move |request, client: Client| proxy.handle(request, &client);
-            let failed = move |error: &BoxError| malformed::count(error, &metrics.unrouted);
+            let (proxy, server) = (proxy.clone(), server.clone());
+            let handler = move |request, client| {
+                // It is always ready.
+                let answer = proxy
+                    .clone()
+                    .call(ClientBody::of(request, client, max_head_size));
+                answer.map(|answer| match answer {
+                    Ok(answer) => answer,
+                })
+            };
+            let unrouted = Arc::clone(&metrics.unrouted);
+            let failed = move |error: &BoxError| malformed::count(error, &unrouted);
             let (shutdown, drain) = (shutdown.clone(), config.drain);
             servers.spawn(async move {
                 server
@@ -100,12 +113,12 @@ impl Bound {
         }
         // The admin page goes on while the proxy drains, so that one can watch it.
         let admin = admin.zip(config.admin.as_ref()).map(|(listener, config)| {
-            let state = admin::Admin::new(config, Arc::clone(proxy.metrics()), shutdown.clone());
+            let state = admin::Admin::new(config, Arc::clone(&metrics), shutdown.clone());
             let handler = move |request, _client| {
                 let response = state.handle(&request);
                 async move { response }
             };
-            let (trigger, stop) = crate::server::shutdown_channel();
+            let (trigger, stop) = crate::front::server::shutdown_channel();
             (
                 tokio::spawn(serve(listener, handler, stop, ADMIN_DRAIN)),
                 trigger,

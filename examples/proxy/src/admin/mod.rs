@@ -12,8 +12,8 @@ use http_body_util::Full;
 pub use self::host::Hosts;
 pub use self::readiness::Readiness;
 use crate::config;
+use crate::front::server::Shutdown;
 use crate::metrics::{Metrics, json};
-use crate::server::Shutdown;
 
 /// Answers the requests of operators, probes and Prometheus.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::value;
-use crate::server::Times;
+use crate::front::server::Times;
 
 /// Connections from clients, on all listeners together.
 #[derive(Debug, Clone, Deserialize)]

@@ -26,7 +26,7 @@ impl Default for Heads {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Paths {
-    /// In the one normal form that [`normalize`](crate::path::normalize) makes.
+    /// In the one normal form that [`normalize`](crate::front::headers::path::normalize) makes.
     #[default]
     Normalized,
     /// As the client sent it, so that one with `//`, `..` or `%61` may walk round a route.

@@ -11,8 +11,8 @@ pub use self::backend::{Backend, Mood};
 pub use self::grpc::pb;
 
 use crate::config::{Config, ConfigError};
+use crate::front::server::{Shutdown, bind, serve};
 use crate::run::Bound;
-use crate::server::{Shutdown, bind, serve};
 
 /// Runs the demo until `shutdown`.
 ///

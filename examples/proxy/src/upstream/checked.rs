@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use http::Response;
 
 use super::{UpstreamBody, UpstreamError};
-use crate::framing;
+use crate::transport::framing;
 
 /// Looks at a response's head, and at its first frame if that has come already.
 pub(super) fn check(

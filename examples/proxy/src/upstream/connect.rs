@@ -12,12 +12,12 @@ use tower::Service;
 
 use super::error::ConnectError;
 use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
-use crate::body::RequestBody;
 use crate::config::{Cluster, Connections, Endpoint, Heads, Protocol};
-use crate::descriptors;
-use crate::framing;
+use crate::front::body::RequestBody;
 use crate::metrics::EndpointStats;
-use crate::socket::{self, Observe, Socket};
+use crate::transport::descriptors;
+use crate::transport::framing;
+use crate::transport::socket::{self, Observe, Socket};
 
 /// Makes connections to an endpoint: the maker that [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
 #[derive(Debug, Clone)]

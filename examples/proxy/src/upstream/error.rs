@@ -1,8 +1,9 @@
 use std::{error, fmt, io};
 
 use crate::config::Endpoint;
-use crate::framing::BadFraming;
-use crate::upload::{BodyFailure, Upload};
+use crate::front::upload::BodyFailure;
+use crate::transport::framing::BadFraming;
+use crate::transport::upload::Upload;
 
 /// Why an endpoint did not answer.
 ///

@@ -13,12 +13,12 @@ use super::error::ConnectError;
 use super::keeper::{Keeper, Kept, Place, State};
 use super::track::Hold;
 use super::{Connect, UpstreamBody, UpstreamError};
-use crate::body::RequestBody;
 use crate::config::Endpoint;
-use crate::framing;
-use crate::socket::Observe;
-use crate::stall::Patient;
-use crate::upload::{SentBody, Upload};
+use crate::front::body::RequestBody;
+use crate::transport::framing;
+use crate::transport::socket::Observe;
+use crate::transport::stall::Patient;
+use crate::transport::upload::{SentBody, Upload};
 
 /// The HTTP/1.1 connections to one endpoint.
 ///

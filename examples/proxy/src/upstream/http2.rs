@@ -17,13 +17,13 @@ use super::keeper::{Keeper, Kept, Place, State};
 use super::settings::{Allowed, Settings};
 use super::track::Hold;
 use super::{Connect, UpstreamBody, UpstreamError};
-use crate::blocks;
-use crate::body::RequestBody;
 use crate::config::Endpoint;
-use crate::headers;
-use crate::stall::Patient;
-use crate::streams::{NewStreams, Streams};
-use crate::upload::{SentBody, Upload};
+use crate::front::body::RequestBody;
+use crate::transport::blocks;
+use crate::transport::headers;
+use crate::transport::stall::Patient;
+use crate::transport::streams::{NewStreams, Streams};
+use crate::transport::upload::{SentBody, Upload};
 
 /// The HTTP/2 connections to one endpoint, each shared by many requests.
 ///

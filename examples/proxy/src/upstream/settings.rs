@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::blocks::{Blocks, HEAD, Long, parse_head};
-use crate::socket::Observe;
+use crate::transport::blocks::{Blocks, HEAD, Long, parse_head};
+use crate::transport::socket::Observe;
 
 /// What an endpoint allows.
 #[derive(Debug)]

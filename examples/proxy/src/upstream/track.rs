@@ -9,9 +9,9 @@ use tower::BoxError;
 use tower::load::{TrackCompletion, pending_requests};
 
 use super::{UpstreamError, http1, http2};
-use crate::body::{TrailersTooLarge, check_trailers};
-use crate::headers;
-use crate::upload::Upload;
+use crate::front::body::{TrailersTooLarge, check_trailers};
+use crate::transport::headers;
+use crate::transport::upload::Upload;
 
 /// The body of an endpoint's response.
 ///

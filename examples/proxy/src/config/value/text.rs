@@ -8,8 +8,8 @@ use tower::classify::http::Code;
 
 use super::super::{Network, Via};
 use super::visit::{list, text};
-use crate::headers::is_reserved;
-use crate::path::normalize;
+use crate::front::headers::path::normalize;
+use crate::transport::headers::is_reserved;
 
 pub(in crate::config) fn address<'de, D: Deserializer<'de>>(
     deserializer: D,

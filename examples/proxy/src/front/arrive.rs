@@ -1,0 +1,158 @@
+//! Takes in the body of a request, before the request takes a place on its route.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::Request;
+use tower::{BoxError, Layer, Service};
+
+use super::body::ClientBody;
+use super::protocol::Dialect;
+use super::upload::{UploadBody, UploadLimits};
+
+/// Wraps services in [`Arrive`].
+#[derive(Debug, Clone, Copy)]
+pub struct ArriveLayer {
+    limits: UploadLimits,
+}
+
+/// Middleware that bounds the time of a request's body, and waits until it has begun before it calls a clone of the service
+/// inside.
+///
+/// # Readiness
+///
+/// It is always ready. The clone is polled for readiness once the body has begun, so a client that sends nothing holds no
+/// permit.
+#[derive(Debug)]
+pub struct Arrive<S> {
+    shared: Arc<Shared<S>>,
+}
+
+#[derive(Debug)]
+struct Shared<S> {
+    inner: S,
+    limits: UploadLimits,
+}
+
+impl ArriveLayer {
+    /// Bodies are taken in within `limits`.
+    pub const fn new(limits: UploadLimits) -> Self {
+        Self { limits }
+    }
+}
+
+impl<S> Layer<S> for ArriveLayer {
+    type Service = Arrive<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let limits = self.limits;
+        Arrive {
+            shared: Arc::new(Shared { inner, limits }),
+        }
+    }
+}
+
+impl<S> Clone for Arrive<S> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<S> Service<Request<ClientBody>> for Arrive<S>
+where
+    S: Service<Request<UploadBody>, Error = BoxError> + Clone,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ArriveFuture<S, S::Future>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ClientBody>) -> Self::Future {
+        let Shared { inner, limits } = &*self.shared;
+        let grpc = Dialect::of(request.headers()) == Dialect::Grpc;
+        ArriveFuture(State::Arriving(Box::new(Arriving {
+            inner: inner.clone(),
+            request: limits.bound(request, grpc),
+            // In a gRPC call the server may send first.
+            bytes: if grpc { 0 } else { limits.buffer },
+        })))
+    }
+}
+
+/// The response of an [`Arrive`].
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct ArriveFuture<S, F>(State<S, F>);
+
+/// Both states are in a box, so that what the layers outside move is small.
+enum State<S, F> {
+    /// The body has not begun, or the service is not ready.
+    Arriving(Box<Arriving<S>>),
+    /// The service inside answers.
+    Called(Pin<Box<F>>),
+    Answered,
+}
+
+struct Arriving<S> {
+    inner: S,
+    request: Request<UploadBody>,
+    /// How many bytes of the body are waited for.
+    bytes: usize,
+}
+
+impl<S> Future for ArriveFuture<S, S::Future>
+where
+    S: Service<Request<UploadBody>, Error = BoxError>,
+{
+    type Output = Result<S::Response, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let state = &mut self.0;
+        if let State::Arriving(arriving) = state {
+            ready!(arriving.poll_ready(cx)).inspect_err(|_| *state = State::Answered)?;
+            // ## Arriving => Called
+            let State::Arriving(arrived) = std::mem::replace(state, State::Answered) else {
+                unreachable!("it has arrived");
+            };
+            let Arriving {
+                mut inner, request, ..
+            } = *arrived;
+            *state = State::Called(Box::pin(inner.call(request)));
+        }
+        let State::Called(response) = state else {
+            panic!("polled after it was ready");
+        };
+        let response = ready!(response.as_mut().poll(cx));
+        // ## Called => Answered
+        // What it held, such as its permit, is released before the answer is written.
+        *state = State::Answered;
+        Poll::Ready(response)
+    }
+}
+
+impl<S: Service<Request<UploadBody>, Error = BoxError>> Arriving<S> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        ready!(self.request.body_mut().poll_arrived(self.bytes, cx))?;
+        self.inner.poll_ready(cx)
+    }
+}
+
+// Nothing in it is pinned but what is in a box.
+impl<S, F> Unpin for ArriveFuture<S, F> {}
+
+impl<S, F> fmt::Debug for ArriveFuture<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            State::Arriving(_) => "Arriving",
+            State::Called(_) => "Called",
+            State::Answered => "Answered",
+        })
+    }
+}

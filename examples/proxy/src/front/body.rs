@@ -1,0 +1,233 @@
+//! The two bodies that pass through the proxy, frame by frame and never collected.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Version};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+use tower::BoxError;
+use tower::retry::http::{PeekBody, ReplayBody};
+use tower::timeout::http::TimeoutBody;
+
+use crate::front::server::Client;
+use crate::front::upload::UploadBody;
+use crate::transport::blocks::Long;
+use crate::transport::headers;
+use crate::transport::stall::{self, Limits};
+use crate::upstream::UpstreamBody;
+
+/// The body of a request on its way up: what the client sends, within its time, and kept as far as it may be sent again.
+pub type RequestBody = ReplayBody<TimeoutBody<UploadBody>>;
+
+/// The body of a response within its time. Of a gRPC call, its first frame may have been looked at.
+pub type BoundedBody = TimeoutBody<PeekBody<UpstreamBody>>;
+
+/// What a client sends, with only such trailers as may pass.
+#[derive(Debug)]
+pub struct ClientBody {
+    incoming: Incoming,
+    client: Client,
+    max_trailers: usize,
+    /// Tells whether h2 may have dropped some of the trailers.
+    long: Option<Long>,
+}
+
+impl ClientBody {
+    /// The request of a `client`. Trailers over `max_trailers` bytes are an error, and so are those that a [`Long`] among its
+    /// extensions tells of.
+    pub fn of(
+        mut request: Request<Incoming>,
+        client: Client,
+        max_trailers: usize,
+    ) -> Request<Self> {
+        let long = match request.version() {
+            Version::HTTP_2 => request.extensions_mut().remove(),
+            _ => None,
+        };
+        request.map(|incoming| Self {
+            incoming,
+            client,
+            max_trailers,
+            long,
+        })
+    }
+
+    /// Who sends it.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn check(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
+        if frame.is_trailers() && self.long.as_ref().is_some_and(|long| long.count() > 0) {
+            return Err(TrailersTooLarge::new().into());
+        }
+        check_trailers(frame, self.max_trailers)
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        polled.map(|frame| frame.map(|frame| self.check(frame?)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// Trailers that are too large.
+#[derive(Debug)]
+pub struct TrailersTooLarge(());
+
+impl TrailersTooLarge {
+    /// As they have come, or as h2 has cut them.
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
+
+/// Lets data pass, and of trailers what may.
+///
+/// # Errors
+///
+/// [`TrailersTooLarge`] over `max` bytes.
+pub fn check_trailers(mut frame: Frame<Bytes>, max: usize) -> Result<Frame<Bytes>, BoxError> {
+    if let Some(trailers) = frame.trailers_mut() {
+        if headers::size(trailers) > max {
+            return Err(TrailersTooLarge::new().into());
+        }
+        headers::strip_trailers(trailers);
+    }
+    Ok(frame)
+}
+
+/// The body of a response on its way down: the upstream's stream, or nothing.
+///
+/// How long it may be kept waiting by a client that does not read, it [tells](stall::handed) the task that sends it.
+#[derive(Debug)]
+pub struct ResponseBody {
+    upstream: Option<BoundedBody>,
+    /// Told a little later.
+    failed: Option<Failed>,
+    /// Its task was told to come back.
+    awaited: bool,
+}
+
+/// An error that is not told at once: hyper and h2 drop then what they have not yet written, the head too, and do not say
+/// when they have.
+#[derive(Debug)]
+struct Failed {
+    error: BoxError,
+    until: Pin<Box<Sleep>>,
+}
+
+impl ResponseBody {
+    /// A body that streams what the upstream sends.
+    pub fn upstream(body: BoundedBody) -> Self {
+        Self {
+            upstream: Some(body),
+            failed: None,
+            awaited: false,
+        }
+    }
+
+    /// A body without a byte.
+    pub const fn empty() -> Self {
+        Self {
+            upstream: None,
+            failed: None,
+            awaited: false,
+        }
+    }
+
+    /// After a frame that is not the last, the task that sends it must come back for the next.
+    fn tell_task(&mut self, handed: bool) {
+        if let Some(body) = &self.upstream
+            && handed
+            && !body.is_end_stream()
+        {
+            let limits = Limits {
+                idle: body.idle_timeout(),
+                end: body.end(),
+            };
+            stall::handed(limits, None);
+            self.awaited = true;
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if std::mem::take(&mut self.awaited) {
+            stall::waits();
+        }
+        if let Some(failed) = &mut self.failed {
+            ready!(failed.until.as_mut().poll(cx));
+            return Poll::Ready(self.failed.take().map(|failed| Err(failed.error)));
+        }
+        let frame = match &mut self.upstream {
+            Some(body) => ready!(Pin::new(body).poll_frame(cx)),
+            None => None,
+        };
+        if let Some(Err(error)) = frame {
+            self.failed = Some(Failed {
+                error,
+                until: Box::pin(tokio::time::sleep(FLUSH_TIME)),
+            });
+            return self.poll_frame(cx);
+        }
+        self.tell_task(frame.is_some());
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.upstream.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.upstream {
+            Some(body) => body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if self.awaited {
+            stall::waits();
+        }
+    }
+}
+
+impl std::fmt::Display for TrailersTooLarge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the trailers are too large")
+    }
+}
+
+impl std::error::Error for TrailersTooLarge {}
+
+/// What was sent before an error is written within this time, if the client reads.
+const FLUSH_TIME: Duration = Duration::from_millis(20);

@@ -1,0 +1,135 @@
+//! Makes a client's request one for the upstream, and the upstream's response one for the client.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Method, Request, Response, Version, header};
+use pin_project_lite::pin_project;
+use tower::{BoxError, Layer, Service};
+
+use super::body::{BoundedBody, ClientBody, ResponseBody};
+use super::failure::Failure;
+use super::headers::hop::Hop;
+use crate::config::Protocol;
+use crate::transport::headers;
+
+/// Wraps services in [`Forward`].
+#[derive(Debug, Clone)]
+pub struct ForwardLayer {
+    hop: Arc<Hop>,
+    protocol: Protocol,
+}
+
+/// Middleware that takes off a message what was for this hop, and puts on what is for the next.
+///
+/// A request that may go no further (`Max-Forwards`) is answered here.
+#[derive(Debug, Clone)]
+pub struct Forward<S> {
+    inner: S,
+    hop: Arc<Hop>,
+    protocol: Protocol,
+}
+
+impl ForwardLayer {
+    /// Forwards as `hop` says, to endpoints that speak `protocol`.
+    pub const fn new(hop: Arc<Hop>, protocol: Protocol) -> Self {
+        Self { hop, protocol }
+    }
+}
+
+impl<S> Layer<S> for ForwardLayer {
+    type Service = Forward<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Forward {
+            inner,
+            hop: Arc::clone(&self.hop),
+            protocol: self.protocol,
+        }
+    }
+}
+
+impl<S> Service<Request<ClientBody>> for Forward<S>
+where
+    S: Service<Request<ClientBody>, Response = Response<BoundedBody>, Error = BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = BoxError;
+    type Future = ForwardFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ClientBody>) -> Self::Future {
+        if !headers::count_down(&mut request) {
+            let is_options = *request.method() == Method::OPTIONS;
+            return ForwardFuture {
+                state: State::Ended { is_options },
+            };
+        }
+        let is_http2 = request.version() == Version::HTTP_2;
+        let client = request.body().client().clone();
+        let accepted = self.hop.forward(&mut request, self.protocol, &client);
+        ForwardFuture {
+            state: State::Sent {
+                // Over HTTP/1.1 a client gets trailers only if it asked for them.
+                takes_trailers: is_http2 || accepted,
+                inner: self.inner.call(request),
+            },
+        }
+    }
+}
+
+pin_project! {
+    /// The response of a [`Forward`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct ForwardFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = StateProj]
+    enum State<F> {
+        // `takes_trailers`: the client wants to know which trailers there will be.
+        Sent { #[pin] inner: F, takes_trailers: bool },
+        // The request goes no further. The proxy itself answers to OPTIONS alone.
+        Ended { is_options: bool },
+    }
+}
+
+impl<F> Future for ForwardFuture<F>
+where
+    F: Future<Output = Result<Response<BoundedBody>, BoxError>>,
+{
+    type Output = Result<Response<ResponseBody>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (inner, takes_trailers) = match self.project().state.project() {
+            StateProj::Sent {
+                inner,
+                takes_trailers,
+            } => (inner, *takes_trailers),
+            StateProj::Ended { is_options } => {
+                return Poll::Ready(match is_options {
+                    true => Ok(Response::new(ResponseBody::empty())),
+                    false => Err(Failure::Unsupported.into()),
+                });
+            }
+        };
+        let mut response = ready!(inner.poll(cx))?.map(ResponseBody::upstream);
+        // That of the proxy: hyper lowers it for an HTTP/1.0 client.
+        *response.version_mut() = Version::HTTP_11;
+        headers::strip_hop_by_hop(response.headers_mut());
+        if !takes_trailers {
+            response.headers_mut().remove(header::TRAILER);
+        }
+        Poll::Ready(Ok(response))
+    }
+}

@@ -1,0 +1,277 @@
+//! What a proxy does to a request on its way: it takes off what was for this hop, and puts on what is for the next.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
+use http::{Request, Version};
+
+use crate::config::{Config, Network, Protocol, Via};
+use crate::front::server::Client;
+use crate::transport::headers::{
+    accepts_trailers, append_forwarded_for, join_cookies, strip_forwarded, strip_hop_by_hop,
+};
+
+/// What a proxy says of itself, and whose word it takes.
+#[derive(Debug)]
+pub struct Hop {
+    via: Option<Received>,
+    trusted: Vec<Network>,
+}
+
+/// The name in `Via`, and the field's value for HTTP/1.0, 1.1 and 2.
+#[derive(Debug)]
+struct Received {
+    name: String,
+    values: [HeaderValue; 3],
+}
+
+impl Hop {
+    /// As it is configured. Without a name in the configuration, each call makes another.
+    pub fn new(config: &Config) -> Self {
+        let name = match &config.via {
+            // Its own for each process, so that two proxies in a row are no loop.
+            Via::Unique => Some(format!(
+                "tower-proxy-{:08x}",
+                RandomState::new().build_hasher().finish() as u32
+            )),
+            Via::Name(name) => Some(name.clone()),
+            Via::Off => None,
+        };
+        Self {
+            via: name.and_then(Received::new),
+            trusted: config.trusted_proxies.clone(),
+        }
+    }
+
+    /// Whether a request has come through this proxy before.
+    pub fn has_forwarded(&self, headers: &HeaderMap) -> bool {
+        let Some(Received { name, .. }) = &self.via else {
+            return false;
+        };
+        // RFC 9110, 7.6.3: received-protocol received-by [ comment ].
+        let received_by = |hop: &[u8]| {
+            let mut words = hop
+                .split(u8::is_ascii_whitespace)
+                .filter(|word| !word.is_empty());
+            words
+                .nth(1)
+                .is_some_and(|by| by.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        let values = headers.get_all(header::VIA).into_iter();
+        let mut hops = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        hops.any(received_by)
+    }
+
+    /// Makes a client's request one that an upstream of `protocol` understands.
+    ///
+    /// Drops the fields of this hop, tells the upstream who asked (`x-forwarded-for`, `x-forwarded-proto`, `via`), and puts
+    /// the authority where the protocol has it: in `Host` for HTTP/1.1, in the URI for HTTP/2. Returns whether the client said
+    /// that it accepts trailers.
+    pub fn forward<B>(
+        &self,
+        request: &mut Request<B>,
+        protocol: Protocol,
+        client: &Client,
+    ) -> bool {
+        let trailers = accepts_trailers(request.headers());
+        let version = request.version();
+        let headers = request.headers_mut();
+        strip_hop_by_hop(headers);
+        if trailers {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            if protocol == Protocol::Http1 {
+                // RFC 9110, 10.1.4.
+                headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+            }
+        }
+        join_cookies(headers);
+        if !self.trusts(client.address().ip()) {
+            strip_forwarded(headers);
+        }
+        append_forwarded_for(headers, client.ip());
+        headers
+            .entry(X_FORWARDED_PROTO)
+            .or_insert(HeaderValue::from_static("http"));
+        if let Some(via) = &self.via {
+            headers.append(header::VIA, via.value(version));
+        }
+        match protocol {
+            Protocol::Http1 => target_http1(request),
+            Protocol::Http2 => target_http2(request),
+        }
+        trailers
+    }
+
+    fn trusts(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        self.trusted.iter().any(|network| network.contains(client))
+    }
+}
+
+impl Received {
+    /// `None` if the name is none; a checked configuration has no such.
+    fn new(name: String) -> Option<Self> {
+        let value = |version| HeaderValue::try_from(format!("{version} {name}")).ok();
+        let values = [value("1.0")?, value("1.1")?, value("2.0")?];
+        Some(Self { name, values })
+    }
+
+    fn value(&self, version: Version) -> HeaderValue {
+        let [http10, http11, http2] = &self.values;
+        match version {
+            Version::HTTP_2 => http2,
+            Version::HTTP_10 => http10,
+            _ => http11,
+        }
+        .clone()
+    }
+}
+
+/// Writes the target in the origin form, and the authority in `Host`.
+fn target_http1<B>(request: &mut Request<B>) {
+    *request.version_mut() = Version::HTTP_11;
+    let authority = request.uri().authority();
+    let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let is_absolute = authority.is_some();
+    let headers = request.headers_mut();
+    if let Some(host) = host {
+        headers.insert(header::HOST, host);
+    } else if !headers.contains_key(header::HOST) {
+        // RFC 9112, 3.2: if the target has no authority, `Host` is empty.
+        headers.insert(header::HOST, HeaderValue::from_static(""));
+    }
+    if is_absolute {
+        let path = path_of(request.uri());
+        *request.uri_mut() = Uri::from(path);
+    }
+}
+
+/// Writes the authority in the target.
+fn target_http2<B>(request: &mut Request<B>) {
+    let host = request.headers_mut().remove(header::HOST);
+    let uri = request.uri();
+    let from_host = || Authority::try_from(host?.as_bytes()).ok();
+    let authority = uri.authority().cloned().or_else(from_host);
+    let path = path_of(uri);
+    let Some(authority) = authority else {
+        // Without an authority, h2 takes the target of an HTTP/1 request alone.
+        *request.version_mut() = Version::HTTP_11;
+        *request.uri_mut() = Uri::from(path);
+        return;
+    };
+    *request.version_mut() = Version::HTTP_2;
+    let mut target = Parts::default();
+    target.scheme = Some(Scheme::HTTP);
+    target.authority = Some(authority);
+    target.path_and_query = Some(path);
+    // With all three it is a URI; if it were not, the old one stays.
+    if let Ok(uri) = Uri::from_parts(target) {
+        *request.uri_mut() = uri;
+    }
+}
+
+fn path_of(uri: &Uri) -> PathAndQuery {
+    let path = uri.path_and_query();
+    path.cloned().unwrap_or(PathAndQuery::from_static("/"))
+}
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 7));
+
+    fn request(uri: &str, headers: &[(&str, &str)]) -> Request<()> {
+        let request = headers
+            .iter()
+            .fold(Request::builder().uri(uri), |r, (name, value)| {
+                r.header(*name, *value)
+            });
+        request.body(()).unwrap()
+    }
+
+    fn forwarded(mut request: Request<()>, protocol: Protocol) -> Request<()> {
+        let hop = Hop {
+            via: Received::new("me".to_owned()),
+            trusted: Vec::new(),
+        };
+        let client = Client::new((CLIENT, 7).into());
+        hop.forward(&mut request, protocol, &client);
+        request
+    }
+
+    #[test]
+    fn headers_of_this_hop_do_not_pass() {
+        let request = request(
+            "/a?b=c",
+            &[
+                ("host", "a.example"),
+                ("connection", "close, X-Secret"),
+                ("x-secret", "1"),
+                ("keep-alive", "timeout=5"),
+                ("upgrade", "websocket"),
+                ("x-kept", "1"),
+            ],
+        );
+        let request = forwarded(request, Protocol::Http1);
+        let mut names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "host",
+                "via",
+                "x-forwarded-for",
+                "x-forwarded-proto",
+                "x-kept"
+            ]
+        );
+        assert_eq!(request.uri(), "/a?b=c");
+    }
+
+    #[test]
+    fn te_trailers_passes_and_nothing_else_of_te() {
+        let request = forwarded(request("/", &[("te", "gzip, Trailers")]), Protocol::Http2);
+        assert_eq!(request.headers()[header::TE], "trailers");
+        let request = forwarded(self::request("/", &[("te", "gzip")]), Protocol::Http2);
+        assert!(!request.headers().contains_key(header::TE));
+    }
+
+    #[test]
+    fn the_authority_goes_where_the_protocol_has_it() {
+        let request = forwarded(request("http://a.example:81/x", &[]), Protocol::Http1);
+        assert_eq!(request.uri(), "/x");
+        assert_eq!(request.headers()[header::HOST], "a.example:81");
+
+        let request = forwarded(
+            self::request("/x", &[("host", "a.example:81")]),
+            Protocol::Http2,
+        );
+        assert_eq!(request.uri(), "http://a.example:81/x");
+        assert!(!request.headers().contains_key(header::HOST));
+    }
+
+    #[test]
+    fn the_client_is_added_to_those_who_forwarded_before() {
+        let request = request(
+            "/",
+            &[
+                ("x-forwarded-for", "1.2.3.4"),
+                ("x-forwarded-for", "5.6.7.8"),
+            ],
+        );
+        let request = forwarded(request, Protocol::Http1);
+        assert_eq!(
+            request.headers()["x-forwarded-for"],
+            "1.2.3.4, 5.6.7.8, 10.0.0.7"
+        );
+        assert_eq!(
+            request.headers().get_all("x-forwarded-for").iter().count(),
+            1
+        );
+    }
+}

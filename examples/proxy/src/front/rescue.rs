@@ -1,0 +1,179 @@
+//! Answers in place of errors, in the protocol that the client speaks.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower::{BoxError, Layer, Service};
+
+use super::failure::{Failure, cause_of};
+use super::protocol::Dialect;
+
+/// Wraps services in [`Rescue`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RescueLayer;
+
+/// Middleware that turns an error into the answer of its [`Failure`], so that it has none itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Rescue<S> {
+    inner: S,
+}
+
+impl<S> Layer<S> for RescueLayer {
+    type Service = Rescue<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Rescue { inner }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Rescue<S>
+where
+    S: Service<Request<B>, Response = Response<R>, Error = BoxError>,
+{
+    type Response = Response<RescueBody<R>>;
+    type Error = Infallible;
+    type Future = RescueFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The services of the front are always ready, see `stack`.
+        let ready = self.inner.poll_ready(cx);
+        ready.map(|ready| ready.or(Ok(())))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let dialect = Dialect::of(request.headers());
+        RescueFuture {
+            dialect,
+            is_head: *request.method() == Method::HEAD,
+            // gRPC is not spoken over HTTP/1.1.
+            has_status: dialect == Dialect::Grpc && request.version() == Version::HTTP_2,
+            inner: self.inner.call(request),
+        }
+    }
+}
+
+pin_project! {
+    /// The answer of a [`Rescue`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct RescueFuture<F> {
+        #[pin]
+        inner: F,
+        dialect: Dialect,
+        is_head: bool,
+        has_status: bool,
+    }
+}
+
+impl<F, R> Future for RescueFuture<F>
+where
+    F: Future<Output = Result<Response<R>, BoxError>>,
+{
+    type Output = Result<Response<RescueBody<R>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let has_status = *this.has_status;
+        Poll::Ready(Ok(match ready!(this.inner.poll(cx)) {
+            Ok(response) => response.map(|inner| RescueBody {
+                content: Content::Passed { inner, has_status },
+            }),
+            Err(error) => {
+                let answer = Failure::of(&error).response(*this.dialect);
+                // hyper would send the body of an answer to HEAD over HTTP/2.
+                let is_head = *this.is_head;
+                answer.map(|text| RescueBody {
+                    content: Content::Own {
+                        text: if is_head { Bytes::new() } else { text },
+                    },
+                })
+            }
+        }))
+    }
+}
+
+pin_project! {
+    /// The body of an answer.
+    ///
+    /// If it fails, an HTTP client gets a response that is cut off. A gRPC client gets trailers with the status that tells why;
+    /// but a stream that the upstream has reset is reset towards the client, with the same code.
+    #[derive(Debug)]
+    pub struct RescueBody<B> {
+        #[pin]
+        content: Content<B>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = ContentProj]
+    enum Content<B> {
+        // `has_status`: a gRPC status may follow; `false` also once one has.
+        Passed { #[pin] inner: B, has_status: bool },
+        // What is left of the text of a failure.
+        Own { text: Bytes },
+    }
+}
+
+impl<B> Body for RescueBody<B>
+where
+    B: Body<Data = Bytes, Error = BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project().content.project() {
+            ContentProj::Passed { inner, has_status } => {
+                let polled = inner.poll_frame(cx);
+                if let Poll::Ready(Some(Err(error))) = &polled
+                    && *has_status
+                    && !is_reset_by_peer(&**error)
+                {
+                    *has_status = false;
+                    let trailers = status(Failure::of_body(error));
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                polled
+            }
+            ContentProj::Own { text } if text.is_empty() => Poll::Ready(None),
+            ContentProj::Own { text } => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Passed { inner, .. } => inner.is_end_stream(),
+            Content::Own { text } => text.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Passed { inner, .. } => inner.size_hint(),
+            Content::Own { text } => SizeHint::with_exact(text.len() as u64),
+        }
+    }
+}
+
+fn status(failure: Failure) -> HeaderMap {
+    let (code, message) = failure.grpc_status();
+    let mut trailers = HeaderMap::with_capacity(2);
+    trailers.insert("grpc-status", HeaderValue::from(u16::from(code)));
+    trailers.insert("grpc-message", HeaderValue::from_static(message));
+    trailers
+}
+
+fn is_reset_by_peer(error: &(dyn Error + 'static)) -> bool {
+    cause_of::<h2::Error>(error).is_some_and(|h2| h2.is_reset() && h2.is_remote())
+}

@@ -1,0 +1,230 @@
+//! One connection of a client, from its first byte to its last.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper_util::server::graceful::GracefulConnection;
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower::BoxError;
+use tower::timeout::alarm::Alarm;
+
+use super::Shutdown;
+use super::activity::Activity;
+use super::lifetime::{Lifetime, Times, Verdict};
+use crate::transport::blocks::{Blocks, Frames};
+use crate::transport::socket::Observe;
+use crate::transport::stall::{Patient, Stalled};
+use crate::transport::streams::Streams;
+
+pin_project! {
+    /// Drives a connection of hyper, and ends it when its time is over.
+    pub(super) struct Connection<C> {
+        #[pin]
+        inner: Patient<C>,
+        streams: Streams,
+        activity: Arc<Activity>,
+        lifetime: Lifetime,
+        alarm: Option<Alarm>,
+    }
+}
+
+impl<C: GracefulConnection<Error = BoxError>> Connection<C> {
+    /// `streams` are those of `inner`, if it speaks HTTP/2.
+    pub(super) fn new(inner: C, streams: Streams, activity: Arc<Activity>, times: Times) -> Self {
+        Self {
+            inner: Patient::new(inner),
+            streams,
+            activity,
+            lifetime: Lifetime::new(times, Instant::now()),
+            alarm: None,
+        }
+    }
+
+    /// Drives it to its end. After the shutdown it takes no more requests than one that is on its way.
+    pub(super) async fn run(self, mut shutdown: Shutdown) -> Result<(), BoxError> {
+        let mut connection = std::pin::pin!(self);
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return ended,
+            () = shutdown.requested() => {}
+        }
+        connection.as_mut().project().lifetime.drain(Instant::now());
+        connection.await
+    }
+}
+
+impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
+    type Output = Result<(), BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            // First what sends, and then what writes it.
+            if this.activity.speaks_http2() {
+                this.streams.poll(cx);
+            }
+            let polled = this.inner.as_mut().poll(cx);
+            if this.activity.speaks_http2() {
+                this.streams.poll_new(cx);
+            }
+            match polled {
+                Poll::Ready(Ok(ended)) => return Poll::Ready(ended),
+                Poll::Ready(Err(Stalled)) => {
+                    this.activity.give_up();
+                    return Poll::Ready(Err(GivenUp::Unread.into()));
+                }
+                Poll::Pending => {}
+            }
+            let seen = this.activity.seen(cx);
+            let mut verdict = this.lifetime.look(seen, Instant::now);
+            if let Verdict::Stay(Some(deadline)) = verdict {
+                let alarm = this.alarm.get_or_insert_with(|| Alarm::new(deadline));
+                alarm.reset(deadline);
+                if alarm.poll(cx).is_ready() {
+                    verdict = this.lifetime.expire();
+                }
+            }
+            match verdict {
+                Verdict::Stay(_) => return Poll::Pending,
+                // It is polled once more, and may be at its end then.
+                Verdict::Close => this.inner.as_mut().get_pin_mut().graceful_shutdown(),
+                Verdict::Drop(why) => {
+                    this.activity.give_up();
+                    return Poll::Ready(Err(why.into()));
+                }
+            }
+        }
+    }
+}
+
+/// Why a connection was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GivenUp {
+    /// The client began a request, and did not send its head in time.
+    Head,
+    /// The client sent nothing.
+    Silent,
+    /// The client did not read its response.
+    Unread,
+    /// The client did not let the connection end.
+    Lingering,
+}
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Head => "the head of the request did not come in time",
+            Self::Silent => "the client sends nothing",
+            Self::Unread => "the client does not read its response",
+            Self::Lingering => "the client does not let the connection end",
+        })
+    }
+}
+
+impl Error for GivenUp {}
+
+/// Tells the activity of a connection what its socket does.
+#[derive(Debug)]
+pub(super) struct Watch {
+    activity: Arc<Activity>,
+    preface: Preface,
+    frames: Frames,
+    blocks: Blocks,
+}
+
+impl Watch {
+    /// Tells `activity`, and `blocks` of those of HTTP/2.
+    pub(super) const fn new(activity: Arc<Activity>, blocks: Blocks) -> Self {
+        Self {
+            activity,
+            preface: Preface::Matches(0),
+            frames: Frames::new(),
+            blocks,
+        }
+    }
+}
+
+impl Observe for Watch {
+    fn read(&mut self, bytes: &[u8]) {
+        self.activity.read();
+        match self.preface {
+            Preface::Matches(before) => {
+                self.preface = self.preface.go_on(bytes);
+                if self.preface == Preface::Complete {
+                    self.activity.is_http2();
+                    let rest = &bytes[Preface::BYTES.len() - before..];
+                    self.frames.read(rest, &mut self.blocks);
+                }
+            }
+            Preface::Complete => self.frames.read(bytes, &mut self.blocks),
+            Preface::Differs => {}
+        }
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.activity.wrote(bytes);
+    }
+
+    fn waits(&mut self, for_peer: bool) {
+        self.activity.writes(for_peer);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.activity.is_given_up()
+    }
+}
+
+/// How much of what HTTP/2 begins with has come (RFC 9113, 3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Preface {
+    Matches(usize),
+    Complete,
+    Differs,
+}
+
+impl Preface {
+    const BYTES: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+    fn go_on(self, read: &[u8]) -> Self {
+        let Self::Matches(before) = self else {
+            return self;
+        };
+        let rest = &Self::BYTES[before..];
+        let compared = rest.len().min(read.len());
+        if rest[..compared] != read[..compared] {
+            Self::Differs
+        } else if compared == rest.len() {
+            Self::Complete
+        } else {
+            Self::Matches(before + compared)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preface_is_told_in_pieces_and_with_what_follows() {
+        let bytes = [Preface::BYTES, b"\0\0\0\x04"].concat();
+        for piece in 1..bytes.len() {
+            let read = bytes
+                .chunks(piece)
+                .fold(Preface::Matches(0), Preface::go_on);
+            assert_eq!(read, Preface::Complete, "{piece}");
+        }
+        assert_eq!(Preface::Matches(0).go_on(b"PRI "), Preface::Matches(4));
+        assert_eq!(Preface::Matches(0).go_on(b"PRIx"), Preface::Differs);
+        assert_eq!(
+            Preface::Matches(4).go_on(b"/ HTTP/1.1\r\n"),
+            Preface::Differs
+        );
+    }
+}

@@ -1,0 +1,69 @@
+use std::error::Error;
+use std::{fmt, io};
+
+use tower::BoxError;
+use tower::timeout::http::BodyTimedOut;
+
+use crate::front::body::TrailersTooLarge;
+use crate::front::failure::cause_of;
+
+/// What went wrong with the body that a client sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyFailure {
+    /// It took too long.
+    TimedOut(BodyTimedOut),
+    /// It breaks the rules of its protocol.
+    Malformed,
+    /// Its trailers are too long, or too many.
+    LongTrailers,
+    /// It stopped before its end: the client has gone.
+    Incomplete,
+}
+
+impl BodyFailure {
+    /// Tells why a body failed with `error`.
+    pub fn of(error: &BoxError) -> Self {
+        let error: &(dyn Error + 'static) = error.as_ref();
+        if let Some(known) = cause_of(error) {
+            return *known;
+        }
+        if let Some(timed_out) = cause_of(error) {
+            return Self::TimedOut(*timed_out);
+        }
+        if cause_of::<TrailersTooLarge>(error).is_some() {
+            return Self::LongTrailers;
+        }
+        if let Some(h2) = cause_of::<h2::Error>(error) {
+            // If it is not the client that gave up, it is told by us that it has broken the rules.
+            return match h2.is_remote() || h2.is_io() {
+                true => Self::Incomplete,
+                false => Self::Malformed,
+            };
+        }
+        match cause_of::<io::Error>(error) {
+            // So hyper calls chunks that it cannot read, and trailers that are too long.
+            Some(error) if error.kind() == io::ErrorKind::InvalidInput => Self::Malformed,
+            Some(error) if error.kind() == io::ErrorKind::InvalidData => {
+                match error.to_string().contains("trailers") {
+                    true => Self::LongTrailers,
+                    false => Self::Malformed,
+                }
+            }
+            _ => Self::Incomplete,
+        }
+    }
+}
+
+impl fmt::Display for BodyFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut(timed_out) => timed_out.fmt(f),
+            Self::Malformed => f.write_str("the request's body is malformed"),
+            Self::LongTrailers => f.write_str("the request's trailers are too long"),
+            Self::Incomplete => f.write_str("the request's body is not complete"),
+        }
+    }
+}
+
+impl Error for BodyFailure {}

@@ -1,0 +1,49 @@
+//! Which requests go to a second upstream before the first has answered.
+
+use std::sync::Arc;
+
+use http::Request;
+use tower::hedge::http::{HttpClassify, HttpPolicy};
+use tower::hedge::{Event, HedgeLayer, InvalidHedge};
+use tower::retry::budget::Budget;
+use tower::util::Tried;
+
+use crate::config::Hedge;
+use crate::front::body::RequestBody;
+use crate::metrics::RouteStats;
+
+/// The layer of one route; `retries` is the budget of its retries.
+///
+/// # Errors
+///
+/// If a number is out of its range; a checked configuration has none such.
+pub fn layer(
+    config: &Hedge,
+    retries: &Arc<dyn Budget + Send + Sync>,
+    stats: &RouteStats,
+) -> Result<HedgeLayer<HttpPolicy<RequestBody>, HttpClassify>, InvalidHedge> {
+    let (hedges, won) = (stats.hedges.clone(), stats.hedges_won.clone());
+    let policy = HttpPolicy::replayed().grpc(config.grpc);
+    let mut layer = HedgeLayer::builder()
+        .percentile(config.percentile)
+        .window(config.window)
+        .floor(config.floor)
+        .max_extra(config.budget)
+        .policy(policy)
+        .classify(HttpClassify::new())
+        .on_event(move |event: &Event| match event {
+            Event::Sent { .. } => drop(hedges.inc()),
+            Event::Won { .. } => drop(won.inc()),
+            _ => {}
+        });
+    if config.share_retry_budget {
+        layer = layer.share_budget(Arc::clone(retries));
+    }
+    layer.build()
+}
+
+/// Has the balancer note where the request goes, so that its copy goes elsewhere.
+pub fn note_endpoints<B>(mut request: Request<B>) -> Request<B> {
+    request.extensions_mut().insert(Tried::new());
+    request
+}

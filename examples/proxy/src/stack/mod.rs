@@ -1,0 +1,202 @@
+//! The chains of layers that a request passes, from the client's connection to the endpoint's.
+//!
+//! Each function is one chain and reads from the outside in: a request passes the lines from the first to the last, its response
+//! and its error from the last to the first.
+
+mod build;
+mod cluster;
+pub mod health;
+pub mod hedge;
+pub mod response_timeout;
+pub mod retry;
+mod route;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower::balance::health::{EjectOutliers, Health};
+use tower::balance::p2c::Balance;
+use tower::balance::policy::InvalidPolicy;
+use tower::buffer::fail_fast::FailFastLayer;
+use tower::load::PendingRequests;
+use tower::reconnect::Reconnect;
+use tower::retry::http::HttpRetryLayer;
+use tower::timeout::http::{AcceptDeadlineLayer, ForwardDeadlineLayer};
+use tower::util::MapRequestLayer;
+use tower::{BoxError, Service, ServiceBuilder};
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use self::build::proxy;
+pub use self::cluster::{Cluster, cluster};
+use self::cluster::{Measured, PickEndpoint, backoff, discover};
+use self::response_timeout::ResponseTimeoutLayer;
+use crate::config::{self, Config};
+use crate::front::arrive::ArriveLayer;
+use crate::front::body::{ClientBody, RequestBody};
+use crate::front::count::CountLayer;
+use crate::front::forward::ForwardLayer;
+use crate::front::headers::hop::Hop;
+use crate::front::panic::Panicked;
+use crate::front::refused::CountRefusedLayer;
+use crate::front::rescue::RescueLayer;
+use crate::front::route::Route;
+use crate::front::router::Router;
+use crate::front::validate::Validate;
+use crate::metrics::{ClusterStats, EndpointStats, RouteStats};
+use crate::upstream::{Connect, Observe, TrackBody};
+
+/// What every request passes, up to its route. It is always ready.
+pub fn front<S, B>(
+    config: &Config,
+    routes: Router<S>,
+    hop: Arc<Hop>,
+    unrouted: Arc<RouteStats>,
+) -> impl Service<
+    Request<ClientBody>,
+    Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<S, B>>,
+    Error = Infallible,
+    Future: Send,
+>
++ Clone
++ Send
++ Sync
++ 'static
++ use<S, B>
+where
+    S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
+{
+    ServiceBuilder::new()
+        // A panic costs its request, and not the connection with all others on it. Outermost, so that it covers every layer.
+        .layer(CatchPanicLayer::custom(Panicked))
+        // The client gets an answer to every error, in the protocol that it speaks: none passes this line.
+        .layer(RescueLayer)
+        // Requests that no route counts are counted here, by the error that the two lines below fail them with.
+        .layer(CountRefusedLayer::new(unrouted))
+        // Before anything is decided by the request's fields: reject what others could read in another way, and give the path
+        // the form that routes are matched by.
+        .filter(Validate::new(config, hop))
+        // Last, since all below differs from route to route.
+        .service(Route::new(routes))
+}
+
+/// What the requests of one route pass, down to its cluster.
+///
+/// # Errors
+///
+/// If a number of the hedges is out of its range.
+pub fn route(
+    config: &config::Route,
+    hop: Arc<Hop>,
+    protocol: config::Protocol,
+    cluster: Cluster,
+    stats: &Arc<RouteStats>,
+) -> Result<
+    impl Service<
+        Request<ClientBody>,
+        Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + 'static + use<>>,
+        Error = BoxError,
+        Future: Send,
+    >
+    + Clone
+    + Send
+    + Sync
+    + 'static
+    + use<>,
+    BoxError,
+> {
+    let retry = retry::policy(&config.retry, stats);
+    let hedge = config.hedge.as_ref();
+    let hedge = hedge.map(|hedge| hedge::layer(hedge, retry.budget(), stats));
+    let hedge = hedge.transpose()?.map(|hedge| {
+        ServiceBuilder::new()
+            .map_future(route::boxed)
+            .layer(hedge)
+            .into_inner()
+    });
+    let notes_endpoints = hedge
+        .is_some()
+        .then(|| MapRequestLayer::new(hedge::note_endpoints));
+    Ok(ServiceBuilder::new()
+        // Outermost, so that it counts all the time that the client waits, and each request once however often it is tried.
+        .layer(CountLayer::new(Arc::clone(stats)))
+        // Before the body is bound and the request copied: what it forwards is the same in every attempt.
+        .layer(ForwardLayer::new(hop, protocol))
+        // Before anything is held for the request: a client that sends its body slowly takes no permit, nor a connection.
+        .layer(ArriveLayer::new(route::uploads(config)))
+        // Reject what the limit below has no permit for; a queue here would only add to the latency of an overload.
+        .load_shed()
+        .concurrency_limit(config.limits.concurrency)
+        // The time of all attempts together, from the end of the request.
+        .layer(ResponseTimeoutLayer::new(config.timeout.http))
+        // The client's own deadline, for all attempts together as well.
+        .layer(
+            AcceptDeadlineLayer::new()
+                .header(config.timeout_header.clone())
+                .grpc_max(config.timeout.grpc),
+        )
+        // Of the response that is passed on, so outside of the retry.
+        .layer(route::responses(config))
+        // Outside of the retry, so that a retry avoids the endpoints of the attempts before it.
+        .option_layer(notes_endpoints)
+        // Outside of the hedge: an attempt has failed when its copy has failed as well.
+        .layer(HttpRetryLayer::new(retry))
+        .option_layer(hedge)
+        // Innermost, so that each attempt tells its endpoint the time that is left then.
+        .layer(ForwardDeadlineLayer::new().header(config.timeout_header.clone()))
+        .service(cluster))
+}
+
+/// What the requests of one cluster pass, whatever their route, down to the endpoint that the `picker` picks.
+///
+/// Spawns the worker of the buffer.
+fn queue<P: PickEndpoint>(
+    config: &config::Cluster,
+    connect: &Connect,
+    stats: &ClusterStats,
+    picker: P,
+) -> Result<Cluster, InvalidPolicy> {
+    let health = Health::new();
+    let endpoints = discover(config, connect, stats);
+    // Around the endpoints, so that an ejected one reports not ready and every picker skips it.
+    let endpoints = EjectOutliers::new(
+        endpoints,
+        health::detector(config),
+        health::classify as health::Classify,
+    )?
+    .with_health(health.clone());
+    health::watch(&health, config, stats, endpoints.uneject());
+    Ok(ServiceBuilder::new()
+        // Shares the balancer among the routes, holds requests while no endpoint is ready, and drives connecting meanwhile.
+        .buffer(config.buffer)
+        // Below the queue, so that it fails those that wait in it as soon as waiting is without prospect.
+        .layer(FailFastLayer::new(config.unavailable_timeout))
+        .service(
+            Balance::builder(endpoints)
+                .health(health)
+                .pick(picker)
+                .build()
+                .avoid_tried(|request: &Request<RequestBody>| request.extensions().get()),
+        ))
+}
+
+/// What the attempts at one endpoint pass, down to its connections.
+fn endpoint(connect: &Connect, address: &config::Endpoint, stats: &Arc<EndpointStats>) -> Measured {
+    // Innermost, so that the endpoint stays the same for the balancer when its connections are lost.
+    let connections = Reconnect::with_backoff(
+        connect.clone().tell(Arc::clone(stats)),
+        address.clone(),
+        backoff(),
+    );
+    // Whether it is connected, and what it answers.
+    let observed = Observe::new(connections, Arc::clone(stats));
+    // Its load for the picker: the requests whose response has not ended.
+    PendingRequests::new(observed, TrackBody)
+}

@@ -1,0 +1,67 @@
+//! Which requests go to an upstream a second time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::BoxError;
+use tower::classify::http::ClassifyError;
+use tower::classify::{Class, FailureKind};
+use tower::retry::backoff::Schedule;
+use tower::retry::budget::TpsBudget;
+use tower::retry::http::HttpRules;
+use tower::retry::{Attempt, GaveUp, Next, PerAttempt, RetryPolicy};
+use tower::timeout::error::Elapsed;
+
+use crate::config::Retry;
+use crate::front::failure::cause_of;
+use crate::metrics::RouteStats;
+use crate::upstream::UpstreamError;
+
+/// The policy of one route: that of [`RetryPolicy::http`], as it is configured.
+pub fn policy(config: &Retry, stats: &RouteStats) -> RetryPolicy<HttpRules<Upstream>, PerAttempt> {
+    let (retries, refused) = (stats.retries.clone(), stats.retries_refused.clone());
+    RetryPolicy::http()
+        .attempts(config.attempts)
+        .backoff(Schedule::exponential(config.backoff, config.max_backoff))
+        .budget(Arc::new(TpsBudget::new(
+            BUDGET_WINDOW,
+            config.min_per_second,
+            config.budget,
+        )))
+        .attempt_timeout(config.attempt_timeout)
+        .statuses(config.statuses.iter().copied())
+        .grpc_codes(config.grpc_codes.iter().copied())
+        .retry_after_max(config.max_retry_after)
+        .replay_limit(config.replay_bytes)
+        .errors(Upstream)
+        .on_attempt(move |attempt: &Attempt| match attempt.next {
+            Next::RetryAfter(_) => drop(retries.inc()),
+            Next::GaveUp(GaveUp::Budget) => drop(refused.inc()),
+            _ => {}
+        })
+        .build()
+}
+
+/// Classifies the errors of a cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Upstream;
+
+impl ClassifyError<BoxError> for Upstream {
+    fn classify_error(&self, error: &BoxError) -> Class {
+        match cause_of::<UpstreamError>(error.as_ref()) {
+            // Another attempt would end the same way.
+            Some(UpstreamError::RequestBody(_) | UpstreamError::HeadTooLarge) => Class::Ignored,
+            Some(upstream) if upstream.is_unsent() => Class::Unsent,
+            Some(_) => Class::failure(FailureKind::Disconnected),
+            // An attempt took too long: it may have been processed.
+            None if cause_of::<Elapsed>(error.as_ref()).is_some() => {
+                Class::failure(FailureKind::Timeout)
+            }
+            // No endpoint is ready, or the queue is gone: an immediate attempt would end the same way.
+            None => Class::Ignored,
+        }
+    }
+}
+
+/// The budget looks back so far.
+const BUDGET_WINDOW: Duration = Duration::from_secs(10);
