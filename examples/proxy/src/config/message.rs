@@ -24,7 +24,7 @@ impl Default for Heads {
 
 /// How the path of a request is matched with routes, and forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", expecting = "\"normalized\" or \"as_sent\"")]
 pub enum Paths {
     /// In the one normal form that [`normalize`](crate::path::normalize) makes.
     #[default]

@@ -27,12 +27,20 @@ mod cluster;
 mod connections;
 mod default;
 mod error;
+mod excerpt;
+mod hash;
+mod hedge;
+mod key;
+mod limits;
 mod listen;
 mod message;
 mod network;
+mod node;
+mod outliers;
+mod retry;
 mod route;
-mod shape;
 mod value;
+mod wrong;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -40,15 +48,25 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
-pub use self::cluster::{Balancer, Cluster, HashKey, Outliers, Protocol};
+pub use self::cluster::{Balancer, Cluster, Protocol};
 pub use self::connections::{Clients, Connections};
-pub use self::error::{ConfigError, Excerpt};
+pub use self::error::ConfigError;
+pub use self::excerpt::Excerpt;
+pub use self::hash::HashKey;
+pub use self::hedge::Hedge;
+pub use self::limits::Limits;
 pub use self::listen::{Admin, Listener};
 pub use self::message::{Heads, Paths, Via};
 pub use self::network::Network;
-pub use self::route::{Hedge, Limits, Retry, Route, Timeout};
+use self::node::Node;
+pub use self::outliers::Outliers;
+pub use self::retry::Retry;
+pub use self::route::{Route, Timeout};
 pub use self::value::Endpoint;
+use self::value::{ByteSize, Count, DurationText, list, read, some};
 
 /// All of the proxy.
 #[derive(Debug, Clone, Deserialize)]
@@ -57,30 +75,30 @@ pub struct Config {
     /// How long running requests may take after Ctrl-C or SIGTERM. By default 30 seconds.
     #[serde(
         default = "default::drain",
-        deserialize_with = "value::duration_or_zero"
+        deserialize_with = "read::<DurationText, _>"
     )]
     pub drain: Duration,
     /// How long the head of a message may be, and its trailers, in bytes: from clients and from upstreams, over HTTP/1 and
     /// HTTP/2. By default 64 KiB.
     #[serde(
         default = "default::max_head_size",
-        deserialize_with = "value::head_size"
+        deserialize_with = "read::<ByteSize<8192, 1_048_576>, _>"
     )]
     pub max_head_size: usize,
     /// The maximum number of fields in the head of an HTTP/1 message, and in its trailers, from 1 to 10,000. By default 100.
     ///
     /// For any other number hyper allocates memory for as many fields with each message.
-    #[serde(default, deserialize_with = "value::head_fields")]
+    #[serde(default, deserialize_with = "some::<Count<1, 10_000>, _>")]
     pub max_head_fields: Option<usize>,
     /// How paths are matched and forwarded. By default in their normal form.
     #[serde(default)]
     pub paths: Paths,
     /// The name that requests carry in `via`, by which one that comes round again is known. By default one of its own for
     /// each process.
-    #[serde(default, deserialize_with = "value::via")]
+    #[serde(default, deserialize_with = "read::<Via, _>")]
     pub via: Via,
     /// Clients that are proxies, and may say for whom they ask: `forwarded`, `x-forwarded-host` and so on. By default none.
-    #[serde(default, deserialize_with = "value::networks")]
+    #[serde(default, deserialize_with = "list::<Network, _>")]
     pub trusted_proxies: Vec<Network>,
     /// The admin page, if there is to be one.
     pub admin: Option<Admin>,
@@ -114,18 +132,11 @@ impl Config {
     ///
     /// Tells the file, the line, the key, what was found there and what is accepted.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
-        let deserializer = toml::Deserializer::parse(text)
-            .map_err(|error| ConfigError::syntax(name, text, &error))?;
-        if let Some(misshapen) = shape::misshapen(text) {
-            return Err(ConfigError::misshapen(name, text, misshapen));
-        }
-        let config: Self = serde_path_to_error::deserialize(deserializer).map_err(|error| {
-            ConfigError::at_path(name, text, &error.path().to_string(), error.inner())
-        })?;
-        match check::all(&config) {
-            Ok(()) => Ok(config),
-            Err((key, message)) => Err(ConfigError::at_key(name, text, &key, message)),
-        }
+        let root = DeTable::parse(text).map_err(|error| ConfigError::syntax(name, text, &error))?;
+        let root = Spanned::new(root.span(), DeValue::Table(root.into_inner()));
+        Self::deserialize(Node::root(text, &root))
+            .and_then(|config| check::all(&config).map(|()| config))
+            .map_err(|wrong| ConfigError::of(name, text, &root, wrong))
     }
 
     /// What it takes to proxy one port to some endpoints, without a file.
@@ -169,7 +180,7 @@ impl Config {
     ///
     /// Tells `changed`, the key, what was found there and what is accepted.
     pub fn recheck(&self, changed: &str) -> Result<(), ConfigError> {
-        check::all(self).map_err(|(key, message)| ConfigError::without_place(changed, key, message))
+        check::all(self).map_err(|wrong| ConfigError::without_place(changed, wrong))
     }
 
     /// How large the heads of messages may be.

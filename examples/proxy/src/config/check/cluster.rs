@@ -1,0 +1,39 @@
+//! The parts of a cluster go together.
+
+use super::super::Cluster;
+use super::super::key::Key;
+use super::super::wrong::Wrong;
+
+pub(super) fn check(key: &Key, cluster: &Cluster) -> Result<(), Wrong> {
+    if cluster.endpoints.is_empty() {
+        return Err(Wrong::found("none", "at least one").under(key.name("endpoints")));
+    }
+    weights(cluster).map_err(|wrong| wrong.under(key.name("weights")))?;
+    ejection_time(cluster).map_err(|wrong| wrong.under(key.name("outliers").name("ejection_time")))
+}
+
+fn weights(cluster: &Cluster) -> Result<(), Wrong> {
+    let (weights, endpoints) = (&cluster.weights, cluster.endpoints.len());
+    if weights.is_empty() {
+        return Ok(());
+    }
+    if weights.len() != endpoints {
+        let expected = format!("one for each of {endpoints} endpoints");
+        return Err(Wrong::found(weights.len(), expected));
+    }
+    if weights.iter().all(|weight| *weight == 0) {
+        let found = "0 for all endpoints, so that none would get a request";
+        return Err(Wrong::found(found, "one that is more"));
+    }
+    Ok(())
+}
+
+fn ejection_time(cluster: &Cluster) -> Result<(), Wrong> {
+    let outliers = &cluster.outliers;
+    let (first, longest) = (outliers.ejection_time, outliers.max_ejection_time);
+    if first <= longest {
+        return Ok(());
+    }
+    let expected = format!("at most the max_ejection_time of {longest:?}");
+    Err(Wrong::found(format_args!("{first:?}"), expected))
+}

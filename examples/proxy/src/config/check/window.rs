@@ -1,0 +1,37 @@
+//! The window of a connection has room for all of its streams, so that none that is not read holds up another; and HTTP/2
+//! has a limit for windows (RFC 9113, 6.9.1).
+
+use super::super::Config;
+use super::super::key::Key;
+use super::super::wrong::Wrong;
+
+pub(super) fn all(config: &Config) -> Result<(), Wrong> {
+    let clients = &config.clients;
+    check(
+        &Key::from("clients"),
+        clients.max_streams,
+        clients.stream_window,
+    )?;
+    let clusters = Key::from("clusters");
+    config.clusters.iter().try_for_each(|(name, cluster)| {
+        let connections = &cluster.connections;
+        check(
+            &clusters.name(name).name("connections"),
+            connections.max_streams,
+            connections.stream_window,
+        )
+    })
+}
+
+fn check(connections: &Key, streams: u32, window: u32) -> Result<(), Wrong> {
+    match streams.checked_mul(window) {
+        Some(all) if all <= LARGEST_WINDOW => Ok(()),
+        _ => {
+            let most = LARGEST_WINDOW / streams;
+            let expected = format!("at most {most} for {streams} streams");
+            Err(Wrong::found(window, expected).under(connections.name("stream_window")))
+        }
+    }
+}
+
+const LARGEST_WINDOW: u32 = i32::MAX as u32;

@@ -1,0 +1,115 @@
+//! What is wrong with a value: the errors of serde as data, so that their text is ours.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Error, Expected, Unexpected};
+
+use super::key::Key;
+
+/// What is wrong, under which key. The text of the file is not needed for it: [`ConfigError`](super::ConfigError) adds the
+/// line.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) message: String,
+    /// `None` until [`at`](Self::at) sets it.
+    pub(super) key: Option<Key>,
+    /// `None` if only the key is known.
+    pub(super) span: Option<Range<usize>>,
+}
+
+impl Wrong {
+    /// Something else is in the file than what is accepted there.
+    pub(super) fn found(found: impl fmt::Display, expected: impl fmt::Display) -> Self {
+        Self::custom(format_args!("found {found}; expected {expected}"))
+    }
+
+    /// It is about the value of `key`, whose place is not known here.
+    pub(super) fn under(self, key: Key) -> Self {
+        Self {
+            key: Some(key),
+            ..self
+        }
+    }
+
+    /// Notes the place, unless a value further inside has noted its own.
+    pub(super) fn at(mut self, key: &Key, span: Range<usize>) -> Self {
+        if self.key.is_none() {
+            self.key = Some(key.clone());
+            self.span = Some(span);
+        }
+        self
+    }
+}
+
+impl Error for Wrong {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self {
+            message: message.to_string(),
+            key: None,
+            span: None,
+        }
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::found(Found(found), expected)
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::found(Found(found), expected)
+    }
+
+    fn unknown_variant(found: &str, accepted: &'static [&'static str]) -> Self {
+        Self::found(format_args!("`{found}`"), OneOf(accepted))
+    }
+
+    fn unknown_field(found: &str, accepted: &'static [&'static str]) -> Self {
+        Self::custom(format_args!(
+            "unknown key `{found}`; expected {}",
+            OneOf(accepted)
+        ))
+    }
+
+    fn missing_field(missing: &'static str) -> Self {
+        Self::custom(format_args!("the key `{missing}` is missing"))
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+/// A value in the words of TOML.
+struct Found<'a>(Unexpected<'a>);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Unexpected::Str(text) => write!(f, "{text:?}"),
+            Unexpected::Float(number) => write!(f, "number `{number}`"),
+            Unexpected::Seq => f.write_str("a list"),
+            Unexpected::Map => f.write_str("a table"),
+            other => write!(f, "{other}"),
+        }
+    }
+}
+
+struct OneOf(&'static [&'static str]);
+
+impl fmt::Display for OneOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("nothing"),
+            [only] => write!(f, "`{only}`"),
+            [one, other] => write!(f, "`{one}` or `{other}`"),
+            [first, rest @ ..] => {
+                write!(f, "one of `{first}`")?;
+                rest.iter().try_for_each(|name| write!(f, ", `{name}`"))
+            }
+        }
+    }
+}
