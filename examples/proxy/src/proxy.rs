@@ -84,7 +84,7 @@ pub fn build(
     let clusters = config.clusters.iter().zip(&metrics.clusters);
     let clusters = clusters.map(|((name, cluster), stats)| {
         let mut cluster = cluster.clone();
-        cluster.outliers.cancelled_after = config.cancelled_after(name, &cluster);
+        cluster.outlier_detection.cancelled_after = config.cancelled_after(name, &cluster);
         let queue = stack::cluster(&cluster, stats, endpoints, config.heads())?;
         Ok::<_, BoxError>((name.as_str(), (queue, cluster.protocol)))
     });
@@ -108,7 +108,7 @@ pub fn build(
                         .min(),
                     grpc_idle: route.idle_timeout,
                     total: route.body_timeout,
-                    buffer: route.limits.request_buffer,
+                    buffer: route.limits.request_buffer_bytes,
                 },
             });
             Some(handler.map(|handler| (route.clone(), handler)))
@@ -118,7 +118,7 @@ pub fn build(
         router,
         hop: Hop::new(config),
         paths: config.paths,
-        max_head_size: config.max_head_size,
+        max_head_size: config.max_header_bytes,
         metrics,
     })
 }

@@ -91,7 +91,7 @@ impl Bound {
             let (proxy, server) = (Arc::clone(&proxy), server.clone());
             let handler = move |request, client: Client| proxy.handle(request, &client);
             let failed = move |error: &BoxError| malformed::count(error, &metrics.unrouted);
-            let (shutdown, drain) = (shutdown.clone(), config.drain);
+            let (shutdown, drain) = (shutdown.clone(), config.drain_timeout);
             servers.spawn(async move {
                 server
                     .serve(listener, handler, shutdown, drain, failed)

@@ -69,7 +69,7 @@ pub fn route(
     });
     Ok(ServiceBuilder::new()
         .load_shed()
-        .concurrency_limit(config.limits.concurrency)
+        .concurrency_limit(config.limits.max_in_flight)
         .layer(ResponseTimeoutLayer::new(config.timeout.http))
         .layer(
             AcceptDeadlineLayer::new()
@@ -116,7 +116,7 @@ pub fn cluster(
     heads: config::Heads,
 ) -> Result<Cluster, InvalidPolicy> {
     let connect = &Connect::new(config, endpoints, heads);
-    match config.balancer {
+    match config.lb_policy {
         // Where all weights are alike, it is not looked at them.
         Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => {
             queue(config, connect, stats, P2c::new())
@@ -128,10 +128,15 @@ pub fn cluster(
             // Enough points for shares that are right to some percent, without a ring that is all memory.
             let greatest = config.weights.iter().copied().max().unwrap_or(1).max(1);
             let points = (1600 / greatest as usize).clamp(1, 160);
-            let ring = RingHash::by(key(&config.hash)).points_per_weight(points)?;
+            let ring = RingHash::by(key(&config.hash_policy)).points_per_weight(points)?;
             queue(config, connect, stats, ring)
         }
-        Balancer::Maglev => queue(config, connect, stats, MaglevHash::by(key(&config.hash))),
+        Balancer::Maglev => queue(
+            config,
+            connect,
+            stats,
+            MaglevHash::by(key(&config.hash_policy)),
+        ),
     }
 }
 
@@ -165,8 +170,8 @@ where
         .build()
         .avoid_tried(|request: &Request<RequestBody>| request.extensions().get());
     Ok(ServiceBuilder::new()
-        .buffer(config.buffer)
-        .layer(FailFastLayer::new(config.unavailable_timeout))
+        .buffer(config.queue_capacity)
+        .layer(FailFastLayer::new(config.failfast_timeout))
         .service(balance))
 }
 

@@ -36,7 +36,7 @@ impl Admin {
             metrics,
             shutdown,
             readiness,
-            hosts: Hosts::new(config.hosts.clone()),
+            hosts: Hosts::new(config.allowed_hosts.clone()),
         }
     }
 
@@ -46,7 +46,7 @@ impl Admin {
             return answer(
                 StatusCode::MISDIRECTED_REQUEST,
                 TEXT,
-                "this host is not one of the admin page: it takes addresses, localhost, and what admin.hosts lists\n",
+                "this host is not one of the admin page: it takes addresses, localhost, and what admin.allowed_hosts lists\n",
             );
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {

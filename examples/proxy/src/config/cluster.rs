@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::value::{Count, Positive, Weight, list, read};
-use super::{Connections, Endpoint, HashKey, Outliers, default};
+use super::{Connections, Endpoint, HashKey, OutlierDetection, default};
 
 /// Endpoints that answer alike.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,13 +23,13 @@ pub struct Cluster {
     pub weights: Vec<u32>,
     /// Which of them gets a request. By default the one of two, drawn at random, with fewer requests in flight.
     #[serde(default)]
-    pub balancer: Balancer,
+    pub lb_policy: Balancer,
     /// What the balancers `ring_hash` and `maglev` go by. By default the path.
     #[serde(default)]
-    pub hash: HashKey,
+    pub hash_policy: HashKey,
     /// Which of them are ejected for a while because they fail.
     #[serde(default)]
-    pub outliers: Outliers,
+    pub outlier_detection: OutlierDetection,
     /// How long connecting to one may take. By default 1 second.
     #[serde(
         default = "default::connect_timeout",
@@ -38,16 +38,16 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     /// How long requests wait while no endpoint is ready, until all get a 503 at once. By default 3 seconds.
     #[serde(
-        default = "default::unavailable_timeout",
+        default = "default::failfast_timeout",
         deserialize_with = "read::<Positive, _>"
     )]
-    pub unavailable_timeout: Duration,
+    pub failfast_timeout: Duration,
     /// How many requests may wait for an endpoint. By default 1024.
     #[serde(
-        default = "default::buffer",
+        default = "default::queue_capacity",
         deserialize_with = "read::<Count<1, 1_000_000>, _>"
     )]
-    pub buffer: usize,
+    pub queue_capacity: usize,
     /// The connections to each endpoint.
     #[serde(default)]
     pub connections: Connections,

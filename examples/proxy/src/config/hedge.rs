@@ -24,10 +24,10 @@ pub struct Hedge {
     pub window: Duration,
     /// And not before. By default 1 ms.
     #[serde(deserialize_with = "read::<DurationText, _>")]
-    pub floor: Duration,
+    pub min_delay: Duration,
     /// The maximum number of hedges for each request that succeeds, from 0 to 1. By default 0.01.
     #[serde(deserialize_with = "read::<ExtraLoad, _>")]
-    pub budget: f64,
+    pub max_extra_load: f64,
     /// Whether the budget of the retries counts in its place. By default not.
     #[serde(deserialize_with = "read::<Switch, _>")]
     pub share_retry_budget: bool,
@@ -41,8 +41,8 @@ impl Default for Hedge {
         Self {
             percentile: 0.99,
             window: Duration::from_secs(30),
-            floor: Duration::from_millis(1),
-            budget: 0.01,
+            min_delay: Duration::from_millis(1),
+            max_extra_load: 0.01,
             share_retry_budget: false,
             grpc: false,
         }

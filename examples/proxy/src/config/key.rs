@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// The key of a value from the top of the file, such as `routes[0].retry.attempts`. Empty for the file itself.
+/// The key of a value from the top of the file, such as `routes[0].retry.max_attempts`. Empty for the file itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Key(Vec<Step>);
 

@@ -25,7 +25,7 @@ pub struct Admin {
     /// The names that it may be asked for by, besides addresses and `localhost`: those by which probes and Prometheus reach it.
     /// Requests for others are refused, since they come from a browser that a foreign site has led here. By default none.
     #[serde(default, deserialize_with = "list::<Host, _>")]
-    pub hosts: Vec<String>,
+    pub allowed_hosts: Vec<String>,
     /// The clusters that must each have a ready endpoint for `/ready` to say yes. By default any one of all will do.
     #[serde(default, deserialize_with = "some_list::<ClusterName, _>")]
     pub ready_clusters: Option<Vec<String>>,
@@ -36,7 +36,7 @@ impl Admin {
     pub fn at(listen: SocketAddr) -> Self {
         Self {
             listen,
-            hosts: Vec::new(),
+            allowed_hosts: Vec::new(),
             ready_clusters: None,
         }
     }

@@ -16,7 +16,7 @@ pub struct Heads {
 impl Default for Heads {
     fn default() -> Self {
         Self {
-            size: default::max_head_size(),
+            size: default::max_header_bytes(),
             fields: None,
         }
     }

@@ -36,7 +36,8 @@ mod listen;
 mod message;
 mod network;
 mod node;
-mod outliers;
+mod outlier_detection;
+mod renamed;
 mod retry;
 mod route;
 mod value;
@@ -62,7 +63,7 @@ pub use self::listen::{Admin, Listener};
 pub use self::message::{Heads, Paths, Via};
 pub use self::network::Network;
 use self::node::Node;
-pub use self::outliers::Outliers;
+pub use self::outlier_detection::OutlierDetection;
 pub use self::retry::Retry;
 pub use self::route::{Route, Timeout};
 pub use self::value::Endpoint;
@@ -74,22 +75,22 @@ use self::value::{ByteSize, Count, DurationText, list, read, some};
 pub struct Config {
     /// How long running requests may take after Ctrl-C or SIGTERM. By default 30 seconds.
     #[serde(
-        default = "default::drain",
+        default = "default::drain_timeout",
         deserialize_with = "read::<DurationText, _>"
     )]
-    pub drain: Duration,
+    pub drain_timeout: Duration,
     /// How long the head of a message may be, and its trailers, in bytes: from clients and from upstreams, over HTTP/1 and
     /// HTTP/2. By default 64 KiB.
     #[serde(
-        default = "default::max_head_size",
+        default = "default::max_header_bytes",
         deserialize_with = "read::<ByteSize<8192, 1_048_576>, _>"
     )]
-    pub max_head_size: usize,
+    pub max_header_bytes: usize,
     /// The maximum number of fields in the head of an HTTP/1 message, and in its trailers, from 1 to 10,000. By default 100.
     ///
     /// For any other number hyper allocates memory for as many fields with each message.
     #[serde(default, deserialize_with = "some::<Count<1, 10_000>, _>")]
-    pub max_head_fields: Option<usize>,
+    pub max_headers_count: Option<usize>,
     /// How paths are matched and forwarded. By default in their normal form.
     #[serde(default)]
     pub paths: Paths,
@@ -145,24 +146,24 @@ impl Config {
         admin: Option<SocketAddr>,
         protocol: Protocol,
         endpoints: Vec<Endpoint>,
-        drain: Duration,
+        drain_timeout: Duration,
     ) -> Self {
         let cluster = Cluster {
             protocol,
             endpoints,
             weights: Vec::new(),
-            balancer: Balancer::default(),
-            hash: HashKey::default(),
-            outliers: Outliers::default(),
+            lb_policy: Balancer::default(),
+            hash_policy: HashKey::default(),
+            outlier_detection: OutlierDetection::default(),
             connect_timeout: default::connect_timeout(),
-            unavailable_timeout: default::unavailable_timeout(),
-            buffer: default::buffer(),
+            failfast_timeout: default::failfast_timeout(),
+            queue_capacity: default::queue_capacity(),
             connections: Connections::default(),
         };
         Self {
-            drain,
-            max_head_size: default::max_head_size(),
-            max_head_fields: None,
+            drain_timeout,
+            max_header_bytes: default::max_header_bytes(),
+            max_headers_count: None,
             paths: Paths::default(),
             via: Via::default(),
             trusted_proxies: Vec::new(),
@@ -186,8 +187,8 @@ impl Config {
     /// How large the heads of messages may be.
     pub const fn heads(&self) -> Heads {
         Heads {
-            size: self.max_head_size,
-            fields: self.max_head_fields,
+            size: self.max_header_bytes,
+            fields: self.max_headers_count,
         }
     }
 
@@ -212,10 +213,10 @@ impl Config {
         let to_it = self.routes.iter().filter(|route| route.cluster == name);
         let timeouts = to_it.flat_map(|route| {
             let Timeout { http, grpc } = route.timeout;
-            [http, grpc, route.retry.attempt_timeout]
+            [http, grpc, route.retry.per_try_timeout]
         });
         let most = timeouts.flatten().min().map(|timeout| timeout * 3 / 4);
-        let configured = cluster.outliers.cancelled_after;
+        let configured = cluster.outlier_detection.cancelled_after;
         most.map_or(configured, |most| most.min(configured))
     }
 }

@@ -15,58 +15,58 @@ use super::value::{
 #[serde(
     deny_unknown_fields,
     default,
-    expecting = "a table such as { attempts = 3 }"
+    expecting = "a table such as { max_attempts = 3 }"
 )]
 pub struct Retry {
     /// The maximum number of attempts, from 1 to 10. By default 3.
     #[serde(deserialize_with = "read::<Count<1, 10, u32>, _>")]
-    pub attempts: u32,
+    pub max_attempts: u32,
     /// Retries as a share of the requests of the last ten seconds, from 0 to 10. By default 0.2.
     #[serde(deserialize_with = "read::<RetryRatio, _>")]
-    pub budget: f32,
+    pub retry_ratio: f32,
     /// The number of retries per second that are always allowed, from 0 to 1,000,000. By default 10.
     #[serde(deserialize_with = "read::<Count<0, 1_000_000, u32>, _>")]
-    pub min_per_second: u32,
+    pub min_retries_per_second: u32,
     /// The wait before the first retry, which doubles with each. By default 25 ms.
     #[serde(deserialize_with = "read::<Positive, _>")]
-    pub backoff: Duration,
+    pub initial_backoff: Duration,
     /// The longest wait. By default 250 ms.
     #[serde(deserialize_with = "read::<Positive, _>")]
     pub max_backoff: Duration,
     /// How long an attempt may take until its response begins. By default as long as the route's timeout allows.
     #[serde(deserialize_with = "read::<OrOff, _>")]
-    pub attempt_timeout: Option<Duration>,
+    pub per_try_timeout: Option<Duration>,
     /// The statuses after which a request that may be repeated is sent again. By default 502, 503 and 504.
     #[serde(deserialize_with = "list::<ErrorStatus, _>")]
-    pub statuses: Vec<StatusCode>,
+    pub retriable_status_codes: Vec<StatusCode>,
     /// The codes after which a gRPC call is sent again. By default UNAVAILABLE.
     #[serde(deserialize_with = "list::<Code, _>")]
-    pub grpc_codes: Vec<Code>,
+    pub retriable_grpc_codes: Vec<Code>,
     /// The longest `retry-after` that is waited for. By default 30 seconds.
     #[serde(deserialize_with = "read::<DurationText, _>")]
     pub max_retry_after: Duration,
     /// The maximum size of a request body that is kept for retries, from 0 to 16 MiB. By default 64 KiB.
     #[serde(deserialize_with = "read::<ByteSize<0, 16_777_216>, _>")]
-    pub replay_bytes: usize,
+    pub max_replay_bytes: usize,
 }
 
 impl Default for Retry {
     fn default() -> Self {
         Self {
-            attempts: 3,
-            budget: 0.2,
-            min_per_second: 10,
-            backoff: Duration::from_millis(25),
+            max_attempts: 3,
+            retry_ratio: 0.2,
+            min_retries_per_second: 10,
+            initial_backoff: Duration::from_millis(25),
             max_backoff: Duration::from_millis(250),
-            attempt_timeout: None,
-            statuses: vec![
+            per_try_timeout: None,
+            retriable_status_codes: vec![
                 StatusCode::BAD_GATEWAY,
                 StatusCode::SERVICE_UNAVAILABLE,
                 StatusCode::GATEWAY_TIMEOUT,
             ],
-            grpc_codes: vec![Code::Unavailable],
+            retriable_grpc_codes: vec![Code::Unavailable],
             max_retry_after: Duration::from_secs(30),
-            replay_bytes: 64 * 1024,
+            max_replay_bytes: 64 * 1024,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde::de::{Error, Expected, Unexpected};
 
 use super::key::Key;
+use super::renamed;
 
 /// What is wrong, under which key. The text of the file is not needed for it: [`ConfigError`](super::ConfigError) adds the
 /// line.
@@ -64,10 +65,15 @@ impl Error for Wrong {
     }
 
     fn unknown_field(found: &str, accepted: &'static [&'static str]) -> Self {
-        Self::custom(format_args!(
-            "unknown key `{found}`; expected {}",
-            OneOf(accepted)
-        ))
+        match renamed::name_of(found, accepted) {
+            Some(name) => {
+                Self::custom(format_args!("unknown key `{found}`: it is called `{name}`"))
+            }
+            None => Self::custom(format_args!(
+                "unknown key `{found}`; expected {}",
+                OneOf(accepted)
+            )),
+        }
     }
 
     fn missing_field(missing: &'static str) -> Self {

@@ -9,7 +9,8 @@ pub(super) fn check(key: &Key, cluster: &Cluster) -> Result<(), Wrong> {
         return Err(Wrong::found("none", "at least one").under(key.name("endpoints")));
     }
     weights(cluster).map_err(|wrong| wrong.under(key.name("weights")))?;
-    ejection_time(cluster).map_err(|wrong| wrong.under(key.name("outliers").name("ejection_time")))
+    base_ejection_time(cluster)
+        .map_err(|wrong| wrong.under(key.name("outlier_detection").name("base_ejection_time")))
 }
 
 fn weights(cluster: &Cluster) -> Result<(), Wrong> {
@@ -28,9 +29,9 @@ fn weights(cluster: &Cluster) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn ejection_time(cluster: &Cluster) -> Result<(), Wrong> {
-    let outliers = &cluster.outliers;
-    let (first, longest) = (outliers.ejection_time, outliers.max_ejection_time);
+fn base_ejection_time(cluster: &Cluster) -> Result<(), Wrong> {
+    let detection = &cluster.outlier_detection;
+    let (first, longest) = (detection.base_ejection_time, detection.max_ejection_time);
     if first <= longest {
         return Ok(());
     }

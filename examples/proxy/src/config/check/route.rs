@@ -33,11 +33,11 @@ pub(super) fn all(config: &Config) -> Result<(), Wrong> {
 }
 
 fn backoff(route: &Key, retry: &Retry) -> Result<(), Wrong> {
-    let (first, longest) = (retry.backoff, retry.max_backoff);
+    let (first, longest) = (retry.initial_backoff, retry.max_backoff);
     if first <= longest {
         return Ok(());
     }
-    let expected = format!("at least the backoff of {first:?}");
+    let expected = format!("at least the initial_backoff of {first:?}");
     let found = Wrong::found(format_args!("{longest:?}"), expected);
     Err(found.under(route.name("retry").name("max_backoff")))
 }

@@ -9,16 +9,16 @@ pub(super) fn all(config: &Config) -> Result<(), Wrong> {
     let clients = &config.clients;
     check(
         &Key::from("clients"),
-        clients.max_streams,
-        clients.stream_window,
+        clients.max_concurrent_streams,
+        clients.initial_stream_window_size,
     )?;
     let clusters = Key::from("clusters");
     config.clusters.iter().try_for_each(|(name, cluster)| {
         let connections = &cluster.connections;
         check(
             &clusters.name(name).name("connections"),
-            connections.max_streams,
-            connections.stream_window,
+            connections.max_concurrent_streams,
+            connections.initial_stream_window_size,
         )
     })
 }
@@ -29,7 +29,8 @@ fn check(connections: &Key, streams: u32, window: u32) -> Result<(), Wrong> {
         _ => {
             let most = LARGEST_WINDOW / streams;
             let expected = format!("at most {most} for {streams} streams");
-            Err(Wrong::found(window, expected).under(connections.name("stream_window")))
+            Err(Wrong::found(window, expected)
+                .under(connections.name("initial_stream_window_size")))
         }
     }
 }
