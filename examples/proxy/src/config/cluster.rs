@@ -1,4 +1,4 @@
-//! Endpoints that answer alike, and which of them gets a request.
+//! A cluster: its endpoints, and how requests are distributed among them.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,41 +8,43 @@ use serde::Deserialize;
 use super::value::{Count, Positive, Weight, list, read};
 use super::{Connections, Endpoint, HashKey, OutlierDetection, default};
 
-/// Endpoints that answer alike.
+/// Endpoints that serve the same requests.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table: [clusters.NAME]")]
 pub struct Cluster {
-    /// What they speak. By default HTTP/1.1.
+    /// The protocol of the endpoints. By default HTTP/1.1.
     #[serde(default)]
     pub protocol: Protocol,
-    /// Their addresses. At least one.
+    /// The addresses of the endpoints, at least one.
     #[serde(deserialize_with = "list::<Endpoint, _>")]
     pub endpoints: Vec<Endpoint>,
-    /// How strong each of them is beside the others, in their order, from 0 to 1000. By default all are alike.
+    /// The weight of each endpoint in their order, from 0 to 1000. An endpoint of weight 0 receives no requests. By default
+    /// all are equal.
     #[serde(default, deserialize_with = "list::<Weight, _>")]
     pub weights: Vec<u32>,
-    /// Which of them gets a request. By default the one of two, drawn at random, with fewer requests in flight.
+    /// How an endpoint is chosen. By default [`Balancer::P2c`].
     #[serde(default)]
     pub lb_policy: Balancer,
-    /// What the balancers `ring_hash` and `maglev` go by. By default the path.
+    /// The hash key of `ring_hash` and `maglev`. By default the path.
     #[serde(default)]
     pub hash_policy: HashKey,
-    /// Which of them are ejected for a while because they fail.
+    /// When failing endpoints are ejected.
     #[serde(default)]
     pub outlier_detection: OutlierDetection,
-    /// How long connecting to one may take. By default 1 second.
+    /// The time limit for establishing a connection. By default 1 second.
     #[serde(
         default = "default::connect_timeout",
         deserialize_with = "read::<Positive, _>"
     )]
     pub connect_timeout: Duration,
-    /// How long requests wait while no endpoint is ready, until all get a 503 at once. By default 3 seconds.
+    /// How long requests are queued while no endpoint is ready. After that, all get a 503 at once until an endpoint is
+    /// ready. By default 3 seconds.
     #[serde(
         default = "default::failfast_timeout",
         deserialize_with = "read::<Positive, _>"
     )]
     pub failfast_timeout: Duration,
-    /// How many requests may wait for an endpoint. By default 1024.
+    /// The maximum number of requests that wait for an endpoint. By default 1024.
     #[serde(
         default = "default::queue_capacity",
         deserialize_with = "read::<Count<1, 1_000_000>, _>"
@@ -53,27 +55,27 @@ pub struct Cluster {
     pub connections: Connections,
 }
 
-/// Which endpoint gets a request.
+/// How an endpoint is chosen for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(
     rename_all = "snake_case",
     expecting = "\"p2c\", \"round_robin\", \"random\", \"ring_hash\" or \"maglev\""
 )]
 pub enum Balancer {
-    /// Of two that are drawn at random, the one with fewer requests in flight for its weight.
+    /// Of two ready endpoints drawn at random, the one with fewer requests in flight relative to its weight.
     #[default]
     P2c,
-    /// One after the other, by weight.
+    /// In turn, by weight.
     RoundRobin,
-    /// By chance, by weight.
+    /// At random, by weight.
     Random,
-    /// The same for the same key, by a ring.
+    /// Consistent hashing on a ring.
     RingHash,
-    /// The same for the same key, by a table.
+    /// Consistent hashing by Maglev's table.
     Maglev,
 }
 
-/// What an upstream speaks.
+/// The protocol of upstreams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase", expecting = "\"http1\" or \"http2\"")]
 pub enum Protocol {

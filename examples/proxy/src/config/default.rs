@@ -1,4 +1,4 @@
-//! What holds where the file does not say.
+//! Defaults of single keys; those of whole tables are with their types.
 
 use std::time::Duration;
 

@@ -6,17 +6,17 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::excerpt::{Excerpt, Place};
-use super::wrong::Wrong;
+use super::invalid::Invalid;
 
-/// What is wrong with a configuration, and where.
+/// An invalid configuration: what is wrong, and where.
 ///
-/// It is shown in one line; [`excerpt`](Self::excerpt) shows the place.
+/// `Display` writes one line; [`excerpt`](Self::excerpt) shows the place.
 #[derive(Debug)]
 pub struct ConfigError {
     file: String,
-    /// `None` if it is about the whole file.
+    /// `None` if the error concerns the whole file.
     place: Option<Place>,
-    /// Empty if it is about the whole file.
+    /// Empty if the error concerns the whole file.
     key: String,
     message: String,
 }
@@ -31,11 +31,11 @@ impl ConfigError {
         }
     }
 
-    /// `text` is no TOML.
+    /// `text` is not valid TOML.
     pub(super) fn syntax(file: &str, text: &str, error: &toml::de::Error) -> Self {
         let span = error.span();
         let marked = span.clone().and_then(|span| text.get(span));
-        // Such as a key that is there twice.
+        // A duplicate key, for example.
         let word = marked.filter(|marked| !marked.is_empty() && marked.chars().all(is_of_key));
         let message = error.message().trim();
         Self {
@@ -50,8 +50,13 @@ impl ConfigError {
     }
 
     /// `text` is the TOML of `root`.
-    pub(super) fn of(file: &str, text: &str, root: &Spanned<DeValue<'_>>, wrong: Wrong) -> Self {
-        let Wrong { message, key, span } = wrong;
+    pub(super) fn of(
+        file: &str,
+        text: &str,
+        root: &Spanned<DeValue<'_>>,
+        invalid: Invalid,
+    ) -> Self {
+        let Invalid { message, key, span } = invalid;
         let key = key.unwrap_or_default();
         let span = span.unwrap_or_else(|| key.span(root));
         Self {
@@ -62,23 +67,23 @@ impl ConfigError {
         }
     }
 
-    /// What is wrong is in no file, but in `source`.
-    pub(super) fn without_place(source: &str, wrong: Wrong) -> Self {
+    /// The error is not in a file but in `source`.
+    pub(super) fn without_place(source: &str, invalid: Invalid) -> Self {
         Self {
             file: source.to_owned(),
             place: None,
-            key: wrong.key.unwrap_or_default().to_string(),
-            message: wrong.message,
+            key: invalid.key.unwrap_or_default().to_string(),
+            message: invalid.message,
         }
     }
 
-    /// The line of the file in which it is, and carets below what is wrong.
+    /// The line with the error, and carets below the invalid part.
     pub fn excerpt(&self) -> Option<Excerpt<'_>> {
         self.place.as_ref().map(Excerpt)
     }
 }
 
-/// Whether a key without quotes may have it.
+/// Whether a bare key may contain this character.
 const fn is_of_key(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }

@@ -1,16 +1,16 @@
-//! The line of a file in which something is, with carets below it.
+//! The line of a file with an error, and carets below the invalid part.
 
 use std::fmt;
 use std::ops::Range;
 
-/// Where something is in a text.
+/// A place in the file.
 #[derive(Debug)]
 pub(super) struct Place {
     /// From 1.
     pub(super) line: usize,
     /// From 1, in characters.
     pub(super) column: usize,
-    /// How many characters of the line it takes, one at least.
+    /// In characters, at least one.
     width: usize,
     text: String,
 }
@@ -78,7 +78,7 @@ mod tests {
             excerpt(text, at("\"wr\u{f6}ng\"")),
             "  |\n2 |  key = \"wr\u{f6}ng\"  # why\n  |        ^^^^^^^"
         );
-        // What goes on in the next line is marked to the end of the first.
+        // A value of several lines is marked to the end of the first.
         assert_eq!(
             excerpt(text, at("[\n  1,\n]")),
             "  |\n3 | list = [\n  |        ^"

@@ -1,4 +1,4 @@
-//! The key of a request, for the balancers that go by it.
+//! The hash key of a request, for consistent hashing.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Unexpected, Visitor
 
 use super::value::some;
 
-/// The key of a request, for the balancers that go by it.
+/// The hash key of a request, for consistent hashing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum HashKey {
     /// The path, without the query.
     #[default]
     Path,
-    /// The value of a header; any endpoint without it.
+    /// The value of a header. Requests without it go to any endpoint.
     Header(HeaderName),
-    /// The value of a cookie; any endpoint without it.
+    /// The value of a cookie. Requests without it go to any endpoint.
     Cookie(String),
 }
 

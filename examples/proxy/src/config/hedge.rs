@@ -1,4 +1,4 @@
-//! Which requests are sent a second time before the first has an answer.
+//! Which requests are hedged: sent to a second endpoint before the first has answered.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::value::{DurationText, ExtraLoad, Percentile, Switch, Window, read};
 
-/// Which requests are slow, and how many of them are sent a second time.
+/// Which requests are hedged, and how many.
 ///
-/// Those with a safe method, or an `idempotency-key`, when all of their body has come and is kept.
+/// Only those with a safe method or an `idempotency-key`, once all of their body has arrived and is kept.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -16,22 +16,23 @@ use super::value::{DurationText, ExtraLoad, Percentile, Switch, Window, read};
     expecting = "a table such as { percentile = 0.99 }"
 )]
 pub struct Hedge {
-    /// Those that take longer than such a share of the recent requests, from 0.5 to 1. By default 0.99.
+    /// A request that takes longer than this quantile of recent latencies is hedged, from 0.5 to 1. By default 0.99.
     #[serde(deserialize_with = "read::<Percentile, _>")]
     pub percentile: f64,
-    /// How long requests are recent, at least 100 ms. There are no hedges in the first fifth of it. By default 30 seconds.
+    /// The time over which latencies are recorded, at least 100 ms. In its first fifth there are no hedges. By default 30
+    /// seconds.
     #[serde(deserialize_with = "read::<Window, _>")]
     pub window: Duration,
-    /// And not before. By default 1 ms.
+    /// The minimum delay before a hedge. By default 1 ms.
     #[serde(deserialize_with = "read::<DurationText, _>")]
     pub min_delay: Duration,
-    /// The maximum number of hedges for each request that succeeds, from 0 to 1. By default 0.01.
+    /// The maximum number of hedges for each successful request, from 0 to 1. By default 0.01.
     #[serde(deserialize_with = "read::<ExtraLoad, _>")]
     pub max_extra_load: f64,
-    /// Whether the budget of the retries counts in its place. By default not.
+    /// Whether hedges draw on the retry budget instead of `max_extra_load`. By default `false`.
     #[serde(deserialize_with = "read::<Switch, _>")]
     pub share_retry_budget: bool,
-    /// Whether gRPC calls are hedged as well. By default they are not, since they may not be safe to do twice.
+    /// Whether gRPC calls are hedged. All methods of the route must then be safe to process twice. By default `false`.
     #[serde(deserialize_with = "read::<Switch, _>")]
     pub grpc: bool,
 }

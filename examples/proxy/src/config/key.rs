@@ -1,4 +1,4 @@
-//! Where a value is in the configuration.
+//! The full key of a value.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// The key of a value from the top of the file, such as `routes[0].retry.max_attempts`. Empty for the file itself.
+/// The full key of a value, such as `routes[0].retry.max_attempts`. Empty for the file itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Key(Vec<Step>);
 
@@ -27,7 +27,7 @@ impl Key {
         self.then(Step::Index(index))
     }
 
-    /// The place of its value below `root`, or of the innermost table or list around a value that the file leaves out.
+    /// The place of the value below `root`, or of the innermost table or list around it if the file does not have it.
     pub(super) fn span(&self, root: &Spanned<DeValue<'_>>) -> Range<usize> {
         let mut value = root;
         for step in &self.0 {

@@ -1,4 +1,4 @@
-//! The configuration: what the file says, checked so far that whatever is built from it works.
+//! The configuration file: its types, its parser and its checks.
 //!
 //! ```
 //! use tower_proxy::config::Config;
@@ -30,6 +30,7 @@ mod error;
 mod excerpt;
 mod hash;
 mod hedge;
+mod invalid;
 mod key;
 mod limits;
 mod listen;
@@ -41,7 +42,6 @@ mod renamed;
 mod retry;
 mod route;
 mod value;
-mod wrong;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -69,48 +69,48 @@ pub use self::route::{Route, Timeout};
 pub use self::value::Endpoint;
 use self::value::{ByteSize, Count, DurationText, list, read, some};
 
-/// All of the proxy.
+/// The configuration of a proxy.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// How long running requests may take after Ctrl-C or SIGTERM. By default 30 seconds.
+    /// The time for requests in flight after SIGINT, SIGTERM or SIGQUIT. By default 30 seconds.
     #[serde(
         default = "default::drain_timeout",
         deserialize_with = "read::<DurationText, _>"
     )]
     pub drain_timeout: Duration,
-    /// How long the head of a message may be, and its trailers, in bytes: from clients and from upstreams, over HTTP/1 and
-    /// HTTP/2. By default 64 KiB.
+    /// The maximum size of the headers of a message and of its trailers, in bytes: from clients and from upstreams, over
+    /// HTTP/1 and HTTP/2. By default 64 KiB.
     #[serde(
         default = "default::max_header_bytes",
         deserialize_with = "read::<ByteSize<8192, 1_048_576>, _>"
     )]
     pub max_header_bytes: usize,
-    /// The maximum number of fields in the head of an HTTP/1 message, and in its trailers, from 1 to 10,000. By default 100.
+    /// The maximum number of fields in the headers of an HTTP/1 message, and in its trailers, from 1 to 10,000. By default
+    /// 100.
     ///
-    /// For any other number hyper allocates memory for as many fields with each message.
+    /// If it is set, hyper allocates memory for that many fields with each message.
     #[serde(default, deserialize_with = "some::<Count<1, 10_000>, _>")]
     pub max_headers_count: Option<usize>,
     /// How paths are matched and forwarded. By default in their normal form.
     #[serde(default)]
     pub paths: Paths,
-    /// The name that requests carry in `via`, by which one that comes round again is known. By default one of its own for
-    /// each process.
+    /// The name that the proxy adds to `via`, by which it detects loops. By default unique to the process.
     #[serde(default, deserialize_with = "read::<Via, _>")]
     pub via: Via,
-    /// Clients that are proxies, and may say for whom they ask: `forwarded`, `x-forwarded-host` and so on. By default none.
+    /// Clients whose `forwarded`, `x-forwarded-host` and so on are kept. By default none.
     #[serde(default, deserialize_with = "list::<Network, _>")]
     pub trusted_proxies: Vec<Network>,
-    /// The admin page, if there is to be one.
+    /// The admin page. By default there is none.
     pub admin: Option<Admin>,
     /// Connections from clients.
     #[serde(default)]
     pub clients: Clients,
-    /// Where clients connect. At least one.
+    /// The sockets on which clients connect, at least one.
     pub listeners: Vec<Listener>,
-    /// Which requests go where. At least one.
+    /// Which requests are forwarded where, at least one.
     pub routes: Vec<Route>,
-    /// Whom requests go to, by name.
+    /// The clusters by name.
     pub clusters: BTreeMap<String, Cluster>,
 }
 
@@ -119,7 +119,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// If it cannot be read, or as [`Config::parse`] says.
+    /// Returns an error if it cannot be read, and those of [`Config::parse`].
     pub fn from_path(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
@@ -131,16 +131,16 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Tells the file, the line, the key, what was found there and what is accepted.
+    /// The error names the file, the line, the key, what was found and what is accepted.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let root = DeTable::parse(text).map_err(|error| ConfigError::syntax(name, text, &error))?;
         let root = Spanned::new(root.span(), DeValue::Table(root.into_inner()));
         Self::deserialize(Node::root(text, &root))
             .and_then(|config| check::all(&config).map(|()| config))
-            .map_err(|wrong| ConfigError::of(name, text, &root, wrong))
+            .map_err(|error| ConfigError::of(name, text, &root, error))
     }
 
-    /// What it takes to proxy one port to some endpoints, without a file.
+    /// A configuration that forwards one port to some endpoints, with the defaults.
     pub fn single(
         listen: SocketAddr,
         admin: Option<SocketAddr>,
@@ -175,16 +175,16 @@ impl Config {
         }
     }
 
-    /// Checks it again, after `changed` has changed it.
+    /// Checks the configuration again after `source` has changed it.
     ///
     /// # Errors
     ///
-    /// Tells `changed`, the key, what was found there and what is accepted.
-    pub fn recheck(&self, changed: &str) -> Result<(), ConfigError> {
-        check::all(self).map_err(|wrong| ConfigError::without_place(changed, wrong))
+    /// The error names `source`, the key, what was found and what is accepted.
+    pub fn recheck(&self, source: &str) -> Result<(), ConfigError> {
+        check::all(self).map_err(|error| ConfigError::without_place(source, error))
     }
 
-    /// How large the heads of messages may be.
+    /// The limits for the headers of messages.
     pub const fn heads(&self) -> Heads {
         Heads {
             size: self.max_header_bytes,
@@ -192,7 +192,7 @@ impl Config {
         }
     }
 
-    /// The longest time that any route gives a request or a body.
+    /// The longest timeout of any route.
     pub fn longest_timeout(&self) -> Duration {
         let of_route = |route: &Route| {
             let Route { timeout, .. } = route;
@@ -207,8 +207,8 @@ impl Config {
         all.max().unwrap_or_default()
     }
 
-    /// How long a request to the cluster must have waited to count as a failure when a timeout cancels it: no longer than the
-    /// timeouts let it wait.
+    /// [`OutlierDetection::cancelled_after`], reduced to three quarters of the shortest timeout of the cluster's routes: no
+    /// request would wait longer.
     pub fn cancelled_after(&self, name: &str, cluster: &Cluster) -> Duration {
         let to_it = self.routes.iter().filter(|route| route.cluster == name);
         let timeouts = to_it.flat_map(|route| {

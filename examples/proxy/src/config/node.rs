@@ -1,6 +1,7 @@
-//! Reads the parsed file by serde, with the key and the place of what is wrong.
+//! The deserializer: gives toml's syntax tree to serde, and its errors a key and a place.
 //!
-//! The deserializer of the crate `toml` would do, but its errors are text, in the words of Rust.
+//! The one of the crate `toml` has errors that are only text, in the words of Rust: the parts of which we make our own
+//! (`unknown_field`, `invalid_type` ...) can be had only by an error type of one's own.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{Deserializer, Error as _, Expected, IntoDeserializer, Unexpected, Visitor};
@@ -8,8 +9,8 @@ use serde::forward_to_deserialize_any;
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
+use super::invalid::Invalid;
 use super::key::Key;
-use super::wrong::Wrong;
 
 /// A value of the file.
 #[derive(Debug, Clone)]
@@ -20,7 +21,7 @@ pub(super) struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// All of the file that consists of `text`.
+    /// The top-level table of the file with this text.
     pub(super) fn root(text: &'a str, root: &'a Spanned<DeValue<'a>>) -> Self {
         Self {
             text,
@@ -34,7 +35,7 @@ impl<'a> Node<'a> {
         Self { text, key, value }
     }
 
-    /// As it stands in the file, unless it has several parts.
+    /// The value as it is written in the file, or what it is if it has several parts.
     fn written(&self) -> &'a str {
         match self.value.get_ref() {
             DeValue::Array(_) => "a list",
@@ -43,11 +44,11 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn mismatch(&self, expected: impl std::fmt::Display) -> Wrong {
-        Wrong::found(self.written(), expected).at(&self.key, self.value.span())
+    fn mismatch(&self, expected: impl std::fmt::Display) -> Invalid {
+        Invalid::found(self.written(), expected).at(&self.key, self.value.span())
     }
 
-    fn visit<'de, V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, Wrong> {
+    fn visit<'de, V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, Invalid> {
         match self.value.get_ref() {
             DeValue::String(text) => visitor.visit_str(text),
             DeValue::Boolean(value) => visitor.visit_bool(*value),
@@ -78,26 +79,26 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// What no method of a visitor takes.
-    fn invalid<'de, V: Visitor<'de>>(&self, visitor: &V) -> Wrong {
-        Wrong::invalid_type(Unexpected::Other(self.written()), visitor)
+    /// TOML's values without a counterpart in serde.
+    fn invalid<'de, V: Visitor<'de>>(&self, visitor: &V) -> Invalid {
+        Invalid::invalid_type(Unexpected::Other(self.written()), visitor)
     }
 }
 
 impl<'de> Deserializer<'de> for Node<'_> {
-    type Error = Wrong;
+    type Error = Invalid;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         let visited = self.visit(visitor);
-        visited.map_err(|wrong| wrong.at(&self.key, self.value.span()))
+        visited.map_err(|error| error.at(&self.key, self.value.span()))
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         visitor.visit_some(self)
     }
 
     /// A list of tables.
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match self.value.get_ref() {
             DeValue::Array(_) => self.deserialize_any(visitor),
             _ => {
@@ -108,7 +109,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
     }
 
     /// Tables by name.
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match self.value.get_ref() {
             DeValue::Table(_) => self.deserialize_any(visitor),
             _ => {
@@ -123,27 +124,27 @@ impl<'de> Deserializer<'de> for Node<'_> {
         _name: &'static str,
         _fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, Invalid> {
         match self.value.get_ref() {
             DeValue::Table(_) => self.deserialize_any(visitor),
-            // What serde makes of a list is nothing that a file should say.
+            // Derived visitors would also accept a list, by the order of the fields.
             _ => Err(self.mismatch(&visitor as &dyn Expected)),
         }
     }
 
-    /// One of several words.
+    /// A string that names a variant.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
         _variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, Invalid> {
         let DeValue::String(word) = self.value.get_ref() else {
             return Err(self.mismatch(&visitor as &dyn Expected));
         };
-        let word: StrDeserializer<'_, Wrong> = word.as_ref().into_deserializer();
+        let word: StrDeserializer<'_, Invalid> = word.as_ref().into_deserializer();
         let visited = visitor.visit_enum(word);
-        visited.map_err(|wrong| wrong.at(&self.key, self.value.span()))
+        visited.map_err(|error| error.at(&self.key, self.value.span()))
     }
 
     forward_to_deserialize_any! {
@@ -152,7 +153,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
     }
 }
 
-impl<'a> IntoDeserializer<'_, Wrong> for Node<'a> {
+impl<'a> IntoDeserializer<'_, Invalid> for Node<'a> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -160,18 +161,18 @@ impl<'a> IntoDeserializer<'_, Wrong> for Node<'a> {
     }
 }
 
-/// A name in a table, which may be unknown.
+/// A key in a table: an error about it is marked at the key and not at its value.
 struct Name<'a> {
     table: &'a Node<'a>,
     name: &'a Spanned<DeString<'a>>,
 }
 
 impl<'de> Deserializer<'de> for Name<'_> {
-    type Error = Wrong;
+    type Error = Invalid;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        let visited = visitor.visit_str::<Wrong>(self.name.get_ref());
-        visited.map_err(|wrong| wrong.at(&self.table.key, self.name.span()))
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        let visited = visitor.visit_str::<Invalid>(self.name.get_ref());
+        visited.map_err(|error| error.at(&self.table.key, self.name.span()))
     }
 
     forward_to_deserialize_any! {
@@ -180,7 +181,7 @@ impl<'de> Deserializer<'de> for Name<'_> {
     }
 }
 
-impl IntoDeserializer<'_, Wrong> for Name<'_> {
+impl IntoDeserializer<'_, Invalid> for Name<'_> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {

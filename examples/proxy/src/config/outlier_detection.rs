@@ -6,10 +6,11 @@ use serde::Deserialize;
 
 use super::value::{Count, Percent, Positive, Switch, read};
 
-/// When an endpoint is left out: a 5xx, a gRPC status that says the same, and no answer are failures. Over HTTP/1.1, requests
-/// count as failures as well while the endpoint has answered none for an interval, until it does.
+/// When an endpoint is ejected. A 5xx response, a gRPC status that means the same, and no response are failures. Over
+/// HTTP/1.1, while an endpoint has answered no request for one `interval`, each request that waits for it counts as a
+/// failure as well.
 ///
-/// An endpoint that is ejected and goes down returns when it is up again, at most once in each `base_ejection_time`.
+/// An ejected endpoint that goes down returns when it is up again, at most once per `base_ejection_time`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -17,27 +18,27 @@ use super::value::{Count, Percent, Positive, Switch, read};
     expecting = "a table such as { consecutive_failures = 5 }"
 )]
 pub struct OutlierDetection {
-    /// Whether any endpoint is ejected. By default yes.
+    /// Whether endpoints are ejected. By default `true`.
     #[serde(deserialize_with = "read::<Switch, _>")]
     pub enabled: bool,
-    /// The number of consecutive failures that eject an endpoint. By default 5.
+    /// The number of consecutive failures after which an endpoint is ejected. By default 5.
     #[serde(deserialize_with = "read::<Count<1, 1_000_000>, _>")]
     pub consecutive_failures: usize,
-    /// How long a request waited for the endpoint that is cancelled by a timeout, or because a hedge was faster, and then
-    /// counts as a failure. By default 250 milliseconds, or three quarters of the shortest timeout of the cluster's routes if
-    /// that is less. A client that goes away is never a failure of the endpoint.
+    /// A request that a timeout or a faster hedge cancels counts as a failure if it has waited this long for the endpoint.
+    /// By default 250 milliseconds, and at most three quarters of the shortest timeout of the cluster's routes. A request
+    /// that its client cancels never counts.
     #[serde(deserialize_with = "read::<Positive, _>")]
     pub cancelled_after: Duration,
-    /// How long the first ejection of an endpoint lasts; each further one lasts longer. By default 30 seconds.
+    /// The duration of the first ejection of an endpoint. Each further one is longer. By default 30 seconds.
     #[serde(deserialize_with = "read::<Positive, _>")]
     pub base_ejection_time: Duration,
-    /// But no longer. By default 5 minutes.
+    /// The maximum duration of an ejection. By default 5 minutes.
     #[serde(deserialize_with = "read::<Positive, _>")]
     pub max_ejection_time: Duration,
-    /// The maximum share of ejected endpoints, in percent; one may be ejected in any case. By default 10.
+    /// The maximum share of endpoints that are ejected at a time, in percent. One may always be ejected. By default 10.
     #[serde(deserialize_with = "read::<Percent, _>")]
     pub max_ejection_percent: u32,
-    /// How often it is looked whether one may return, or answers nothing. By default 10 seconds.
+    /// How often ejected endpoints are checked for their return. By default 10 seconds.
     #[serde(deserialize_with = "read::<Positive, _>")]
     pub interval: Duration,
 }

@@ -1,4 +1,4 @@
-//! Which requests are sent again, and how often.
+//! Which requests are retried, and how often.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::value::{
     ByteSize, Count, DurationText, ErrorStatus, OrOff, Positive, RetryRatio, list, read,
 };
 
-/// How often a request is sent.
+/// Which requests are retried, and how often.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -18,34 +18,37 @@ use super::value::{
     expecting = "a table such as { max_attempts = 3 }"
 )]
 pub struct Retry {
-    /// The maximum number of attempts, from 1 to 10. By default 3.
+    /// The maximum number of attempts, the first one included, from 1 to 10. By default 3.
     #[serde(deserialize_with = "read::<Count<1, 10, u32>, _>")]
     pub max_attempts: u32,
-    /// Retries as a share of the requests of the last ten seconds, from 0 to 10. By default 0.2.
+    /// The retry budget: the maximum number of retries for each request of the last 10 seconds, from 0 to 10. By default
+    /// 0.2.
     #[serde(deserialize_with = "read::<RetryRatio, _>")]
     pub retry_ratio: f32,
-    /// The number of retries per second that are always allowed, from 0 to 1,000,000. By default 10.
+    /// The number of retries per second that are allowed in addition to `retry_ratio`, from 0 to 1,000,000. By default 10.
     #[serde(deserialize_with = "read::<Count<0, 1_000_000, u32>, _>")]
     pub min_retries_per_second: u32,
-    /// The wait before the first retry, which doubles with each. By default 25 ms.
+    /// The delay before the first retry, which doubles with each further one. By default 25 ms.
     #[serde(deserialize_with = "read::<Positive, _>")]
     pub initial_backoff: Duration,
-    /// The longest wait. By default 250 ms.
+    /// The maximum delay. By default 250 ms.
     #[serde(deserialize_with = "read::<Positive, _>")]
     pub max_backoff: Duration,
-    /// How long an attempt may take until its response begins. By default as long as the route's timeout allows.
+    /// The time limit for one attempt, until its response begins. By default none but that of the route.
     #[serde(deserialize_with = "read::<OrOff, _>")]
     pub per_try_timeout: Option<Duration>,
-    /// The statuses after which a request that may be repeated is sent again. By default 502, 503 and 504.
+    /// The statuses after which an HTTP request is retried. By default 502, 503 and 504.
     #[serde(deserialize_with = "list::<ErrorStatus, _>")]
     pub retriable_status_codes: Vec<StatusCode>,
-    /// The codes after which a gRPC call is sent again. By default UNAVAILABLE.
+    /// The codes after which a gRPC call is retried. By default UNAVAILABLE.
     #[serde(deserialize_with = "list::<Code, _>")]
     pub retriable_grpc_codes: Vec<Code>,
-    /// The longest `retry-after` that is waited for. By default 30 seconds.
+    /// The longest `retry-after` that is waited for; if the upstream asks for more, the client gets the response. By default
+    /// 30 seconds.
     #[serde(deserialize_with = "read::<DurationText, _>")]
     pub max_retry_after: Duration,
-    /// The maximum size of a request body that is kept for retries, from 0 to 16 MiB. By default 64 KiB.
+    /// The maximum size of a request body that is kept for retries, from 0 to 16 MiB. A request with a larger one is sent
+    /// once. By default 64 KiB.
     #[serde(deserialize_with = "read::<ByteSize<0, 16_777_216>, _>")]
     pub max_replay_bytes: usize,
 }

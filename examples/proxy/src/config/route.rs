@@ -1,4 +1,4 @@
-//! Which requests go where, and how they are treated.
+//! Which requests are forwarded where, and under which conditions.
 
 use std::time::Duration;
 
@@ -8,63 +8,63 @@ use serde::{Deserialize, Deserializer};
 use super::value::{FreeHeader, HostPattern, NormalPath, OrOff, read, some};
 use super::{Hedge, Limits, Retry, default};
 
-/// Requests for a host and below a path, and how they are treated.
+/// Requests for a host and below a path, and how they are forwarded.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table: [[routes]]")]
 pub struct Route {
-    /// `example.com`, `*.example.com`, or any host if there is none.
+    /// `example.com` or `*.example.com`. By default any host.
     #[serde(default, deserialize_with = "some::<HostPattern, _>")]
     pub host: Option<String>,
-    /// What the path begins with, by whole segments. By default `/`.
+    /// The prefix of the path, by whole segments. By default `/`.
     #[serde(default = "default::path", deserialize_with = "read::<NormalPath, _>")]
     pub path: String,
-    /// The cluster that answers.
+    /// The cluster to which requests are forwarded.
     pub cluster: String,
-    /// How long all attempts together may take, whatever the client says: until the response begins, for gRPC until it has
-    /// ended. By default a minute, and for gRPC as long as the client says.
+    /// The time limit over all attempts, unless the client sets a shorter one: until the response begins, or for gRPC until
+    /// the call ends. By default a minute, and for gRPC none.
     #[serde(default)]
     pub timeout: Timeout,
-    /// The header by which a client, other than one of gRPC, says in milliseconds how long it waits; and by which the upstream
-    /// is told. By default `x-request-timeout-ms`.
+    /// The header in which clients other than those of gRPC send their timeout in milliseconds, and in which the remaining
+    /// time is forwarded. By default `x-request-timeout-ms`.
     #[serde(
         default = "default::timeout_header",
         deserialize_with = "read::<FreeHeader, _>"
     )]
     pub timeout_header: HeaderName,
-    /// How long the next piece of a body may be waited for, either way. By default 5 minutes.
+    /// The maximum time without progress of a body, in either direction. By default 5 minutes.
     #[serde(
         default = "default::idle_timeout",
         deserialize_with = "read::<OrOff, _>"
     )]
     pub idle_timeout: Option<Duration>,
-    /// How long the next piece of a request's body may be waited for, if that is less than `idle_timeout`; gRPC calls excepted,
-    /// in which a client may be silent for long. By default 60 seconds.
+    /// The same for request bodies, if it is less than `idle_timeout`. Not applied to gRPC calls, in which a client may be
+    /// silent for long. By default 60 seconds.
     #[serde(
         default = "default::upload_idle_timeout",
         deserialize_with = "read::<OrOff, _>"
     )]
     pub upload_idle_timeout: Option<Duration>,
-    /// How long a whole body may take, either way. By default as long as it likes.
+    /// The time limit for a whole body, in either direction. By default none.
     #[serde(default, deserialize_with = "read::<OrOff, _>")]
     pub body_timeout: Option<Duration>,
-    /// What is sent again.
+    /// Which requests are retried.
     #[serde(default)]
     pub retry: Retry,
-    /// What is sent a second time before the first has an answer. By default nothing.
+    /// Which requests are hedged. By default none.
     pub hedge: Option<Hedge>,
-    /// What is refused.
+    /// How many requests are accepted at a time.
     #[serde(default)]
     pub limits: Limits,
 }
 
-/// How long a request may take on a route.
+/// The time limits of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeout {
-    /// Until the response begins. `None` for as long as the client says.
+    /// Until the response begins. `None` if only the client sets one.
     pub http: Option<Duration>,
-    /// Until the response to a gRPC call has ended. `None` for as long as the client says.
+    /// Until the response to a gRPC call has ended. `None` if only the client sets one.
     ///
-    /// There is none unless the route sets one: gRPC's deadlines are for whole calls, and a stream has no usual duration.
+    /// None by default: gRPC's deadlines are for whole calls, and a stream has no usual duration.
     pub grpc: Option<Duration>,
 }
 

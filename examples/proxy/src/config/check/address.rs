@@ -1,14 +1,14 @@
-//! No two sockets can have one address, each endpoint is one by itself, and none is the proxy.
+//! No address is bound twice, no endpoint is listed twice, and none is the proxy itself.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+use super::super::invalid::Invalid;
 use super::super::key::Key;
-use super::super::wrong::Wrong;
 use super::super::{Cluster, Config, Endpoint};
 
 /// The addresses at which the proxy listens.
-pub(super) fn all(config: &Config) -> Result<(), Wrong> {
+pub(super) fn all(config: &Config) -> Result<(), Invalid> {
     let listeners = config.listeners.iter().enumerate();
     let key = Key::from("listeners");
     let listeners = listeners.map(|(index, at)| (key.index(index), at.listen));
@@ -19,7 +19,7 @@ pub(super) fn all(config: &Config) -> Result<(), Wrong> {
         let key = key.name("listen");
         if let Some((other, taken)) = before.iter().find(|(_, taken)| overlap(address, *taken)) {
             let found = format!("{address}, which {other} has with {taken}");
-            return Err(Wrong::found(found, "an address of its own").under(key));
+            return Err(Invalid::found(found, "an address of its own").under(key));
         }
         before.push((key, address));
     }
@@ -27,7 +27,7 @@ pub(super) fn all(config: &Config) -> Result<(), Wrong> {
 }
 
 /// The endpoints of a cluster, which have this key.
-pub(super) fn endpoints(key: &Key, config: &Config, cluster: &Cluster) -> Result<(), Wrong> {
+pub(super) fn endpoints(key: &Key, config: &Config, cluster: &Cluster) -> Result<(), Invalid> {
     let mut seen = BTreeSet::new();
     for (index, endpoint) in cluster.endpoints.iter().enumerate() {
         let key = || key.index(index);
@@ -38,22 +38,22 @@ pub(super) fn endpoints(key: &Key, config: &Config, cluster: &Cluster) -> Result
                 "{:?}, where the proxy itself listens ({listener})",
                 endpoint.to_string()
             );
-            return Err(Wrong::found(found, "an upstream").under(key()));
+            return Err(Invalid::found(found, "an upstream").under(key()));
         }
         let host = ip.map_or(host, |ip| ip.to_canonical().to_string());
         if !seen.insert((host, endpoint.port())) {
             let found = format!("{:?} a second time", endpoint.to_string());
-            return Err(Wrong::found(found, "each once").under(key()));
+            return Err(Invalid::found(found, "each once").under(key()));
         }
     }
     Ok(())
 }
 
-/// The proxy's own address to which a connection to `endpoint` leads.
+/// The listener that a connection to `endpoint` would reach.
 fn listener_at(config: &Config, ip: IpAddr, endpoint: &Endpoint) -> Option<SocketAddr> {
     let at = SocketAddr::new(ip, endpoint.port());
     let mut listeners = config.listeners.iter().map(|at| at.listen);
-    // To a listener on all interfaces each address of this machine leads; those of loopback are.
+    // A listener on all interfaces is reached by every address of this machine. Of these, only loopback is known here.
     listeners.find(|listener| {
         let any = listener.ip().is_unspecified();
         overlap(at, *listener) && (!any || ip.is_loopback() || ip.is_unspecified())

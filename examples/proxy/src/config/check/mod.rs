@@ -1,4 +1,4 @@
-//! What no part of a configuration can see by itself, and what would not work or not do what it says.
+//! Checks that involve more than one value.
 
 mod address;
 mod cluster;
@@ -6,11 +6,11 @@ mod route;
 mod window;
 
 use super::Config;
+use super::invalid::Invalid;
 use super::key::Key;
-use super::wrong::Wrong;
 
-/// Checks what no part of `config` can see by itself.
-pub(super) fn all(config: &Config) -> Result<(), Wrong> {
+/// Runs all checks, and returns the first error.
+pub(super) fn all(config: &Config) -> Result<(), Invalid> {
     route::all(config)?;
     address::all(config)?;
     ready_clusters(config)?;
@@ -24,7 +24,7 @@ pub(super) fn all(config: &Config) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn ready_clusters(config: &Config) -> Result<(), Wrong> {
+fn ready_clusters(config: &Config) -> Result<(), Invalid> {
     let admin = config.admin.iter();
     let names = admin.filter_map(|admin| admin.ready_clusters.as_ref());
     for (index, name) in names.flatten().enumerate() {
@@ -34,12 +34,12 @@ fn ready_clusters(config: &Config) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn is_cluster(config: &Config, name: &str, key: impl FnOnce() -> Key) -> Result<(), Wrong> {
+fn is_cluster(config: &Config, name: &str, key: impl FnOnce() -> Key) -> Result<(), Invalid> {
     if config.clusters.contains_key(name) {
         return Ok(());
     }
     let known = config.clusters.keys().map(|name| format!("{name:?}"));
     let known = known.collect::<Vec<_>>().join(", ");
     let expected = format!("the name of a cluster: {known}");
-    Err(Wrong::found(format_args!("{name:?}"), expected).under(key()))
+    Err(Invalid::found(format_args!("{name:?}"), expected).under(key()))
 }

@@ -1,11 +1,11 @@
-//! The window of a connection has room for all of its streams, so that none that is not read holds up another; and HTTP/2
-//! has a limit for windows (RFC 9113, 6.9.1).
+//! The window of a connection has room for the windows of all of its streams, so that one that is not read does not block
+//! another; and it has the maximum of HTTP/2 (RFC 9113, 6.9.1).
 
 use super::super::Config;
+use super::super::invalid::Invalid;
 use super::super::key::Key;
-use super::super::wrong::Wrong;
 
-pub(super) fn all(config: &Config) -> Result<(), Wrong> {
+pub(super) fn all(config: &Config) -> Result<(), Invalid> {
     let clients = &config.clients;
     check(
         &Key::from("clients"),
@@ -23,13 +23,13 @@ pub(super) fn all(config: &Config) -> Result<(), Wrong> {
     })
 }
 
-fn check(connections: &Key, streams: u32, window: u32) -> Result<(), Wrong> {
+fn check(connections: &Key, streams: u32, window: u32) -> Result<(), Invalid> {
     match streams.checked_mul(window) {
         Some(all) if all <= LARGEST_WINDOW => Ok(()),
         _ => {
             let most = LARGEST_WINDOW / streams;
             let expected = format!("at most {most} for {streams} streams");
-            Err(Wrong::found(window, expected)
+            Err(Invalid::found(window, expected)
                 .under(connections.name("initial_stream_window_size")))
         }
     }

@@ -11,7 +11,7 @@ use super::{Kind, read};
 ///
 /// # Errors
 ///
-/// Says what was found, in the list or in its place, and what is accepted.
+/// The error says what was found, in the list or instead of it, and what is accepted.
 pub(in crate::config) fn list<'de, K: Kind, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<K::Value>, D::Error> {

@@ -1,4 +1,4 @@
-//! The kinds of values that occur in a file, each with its words for what is accepted.
+//! The kinds of values: how each is written, and what an error says is accepted.
 
 mod duration;
 mod endpoint;
@@ -21,7 +21,7 @@ pub(super) use self::web::*;
 
 /// A kind of value: how it is written in TOML, and what it is in [`Config`](super::Config).
 ///
-/// It has one of the functions that read; the others refuse.
+/// A kind implements one of the functions that parse. The others reject by default.
 pub(super) trait Kind {
     /// What it is read into.
     type Value;
@@ -29,10 +29,10 @@ pub(super) trait Kind {
     /// What is accepted, after "expected".
     const EXPECTED: &'static str;
 
-    /// What is accepted for a list of them, if there are lists.
+    /// What is accepted where a list of them is expected, after "expected".
     const LIST: &'static str = "a list";
 
-    /// Writes what is accepted, if that takes more than a constant.
+    /// Writes what is accepted. By default, [`EXPECTED`](Self::EXPECTED).
     fn expecting(f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Self::EXPECTED)
     }
@@ -58,7 +58,7 @@ pub(super) trait Kind {
 ///
 /// # Errors
 ///
-/// Says what was found and what is accepted.
+/// The error says what was found and what is accepted.
 pub(super) fn read<'de, K: Kind, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<K::Value, D::Error> {

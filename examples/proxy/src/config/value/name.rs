@@ -80,7 +80,7 @@ impl Kind for Via {
     }
 }
 
-/// Whether this can be the name of a host, or an address of IPv4: what ends in a number is such an address or nothing.
+/// Whether this is a valid host name or IPv4 address. A name whose last label is a number must be an address.
 pub(super) fn is_name(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())

@@ -7,13 +7,13 @@ use super::Kind;
 use crate::headers::is_reserved;
 use crate::path::normalize;
 
-/// A path that requests can have, in the form in which it is matched.
+/// A path in the normal form in which it is matched.
 pub(in crate::config) enum NormalPath {}
 
-/// A header that the proxy may add to requests and remove from them: not one that HTTP or the proxy uses for something else.
+/// A header that the proxy may set and remove: not one that HTTP or the proxy uses otherwise.
 pub(in crate::config) enum FreeHeader {}
 
-/// A status that tells of an error, from 400 to 599.
+/// A 4xx or 5xx status.
 pub(in crate::config) enum ErrorStatus {}
 
 impl Kind for NormalPath {

@@ -1,4 +1,4 @@
-//! What is wrong with a value: the errors of serde as data, so that their text is ours.
+//! An invalid value: the errors of serde as data, so that the text is in the words of TOML and not of Rust.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,24 +8,23 @@ use serde::de::{Error, Expected, Unexpected};
 use super::key::Key;
 use super::renamed;
 
-/// What is wrong, under which key. The text of the file is not needed for it: [`ConfigError`](super::ConfigError) adds the
-/// line.
+/// An invalid value or key. [`ConfigError`](super::ConfigError) adds the line of the file.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(super) struct Invalid {
     pub(super) message: String,
-    /// `None` until [`at`](Self::at) sets it.
+    /// `None` until it is set.
     pub(super) key: Option<Key>,
     /// `None` if only the key is known.
     pub(super) span: Option<Range<usize>>,
 }
 
-impl Wrong {
-    /// Something else is in the file than what is accepted there.
+impl Invalid {
+    /// `found` is in the file where `expected` is accepted.
     pub(super) fn found(found: impl fmt::Display, expected: impl fmt::Display) -> Self {
         Self::custom(format_args!("found {found}; expected {expected}"))
     }
 
-    /// It is about the value of `key`, whose place is not known here.
+    /// Sets the key, whose place in the file is not known here.
     pub(super) fn under(self, key: Key) -> Self {
         Self {
             key: Some(key),
@@ -33,7 +32,7 @@ impl Wrong {
         }
     }
 
-    /// Notes the place, unless a value further inside has noted its own.
+    /// Sets the place, unless a value inside this one has set its own.
     pub(super) fn at(mut self, key: &Key, span: Range<usize>) -> Self {
         if self.key.is_none() {
             self.key = Some(key.clone());
@@ -43,7 +42,7 @@ impl Wrong {
     }
 }
 
-impl Error for Wrong {
+impl Error for Invalid {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self {
             message: message.to_string(),
@@ -81,15 +80,15 @@ impl Error for Wrong {
     }
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Wrong {}
+impl std::error::Error for Invalid {}
 
-/// A value in the words of TOML.
+/// A value, in the words of TOML.
 struct Found<'a>(Unexpected<'a>);
 
 impl fmt::Display for Found<'_> {
