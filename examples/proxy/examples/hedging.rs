@@ -52,7 +52,7 @@ async fn main() -> Result<ExitCode, BoxError> {
 }
 
 /// Where 2 % are slow, the limit must be one at which requests are still fast.
-const HEDGE: &str = "hedge = { percentile = 0.975, window = \"2s\", budget = 0.02 }\n";
+const HEDGE: &str = "hedge = { percentile = 0.975, window = \"2s\", max_extra_load = 0.02 }\n";
 
 struct Outcome {
     p99: f64,

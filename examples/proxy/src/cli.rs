@@ -121,7 +121,7 @@ impl Run {
             admin.listen = listen;
         }
         if let Some(drain) = drain {
-            config.drain = drain;
+            config.drain_timeout = drain;
         }
         config.recheck("the command line")?;
         Ok(config)

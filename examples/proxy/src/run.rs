@@ -87,7 +87,7 @@ impl Bound {
             admin,
         } = self;
         let (proxy, metrics) = stack::proxy(&config).map_err(io::Error::other)?;
-        let max_head_size = config.max_head_size;
+        let max_head_size = config.max_header_bytes;
 
         let server = Server::new(&config.clients, config.heads());
         let mut servers = JoinSet::new();
@@ -104,7 +104,7 @@ impl Bound {
             };
             let unrouted = Arc::clone(&metrics.unrouted);
             let failed = move |error: &BoxError| malformed::count(error, &unrouted);
-            let (shutdown, drain) = (shutdown.clone(), config.drain);
+            let (shutdown, drain) = (shutdown.clone(), config.drain_timeout);
             servers.spawn(async move {
                 server
                     .serve(listener, handler, shutdown, drain, failed)

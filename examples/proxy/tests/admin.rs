@@ -155,7 +155,11 @@ async fn requests_for_foreign_hosts_are_refused() {
                 StatusCode::MISDIRECTED_REQUEST,
                 "{host}{path}"
             );
-            assert!(answer.body().contains("admin.hosts"), "{}", answer.body());
+            assert!(
+                answer.body().contains("admin.allowed_hosts"),
+                "{}",
+                answer.body()
+            );
         }
         // Over HTTP/2 and in absolute form the host is in the target.
         let mut request = get(path);

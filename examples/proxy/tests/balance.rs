@@ -38,7 +38,7 @@ async fn answers(proxy: &Proxy, path: &str, header: Option<(&'static str, &str)>
 #[tokio::test]
 async fn a_key_keeps_to_its_endpoint() {
     for balancer in ["ring_hash", "maglev"] {
-        let by = |key| format!("balancer = \"{balancer}\"\nhash = {key}");
+        let by = |key| format!("lb_policy = \"{balancer}\"\nhash_policy = {key}");
         let proxy = three(&by("{ header = \"x-user\" }")).await;
         let mut homes = BTreeSet::new();
         for user in 0..20 {
@@ -67,7 +67,7 @@ async fn a_key_keeps_to_its_endpoint() {
 #[tokio::test]
 async fn turns_draws_and_choices_are_by_weight() {
     for (balancer, tolerance) in [("round_robin", 1), ("random", 25), ("p2c", 25)] {
-        let proxy = three(&format!("balancer = \"{balancer}\"\nweights = [1, 0, 3]")).await;
+        let proxy = three(&format!("lb_policy = \"{balancer}\"\nweights = [1, 0, 3]")).await;
         let mut counts = BTreeMap::new();
         for _ in 0..200_u32 {
             *counts
@@ -86,8 +86,8 @@ async fn turns_draws_and_choices_are_by_weight() {
 async fn an_endpoint_that_fails_is_left_out_and_seen_to_be() {
     let down = backend("down", Mood::Flaky { one_in: 1 }).await;
     let steady = backend("steady", Mood::Steady).await;
-    let config = "[[routes]]\ncluster = \"c\"\nretry = { attempts = 1 }\n";
-    let outliers = "outliers = { consecutive = 3 }\n";
+    let config = "[[routes]]\ncluster = \"c\"\nretry = { max_attempts = 1 }\n";
+    let outliers = "outlier_detection = { consecutive_failures = 3 }\n";
     let cluster = cluster("c", "http1", &[down, steady]);
     let proxy = proxy(&format!("{config}{cluster}{outliers}")).await;
     ready_endpoints(&proxy, &[down, steady]).await;
@@ -161,10 +161,10 @@ async fn by_default_an_endpoint_that_fails_at_once_draws_few_requests() {
 async fn an_endpoint_that_hangs_is_ejected_below_the_timeouts() {
     for timeout in [
         "timeout = \"300ms\"",
-        "retry = { attempt_timeout = \"300ms\", attempts = 1 }",
+        "retry = { per_try_timeout = \"300ms\", max_attempts = 1 }",
     ] {
         let config = format!("[[routes]]\ncluster = \"c\"\n{timeout}\n");
-        let balancer = "balancer = \"round_robin\"\n";
+        let balancer = "lb_policy = \"round_robin\"\n";
         let proxy = one_of_three(&config, balancer, std::future::pending).await;
         let failures = failures(&proxy, 2, 60).await;
         assert!((5..=6).contains(&failures), "{timeout}: {failures}");
@@ -174,7 +174,8 @@ async fn an_endpoint_that_hangs_is_ejected_below_the_timeouts() {
 #[tokio::test]
 async fn clients_that_go_away_eject_no_endpoint() {
     let config = "[[routes]]\ncluster = \"c\"\n";
-    let outliers = "outliers = { cancelled_after = \"1ms\", max_ejection_percent = 100 }\n";
+    let outliers =
+        "outlier_detection = { cancelled_after = \"1ms\", max_ejection_percent = 100 }\n";
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
     let hangs = server(move |_| {

@@ -47,15 +47,15 @@ fn check_tells_what_a_good_file_means() {
 #[test]
 fn a_wrong_file_is_exit_code_2_whatever_the_command() {
     let file = std::env::temp_dir().join(format!("tower-proxy-wrong-{}.toml", std::process::id()));
-    std::fs::write(&file, "drain = \"soon\"\n").unwrap();
+    std::fs::write(&file, "drain_timeout = \"soon\"\n").unwrap();
     for command in ["check", "run"] {
         let (code, stdout, stderr) = output(&[command, "--config", file.to_str().unwrap()]);
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "nothing is started");
         assert!(
-            stderr.contains("toml:1:9: drain: found \"soon\"; expected a duration"),
+            stderr.contains("toml:1:17: drain_timeout: found \"soon\"; expected a duration"),
             "{stderr}"
         );
-        let excerpt = "\n  |\n1 | drain = \"soon\"\n  |         ^^^^^^\n";
+        let excerpt = "\n  |\n1 | drain_timeout = \"soon\"\n  |                 ^^^^^^\n";
         assert!(stderr.ends_with(excerpt), "{stderr}");
     }
     std::fs::remove_file(file).unwrap();

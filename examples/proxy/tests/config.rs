@@ -6,11 +6,12 @@ use proptest::prelude::*;
 use tower_proxy::config::{Clients, Config, Connections, Hedge, Protocol, Route, Timeout};
 
 const GOOD: &str = include_str!("../proxy.toml");
+const REFERENCE: &str = include_str!("../CONFIGURATION.md");
 
 #[test]
 fn the_example_is_good_and_means_what_it_says() {
     let config = Config::parse("proxy.toml", GOOD).unwrap();
-    assert_eq!(config.drain, Duration::from_secs(30));
+    assert_eq!(config.drain_timeout, Duration::from_secs(30));
     let timeout = |http, grpc| Timeout { http, grpc };
     assert_eq!(config.routes[0].timeout, timeout(None, None));
     let default = timeout(Some(Duration::from_secs(60)), None);
@@ -63,19 +64,19 @@ fn errors_name_the_file_the_line_the_key_what_was_found_and_what_is_accepted() {
             "proxy.toml:LINE:12: clusters.greeter.protocol: found `http3`; expected `http1` or `http2`",
         ),
         (
-            "buffer = 1024",
-            "buffer = 0",
-            "proxy.toml:LINE:10: clusters.web.buffer: found integer `0`; expected a number from 1 to 1000000",
+            "queue_capacity = 1024",
+            "queue_capacity = 0",
+            "proxy.toml:LINE:18: clusters.web.queue_capacity: found integer `0`; expected a number from 1 to 1000000",
         ),
         (
-            "attempts = 3",
-            "attempts = -1",
-            "proxy.toml:LINE:12: routes[1].retry.attempts: found integer `-1`; expected a number from 1 to 10",
+            "max_attempts = 3",
+            "max_attempts = -1",
+            "proxy.toml:LINE:16: routes[1].retry.max_attempts: found integer `-1`; expected a number from 1 to 10",
         ),
         (
             r#"max_backoff = "250ms""#,
             r#"max_backoff = "2ms""#,
-            "proxy.toml:LINE:15: routes[1].retry.max_backoff: found 2ms; expected at least the backoff of 25ms",
+            "proxy.toml:LINE:15: routes[1].retry.max_backoff: found 2ms; expected at least the initial_backoff of 25ms",
         ),
         (
             r#""127.0.0.1:3001""#,
@@ -96,32 +97,32 @@ fn errors_name_the_file_the_line_the_key_what_was_found_and_what_is_accepted() {
 fn errors_of_other_kinds_name_their_place_too() {
     for (old, new, place, words) in [
         (
-            "budget = 0.2",
-            "budget = nan",
+            "retry_ratio = 0.2",
+            "retry_ratio = nan",
             "proxy.toml:LINE:",
             "a number from 0 to 10",
         ),
         (
-            "budget = 0.2",
-            "budgett = 0.2",
+            "retry_ratio = 0.2",
+            "retry_ration = 0.2",
             "proxy.toml:LINE:",
-            "unknown key `budgett`; expected one of `attempts`",
+            "unknown key `retry_ration`; expected one of `max_attempts`",
         ),
         (
-            "statuses = [502, 503, 504]",
-            "statuses = [502, 200]",
+            "retriable_status_codes = [502, 503, 504]",
+            "retriable_status_codes = [502, 200]",
             "proxy.toml:LINE:",
             "found integer `200`; expected a status from 400 to 599",
         ),
         (
-            r#"grpc_codes = ["unavailable"]"#,
-            r#"grpc_codes = ["down"]"#,
+            r#"retriable_grpc_codes = ["unavailable"]"#,
+            r#"retriable_grpc_codes = ["down"]"#,
             "proxy.toml:LINE:",
             "the name of a gRPC status",
         ),
         (
-            "replay_bytes = 65536",
-            r#"replay_bytes = "64KiB""#,
+            "max_replay_bytes = 65536",
+            r#"max_replay_bytes = "64KiB""#,
             "proxy.toml:LINE:",
             "a number of bytes from 0 to 16777216",
         ),
@@ -156,14 +157,14 @@ fn errors_of_other_kinds_name_their_place_too() {
             "a weight from 0 to 1000",
         ),
         (
-            r#"balancer = "p2c""#,
-            r#"balancer = "best""#,
+            r#"lb_policy = "p2c""#,
+            r#"lb_policy = "best""#,
             "proxy.toml:LINE:",
             "found `best`; expected one of `p2c`",
         ),
         (
-            r#"hash = "path""#,
-            r#"hash = { header = "x user" }"#,
+            r#"hash_policy = "path""#,
+            r#"hash_policy = { header = "x user" }"#,
             "proxy.toml:LINE:",
             "the name of a header",
         ),
@@ -204,38 +205,38 @@ fn errors_of_other_kinds_name_their_place_too() {
             "a host and a port",
         ),
         (
-            r#"drain = "30s""#,
-            r#"drain = "30s"#,
+            r#"drain_timeout = "30s""#,
+            r#"drain_timeout = "30s"#,
             "proxy.toml:LINE:",
             "string",
         ),
         (
-            r#"drain = "30s""#,
-            "drain = 30",
+            r#"drain_timeout = "30s""#,
+            "drain_timeout = 30",
             "proxy.toml:LINE:",
             "found integer `30`; expected a duration",
         ),
         (
-            "max_streams = 128",
-            "max_streams = 0",
+            "max_concurrent_streams = 128",
+            "max_concurrent_streams = 0",
             "proxy.toml:LINE:",
             "a number from 1 to 1000",
         ),
         (
-            "stream_window = 262144",
-            "stream_window = 16777216",
+            "initial_stream_window_size = 262144",
+            "initial_stream_window_size = 16777216",
             "proxy.toml:LINE:",
-            "clients.stream_window: found 16777216; expected at most 16777215 for 128 streams",
+            "clients.initial_stream_window_size: found 16777216; expected at most 16777215 for 128 streams",
         ),
         (
-            "stream_window = 49152",
-            "stream_window = 1000",
+            "initial_stream_window_size = 49152",
+            "initial_stream_window_size = 1000",
             "proxy.toml:LINE:",
             "a number of bytes from 16384 to 16777216",
         ),
         (
-            r#"head_timeout = "30s""#,
-            r#"head_timeout = "0s""#,
+            r#"request_headers_timeout = "30s""#,
+            r#"request_headers_timeout = "0s""#,
             "proxy.toml:LINE:",
             "a duration such as \"250ms\", \"5s\" or \"1m\", or \"off\"",
         ),
@@ -246,8 +247,8 @@ fn errors_of_other_kinds_name_their_place_too() {
             "a number from 1 to 1000000",
         ),
         (
-            "request_buffer = 1",
-            "request_buffer = -1",
+            "request_buffer_bytes = 1",
+            "request_buffer_bytes = -1",
             "proxy.toml:LINE:",
             "a number of bytes from 0 to 16777216",
         ),
@@ -312,13 +313,13 @@ fn what_would_not_work_or_not_as_it_says_is_found() {
         ),
         (
             endpoints,
-            "endpoints = [\"127.0.0.1:2\"]\noutliers = { ejection_time = \"6m\" }",
-            "f:9:30: clusters.a.outliers.ejection_time: found 360s; expected at most the max_ejection_time of 300s",
+            "endpoints = [\"127.0.0.1:2\"]\noutlier_detection = { base_ejection_time = \"6m\" }",
+            "f:9:44: clusters.a.outlier_detection.base_ejection_time: found 360s; expected at most the max_ejection_time of 300s",
         ),
         (
             endpoints,
-            "endpoints = [\"127.0.0.1:2\"]\noutliers = { max_ejection_time = \"10s\" }",
-            "f:9:12: clusters.a.outliers.ejection_time: found 30s; expected at most the max_ejection_time of 10s",
+            "endpoints = [\"127.0.0.1:2\"]\noutlier_detection = { max_ejection_time = \"10s\" }",
+            "f:9:21: clusters.a.outlier_detection.base_ejection_time: found 30s; expected at most the max_ejection_time of 10s",
         ),
         (
             "127.0.0.1:9",
@@ -371,7 +372,7 @@ fn what_would_not_work_or_not_as_it_says_is_found() {
         assert!(error.contains(&words), "{error}");
     }
     let hosts = "[\"a.1x\", \"1.example\", \"10.0.0.1\"]";
-    let admin = format!("hosts = {hosts}\n[[listeners]]");
+    let admin = format!("allowed_hosts = {hosts}\n[[listeners]]");
     let good = format!(
         "[admin]\nlisten = \"127.0.0.1:9\"\n{admin}\nlisten = \"127.0.0.1:1\"\n[[routes]]\ncluster = \"a\"\n\
          [clusters.a]\nendpoints = [\"127.0.0.2:1\"]\nweights = [0, 1]\n"
@@ -393,8 +394,8 @@ fn errors_are_in_the_words_of_the_file_and_not_of_serde() {
         ),
         (
             route,
-            "cluster = \"a\"\nretry = { attempts = 2, attempts = 3 }\n".to_owned(),
-            "f:7:25: duplicate key `attempts`",
+            "cluster = \"a\"\nretry = { max_attempts = 2, max_attempts = 3 }\n".to_owned(),
+            "f:7:29: duplicate key `max_attempts`",
         ),
         (
             endpoints,
@@ -409,12 +410,12 @@ fn errors_are_in_the_words_of_the_file_and_not_of_serde() {
         (
             route,
             "cluster = \"a\"\nretry = 3\n".to_owned(),
-            "f:7:9: routes[0].retry: found 3; expected a table such as { attempts = 3 }",
+            "f:7:9: routes[0].retry: found 3; expected a table such as { max_attempts = 3 }",
         ),
         (
             route,
             "cluster = \"a\"\nretry = [3]\n".to_owned(),
-            "f:7:9: routes[0].retry: found a list; expected a table such as { attempts = 3 }",
+            "f:7:9: routes[0].retry: found a list; expected a table such as { max_attempts = 3 }",
         ),
         (
             "[[routes]]",
@@ -433,8 +434,8 @@ fn errors_are_in_the_words_of_the_file_and_not_of_serde() {
         ),
         (
             endpoints,
-            after(endpoints, "hash = \"header\""),
-            r#"f:9:8: clusters.a.hash: found "header"; expected "path", { header = "x-user" } or { cookie = "session" }"#,
+            after(endpoints, "hash_policy = \"header\""),
+            r#"f:9:15: clusters.a.hash_policy: found "header"; expected "path", { header = "x-user" } or { cookie = "session" }"#,
         ),
         (
             endpoints,
@@ -443,8 +444,8 @@ fn errors_are_in_the_words_of_the_file_and_not_of_serde() {
         ),
         (
             endpoints,
-            after(endpoints, "buffer = 2026-01-01"),
-            "f:9:10: clusters.a.buffer: found 2026-01-01; expected a number from 1 to 1000000",
+            after(endpoints, "queue_capacity = 2026-01-01"),
+            "f:9:18: clusters.a.queue_capacity: found 2026-01-01; expected a number from 1 to 1000000",
         ),
         (
             route,
@@ -496,6 +497,157 @@ fn no_error_speaks_of_rust() {
             }
         }
     }
+}
+
+/// By table, as in `CONFIGURATION.md`.
+#[test]
+fn a_key_that_was_renamed_is_an_error_that_names_the_new_one() {
+    let listener = "[[listeners]]\nlisten = \"127.0.0.1:1\"\n";
+    for (header, renamed) in [
+        (
+            "",
+            &[
+                ("drain", "drain_timeout"),
+                ("max_head_size", "max_header_bytes"),
+                ("max_head_fields", "max_headers_count"),
+            ][..],
+        ),
+        ("[admin]", &[("hosts", "allowed_hosts")]),
+        (
+            "[clients]",
+            &[
+                ("head_timeout", "request_headers_timeout"),
+                ("max_age", "max_connection_age"),
+                ("keep_alive", "keep_alive_interval"),
+                ("max_streams", "max_concurrent_streams"),
+                ("stream_window", "initial_stream_window_size"),
+            ],
+        ),
+        (
+            "[[routes]]\n[routes.limits]",
+            &[
+                ("concurrency", "max_in_flight"),
+                ("request_buffer", "request_buffer_bytes"),
+            ],
+        ),
+        (
+            "[[routes]]\n[routes.retry]",
+            &[
+                ("attempts", "max_attempts"),
+                ("budget", "retry_ratio"),
+                ("min_per_second", "min_retries_per_second"),
+                ("backoff", "initial_backoff"),
+                ("attempt_timeout", "per_try_timeout"),
+                ("statuses", "retriable_status_codes"),
+                ("grpc_codes", "retriable_grpc_codes"),
+                ("replay_bytes", "max_replay_bytes"),
+            ],
+        ),
+        (
+            "[[routes]]\n[routes.hedge]",
+            &[("floor", "min_delay"), ("budget", "max_extra_load")],
+        ),
+        (
+            "[clusters.a]",
+            &[
+                ("balancer", "lb_policy"),
+                ("hash", "hash_policy"),
+                ("unavailable_timeout", "failfast_timeout"),
+                ("buffer", "queue_capacity"),
+                ("outliers", "outlier_detection"),
+            ],
+        ),
+        (
+            "[clusters.a.outlier_detection]",
+            &[
+                ("consecutive", "consecutive_failures"),
+                ("ejection_time", "base_ejection_time"),
+            ],
+        ),
+        (
+            "[clusters.a.connections]",
+            &[
+                ("max", "max_connections"),
+                ("max_age", "max_connection_age"),
+                ("keep_alive", "keep_alive_interval"),
+                ("max_streams", "max_concurrent_streams"),
+                ("stream_window", "initial_stream_window_size"),
+            ],
+        ),
+    ] {
+        for (old, new) in renamed {
+            let before = format!("{header}\n");
+            let line = before.lines().count() + 1;
+            let text = format!("{before}{old} = 1\n{listener}");
+            let error = Config::parse("f", &text).unwrap_err();
+            let width = old.len();
+            let excerpt = format!("  |\n{line} | {old} = 1\n  | {}", "^".repeat(width));
+            assert_eq!(error.excerpt().unwrap().to_string(), excerpt);
+            let error = error.to_string();
+            let words = format!("unknown key `{old}`: it is called `{new}`");
+            assert!(
+                error.starts_with(&format!("f:{line}:1: ")) && error.ends_with(&words),
+                "{header}: {error}"
+            );
+            let row = format!("| `{old}` | `{new}` |");
+            assert!(REFERENCE.contains(&row), "{row}");
+        }
+    }
+}
+
+/// The example has every key, and the reference has a row for each, in the section of its table.
+#[test]
+fn the_reference_explains_every_key_of_the_example() {
+    let mut section = "# The file itself";
+    let sections = [
+        ("[admin]", "# `[admin]`"),
+        ("[[listeners]]", "# `[[listeners]]`"),
+        ("[clients]", "# `[clients]`"),
+        ("[[routes]]", "# `[[routes]]`"),
+        ("[routes.retry]", "## `[routes.retry]`"),
+        ("[routes.hedge]", "## `[routes.hedge]`"),
+        ("[clusters.web]", "# `[clusters.NAME]`"),
+        ("[clusters.greeter]", "# `[clusters.NAME]`"),
+        (
+            "[clusters.web.outlier_detection]",
+            "## `[clusters.NAME.outlier_detection]`",
+        ),
+        (
+            "[clusters.web.connections]",
+            "## `[clusters.NAME.connections]`",
+        ),
+    ];
+    let explains = |section: &str, key: &str| {
+        let (_, rest) = REFERENCE
+            .split_once(&format!("\n{section}\n"))
+            .unwrap_or_else(|| panic!("no section {section}"));
+        let rows = rest.lines().take_while(|line| !line.starts_with('#'));
+        let row = format!("| `{key}` | ");
+        assert!(
+            rows.into_iter().any(|line| line.starts_with(&row)),
+            "{section}: {key}"
+        );
+    };
+    let mut keys = 0;
+    for line in GOOD.lines() {
+        if line.starts_with('[') {
+            let header = line.split('#').next().unwrap().trim();
+            let of_header = sections.iter().find(|(name, _)| *name == header);
+            section = of_header.unwrap_or_else(|| panic!("{header}")).1;
+            continue;
+        }
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        match line.split_once(" = ") {
+            Some(("limits", _)) => {
+                explains("## `[routes.limits]`", "max_in_flight");
+                explains("## `[routes.limits]`", "request_buffer_bytes");
+            }
+            Some((key, _)) => explains(section, key),
+            None => continue,
+        }
+        keys += 1;
+    }
+    assert!(keys > 60, "{keys}");
 }
 
 #[test]

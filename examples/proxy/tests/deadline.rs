@@ -167,7 +167,7 @@ async fn a_client_that_stops_gets_408_and_the_upstream_no_whole_body() {
 async fn no_retry_outlives_the_deadline() {
     let down = backend("down", Mood::Flaky { one_in: 1 }).await;
     let config = format!(
-        "[[routes]]\ncluster = \"c\"\nretry = {{ backoff = \"20s\", max_backoff = \"20s\" }}\n{}",
+        "[[routes]]\ncluster = \"c\"\nretry = {{ initial_backoff = \"20s\", max_backoff = \"20s\" }}\n{}",
         cluster("c", "http1", &[down])
     );
     let proxy = proxy(&config).await;

@@ -20,7 +20,7 @@ fn config(name: &str, upstream: std::net::SocketAddr) -> PathBuf {
     let text = format!(
         "clients = {{ max_connections = {} }}\nadmin = {{ listen = \"127.0.0.1:0\" }}\n\
          [[listeners]]\nlisten = \"127.0.0.1:0\"\n[[routes]]\ncluster = \"c\"\n\
-         [clusters.c]\nendpoints = [\"{upstream}\"]\nconnections = {{ max = 1000 }}\n",
+         [clusters.c]\nendpoints = [\"{upstream}\"]\nconnections = {{ max_connections = 1000 }}\n",
         FILES - 1
     );
     std::fs::write(&path, text).unwrap();

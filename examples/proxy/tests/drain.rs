@@ -71,7 +71,7 @@ async fn idle_connections_close_soon() {
 async fn what_does_not_finish_in_time_is_cut_off() {
     let slow = backend("slow", Mood::Slow(LIMIT * 10)).await;
     let config = format!(
-        "drain = \"200ms\"\n[[routes]]\ncluster = \"c\"\ntimeout = \"off\"\n{}",
+        "drain_timeout = \"200ms\"\n[[routes]]\ncluster = \"c\"\ntimeout = \"off\"\n{}",
         cluster("c", "http1", &[slow])
     );
     let proxy = proxy(&config).await;

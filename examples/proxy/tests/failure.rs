@@ -29,7 +29,7 @@ async fn without_an_upstream_the_answer_is_503_after_a_bounded_wait() {
     for protocol in ["http1", "http2"] {
         let cluster = cluster("c", protocol, &[nobody().await, nobody().await]);
         let proxy = proxy(&format!(
-            "[[routes]]\ncluster = \"c\"\n{cluster}unavailable_timeout = \"200ms\"\n"
+            "[[routes]]\ncluster = \"c\"\n{cluster}failfast_timeout = \"200ms\"\n"
         ))
         .await;
         let answer = tokio::time::timeout(LIMIT, ask(proxy.address, get("/")))
@@ -90,7 +90,7 @@ async fn too_many_requests_at_a_time_are_503_at_once() {
         .await
     };
     let config = format!(
-        "[[routes]]\ncluster = \"c\"\nlimits = {{ concurrency = 2 }}\n{}",
+        "[[routes]]\ncluster = \"c\"\nlimits = {{ max_in_flight = 2 }}\n{}",
         cluster("c", "http1", &[upstream])
     );
     let proxy = proxy(&config).await;
@@ -122,7 +122,7 @@ async fn killing_a_backend_under_load_loses_no_get_and_it_comes_back() {
         let mut mortal = Mortal::start("mortal");
         let steady = backend("steady", Mood::Steady).await;
         // The requests that break eject it as well, which shall not keep it from coming back for long.
-        let outliers = r#"outliers = { ejection_time = "100ms", max_ejection_time = "100ms", interval = "100ms" }"#;
+        let outliers = r#"outlier_detection = { base_ejection_time = "100ms", max_ejection_time = "100ms", interval = "100ms" }"#;
         let cluster = cluster("c", protocol, &[mortal.address, steady]);
         let config = format!("[[routes]]\ncluster = \"c\"\n{cluster}{outliers}\n");
         let proxy = proxy(&config).await;
@@ -212,7 +212,8 @@ async fn an_endpoint_that_was_killed_is_used_again_when_it_is_back() {
         let mut mortal = Mortal::start("mortal");
         let address = &mortal.address.to_string();
         let steady = backend("steady", Mood::Steady).await;
-        let outliers = r#"outliers = { ejection_time = "1h", max_ejection_time = "1h" }"#;
+        let outliers =
+            r#"outlier_detection = { base_ejection_time = "1h", max_ejection_time = "1h" }"#;
         let cluster = cluster("c", protocol, &[mortal.address, steady]);
         let proxy = &proxy(&format!(
             "[[routes]]\ncluster = \"c\"\n{cluster}{outliers}\n"
@@ -302,7 +303,7 @@ async fn an_endpoint_that_answers_nothing_is_ejected_while_its_requests_wait() {
     let steady = backend("steady", Mood::Steady).await;
     let cluster = cluster("c", "http1", &[hung, steady]);
     let config = format!(
-        "[[routes]]\ncluster = \"c\"\ntimeout = \"off\"\n{cluster}balancer = \"round_robin\"\noutliers = {{ interval = \"100ms\" }}\n"
+        "[[routes]]\ncluster = \"c\"\ntimeout = \"off\"\n{cluster}lb_policy = \"round_robin\"\noutlier_detection = {{ interval = \"100ms\" }}\n"
     );
     let proxy = &proxy(&config).await;
     ready_endpoints(proxy, &[hung, steady]).await;
@@ -417,7 +418,7 @@ async fn a_503_of_one_endpoint_is_tried_again_within_the_budget() {
 async fn a_client_that_goes_away_frees_what_its_request_held() {
     let upstream = backend("slow", Mood::Slow(LIMIT)).await;
     let config = format!(
-        "[[routes]]\ncluster = \"c\"\nlimits = {{ concurrency = 1 }}\n{}",
+        "[[routes]]\ncluster = \"c\"\nlimits = {{ max_in_flight = 1 }}\n{}",
         cluster("c", "http1", &[upstream])
     );
     let proxy = proxy(&config).await;

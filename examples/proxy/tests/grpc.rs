@@ -126,7 +126,7 @@ async fn the_status_of_a_failed_call_passes_from_headers_and_from_trailers() {
 async fn what_the_proxy_itself_refuses_is_a_grpc_status() {
     let cluster_text = cluster("c", "http2", &[nobody().await]);
     let config =
-        format!("[[routes]]\ncluster = \"c\"\n{cluster_text}unavailable_timeout = \"100ms\"\n");
+        format!("[[routes]]\ncluster = \"c\"\n{cluster_text}failfast_timeout = \"100ms\"\n");
     let proxy = proxy(&config).await;
     let status = grpc_client(&proxy)
         .await

@@ -112,7 +112,7 @@ async fn what_cannot_be_read_is_counted() {
 async fn a_head_that_does_not_come_is_counted() {
     let steady = backend("b", Mood::Steady).await;
     let proxy = proxy(&format!(
-        "[clients]\nhead_timeout = \"100ms\"\n[[routes]]\ncluster = \"c\"\n{}",
+        "[clients]\nrequest_headers_timeout = \"100ms\"\n[[routes]]\ncluster = \"c\"\n{}",
         cluster("c", "http1", &[steady])
     ))
     .await;
@@ -136,15 +136,15 @@ async fn failures_are_told_by_their_reasons() {
     let halves = server(|_request: Request<Incoming>| async { Response::new(stalling()) }).await;
     let config = [
         ("/dead", "", dead),
-        ("/breaks", "retry = { attempts = 1 }", breaks),
+        ("/breaks", "retry = { max_attempts = 1 }", breaks),
         ("/slow", "timeout = \"50ms\"", slow),
         ("/invalid", "", slow),
         ("/half", "idle_timeout = \"50ms\"", halves),
-        ("/full", "limits = { concurrency = 1 }", slow),
+        ("/full", "limits = { max_in_flight = 1 }", slow),
     ];
     let config = config.map(|(path, keys, address)| {
         let name = &path[1..];
-        let timeout = "unavailable_timeout = \"50ms\"\n";
+        let timeout = "failfast_timeout = \"50ms\"\n";
         let cluster = cluster(name, "http1", &[address]);
         format!("[[routes]]\npath = \"{path}\"\ncluster = \"{name}\"\n{keys}\n{cluster}{timeout}")
     });

@@ -180,7 +180,7 @@ async fn statuses_are_those_of_the_configuration() {
     for (status, again) in [(429, true), (503, false)] {
         let (backend, count) = fails_once(status, &[]).await;
         let proxy = proxy(&format!(
-            "[[routes]]\ncluster = \"c\"\nretry = {{ statuses = [408, 425, 429] }}\n{}",
+            "[[routes]]\ncluster = \"c\"\nretry = {{ retriable_status_codes = [408, 425, 429] }}\n{}",
             cluster("c", "http1", &[backend])
         ))
         .await;
@@ -194,7 +194,7 @@ async fn an_attempt_that_takes_too_long_is_given_up_for_another_one() {
     let slow = backend("slow", Mood::Slow(LIMIT)).await;
     let steady = backend("steady", Mood::Steady).await;
     let proxy = proxy(&format!(
-        "[[routes]]\ncluster = \"c\"\nretry = {{ attempt_timeout = \"100ms\" }}\n{}",
+        "[[routes]]\ncluster = \"c\"\nretry = {{ per_try_timeout = \"100ms\" }}\n{}",
         cluster("c", "http1", &[slow, steady])
     ))
     .await;
@@ -214,9 +214,9 @@ async fn an_attempt_that_takes_too_long_is_given_up_for_another_one() {
 async fn a_retry_goes_to_another_endpoint() {
     let down = backend("down", Mood::Flaky { one_in: 1 }).await;
     let steady = backend("steady", Mood::Steady).await;
-    let config = "[[routes]]\ncluster = \"c\"\nretry = { attempts = 2, backoff = \"1ms\", min_per_second = 1000 }\n";
+    let config = "[[routes]]\ncluster = \"c\"\nretry = { max_attempts = 2, initial_backoff = \"1ms\", min_retries_per_second = 1000 }\n";
     let proxy = proxy(&format!(
-        "{config}{}outliers = {{ enabled = false }}\n",
+        "{config}{}outlier_detection = {{ enabled = false }}\n",
         cluster("c", "http1", &[down, steady])
     ))
     .await;
@@ -248,7 +248,7 @@ async fn a_failing_cluster_gets_a_fifth_more_at_most() {
         }
     })
     .await;
-    let config = "[[routes]]\ncluster = \"c\"\nretry = { backoff = \"1ms\", min_per_second = 0 }\n";
+    let config = "[[routes]]\ncluster = \"c\"\nretry = { initial_backoff = \"1ms\", min_retries_per_second = 0 }\n";
     let proxy = proxy(&format!("{config}{}", cluster("c", "http1", &[backend]))).await;
     ready(&proxy).await;
     let clients = (0..16).map(|_| {
@@ -344,7 +344,7 @@ async fn a_unary_call_is_sent_again_by_a_status_in_headers_or_trailers() {
 async fn the_codes_are_those_of_the_configuration() {
     let (backend, calls) = unavailable_once(true).await;
     let proxy = proxy(&format!(
-        "[[routes]]\ncluster = \"c\"\nretry = {{ grpc_codes = [\"aborted\"] }}\n{}",
+        "[[routes]]\ncluster = \"c\"\nretry = {{ retriable_grpc_codes = [\"aborted\"] }}\n{}",
         cluster("c", "http2", &[backend])
     ))
     .await;
@@ -396,7 +396,7 @@ async fn sometimes_stuck(one_in: usize) -> SocketAddr {
 async fn a_request_that_is_stuck_is_sent_to_another_endpoint() {
     let (one, other) = (sometimes_stuck(50).await, sometimes_stuck(50).await);
     let config = "[[routes]]\ncluster = \"c\"\nidle_timeout = \"off\"\n\
-        hedge = { percentile = 0.9, window = \"500ms\", budget = 0.1 }\n";
+        hedge = { percentile = 0.9, window = \"500ms\", max_extra_load = 0.1 }\n";
     let proxy = proxy(&format!("{config}{}", cluster("c", "http1", &[one, other]))).await;
     ready_endpoints(&proxy, &[one, other]).await;
     let start = Instant::now();
@@ -453,7 +453,7 @@ async fn an_early_answer_is_not_lost_to_a_retry_that_cannot_be_made() {
                 response.body(full("busy")).unwrap()
             })
             .await;
-            let config = "[[routes]]\ncluster = \"c\"\nretry = { attempts = 2 }\n";
+            let config = "[[routes]]\ncluster = \"c\"\nretry = { max_attempts = 2 }\n";
             let proxy = proxy(&format!("{config}{}", cluster("c", protocol, &[backend]))).await;
             ready_endpoints(&proxy, &[backend]).await;
             let answer = ask(proxy.address, idempotent(slow(pieces))).await;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
+use serde::Serialize;
 
 pub use self::host::Hosts;
 pub use self::readiness::Readiness;
 use crate::config;
 use crate::front::server::Shutdown;
-use crate::metrics::{Metrics, json};
+use crate::metrics::{Metrics, Snapshot};
 
 /// Answers the requests of operators, probes and Prometheus.
 #[derive(Debug, Clone)]
@@ -35,7 +36,7 @@ impl Admin {
             metrics,
             shutdown,
             readiness,
-            hosts: Hosts::new(config.hosts.clone()),
+            hosts: Hosts::new(config.allowed_hosts.clone()),
         }
     }
 
@@ -45,7 +46,7 @@ impl Admin {
             return answer(
                 StatusCode::MISDIRECTED_REQUEST,
                 TEXT,
-                "this host is not one of the admin page: it takes addresses, localhost, and what admin.hosts lists\n",
+                "this host is not one of the admin page: it takes addresses, localhost, and what admin.allowed_hosts lists\n",
             );
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
@@ -86,15 +87,24 @@ impl Admin {
 
     fn state(&self) -> String {
         let ready = self.ready();
-        let is_ready = ready.is_ok();
-        let (Ok(text) | Err(text)) = ready;
-        format!(
-            r#"{{"draining":{},"ready":{is_ready},"status":{},"metrics":{}}}"#,
-            self.shutdown.is_requested(),
-            json::string(&text),
-            self.metrics.json()
-        )
+        let state = State {
+            draining: self.shutdown.is_requested(),
+            ready: ready.is_ok(),
+            status: ready.unwrap_or_else(|why| why),
+            metrics: self.metrics.snapshot(),
+        };
+        serde_json::to_string(&state).expect("all keys are strings")
     }
+}
+
+/// What `/state` says.
+#[derive(Debug, Serialize)]
+struct State<'a> {
+    draining: bool,
+    ready: bool,
+    /// As the body of `/ready`.
+    status: String,
+    metrics: Snapshot<'a>,
 }
 
 fn answer(

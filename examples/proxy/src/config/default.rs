@@ -1,14 +1,14 @@
-//! What holds where the file does not say.
+//! Defaults of single keys; those of whole tables are with their types.
 
 use std::time::Duration;
 
 use http::HeaderName;
 
-pub(super) fn drain() -> Duration {
+pub(super) fn drain_timeout() -> Duration {
     Duration::from_secs(30)
 }
 
-pub(super) fn max_head_size() -> usize {
+pub(super) fn max_header_bytes() -> usize {
     64 * 1024
 }
 
@@ -32,10 +32,10 @@ pub(super) fn connect_timeout() -> Duration {
     Duration::from_secs(1)
 }
 
-pub(super) fn unavailable_timeout() -> Duration {
+pub(super) fn failfast_timeout() -> Duration {
     Duration::from_secs(3)
 }
 
-pub(super) fn buffer() -> usize {
+pub(super) fn queue_capacity() -> usize {
     1024
 }

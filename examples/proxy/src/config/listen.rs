@@ -4,30 +4,31 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
-use super::value;
+use super::value::{ClusterName, Host, list, read, some_list};
 
-/// A socket that clients connect to, speaking HTTP/1.1 or HTTP/2 with prior knowledge.
+/// A socket that accepts HTTP/1.1 and HTTP/2 with prior knowledge.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table: [[listeners]]")]
 pub struct Listener {
-    /// Its address.
-    #[serde(deserialize_with = "value::address")]
+    /// The address to bind.
+    #[serde(deserialize_with = "read::<SocketAddr, _>")]
     pub listen: SocketAddr,
 }
 
 /// The admin page.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table: [admin]")]
 pub struct Admin {
-    /// Its address.
-    #[serde(deserialize_with = "value::address")]
+    /// The address to bind.
+    #[serde(deserialize_with = "read::<SocketAddr, _>")]
     pub listen: SocketAddr,
-    /// The names that it may be asked for by, besides addresses and `localhost`: those by which probes and Prometheus reach it.
-    /// Requests for others are refused, since they come from a browser that a foreign site has led here. By default none.
-    #[serde(default, deserialize_with = "value::names")]
-    pub hosts: Vec<String>,
-    /// The clusters that must each have a ready endpoint for `/ready` to say yes. By default any one of all will do.
-    #[serde(default, deserialize_with = "value::clusters")]
+    /// The host names under which the page may be requested, in addition to IP addresses and `localhost`. Requests for other
+    /// hosts are rejected, which protects against DNS rebinding. By default none.
+    #[serde(default, deserialize_with = "list::<Host, _>")]
+    pub allowed_hosts: Vec<String>,
+    /// The clusters that must each have a ready endpoint before `/ready` returns 200. By default, one ready endpoint in any
+    /// cluster is enough.
+    #[serde(default, deserialize_with = "some_list::<ClusterName, _>")]
     pub ready_clusters: Option<Vec<String>>,
 }
 
@@ -36,7 +37,7 @@ impl Admin {
     pub fn at(listen: SocketAddr) -> Self {
         Self {
             listen,
-            hosts: Vec::new(),
+            allowed_hosts: Vec::new(),
             ready_clusters: None,
         }
     }

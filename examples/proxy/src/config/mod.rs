@@ -1,4 +1,4 @@
-//! The configuration: what the file says, checked so far that whatever is built from it works.
+//! The configuration file: its types, its parser and its checks.
 //!
 //! ```
 //! use tower_proxy::config::Config;
@@ -27,11 +27,20 @@ mod cluster;
 mod connections;
 mod default;
 mod error;
+mod excerpt;
+mod hash;
+mod hedge;
+mod invalid;
+mod key;
+mod limits;
 mod listen;
 mod message;
 mod network;
+mod node;
+mod outlier_detection;
+mod renamed;
+mod retry;
 mod route;
-mod shape;
 mod value;
 
 use std::collections::BTreeMap;
@@ -40,58 +49,68 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
-pub use self::cluster::{Balancer, Cluster, HashKey, Outliers, Protocol};
+pub use self::cluster::{Balancer, Cluster, Protocol};
 pub use self::connections::{Clients, Connections};
-pub use self::error::{ConfigError, Excerpt};
+pub use self::error::ConfigError;
+pub use self::excerpt::Excerpt;
+pub use self::hash::HashKey;
+pub use self::hedge::Hedge;
+pub use self::limits::Limits;
 pub use self::listen::{Admin, Listener};
 pub use self::message::{Heads, Paths, Via};
 pub use self::network::Network;
-pub use self::route::{Hedge, Limits, Retry, Route, Timeout};
+use self::node::Node;
+pub use self::outlier_detection::OutlierDetection;
+pub use self::retry::Retry;
+pub use self::route::{Route, Timeout};
 pub use self::value::Endpoint;
+use self::value::{ByteSize, Count, DurationText, list, read, some};
 
-/// All of the proxy.
+/// The configuration of a proxy.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// How long running requests may take after Ctrl-C or SIGTERM. By default 30 seconds.
+    /// The time for requests in flight after SIGINT, SIGTERM or SIGQUIT. By default 30 seconds.
     #[serde(
-        default = "default::drain",
-        deserialize_with = "value::duration_or_zero"
+        default = "default::drain_timeout",
+        deserialize_with = "read::<DurationText, _>"
     )]
-    pub drain: Duration,
-    /// How long the head of a message may be, and its trailers, in bytes: from clients and from upstreams, over HTTP/1 and
-    /// HTTP/2. By default 64 KiB.
+    pub drain_timeout: Duration,
+    /// The maximum size of the headers of a message and of its trailers, in bytes: from clients and from upstreams, over
+    /// HTTP/1 and HTTP/2. By default 64 KiB.
     #[serde(
-        default = "default::max_head_size",
-        deserialize_with = "value::head_size"
+        default = "default::max_header_bytes",
+        deserialize_with = "read::<ByteSize<8192, 1_048_576>, _>"
     )]
-    pub max_head_size: usize,
-    /// The maximum number of fields in the head of an HTTP/1 message, and in its trailers, from 1 to 10,000. By default 100.
+    pub max_header_bytes: usize,
+    /// The maximum number of fields in the headers of an HTTP/1 message, and in its trailers, from 1 to 10,000. By default
+    /// 100.
     ///
-    /// For any other number hyper allocates memory for as many fields with each message.
-    #[serde(default, deserialize_with = "value::head_fields")]
-    pub max_head_fields: Option<usize>,
+    /// If it is set, hyper allocates memory for that many fields with each message.
+    #[serde(default, deserialize_with = "some::<Count<1, 10_000>, _>")]
+    pub max_headers_count: Option<usize>,
     /// How paths are matched and forwarded. By default in their normal form.
     #[serde(default)]
     pub paths: Paths,
-    /// The name that requests carry in `via`, by which one that comes round again is known. By default one of its own for
-    /// each process.
-    #[serde(default, deserialize_with = "value::via")]
+    /// The name that the proxy adds to `via`, by which it detects loops. By default unique to the process.
+    #[serde(default, deserialize_with = "read::<Via, _>")]
     pub via: Via,
-    /// Clients that are proxies, and may say for whom they ask: `forwarded`, `x-forwarded-host` and so on. By default none.
-    #[serde(default, deserialize_with = "value::networks")]
+    /// Clients whose `forwarded`, `x-forwarded-host` and so on are kept. By default none.
+    #[serde(default, deserialize_with = "list::<Network, _>")]
     pub trusted_proxies: Vec<Network>,
-    /// The admin page, if there is to be one.
+    /// The admin page. By default there is none.
     pub admin: Option<Admin>,
     /// Connections from clients.
     #[serde(default)]
     pub clients: Clients,
-    /// Where clients connect. At least one.
+    /// The sockets on which clients connect, at least one.
     pub listeners: Vec<Listener>,
-    /// Which requests go where. At least one.
+    /// Which requests are forwarded where, at least one.
     pub routes: Vec<Route>,
-    /// Whom requests go to, by name.
+    /// The clusters by name.
     pub clusters: BTreeMap<String, Cluster>,
 }
 
@@ -100,7 +119,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// If it cannot be read, or as [`Config::parse`] says.
+    /// Returns an error if it cannot be read, and those of [`Config::parse`].
     pub fn from_path(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path)
@@ -112,46 +131,39 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Tells the file, the line, the key, what was found there and what is accepted.
+    /// The error names the file, the line, the key, what was found and what is accepted.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
-        let deserializer = toml::Deserializer::parse(text)
-            .map_err(|error| ConfigError::syntax(name, text, &error))?;
-        if let Some(misshapen) = shape::misshapen(text) {
-            return Err(ConfigError::misshapen(name, text, misshapen));
-        }
-        let config: Self = serde_path_to_error::deserialize(deserializer).map_err(|error| {
-            ConfigError::at_path(name, text, &error.path().to_string(), error.inner())
-        })?;
-        match check::all(&config) {
-            Ok(()) => Ok(config),
-            Err((key, message)) => Err(ConfigError::at_key(name, text, &key, message)),
-        }
+        let root = DeTable::parse(text).map_err(|error| ConfigError::syntax(name, text, &error))?;
+        let root = Spanned::new(root.span(), DeValue::Table(root.into_inner()));
+        Self::deserialize(Node::root(text, &root))
+            .and_then(|config| check::all(&config).map(|()| config))
+            .map_err(|error| ConfigError::of(name, text, &root, error))
     }
 
-    /// What it takes to proxy one port to some endpoints, without a file.
+    /// A configuration that forwards one port to some endpoints, with the defaults.
     pub fn single(
         listen: SocketAddr,
         admin: Option<SocketAddr>,
         protocol: Protocol,
         endpoints: Vec<Endpoint>,
-        drain: Duration,
+        drain_timeout: Duration,
     ) -> Self {
         let cluster = Cluster {
             protocol,
             endpoints,
             weights: Vec::new(),
-            balancer: Balancer::default(),
-            hash: HashKey::default(),
-            outliers: Outliers::default(),
+            lb_policy: Balancer::default(),
+            hash_policy: HashKey::default(),
+            outlier_detection: OutlierDetection::default(),
             connect_timeout: default::connect_timeout(),
-            unavailable_timeout: default::unavailable_timeout(),
-            buffer: default::buffer(),
+            failfast_timeout: default::failfast_timeout(),
+            queue_capacity: default::queue_capacity(),
             connections: Connections::default(),
         };
         Self {
-            drain,
-            max_head_size: default::max_head_size(),
-            max_head_fields: None,
+            drain_timeout,
+            max_header_bytes: default::max_header_bytes(),
+            max_headers_count: None,
             paths: Paths::default(),
             via: Via::default(),
             trusted_proxies: Vec::new(),
@@ -163,24 +175,24 @@ impl Config {
         }
     }
 
-    /// Checks it again, after `changed` has changed it.
+    /// Checks the configuration again after `source` has changed it.
     ///
     /// # Errors
     ///
-    /// Tells `changed`, the key, what was found there and what is accepted.
-    pub fn recheck(&self, changed: &str) -> Result<(), ConfigError> {
-        check::all(self).map_err(|(key, message)| ConfigError::without_place(changed, key, message))
+    /// The error names `source`, the key, what was found and what is accepted.
+    pub fn recheck(&self, source: &str) -> Result<(), ConfigError> {
+        check::all(self).map_err(|error| ConfigError::without_place(source, error))
     }
 
-    /// How large the heads of messages may be.
+    /// The limits for the headers of messages.
     pub const fn heads(&self) -> Heads {
         Heads {
-            size: self.max_head_size,
-            fields: self.max_head_fields,
+            size: self.max_header_bytes,
+            fields: self.max_headers_count,
         }
     }
 
-    /// The longest time that any route gives a request or a body.
+    /// The longest timeout of any route.
     pub fn longest_timeout(&self) -> Duration {
         let of_route = |route: &Route| {
             let Route { timeout, .. } = route;
@@ -195,16 +207,16 @@ impl Config {
         all.max().unwrap_or_default()
     }
 
-    /// How long a request to the cluster must have waited to count as a failure when a timeout cancels it: no longer than the
-    /// timeouts let it wait.
+    /// [`OutlierDetection::cancelled_after`], reduced to three quarters of the shortest timeout of the cluster's routes: no
+    /// request would wait longer.
     pub fn cancelled_after(&self, name: &str, cluster: &Cluster) -> Duration {
         let to_it = self.routes.iter().filter(|route| route.cluster == name);
         let timeouts = to_it.flat_map(|route| {
             let Timeout { http, grpc } = route.timeout;
-            [http, grpc, route.retry.attempt_timeout]
+            [http, grpc, route.retry.per_try_timeout]
         });
         let most = timeouts.flatten().min().map(|timeout| timeout * 3 / 4);
-        let configured = cluster.outliers.cancelled_after;
+        let configured = cluster.outlier_detection.cancelled_after;
         most.map_or(configured, |most| most.min(configured))
     }
 }

@@ -65,7 +65,7 @@ fn config(
 ) -> Result<Config, ConfigError> {
     let text = format!(
         r#"
-drain = "{drain}s"
+drain_timeout = "{drain}s"
 [admin]
 listen = "{admin}"
 [[listeners]]

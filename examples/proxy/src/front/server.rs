@@ -116,7 +116,7 @@ impl Server {
         let draining = shutdown.clone();
         let connection = |(stream, client, place): Accepted| {
             // A connection that is broken already fails when it is read.
-            let _ = socket::prepare(&stream, self.clients.keep_alive);
+            let _ = socket::prepare(&stream, self.clients.keep_alive_interval);
             let connection = self.connection(stream, client, handler.clone());
             let (draining, failed) = (draining.clone(), failed.clone());
             async move {
@@ -227,13 +227,17 @@ fn http_server(streams: NewStreams, clients: &Clients, heads: Heads) -> auto::Bu
     server
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(clients.max_streams)
+        .max_concurrent_streams(clients.max_concurrent_streams)
         // So that uploads that nothing reads never keep another from being sent: the window has room for all of them.
-        .initial_stream_window_size(clients.stream_window)
-        .initial_connection_window_size(clients.max_streams.saturating_mul(clients.stream_window))
+        .initial_stream_window_size(clients.initial_stream_window_size)
+        .initial_connection_window_size(
+            clients
+                .max_concurrent_streams
+                .saturating_mul(clients.initial_stream_window_size),
+        )
         .max_send_buf_size(MAX_UNSENT)
         .max_header_list_size(blocks::ROOM * heads.size as u32);
-    if let Some(interval) = clients.keep_alive {
+    if let Some(interval) = clients.keep_alive_interval {
         server
             .http2()
             .keep_alive_interval(interval)

@@ -31,7 +31,7 @@ impl Validate {
         Self(Arc::new(Rules {
             hop,
             paths: config.paths,
-            max_head_size: config.max_head_size,
+            max_head_size: config.max_header_bytes,
         }))
     }
 }

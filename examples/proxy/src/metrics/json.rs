@@ -1,74 +1,93 @@
-//! The state that the admin page shows, as JSON.
+//! The state that the admin page shows, as it is written in JSON.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 
 use super::{ClusterStats, EndpointStats, Metrics, RouteStats};
 
+/// The counters at one moment.
+#[derive(Debug, Serialize)]
+pub struct Snapshot<'a> {
+    /// The routes in the order of the configuration, then `none`, the requests that matched no route.
+    routes: Vec<Route<'a>>,
+    clusters: Vec<Cluster<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Route<'a> {
+    route: &'a str,
+    cluster: &'a str,
+    /// By the first digit of the status, less one.
+    responses: [u64; 5],
+    retries: u64,
+    in_flight: i64,
+    failures: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Cluster<'a> {
+    name: &'a str,
+    endpoints: Vec<Endpoint<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Endpoint<'a> {
+    endpoint: &'a str,
+    ready: bool,
+    ejected: bool,
+    requests: u64,
+    failures: u64,
+    responses: [u64; 5],
+    /// Why the last attempt to connect failed.
+    error: Option<String>,
+}
+
 impl Metrics {
-    /// The live state as JSON, for the admin page.
-    pub fn json(&self) -> String {
-        let unrouted = std::iter::once(&self.unrouted);
-        let routes = self.routes.iter().chain(unrouted);
-        format!(
-            r#"{{"routes":[{}],"clusters":[{}]}}"#,
-            join(routes.map(|stats| route(stats))),
-            join(self.clusters.iter().map(cluster))
-        )
-    }
-}
-
-fn route(stats: &RouteStats) -> String {
-    let failures = stats.failures().into_iter();
-    let failures = failures.map(|(reason, count)| format!("{}:{count}", string(reason)));
-    format!(
-        r#"{{"route":{},"cluster":{},"responses":{:?},"retries":{},"in_flight":{},"failures":{{{}}}}}"#,
-        string(&stats.route),
-        string(&stats.cluster),
-        stats.responses(),
-        stats.retries.get(),
-        stats.in_flight.get(),
-        join(failures),
-    )
-}
-
-fn cluster(stats: &ClusterStats) -> String {
-    format!(
-        r#"{{"name":{},"endpoints":[{}]}}"#,
-        string(&stats.name),
-        join(stats.endpoints.iter().map(|stats| endpoint(stats)))
-    )
-}
-
-fn endpoint(stats: &EndpointStats) -> String {
-    let error = stats.last_error();
-    format!(
-        r#"{{"endpoint":{},"ready":{},"ejected":{},"requests":{},"failures":{},"responses":{:?},"error":{}}}"#,
-        string(&stats.endpoint),
-        stats.is_ready(),
-        stats.is_ejected(),
-        stats.requests.get(),
-        stats.failures.get(),
-        stats.responses(),
-        error.map_or_else(|| "null".to_owned(), |error| string(&error)),
-    )
-}
-
-fn join(items: impl Iterator<Item = String>) -> String {
-    items.collect::<Vec<_>>().join(",")
-}
-
-/// A string of JSON.
-pub(crate) fn string(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
+    /// What the admin page shows.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        let routes = self.routes.iter().map(|stats| Route::of(stats));
+        let unrouted = std::iter::once(Route::of(&self.unrouted));
+        Snapshot {
+            routes: routes.chain(unrouted).collect(),
+            clusters: self.clusters.iter().map(Cluster::of).collect(),
         }
     }
-    out.push('"');
-    out
+}
+
+impl<'a> Route<'a> {
+    fn of(stats: &'a RouteStats) -> Self {
+        Self {
+            route: &stats.route,
+            cluster: &stats.cluster,
+            responses: stats.responses(),
+            retries: stats.retries.get(),
+            in_flight: stats.in_flight.get(),
+            failures: stats.failures().into_iter().collect(),
+        }
+    }
+}
+
+impl<'a> Cluster<'a> {
+    fn of(stats: &'a ClusterStats) -> Self {
+        let endpoints = stats.endpoints.iter().map(|stats| Endpoint::of(stats));
+        Self {
+            name: &stats.name,
+            endpoints: endpoints.collect(),
+        }
+    }
+}
+
+impl<'a> Endpoint<'a> {
+    fn of(stats: &'a EndpointStats) -> Self {
+        Self {
+            endpoint: &stats.endpoint,
+            ready: stats.is_ready(),
+            ejected: stats.is_ejected(),
+            requests: stats.requests.get(),
+            failures: stats.failures.get(),
+            responses: stats.responses(),
+            error: stats.last_error(),
+        }
+    }
 }

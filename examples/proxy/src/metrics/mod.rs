@@ -2,7 +2,7 @@
 
 mod buckets;
 mod endpoint;
-pub(crate) mod json;
+mod json;
 mod latency;
 mod route;
 
@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 
 use self::endpoint::EndpointFamilies;
 pub use self::endpoint::{ClusterStats, EndpointStats};
+pub use self::json::Snapshot;
 use self::route::RouteFamilies;
 pub use self::route::{CLIENT_GONE, InFlight, RouteStats};
 

@@ -46,7 +46,7 @@ pub fn proxy(
     let clusters = config.clusters.iter().zip(&metrics.clusters);
     let clusters = clusters.map(|((name, cluster), stats)| {
         let mut cluster = cluster.clone();
-        cluster.outliers.cancelled_after = config.cancelled_after(name, &cluster);
+        cluster.outlier_detection.cancelled_after = config.cancelled_after(name, &cluster);
         let queue = super::cluster(&cluster, stats, endpoints, config.heads())?;
         Ok::<_, BoxError>((name.as_str(), (queue, cluster.protocol)))
     });

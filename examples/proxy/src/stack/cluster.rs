@@ -47,7 +47,7 @@ pub fn cluster(
 ) -> Result<Cluster, InvalidPolicy> {
     let connect = &Connect::new(config, endpoints, heads);
     // Each picker makes another type of balancer; the queue has one type for all of them.
-    match config.balancer {
+    match config.lb_policy {
         // Where all weights are alike, it is not looked at them.
         Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => {
             super::queue(config, connect, stats, P2c::new())
@@ -59,10 +59,15 @@ pub fn cluster(
             // Enough points for shares that are right to some percent, without a ring that is all memory.
             let greatest = config.weights.iter().copied().max().unwrap_or(1).max(1);
             let points = (1600 / greatest as usize).clamp(1, 160);
-            let ring = RingHash::by(key(&config.hash)).points_per_weight(points)?;
+            let ring = RingHash::by(key(&config.hash_policy)).points_per_weight(points)?;
             super::queue(config, connect, stats, ring)
         }
-        Balancer::Maglev => super::queue(config, connect, stats, MaglevHash::by(key(&config.hash))),
+        Balancer::Maglev => super::queue(
+            config,
+            connect,
+            stats,
+            MaglevHash::by(key(&config.hash_policy)),
+        ),
     }
 }
 

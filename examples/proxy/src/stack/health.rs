@@ -16,21 +16,21 @@ pub type Classify = fn(Result<&Response<UpstreamBody>, &BoxError>) -> Outcome;
 
 /// The configuration of a cluster's detector.
 pub fn detector(cluster: &Cluster) -> OutlierConfig {
-    let outliers = &cluster.outliers;
+    let config = &cluster.outlier_detection;
     let detector = OutlierConfig::default().success_rate(None);
-    if !outliers.enabled {
+    if !config.enabled {
         return detector.consecutive(None).cancelled_after(None);
     }
     detector
-        .consecutive(u32::try_from(outliers.consecutive).ok())
+        .consecutive(u32::try_from(config.consecutive_failures).ok())
         // An HTTP/2 endpoint that hangs does not answer pings either. Without an answer may be a gRPC call that waits for
         // its first message.
         .count_silence(cluster.protocol == Protocol::Http1)
-        .cancelled_after(Some(outliers.cancelled_after))
-        .base_ejection_time(outliers.ejection_time)
-        .max_ejection_time(outliers.max_ejection_time)
-        .max_ejection_percent(outliers.max_ejection_percent)
-        .interval(outliers.interval)
+        .cancelled_after(Some(config.cancelled_after))
+        .base_ejection_time(config.base_ejection_time)
+        .max_ejection_time(config.max_ejection_time)
+        .max_ejection_percent(config.max_ejection_percent)
+        .interval(config.interval)
 }
 
 /// Tells the metrics how the endpoints of a cluster do, and looks after those that were ejected.

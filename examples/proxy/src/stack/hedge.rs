@@ -27,8 +27,8 @@ pub fn layer(
     let mut layer = HedgeLayer::builder()
         .percentile(config.percentile)
         .window(config.window)
-        .floor(config.floor)
-        .max_extra(config.budget)
+        .floor(config.min_delay)
+        .max_extra(config.max_extra_load)
         .policy(policy)
         .classify(HttpClassify::new())
         .on_event(move |event: &Event| match event {

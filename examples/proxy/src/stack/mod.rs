@@ -133,7 +133,7 @@ pub fn route(
         .layer(ArriveLayer::new(route::uploads(config)))
         // Reject what the limit below has no permit for; a queue here would only add to the latency of an overload.
         .load_shed()
-        .concurrency_limit(config.limits.concurrency)
+        .concurrency_limit(config.limits.max_in_flight)
         // The time of all attempts together, from the end of the request.
         .layer(ResponseTimeoutLayer::new(config.timeout.http))
         // The client's own deadline, for all attempts together as well.
@@ -175,9 +175,9 @@ fn queue<P: PickEndpoint>(
     health::watch(&health, config, stats, endpoints.uneject());
     Ok(ServiceBuilder::new()
         // Shares the balancer among the routes, holds requests while no endpoint is ready, and drives connecting meanwhile.
-        .buffer(config.buffer)
+        .buffer(config.queue_capacity)
         // Below the queue, so that it fails those that wait in it as soon as waiting is without prospect.
-        .layer(FailFastLayer::new(config.unavailable_timeout))
+        .layer(FailFastLayer::new(config.failfast_timeout))
         .service(
             Balance::builder(endpoints)
                 .health(health)

@@ -21,18 +21,21 @@ use crate::upstream::UpstreamError;
 pub fn policy(config: &Retry, stats: &RouteStats) -> RetryPolicy<HttpRules<Upstream>, PerAttempt> {
     let (retries, refused) = (stats.retries.clone(), stats.retries_refused.clone());
     RetryPolicy::http()
-        .attempts(config.attempts)
-        .backoff(Schedule::exponential(config.backoff, config.max_backoff))
+        .attempts(config.max_attempts)
+        .backoff(Schedule::exponential(
+            config.initial_backoff,
+            config.max_backoff,
+        ))
         .budget(Arc::new(TpsBudget::new(
             BUDGET_WINDOW,
-            config.min_per_second,
-            config.budget,
+            config.min_retries_per_second,
+            config.retry_ratio,
         )))
-        .attempt_timeout(config.attempt_timeout)
-        .statuses(config.statuses.iter().copied())
-        .grpc_codes(config.grpc_codes.iter().copied())
+        .attempt_timeout(config.per_try_timeout)
+        .statuses(config.retriable_status_codes.iter().copied())
+        .grpc_codes(config.retriable_grpc_codes.iter().copied())
         .retry_after_max(config.max_retry_after)
-        .replay_limit(config.replay_bytes)
+        .replay_limit(config.max_replay_bytes)
         .errors(Upstream)
         .on_attempt(move |attempt: &Attempt| match attempt.next {
             Next::RetryAfter(_) => drop(retries.inc()),

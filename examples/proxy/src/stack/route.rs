@@ -16,7 +16,7 @@ pub(super) fn uploads(config: &config::Route) -> UploadLimits {
             .min(),
         grpc_idle: config.idle_timeout,
         total: config.body_timeout,
-        buffer: config.limits.request_buffer,
+        buffer: config.limits.request_buffer_bytes,
     }
 }
 

@@ -48,7 +48,7 @@ impl Comebacks {
         let comeback = |endpoint: &Endpoint| {
             let comeback = Comeback {
                 endpoint: endpoint.clone(),
-                pace: Pace::new(cluster.outliers.ejection_time),
+                pace: Pace::new(cluster.outlier_detection.base_ejection_time),
                 probe: None,
             };
             (endpoint.to_string(), Mutex::new(comeback))

@@ -44,7 +44,7 @@ impl Connect {
             protocol: cluster.protocol,
             timeout: cluster.connect_timeout,
             connections: cluster.connections.clone(),
-            max: cluster.connections.max.unwrap_or_else(share),
+            max: cluster.connections.max_connections.unwrap_or_else(share),
             heads,
             stats: None,
         }
@@ -81,7 +81,8 @@ impl Connect {
             let stream = TcpStream::connect(address)
                 .await
                 .map_err(ConnectError::Tcp)?;
-            socket::prepare(&stream, self.connections.keep_alive).map_err(ConnectError::Tcp)?;
+            socket::prepare(&stream, self.connections.keep_alive_interval)
+                .map_err(ConnectError::Tcp)?;
             begin(TokioIo::new(Socket::new(stream, observer))).await
         };
         tokio::time::timeout(self.timeout, opening)

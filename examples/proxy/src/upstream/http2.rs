@@ -148,13 +148,15 @@ impl Shared {
             let mut builder = Builder::new(OwnTask(streams.new_streams()));
             builder
                 .timer(TokioTimer::new())
-                .initial_stream_window_size(config.stream_window)
+                .initial_stream_window_size(config.initial_stream_window_size)
                 .initial_connection_window_size(
-                    config.max_streams.saturating_mul(config.stream_window),
+                    config
+                        .max_concurrent_streams
+                        .saturating_mul(config.initial_stream_window_size),
                 )
                 .max_send_buf_size(MAX_UNSENT)
                 .max_header_list_size(blocks::ROOM * max_head_size as u32);
-            if let Some(interval) = config.keep_alive {
+            if let Some(interval) = config.keep_alive_interval {
                 builder
                     .keep_alive_interval(interval)
                     .keep_alive_timeout(interval)
@@ -246,7 +248,7 @@ impl Shared {
     fn take(&self) -> Option<Lease> {
         let set = self.set();
         let ticks = self.state.ticks();
-        let most = self.connect.connections.max_streams;
+        let most = self.connect.connections.max_concurrent_streams;
         let has_room = |connection: &&Arc<Connection>| {
             !connection.sender.is_closed()
                 && !ticks.is_old(connection.born)

@@ -193,7 +193,7 @@ pub(super) struct Ticks {
 
 impl Ticks {
     fn new(connections: &Connections) -> Self {
-        let (idle, age) = (connections.idle_timeout, connections.max_age);
+        let (idle, age) = (connections.idle_timeout, connections.max_connection_age);
         let shortest = idle.into_iter().chain(age).min().unwrap_or(LONGEST_TICK);
         let length = (shortest / 4).clamp(SHORTEST_TICK, LONGEST_TICK);
         let ticks = |time: Duration| {

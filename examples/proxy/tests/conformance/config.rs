@@ -13,8 +13,8 @@ fn parse(top: &str, route: &str) -> Result<Config, String> {
 #[test]
 fn the_defaults_are_safe() {
     let config = parse("", "").unwrap();
-    assert_eq!(config.max_head_size, 65_536);
-    assert_eq!(config.max_head_fields, None);
+    assert_eq!(config.max_header_bytes, 65_536);
+    assert_eq!(config.max_headers_count, None);
     assert_eq!(config.paths, Paths::Normalized);
     assert_eq!(config.via, Via::Unique);
     assert!(config.trusted_proxies.is_empty());
@@ -23,12 +23,12 @@ fn the_defaults_are_safe() {
 #[test]
 fn other_values_are_taken() {
     let config = parse(
-        "max_head_size = 8192\nmax_head_fields = 200\npaths = \"as_sent\"\nvia = \"edge-1\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]",
+        "max_header_bytes = 8192\nmax_headers_count = 200\npaths = \"as_sent\"\nvia = \"edge-1\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]",
         "timeout_header = \"x-timeout\"\npath = \"/a.b/.well-known/c%2Fd\"",
     );
     let config = config.unwrap();
-    assert_eq!(config.max_head_size, 8192);
-    assert_eq!(config.max_head_fields, Some(200));
+    assert_eq!(config.max_header_bytes, 8192);
+    assert_eq!(config.max_headers_count, Some(200));
     assert_eq!(config.paths, Paths::AsSent);
     assert_eq!(config.via, Via::Name("edge-1".to_owned()));
     assert_eq!(config.trusted_proxies.len(), 2);
@@ -68,10 +68,10 @@ fn a_field_that_http_or_the_proxy_uses_cannot_be_the_timeout_header() {
 #[test]
 fn bad_values_are_refused_by_name() {
     for (top, route, key) in [
-        ("max_head_size = 100", "", "max_head_size"),
-        ("max_head_size = 10000000", "", "max_head_size"),
-        ("max_head_fields = 0", "", "max_head_fields"),
-        ("max_head_fields = 10001", "", "max_head_fields"),
+        ("max_header_bytes = 100", "", "max_header_bytes"),
+        ("max_header_bytes = 10000000", "", "max_header_bytes"),
+        ("max_headers_count = 0", "", "max_headers_count"),
+        ("max_headers_count = 10001", "", "max_headers_count"),
         ("paths = \"raw\"", "", "paths"),
         ("via = \"a b\"", "", "via"),
         ("via = \"\"", "", "via"),

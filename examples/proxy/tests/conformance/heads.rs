@@ -1,4 +1,4 @@
-//! How long heads and trailers may be: `max_head_size`, 64 KiB by default, in either version and direction (RFC 6585, 5).
+//! How long heads and trailers may be: `max_header_bytes`, 64 KiB by default, in either version and direction (RFC 6585, 5).
 
 use super::row::{H1, H2, Row, Side, http, row, run};
 
@@ -19,7 +19,7 @@ const SEES2: &[&str] = &["GET / HTTP/2"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heads_of_requests() {
-    const SMALL: &str = "max_head_size = 8192";
+    const SMALL: &str = "max_header_bytes = 8192";
     run(&[
         row("HTTP/1.1, below", H1(&[http!("GET / HTTP/1.1", "Host: a", "X: {60000}")])).sees(&["GET / HTTP/1.1", "x: {60000}"]).gets(&["HTTP/1.1 200"]),
         row("HTTP/1.1, below, to HTTP/2", H1(&[http!("GET / HTTP/1.1", "Host: a", "X: {60000}")])).upstream(H2(&[OK2])).sees(&["GET / HTTP/2", "x: {60000}"]).gets(&["HTTP/1.1 200"]),
@@ -33,9 +33,9 @@ async fn heads_of_requests() {
         row("HTTP/2, far above", H2(&[&["HEADERS! GET a / | x: {100000} | y: {100000}", "HEADERS! GET a /2"]])).sees(&["GET /2 HTTP/1.1"]).gets(&["HTTP/2 431", "HTTP/2 200"]),
         row("HTTP/1.1, 100 fields", H1(&["GET / HTTP/1.1\r\n", TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, NINE, "Host: a\r\n\r\n"])).sees(SEES).gets(&["HTTP/1.1 200"]),
         row("HTTP/1.1, 101 fields", H1(&["GET / HTTP/1.1\r\n", TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, "Host: a\r\n\r\n"])).gets(&["HTTP/1.1 431", "closes"]),
-        row("HTTP/1.1, another number of fields", H1(&["GET / HTTP/1.1\r\n", TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, NINE, "Host: a\r\n\r\n"])).config("max_head_fields = 120").sees(SEES).gets(&["HTTP/1.1 200"]),
-        row("HTTP/1.1, more than another number of fields", H1(&["GET / HTTP/1.1\r\n", TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, "Host: a\r\n\r\n"])).config("max_head_fields = 120").gets(&["HTTP/1.1 431", "closes"]),
-        row("HTTP/1.1, more than a lower number of fields", H1(&["GET / HTTP/1.1\r\n", TEN, "Host: a\r\n\r\n"])).config("max_head_fields = 10").gets(&["HTTP/1.1 431", "closes"]),
+        row("HTTP/1.1, another number of fields", H1(&["GET / HTTP/1.1\r\n", TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, NINE, "Host: a\r\n\r\n"])).config("max_headers_count = 120").sees(SEES).gets(&["HTTP/1.1 200"]),
+        row("HTTP/1.1, more than another number of fields", H1(&["GET / HTTP/1.1\r\n", TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, TEN, "Host: a\r\n\r\n"])).config("max_headers_count = 120").gets(&["HTTP/1.1 431", "closes"]),
+        row("HTTP/1.1, more than a lower number of fields", H1(&["GET / HTTP/1.1\r\n", TEN, "Host: a\r\n\r\n"])).config("max_headers_count = 10").gets(&["HTTP/1.1 431", "closes"]),
         row("HTTP/1.1, below another limit", H1(&[http!("GET / HTTP/1.1", "Host: a", "X: {8000}")])).config(SMALL).sees(SEES).gets(&["HTTP/1.1 200"]),
         row("HTTP/1.1, above another limit", H1(&[http!("GET / HTTP/1.1", "Host: a", "X: {8200}")])).config(SMALL).gets(&["HTTP/1.1 431", "closes"]),
         row("HTTP/2, above another limit", H2(&[&["HEADERS! GET a / | x: {8200}"]])).config(SMALL).gets(&["HTTP/2 431"]),
@@ -67,9 +67,9 @@ async fn heads_of_answers() {
         row("HTTP/2, far above", GET).upstream(H2(&[&["HEADERS! :status: 200 | x: {100000} | y: {100000} | z: {100000}"]])).sees(SEES2).gets(&["HTTP/1.1 502"]),
         row("100 fields", GET).upstream(H1(&[concat!("HTTP/1.1 200 OK\r\n", fields!(99), "Content-Length: 0\r\n\r\n")])).sees(SEES).gets(&["HTTP/1.1 200"]),
         row("101 fields", GET).upstream(H1(&[concat!("HTTP/1.1 200 OK\r\n", fields!(100), "Content-Length: 0\r\n\r\n")])).sees(SEES).gets(&["HTTP/1.1 502"]),
-        row("another number of fields", GET).config("max_head_fields = 120").upstream(H1(&[concat!("HTTP/1.1 200 OK\r\n", fields!(100), fields!(10), fields!(9), "Content-Length: 0\r\n\r\n")])).sees(SEES).gets(&["HTTP/1.1 200"]),
-        row("another limit", GET).config("max_head_size = 8192").upstream(H1(&[http!("HTTP/1.1 200 OK", "X: {8200}", "Content-Length: 0")])).sees(SEES).gets(&["HTTP/1.1 502"]),
-        row("another limit, HTTP/2", GET).config("max_head_size = 8192").upstream(H2(&[&["HEADERS! :status: 200 | x: {8200}"]])).sees(SEES2).gets(&["HTTP/1.1 502"]),
+        row("another number of fields", GET).config("max_headers_count = 120").upstream(H1(&[concat!("HTTP/1.1 200 OK\r\n", fields!(100), fields!(10), fields!(9), "Content-Length: 0\r\n\r\n")])).sees(SEES).gets(&["HTTP/1.1 200"]),
+        row("another limit", GET).config("max_header_bytes = 8192").upstream(H1(&[http!("HTTP/1.1 200 OK", "X: {8200}", "Content-Length: 0")])).sees(SEES).gets(&["HTTP/1.1 502"]),
+        row("another limit, HTTP/2", GET).config("max_header_bytes = 8192").upstream(H2(&[&["HEADERS! :status: 200 | x: {8200}"]])).sees(SEES2).gets(&["HTTP/1.1 502"]),
     ] as &[Row])
     .await;
 }
@@ -96,7 +96,7 @@ async fn trailers_of_answers() {
             .sees(SEES2)
             .gets(&["HTTP/2 200", "= hi", "cut"]),
         row("trailers of HTTP/2 with a field far above another limit", GET2)
-            .config("max_head_size = 8192")
+            .config("max_header_bytes = 8192")
             .upstream(H2(&[&["HEADERS :status: 200", "DATA hi", "TRAILERS! a: b | x: {40000}"]]))
             .sees(SEES2)
             .gets(&["HTTP/2 200", "= hi", "cut"]),

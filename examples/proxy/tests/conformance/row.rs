@@ -134,11 +134,11 @@ impl Row {
     fn configuration(self, address: std::net::SocketAddr, protocol: &str) -> String {
         let top = self.top;
         format!(
-            "{top}\n[[routes]]\ncluster = \"open\"\nretry = {{ attempts = 1 }}\n\
+            "{top}\n[[routes]]\ncluster = \"open\"\nretry = {{ max_attempts = 1 }}\n\
              [[routes]]\npath = \"/admin\"\ncluster = \"closed\"\n\
              [[routes]]\nhost = \"internal.example\"\ncluster = \"closed\"\n\
              [clusters.open]\nprotocol = \"{protocol}\"\nendpoints = [\"{address}\"]\n\
-             [clusters.closed]\nendpoints = [\"127.0.0.1:1\"]\nunavailable_timeout = \"50ms\"\n"
+             [clusters.closed]\nendpoints = [\"127.0.0.1:1\"]\nfailfast_timeout = \"50ms\"\n"
         )
     }
 }

@@ -26,17 +26,27 @@ async fn silent_clients_are_disconnected() {
     .concat();
     // Name; what is sent at once, what byte by byte; the keys that bound it.
     let table: [(&str, &[u8], &[u8], &[&str]); 10] = [
-        ("nothing", b"", b"", &["head_timeout"]),
-        ("a byte", b"G", b"", &["head_timeout"]),
-        ("an empty line", b"\r\n", b"", &["head_timeout"]),
+        ("nothing", b"", b"", &["request_headers_timeout"]),
+        ("a byte", b"G", b"", &["request_headers_timeout"]),
+        ("an empty line", b"\r\n", b"", &["request_headers_timeout"]),
         (
             "half a head",
             b"GET / HTTP/1.1\r\nhost: a",
             b"",
-            &["head_timeout"],
+            &["request_headers_timeout"],
         ),
-        ("a head in bytes", b"", &[b'x'; 1000], &["head_timeout"]),
-        ("half a preface", half_preface, b"", &["head_timeout"]),
+        (
+            "a head in bytes",
+            b"",
+            &[b'x'; 1000],
+            &["request_headers_timeout"],
+        ),
+        (
+            "half a preface",
+            half_preface,
+            b"",
+            &["request_headers_timeout"],
+        ),
         (
             "an HTTP/2 client without a request",
             &http2,
@@ -48,13 +58,13 @@ async fn silent_clients_are_disconnected() {
             "nothing after a request",
             GET,
             b"",
-            &["idle_timeout", "max_age"],
+            &["idle_timeout", "max_connection_age"],
         ),
         (
             "a head in bytes after a request",
             GET,
             &[b'x'; 1000],
-            &["head_timeout"],
+            &["request_headers_timeout"],
         ),
     ];
     let (upstream, _) = upstream().await;
@@ -99,8 +109,8 @@ async fn silent_clients_are_disconnected() {
 #[tokio::test]
 async fn an_idle_http2_client_is_told_to_go_though_it_answers_pings() {
     let (upstream, _) = upstream().await;
-    for key in ["idle_timeout", "max_age"] {
-        let top = format!("[clients]\n{key} = \"1s\"\nkeep_alive = \"100ms\"");
+    for key in ["idle_timeout", "max_connection_age"] {
+        let top = format!("[clients]\n{key} = \"1s\"\nkeep_alive_interval = \"100ms\"");
         let proxy = proxy_with(&top, "", &cluster("c", "http1", &[upstream])).await;
         ready(&proxy).await;
         let mut client = H2::connect(proxy.address, 65_535).await;
@@ -124,7 +134,7 @@ async fn an_idle_http2_client_is_told_to_go_though_it_answers_pings() {
 #[tokio::test]
 async fn a_busy_client_is_told_to_connect_again_and_loses_nothing() {
     let (upstream, _) = upstream().await;
-    let top = "[clients]\nmax_age = \"200ms\"";
+    let top = "[clients]\nmax_connection_age = \"200ms\"";
     let proxy = proxy_with(top, "", &cluster("c", "http1", &[upstream])).await;
     ready(&proxy).await;
     let mut connections = 0;

@@ -65,7 +65,7 @@ async fn a_request_takes_its_place_when_its_body_begins_to_come() {
     let (upstream, _) = upstream().await;
     for protocol in ["http1", "http2"] {
         let cluster = cluster("c", protocol, &[upstream]);
-        let route = "idle_timeout = \"1s\"\nlimits = { concurrency = 2 }";
+        let route = "idle_timeout = \"1s\"\nlimits = { max_in_flight = 2 }";
         let proxy = proxy_with("", route, &cluster).await;
         ready(&proxy).await;
         let sent = metric(&proxy, "tower_proxy_endpoint_requests_total", &[]).await;
@@ -109,7 +109,7 @@ async fn a_request_takes_its_place_when_its_body_begins_to_come() {
 #[tokio::test]
 async fn small_bodies_can_be_waited_for() {
     let (upstream, _) = upstream().await;
-    let route = "limits = { request_buffer = 1000 }";
+    let route = "limits = { request_buffer_bytes = 1000 }";
     let proxy = &proxy_with("", route, &cluster("c", "http1", &[upstream])).await;
     ready(proxy).await;
     let sent = || async { metric(proxy, "tower_proxy_endpoint_requests_total", &[]).await };

@@ -145,8 +145,8 @@ async fn streams_that_an_endpoint_allows_are_used_on_several_connections() {
         let name = &format!("{requests} requests, {streams} streams, {connections} connections");
         let upstream = Upstream::start(move |stream| http2(stream, streams, pause)).await;
         let cluster = cluster("c", "http2", &[upstream.address]);
-        let cluster = format!("{cluster}connections = {{ max = {connections} }}\n");
-        let proxy = proxy_with("", "retry = { attempts = 1 }", &cluster).await;
+        let cluster = format!("{cluster}connections = {{ max_connections = {connections} }}\n");
+        let proxy = proxy_with("", "retry = { max_attempts = 1 }", &cluster).await;
         ready(&proxy).await;
         let (statuses, took) = ask_at_once(&proxy, requests).await;
         assert_eq!(served(&statuses), expected, "{name}: {statuses:?}");
@@ -164,8 +164,7 @@ async fn streams_that_an_endpoint_allows_are_used_on_several_connections() {
 async fn an_endpoint_that_allows_no_stream_is_not_ready() {
     let upstream = Upstream::start(|stream| http2(stream, 0, Duration::ZERO)).await;
     let cluster = cluster("c", "http2", &[upstream.address]);
-    let cluster =
-        format!("{cluster}connect_timeout = \"200ms\"\nunavailable_timeout = \"200ms\"\n");
+    let cluster = format!("{cluster}connect_timeout = \"200ms\"\nfailfast_timeout = \"200ms\"\n");
     let proxy = proxy_with("", "", &cluster).await;
     let answer = timeout(SLACK, ask(proxy.address, get("/")))
         .await
@@ -210,7 +209,8 @@ async fn connections_to_an_endpoint_are_bounded() {
     let pause = Duration::from_millis(50);
     let upstream = Upstream::start(move |stream| http1(stream, pause)).await;
     let cluster = cluster("c", "http1", &[upstream.address]);
-    let cluster = format!("{cluster}connections = {{ max = 3 }}\nconnect_timeout = \"10s\"\n");
+    let cluster =
+        format!("{cluster}connections = {{ max_connections = 3 }}\nconnect_timeout = \"10s\"\n");
     let proxy = proxy_with("", "", &cluster).await;
     ready(&proxy).await;
     let (statuses, _) = ask_at_once(&proxy, 30).await;
@@ -263,7 +263,7 @@ async fn an_endpoint_that_closes_its_connections_stays_ready() {
     let upstream = Upstream::start(one_answer).await;
     let proxy = proxy_with(
         "",
-        "retry = { attempts = 1 }",
+        "retry = { max_attempts = 1 }",
         &cluster("c", "http1", &[upstream.address]),
     )
     .await;
@@ -283,7 +283,7 @@ async fn an_endpoint_that_closes_its_connections_stays_ready() {
 #[tokio::test]
 async fn idle_and_old_connections_are_closed() {
     for protocol in ["http1", "http2"] {
-        for key in ["idle_timeout", "max_age"] {
+        for key in ["idle_timeout", "max_connection_age"] {
             let name = &format!("{protocol}, {key}");
             let pause = Duration::from_millis(50);
             let upstream = match protocol {
@@ -350,7 +350,7 @@ async fn a_silent_http2_endpoint_is_found_out_while_idle() {
     })
     .await;
     let cluster = cluster("c", "http2", &[upstream.address]);
-    let cluster = format!("{cluster}connections = {{ keep_alive = \"200ms\" }}\n");
+    let cluster = format!("{cluster}connections = {{ keep_alive_interval = \"200ms\" }}\n");
     let proxy = proxy_with("", "", &cluster).await;
     ready(&proxy).await;
     // It answers pings: nothing is opened anew.

@@ -48,7 +48,7 @@ pub async fn proxy(config: &str) -> Proxy {
 /// As [`proxy`], with these keys of the admin page.
 pub async fn proxy_with_admin(config: &str, admin: &str) -> Proxy {
     let text = format!(
-        "{config}\n[admin]\nlisten = \"127.0.0.1:0\"\nhosts = [\"test.example\"]\n{admin}\
+        "{config}\n[admin]\nlisten = \"127.0.0.1:0\"\nallowed_hosts = [\"test.example\"]\n{admin}\
          [[listeners]]\nlisten = \"127.0.0.1:0\"\n"
     );
     let config =

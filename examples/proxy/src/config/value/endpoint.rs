@@ -2,10 +2,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer};
-
-use super::text::is_name;
-use super::visit::text;
+use super::Kind;
+use super::name::is_name;
 
 /// An upstream's address: a name or an IP address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +52,7 @@ impl FromStr for Endpoint {
                 port,
             })
         };
-        parsed().ok_or_else(|| format!("found {text:?}; expected {ENDPOINT}"))
+        parsed().ok_or_else(|| format!("found {text:?}; expected {}", Self::EXPECTED))
     }
 }
 
@@ -67,11 +65,13 @@ impl fmt::Display for Endpoint {
     }
 }
 
-impl<'de> Deserialize<'de> for Endpoint {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text(deserializer, ENDPOINT, |text| text.parse().ok())
+impl Kind for Endpoint {
+    type Value = Self;
+    const EXPECTED: &'static str =
+        r#"a host and a port such as "127.0.0.1:3000", "[::1]:3000" or "backend.example:3000""#;
+    const LIST: &'static str = r#"a list such as ["127.0.0.1:3000"]"#;
+
+    fn text(text: &str) -> Option<Self> {
+        text.parse().ok()
     }
 }
-
-const ENDPOINT: &str =
-    "a host and a port such as \"127.0.0.1:3000\", \"[::1]:3000\" or \"backend.example:3000\"";
