@@ -31,7 +31,7 @@
 //! | these three by [`PeakEwma`](tower_load::PeakEwma) | less than 0.5 %, as probes for its recovery |
 //! | [`PrequalPicker`] | nearly none, if the servers report their failures |
 //!
-//! Within a level, [`Levels`] behaves like its inner picker. With every picker, ejection ([`health`](crate::health))
+//! Within a level, [`Levels`] behaves like its inner picker. With every picker, ejection (`tower-health`)
 //! takes the endpoint out of use.
 
 mod hashing;

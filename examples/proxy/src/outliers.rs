@@ -2,8 +2,8 @@
 
 use http::Response;
 use tower::BoxError;
-use tower::balance::health::{Health, Outcome, Standing, Uneject};
-use tower::balance::policy::outlier::OutlierConfig;
+use tower::health::policy::outlier::OutlierConfig;
+use tower::health::{Health, Outcome, Standing, Uneject};
 use tower::retry::http::Code;
 
 use crate::config::{Cluster, Protocol};

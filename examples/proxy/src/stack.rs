@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use futures_util::stream;
 use http::{Request, Response};
-use tower::balance::health::{EjectOutliers, Guarded, Health, Outliers};
 use tower::balance::http as http_key;
 use tower::balance::p2c::Balance;
 use tower::balance::picker::{
     LeastLoaded, MaglevHash, P2c, Picker, Random, RingHash, WeightedRoundRobin,
 };
-use tower::balance::policy::InvalidPolicy;
 use tower::buffer::Buffer;
 use tower::buffer::fail_fast::{FailFast, FailFastLayer};
 use tower::discover::Change;
+use tower::health::{EjectOutliers, Guarded, Health, Outliers};
 use tower::load::{PendingRequests, Weighted};
 use tower::ready_cache::ReadyCache;
 use tower::reconnect::Reconnect;
@@ -114,7 +113,7 @@ pub fn cluster(
     stats: &ClusterStats,
     endpoints: usize,
     heads: config::Heads,
-) -> Result<Cluster, InvalidPolicy> {
+) -> Result<Cluster, BoxError> {
     let connect = &Connect::new(config, endpoints, heads);
     match config.balancer {
         // Where all weights are alike, it is not looked at them.
@@ -140,7 +139,7 @@ fn queue<P>(
     connect: &Connect,
     stats: &ClusterStats,
     picker: P,
-) -> Result<Cluster, InvalidPolicy>
+) -> Result<Cluster, BoxError>
 where
     P: Picker<ReadyCache<String, Watched, Request<RequestBody>>, Request<RequestBody>>
         + Send
@@ -160,7 +159,7 @@ where
     let discover = EjectOutliers::new(discover, detector, classify)?.with_health(health.clone());
     outliers::watch(&health, config, stats, discover.uneject());
     let balance = Balance::builder(discover)
-        .health(health)
+        .reject_if(health.rejection())
         .pick(picker)
         .build()
         .avoid_tried(|request: &Request<RequestBody>| request.extensions().get());

@@ -19,28 +19,22 @@
 //! | subsets whose size follows the client's load | [`LoadBand`] |
 //! | zone-aware routing | [`Zones`] |
 //! | priority levels, with overflow to the next | [`priority`] |
-//! | slow start of new endpoints | [`SlowStart`] |
 //! | random subsets that change little | [`rendezvous::subset`] |
-//! | outlier detection: ejecting endpoints that fail more than the others | [`outlier`] |
-//! | failure accrual: ejecting an endpoint by its own failures, then probing it | [`accrual`] |
 
-pub mod accrual;
 mod alias;
 mod aperture;
 mod bounded_load;
-pub(crate) mod error;
+mod error;
 pub mod hash;
 #[cfg(feature = "ketama")]
 mod ketama;
 pub mod least_request;
 mod load_band;
 mod maglev;
-pub mod outlier;
 pub mod prequal;
 pub mod priority;
 pub mod rendezvous;
 mod ring;
-mod slow_start;
 mod smooth;
 mod stable_ring;
 pub(crate) mod stride;
@@ -55,7 +49,6 @@ pub use self::ketama::Ketama;
 pub use self::load_band::LoadBand;
 pub use self::maglev::Maglev;
 pub use self::ring::{Ring, Walk};
-pub use self::slow_start::SlowStart;
 pub use self::smooth::SmoothRoundRobin;
 pub use self::stable_ring::StableRing;
 pub use self::stride::{Stride, ZeroWeight};
