@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use tower_discover::{Change, Discover};
 use tower_util::rng::{Rng, SplitMix};
 
-use super::driver::{Driver, Task};
+use super::driver::Driver;
 use super::health::Changed;
 use super::rule::{Endpoint, Rule};
+use super::task::Task;
 use super::{Guarded, Health, Outcome, Reason, Standing};
 use crate::lock::lock;
 use crate::policy::InvalidPolicy;

@@ -3,17 +3,15 @@
 use std::fmt;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
 
 use indexmap::IndexMap;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_discover::{Change, Discover, Paced};
 
 use super::Guarded;
-use super::gate::Pass;
-use super::rule::{Endpoint, Rule};
-use crate::lock::lock;
+use super::rule::{Endpoint, Live, Rule};
 
 /// Passes the changes on, each service with a [`Live`] to go with it, and lets the rule do what is due.
 pub(super) struct Driver<D, R>
@@ -26,14 +24,6 @@ where
     timer: Option<Pin<Box<Sleep>>>,
     rule: Arc<R>,
 }
-
-/// Held by the services of an endpoint. Dropped with the last of them, the rule forgets the endpoint.
-pub(super) struct Live<R: Rule>(pub(super) Arc<Endpoint<R>>);
-
-/// The task that polls a driver, and how many endpoints are alive.
-#[allow(unreachable_pub, unnameable_types, reason = "sealed")]
-#[derive(Debug, Default)]
-pub struct Task(Mutex<(Option<Waker>, usize)>);
 
 impl<D, R> Driver<D, R>
 where
@@ -126,52 +116,6 @@ where
         let live = Arc::new(Live(Endpoint::enter(&self.rule, key.clone())));
         self.endpoints.insert(key.clone(), Arc::downgrade(&live));
         live
-    }
-}
-
-impl<R: Rule> Live<R> {
-    pub(super) fn pass(&self) -> Pass {
-        self.0.seat.pass()
-    }
-}
-
-impl<R: Rule> Drop for Live<R> {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
-impl Task {
-    pub(super) fn wake(&self) {
-        let waker = self.lock().0.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    pub(super) fn entered(&self) {
-        self.lock().1 += 1;
-    }
-
-    pub(super) fn left(&self) {
-        self.lock().1 -= 1;
-        self.wake();
-    }
-
-    fn is_idle(&self) -> bool {
-        self.lock().1 == 0
-    }
-
-    fn register(&self, cx: &Context<'_>) {
-        let waker = &mut self.lock().0;
-        match waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => *waker = Some(cx.waker().clone()),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (Option<Waker>, usize)> {
-        lock(&self.0)
     }
 }
 

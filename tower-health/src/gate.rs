@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
-use super::Standing;
+use super::standing::Standing;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// Lets requests to an endpoint, or not.
@@ -178,7 +178,7 @@ mod loom_tests {
 
     use loom::thread;
 
-    use super::super::Reason;
+    use super::super::standing::Reason;
     use super::*;
 
     #[derive(Default)]

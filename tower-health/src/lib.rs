@@ -38,21 +38,30 @@ pub mod policy;
 mod rule;
 mod service;
 mod slow_start;
+mod standing;
 mod states;
 mod sync;
+mod task;
 mod with_health;
 mod withdrawn;
 
-pub use self::accrual::{Accrual, AccrueFailures};
+pub use self::accrual::AccrueFailures;
 pub use self::classify::{Classify, ErrorIsFailure, Outcome};
 pub use self::ext::HealthExt;
-pub use self::health::{Health, Reason, Standing};
-pub use self::outlier::{EjectOutliers, Outliers, Uneject};
+pub use self::health::Health;
+pub use self::outlier::{EjectOutliers, Uneject};
 pub use self::service::{Guarded, GuardedFuture};
-pub use self::slow_start::{SlowStartDiscover, Warming, Weights};
-pub use self::states::{EndpointState, EndpointStates, Observations, Observe, Observed};
+pub use self::slow_start::{SlowStartDiscover, Warming};
+pub use self::standing::{Reason, Standing};
+pub use self::states::{EndpointState, EndpointStates, Observe, Observed};
 pub use self::with_health::WithHealth;
 pub use self::withdrawn::withdrawn;
+
+// They tell the services of one wrapper from those of another, and have nothing for users.
+#[doc(hidden)]
+pub use self::{
+    accrual::Accrual, check::Checks, outlier::Outliers, slow_start::Weights, states::Observations,
+};
 
 /// Error types.
 pub mod error {

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use tower_discover::{Change, Discover};
 
 use super::answers::Answers;
-use super::driver::{Driver, Task};
+use super::driver::Driver;
 use super::rule::{Endpoint, Rule, Same};
+use super::task::Task;
 use super::{Guarded, Health, Outcome, Reason, Standing};
 use crate::lock::lock;
 use crate::policy::InvalidPolicy;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::driver::Task;
+use super::gate::Pass;
 use super::health::Seat;
+use super::task::Task;
 use super::{Health, Outcome, Standing, withdrawn};
 
 /// A way to tell well endpoints from others. Sealed.
@@ -62,6 +63,9 @@ pub struct Endpoint<R: Rule> {
     pub(super) rule: Arc<R>,
 }
 
+/// Held by the services of an endpoint. Dropped with the last of them, the rule forgets the endpoint.
+pub(super) struct Live<R: Rule>(pub(super) Arc<Endpoint<R>>);
+
 /// A request in flight to an endpoint. Dropped before it is [ended](Self::end), it was cancelled.
 pub(super) struct Running<R: Rule> {
     endpoint: Arc<Endpoint<R>>,
@@ -100,6 +104,18 @@ impl<R: Rule> Endpoint<R> {
             endpoint: Arc::clone(self),
             overdue: after.and_then(|after| Instant::now().checked_add(after)),
         }
+    }
+}
+
+impl<R: Rule> Live<R> {
+    pub(super) fn pass(&self) -> Pass {
+        self.0.seat.pass()
+    }
+}
+
+impl<R: Rule> Drop for Live<R> {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 

@@ -9,11 +9,13 @@ use tower_load::Load;
 use tower_service::Service;
 
 use super::Classify;
-use super::driver::Live;
 use super::gate::Pass;
-use super::rule::{Rule, Running};
+use super::rule::{Live, Rule, Running};
 
 /// The service of an endpoint whose health is looked after: ready when the inner one is and the endpoint may be used.
+///
+/// Its parameters, but for the first, are private to the wrapper that makes it. Where a type has to be named, name that of
+/// the discovery, and its service by `<D as Discover>::Service`.
 ///
 /// # Readiness
 ///

@@ -10,8 +10,9 @@ use tower_discover::{Change, Discover};
 use tower_load::Load;
 use tower_service::Service;
 
-use super::driver::{Driver, Live, Task};
-use super::rule::{Endpoint, Rule};
+use super::driver::Driver;
+use super::rule::{Endpoint, Live, Rule};
+use super::task::Task;
 use super::{Health, Outcome, Standing};
 use crate::policy::SlowStart;
 

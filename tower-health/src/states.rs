@@ -12,9 +12,10 @@ use tower_discover::{Change, Discover};
 use tower_load::Load;
 use tower_service::Service;
 
-use super::driver::{Driver, Live, Task};
-use super::rule::{Endpoint, Rule, Same};
+use super::driver::Driver;
+use super::rule::{Endpoint, Live, Rule, Same};
 use super::service::GuardedFuture;
+use super::task::Task;
 use super::{Health, Outcome, Standing};
 use crate::lock::lock;
 

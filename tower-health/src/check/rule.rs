@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use tower_util::rng::Rng;
 
 use super::{CheckConfig, CheckState, Verdict};
-use crate::driver::Task;
 use crate::lock::lock;
 use crate::rule::{Endpoint, Rule};
+use crate::task::Task;
 use crate::{Health, Outcome, Reason, Standing};
 
 /// The rule of [`CheckHealth`](super::CheckHealth).
