@@ -10,14 +10,14 @@ use http::{Request, Response};
 use tower::balance::http as http_key;
 use tower::balance::p2c::Balance;
 use tower::balance::picker::{
-    LeastLoaded, MaglevHash, P2c, Picker, Random, RingHash, WeightedRoundRobin,
+    AnyPicker, LeastLoaded, MaglevHash, P2c, Random, RingHash, WeightedRoundRobin,
 };
+use tower::balance::policy::InvalidPolicy;
 use tower::buffer::Buffer;
 use tower::buffer::fail_fast::{FailFast, FailFastLayer};
 use tower::discover::Change;
-use tower::health::{EjectOutliers, Guarded, Health, Outliers};
+use tower::health::{EjectOutliers, Health};
 use tower::load::{PendingRequests, Weighted};
-use tower::ready_cache::ReadyCache;
 use tower::reconnect::Reconnect;
 use tower::retry::backoff::ExponentialBackoffMaker;
 use tower::retry::http::HttpRetryLayer;
@@ -115,36 +115,6 @@ pub fn cluster(
     heads: config::Heads,
 ) -> Result<Cluster, BoxError> {
     let connect = &Connect::new(config, endpoints, heads);
-    match config.balancer {
-        // Where all weights are alike, it is not looked at them.
-        Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => {
-            queue(config, connect, stats, P2c::new())
-        }
-        Balancer::P2c => queue(config, connect, stats, LeastLoaded::new()),
-        Balancer::RoundRobin => queue(config, connect, stats, WeightedRoundRobin::new()),
-        Balancer::Random => queue(config, connect, stats, Random::new()),
-        Balancer::RingHash => {
-            // Enough points for shares that are right to some percent, without a ring that is all memory.
-            let greatest = config.weights.iter().copied().max().unwrap_or(1).max(1);
-            let points = (1600 / greatest as usize).clamp(1, 160);
-            let ring = RingHash::by(key(&config.hash)).points_per_weight(points)?;
-            queue(config, connect, stats, ring)
-        }
-        Balancer::Maglev => queue(config, connect, stats, MaglevHash::by(key(&config.hash))),
-    }
-}
-
-fn queue<P>(
-    config: &config::Cluster,
-    connect: &Connect,
-    stats: &ClusterStats,
-    picker: P,
-) -> Result<Cluster, BoxError>
-where
-    P: Picker<ReadyCache<String, Watched, Request<RequestBody>>, Request<RequestBody>>
-        + Send
-        + 'static,
-{
     let weights = config.weights.iter().copied().chain(std::iter::repeat(1));
     let endpoints = config.endpoints.iter().zip(&stats.endpoints).zip(weights);
     // By address: so proxies with the same configuration map a key to the same endpoint.
@@ -160,7 +130,7 @@ where
     outliers::watch(&health, config, stats, discover.uneject());
     let balance = Balance::builder(discover)
         .reject_if(health.rejection())
-        .pick(picker)
+        .pick(picker(config)?)
         .build()
         .avoid_tried(|request: &Request<RequestBody>| request.extensions().get());
     Ok(ServiceBuilder::new()
@@ -169,8 +139,28 @@ where
         .service(balance))
 }
 
+/// The picker of a cluster.
+fn picker(config: &config::Cluster) -> Result<Picker, InvalidPolicy> {
+    Ok(match config.balancer {
+        // Where all weights are alike, it is not looked at them.
+        Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => P2c::new().into(),
+        Balancer::P2c => LeastLoaded::new().into(),
+        Balancer::RoundRobin => WeightedRoundRobin::new().into(),
+        Balancer::Random => Random::new().into(),
+        Balancer::RingHash => {
+            // Enough points for shares that are right to some percent, without a ring that is all memory.
+            let greatest = config.weights.iter().copied().max().unwrap_or(1).max(1);
+            let points = (1600 / greatest as usize).clamp(1, 160);
+            RingHash::by(key(&config.hash))
+                .points_per_weight(points)?
+                .into()
+        }
+        Balancer::Maglev => MaglevHash::by(key(&config.hash)).into(),
+    })
+}
+
 /// What a request is hashed by.
-fn key(by: &HashKey) -> Box<dyn Fn(&Request<RequestBody>) -> Option<u64> + Send> {
+fn key(by: &HashKey) -> Key {
     match by {
         HashKey::Header(name) => Box::new(http_key::header(name.clone())),
         HashKey::Cookie(name) => Box::new(http_key::cookie(name.clone())),
@@ -198,7 +188,8 @@ fn backoff() -> ExponentialBackoffMaker {
 type Measured = PendingRequests<Observe<Reconnect<Connect, config::Endpoint>>, TrackBody>;
 type Endpoint = Weighted<Measured>;
 type Found = stream::Iter<std::vec::IntoIter<Result<Change<String, Endpoint>, Infallible>>>;
-type Watched = Guarded<Endpoint, Outliers<String>, outliers::Classify>;
+type Key = Box<dyn Fn(&Request<RequestBody>) -> Option<u64> + Send>;
+type Picker = AnyPicker<Key>;
 /// What a request becomes: the same with each picker.
 type Answer = <FailFast<
     Balance<EjectOutliers<Found, outliers::Classify>, Request<RequestBody>>,

@@ -99,7 +99,7 @@ where
         P: Picker<ReadyCache<D::Key, D::Service, Req>, Req>,
     {
         let mut balance = Self::with_parts(discover, picker, random);
-        if P::TRACKS {
+        if balance.picker.hints().tracks {
             balance.endpoints.track_ids();
         }
         balance
@@ -341,7 +341,7 @@ where
 
     #[inline]
     fn tell_changes(&mut self) {
-        if P::TRACKS {
+        if self.picker.hints().tracks {
             for change in self.endpoints.take_id_changes() {
                 match change {
                     IdChange::Inserted(id) => self.picker.inserted(&self.endpoints, id),
@@ -429,7 +429,8 @@ where
         // Only the endpoint that gets the request makes a reservation, when it is polled again.
         Purpose::Drive.run(|| self.poll_endpoints(cx));
         self.tell_changes();
-        if P::BY_REQUEST {
+        let hints = self.picker.hints();
+        if hints.by_request {
             // Any ready endpoint may be picked, and is then polled again; the last one is not, so poll it here.
             while let len @ 1.. = self.endpoints.ready_len() {
                 if len > 1 || self.is_ready_again(0) {
@@ -440,11 +441,11 @@ where
         } else {
             // An index is valid only until the set changes.
             let mut kept =
-                picked.filter(|_| !P::REPICKS && self.picked_at == self.endpoints.generation());
+                picked.filter(|_| !hints.repicks && self.picked_at == self.endpoints.generation());
             while let Some(index) = kept.take().or_else(|| self.pick(None)) {
                 if self.is_ready_again(index) {
                     self.picked = Some(index);
-                    if !P::REPICKS {
+                    if !hints.repicks {
                         self.picked_at = self.endpoints.generation();
                     }
                     return Poll::Ready(Ok(()));
@@ -457,7 +458,7 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let mut picked = self.picked.take();
-        if P::BY_REQUEST && picked.is_some() {
+        if self.picker.hints().by_request && picked.is_some() {
             picked = self.pick_for(&request);
             if let Some(index) = picked {
                 self.picker.sent(&self.endpoints, index, &request);
