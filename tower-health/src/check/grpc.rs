@@ -2,13 +2,15 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
+use prost::Message;
 use tower_service::Service;
 
 use super::Verdict;
+use super::health_v1::{HealthCheckRequest, HealthCheckResponse, ServingStatus};
 use crate::BoxError;
 
 /// A check by gRPC: `grpc.health.v1.Health/Check`.
@@ -47,7 +49,9 @@ impl<C> GrpcCheck<C> {
         Ok(Self {
             connect,
             uri: Uri::from_parts(parts)?,
-            message: encode(service),
+            message: encode(&HealthCheckRequest {
+                service: service.to_owned(),
+            }),
         })
     }
 }
@@ -113,23 +117,12 @@ fn request(uri: Uri, message: Bytes) -> Request<Full<Bytes>> {
     request
 }
 
-/// The frame of a `HealthCheckRequest`: its only field is the name, with number 1.
-fn encode(service: &str) -> Bytes {
-    let mut message = BytesMut::new();
-    if !service.is_empty() {
-        message.put_u8(1 << 3 | 2);
-        let mut length = service.len();
-        while length >= 0x80 {
-            message.put_u8(length as u8 | 0x80);
-            length >>= 7;
-        }
-        message.put_u8(length as u8);
-        message.put_slice(service.as_bytes());
-    }
-    let mut frame = BytesMut::with_capacity(5 + message.len());
+/// A message of gRPC: not compressed, with its length before it.
+fn encode(message: &impl Message) -> Bytes {
+    let mut frame = BytesMut::new();
     frame.put_u8(0);
-    frame.put_u32(message.len() as u32);
-    frame.put(message);
+    frame.put_u32(message.encoded_len() as u32);
+    frame.put_slice(&message.encode_to_vec());
     frame.freeze()
 }
 
@@ -150,8 +143,9 @@ where
         Some(NOT_FOUND) => return Ok(Verdict::Unhealthy),
         status => return Err(GrpcCheckError::Status(status).into()),
     }
-    match decode(&body.to_bytes()).ok_or(GrpcCheckError::Malformed)? {
-        SERVING => Ok(Verdict::Healthy),
+    let response: HealthCheckResponse = decode(body.to_bytes()).ok_or(GrpcCheckError::Malformed)?;
+    match response.status() {
+        ServingStatus::Serving => Ok(Verdict::Healthy),
         _ => Ok(Verdict::Unhealthy),
     }
 }
@@ -160,41 +154,17 @@ fn status(headers: &HeaderMap) -> Option<u16> {
     headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
-/// The status in the frame of a `HealthCheckResponse`: its only field, with number 1. Fields that are unknown make it
-/// malformed.
-fn decode(frame: &[u8]) -> Option<u64> {
-    let (head, mut message) = frame.split_at_checked(5)?;
-    let (compressed, length) = head.split_first()?;
-    let length = u32::from_be_bytes(length.try_into().ok()?);
-    if *compressed != 0 || usize::try_from(length).ok()? != message.len() {
+/// The message of a gRPC response with one message. `None` if it is compressed, or not as long as it says.
+fn decode<M: Message + Default>(mut frame: Bytes) -> Option<M> {
+    let compressed = frame.try_get_u8().ok()?;
+    let length = frame.try_get_u32().ok()?;
+    if compressed != 0 || usize::try_from(length).ok()? != frame.len() {
         return None;
     }
-    // Of a field that is not there the value is 0, and of one that is there twice the last.
-    let mut status = 0;
-    while !message.is_empty() {
-        if varint(&mut message)? != 1 << 3 {
-            return None;
-        }
-        status = varint(&mut message)?;
-    }
-    Some(status)
-}
-
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
+    M::decode(frame).ok()
 }
 
 const PATH: &str = "/grpc.health.v1.Health/Check";
-const SERVING: u64 = 1;
 const OK: u16 = 0;
 const NOT_FOUND: u16 = 5;
 const UNIMPLEMENTED: u16 = 12;
@@ -207,28 +177,46 @@ mod tests {
 
     use super::*;
 
+    fn request(service: &str) -> Bytes {
+        encode(&HealthCheckRequest {
+            service: service.to_owned(),
+        })
+    }
+
+    fn status_in(frame: &[u8]) -> Option<i32> {
+        decode(Bytes::copy_from_slice(frame)).map(|response: HealthCheckResponse| response.status)
+    }
+
     #[test]
     fn messages_are_as_protobuf_has_them() {
-        assert_eq!(*encode(""), [0; 5]);
-        assert_eq!(*encode("a.B"), *b"\0\0\0\0\x05\x0a\x03a.B");
-        let long = encode(&"x".repeat(300));
+        assert_eq!(*request(""), [0; 5]);
+        assert_eq!(*request("a.B"), *b"\0\0\0\0\x05\x0a\x03a.B");
+        let long = request(&"x".repeat(300));
         assert_eq!(long[..8], [0, 0, 0, 1, 47, 0x0a, 0xac, 0x02]);
-        assert_eq!(decode(&[0, 0, 0, 0, 2, 8, 1]), Some(SERVING));
-        assert_eq!(decode(&[0, 0, 0, 0, 0]), Some(0));
+        let serving = ServingStatus::Serving as i32;
+        assert_eq!(status_in(&[0, 0, 0, 0, 2, 8, 1]), Some(serving));
+        assert_eq!(status_in(&[0, 0, 0, 0, 0]), Some(0));
         for malformed in [
             &[0, 0, 0, 0, 2, 8][..],
             &[1, 0, 0, 0, 2, 8, 1],
             &[0, 0],
             &[],
         ] {
-            assert_eq!(decode(malformed), None, "{malformed:?}");
+            assert_eq!(status_in(malformed), None, "{malformed:?}");
         }
+    }
+
+    /// A later version of the service may have more to say.
+    #[test]
+    fn unknown_fields_are_skipped() {
+        let frame = [0, 0, 0, 0, 5, 8, 1, 0x12, 1, b'x'];
+        assert_eq!(status_in(&frame), Some(ServingStatus::Serving as i32));
     }
 
     proptest! {
         #[test]
         fn any_answer_is_read_without_a_panic(frame: Vec<u8>) {
-            let status = decode(&frame);
+            let status = status_in(&frame);
             prop_assert!(status.is_none() || frame.len() >= 5);
         }
     }

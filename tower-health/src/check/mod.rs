@@ -41,6 +41,8 @@
 mod config;
 #[cfg(feature = "check-grpc")]
 mod grpc;
+#[cfg(feature = "check-grpc")]
+mod health_v1;
 #[cfg(feature = "check-http")]
 mod http;
 mod round;
@@ -55,6 +57,7 @@ pub use self::config::CheckConfig;
 pub use self::grpc::{GrpcCheck, GrpcCheckError};
 #[cfg(feature = "check-http")]
 pub use self::http::HttpCheck;
+#[doc(hidden)]
 pub use self::rule::Checks;
 pub use self::state::{CheckState, Verdict};
 #[cfg(feature = "check-tcp")]
