@@ -8,7 +8,7 @@
 //! |---|---|
 //! | build a balancer | [`p2c::Balance::builder`] |
 //! | choose by weight, in turn, by a key of the request, by probes | a [`picker`] |
-//! | eject failing endpoints, slow-start new ones, observe all of them | [`health`] |
+//! | eject failing endpoints, slow-start new ones, observe all of them | the crate `tower-health`, around the discovery |
 //! | connect to a subset of very many endpoints | a [`subset`] |
 //! | send a retry to another endpoint | [`p2c::Balance::avoid_tried`] |
 //! | build your own balancer from the same parts | [`policy`], [`ready_cache`] |
@@ -21,10 +21,8 @@
 //! # Cost
 //!
 //! A balancer has one owner, and is driven by one task at a time: tasks that share it do so by a buffer around it. What their
-//! requests share below it is what is known of one endpoint: its load ([`tower_load`]) and its health ([`health`]), which
-//! are atomic words, and a lock per endpoint with [`AccrueFailures`](health::AccrueFailures). A lock that all endpoints share is
-//! taken for what is rare: a failure under [`EjectOutliers`](health::EjectOutliers), a change of an endpoint's standing, a
-//! sweep. An endpoint that gets ready wakes the balancer's task, under a short lock.
+//! requests share below it is what is known of one endpoint: its load ([`tower_load`]), which is an atomic
+//! word. An endpoint that gets ready wakes the balancer's task, under a short lock.
 //!
 //! # Example
 //!
@@ -48,7 +46,6 @@
 //! ```
 
 mod event;
-pub mod health;
 #[cfg(feature = "http")]
 pub mod http;
 mod lock;
@@ -56,7 +53,6 @@ pub mod p2c;
 pub mod picker;
 pub mod policy;
 pub mod ready_cache;
-mod source;
 pub mod subset;
 mod sync;
 
@@ -106,19 +102,6 @@ pub mod error {
     }
 
     impl Error for NoEndpoints {}
-
-    /// All endpoints are ejected, and [`Health::set_fail_closed`](crate::health::Health::set_fail_closed) makes
-    /// requests fail in that case.
-    #[derive(Debug)]
-    pub struct NoHealthyEndpoints(pub(crate) ());
-
-    impl fmt::Display for NoHealthyEndpoints {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("no healthy endpoints")
-        }
-    }
-
-    impl Error for NoHealthyEndpoints {}
 }
 
 /// A boxed error of any type.

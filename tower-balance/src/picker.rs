@@ -12,6 +12,7 @@
 //! | [`RingHash`], [`MaglevHash`] | by a key of the request, always the same endpoint | endpoints with caches |
 //! | [`Levels`] | first a priority and a zone, then by another picker | spare endpoints, or several zones |
 //! | [`PrequalPicker`] | by what the servers report when probed | many clients, servers on shared machines |
+//! | [`AnyPicker`] | like one of these, chosen at run time | a configuration |
 //!
 //! The load of an endpoint is its [`Load`](tower_load::Load), and its capacity the
 //! [weight](tower_load::Load::relative_weight). `tests/distribution.rs` and the tables of `benches/simulator` show how
@@ -31,10 +32,12 @@
 //! | these three by [`PeakEwma`](tower_load::PeakEwma) | less than 0.5 %, as probes for its recovery |
 //! | [`PrequalPicker`] | nearly none, if the servers report their failures |
 //!
-//! Within a level, [`Levels`] behaves like its inner picker. With every picker, ejection ([`health`](crate::health))
+//! Within a level, [`Levels`] behaves like its inner picker. With every picker, ejection (`tower-health`)
 //! takes the endpoint out of use.
 
+mod any;
 mod hashing;
+mod hints;
 mod least_loaded;
 mod levels;
 mod p2c;
@@ -46,7 +49,10 @@ mod turns;
 use tokio::time::Instant;
 use tower_util::rng::Rng;
 
+pub use self::any::AnyPicker;
 pub use self::hashing::{MaglevHash, RingHash};
+#[doc(hidden)]
+pub use self::hints::Hints;
 pub use self::least_loaded::LeastLoaded;
 pub use self::levels::{Group, Levels, Place};
 pub use self::p2c::P2c;
@@ -103,19 +109,9 @@ pub trait PickContext: Rng {
     note = "pickers other than `P2c` need a load that converts into `f64`; pickers by hash need keys that are `Display`"
 )]
 pub trait Picker<E: ?Sized, Req> {
-    /// Whether the choice depends on the request. If not, it is made in `poll_ready`, before there is a request, and
-    /// confirmed by another poll of the endpoint.
-    const BY_REQUEST: bool = false;
-
-    /// Whether to choose anew when the balancer is polled again before there is a request. If not, the choice is kept
-    /// while the endpoint stays ready.
-    const REPICKS: bool = false;
-
-    /// Whether [`inserted`](Self::inserted) and [`removed`](Self::removed) are called.
-    const TRACKS: bool = false;
-
-    /// Returns the index of a ready endpoint, or `None`; an out-of-range index counts as `None`. If
-    /// [`BY_REQUEST`](Self::BY_REQUEST) is set there is a request, and `None` means any of several ready endpoints.
+    /// Returns the index of a ready endpoint, or `None` for any of them; an out-of-range index counts as `None`.
+    ///
+    /// A picker is given the request. Only some of the pickers here, which do not look at it, choose earlier.
     fn pick<C: PickContext>(
         &mut self,
         endpoints: &E,
@@ -123,8 +119,8 @@ pub trait Picker<E: ?Sized, Req> {
         cx: &mut C,
     ) -> Option<usize>;
 
-    /// Called when a request is sent to the ready endpoint with this index, if [`BY_REQUEST`](Self::BY_REQUEST) is set.
-    /// It may differ from the picked endpoint, if that was not ready any more.
+    /// Called when a request is sent to the ready endpoint with this index. It may differ from the picked endpoint, if
+    /// that was not ready any more.
     fn sent(&mut self, _endpoints: &E, _index: usize, _request: &Req) {}
 
     /// Called when the endpoint with this number was added or replaced.
@@ -132,4 +128,10 @@ pub trait Picker<E: ?Sized, Req> {
 
     /// Called when the endpoint with this number was removed.
     fn removed(&mut self, _id: usize) {}
+
+    /// What the balancer may do without, to be faster. The default is right for each picker.
+    #[doc(hidden)]
+    fn hints(&self) -> Hints {
+        Hints::default()
+    }
 }

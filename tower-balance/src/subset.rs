@@ -52,12 +52,11 @@ use std::time::Duration;
 use futures_util::Stream;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
-use tower_discover::{Change, Discover};
+use tower_discover::{Change, Discover, Paced};
 use tower_load::pending_requests::Counter;
 use tower_load::{Weight, Weighted};
 
 use crate::policy::{Aperture, LoadBand, hash};
-use crate::source::Source;
 
 pin_project! {
     /// Passes on a subset of the targets of a [`Discover`]; see the [module](self).
@@ -77,7 +76,7 @@ pin_project! {
         D: Discover,
     {
         #[pin]
-        discover: Source<D>,
+        discover: Paced<D>,
         rule: Rule,
         // By score, then by name, so that all clients have the same order.
         all: BTreeMap<Place, (D::Key, D::Service)>,
@@ -147,7 +146,7 @@ where
 
     const fn new(discover: D, rule: Rule) -> Self {
         Self {
-            discover: Source::new(discover),
+            discover: Paced::new(discover),
             rule,
             all: BTreeMap::new(),
             chosen: BTreeMap::new(),

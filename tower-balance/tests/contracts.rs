@@ -11,7 +11,7 @@ use futures::stream::{self, StreamExt};
 use tokio_test::assert_ready_ok;
 use tower_balance::Balance;
 use tower_balance::picker::{
-    Endpoints, P2c, PickContext, Picker, PrequalPicker, ProbeAnswer, RingHash, RoundRobin,
+    Endpoints, Hints, P2c, PickContext, Picker, PrequalPicker, ProbeAnswer, RingHash, RoundRobin,
     WeightedRoundRobin,
 };
 use tower_balance::policy::hash::xxh64;
@@ -121,7 +121,12 @@ async fn a_call_without_poll_ready_is_the_callers_fault_by_request_too() {
 struct Wrong<const BY_REQUEST: bool>(Option<usize>);
 
 impl<E: Endpoints, Req, const BY_REQUEST: bool> Picker<E, Req> for Wrong<BY_REQUEST> {
-    const BY_REQUEST: bool = BY_REQUEST;
+    fn hints(&self) -> Hints {
+        Hints {
+            by_request: BY_REQUEST,
+            ..Hints::NOTHING
+        }
+    }
 
     fn pick<C: PickContext>(&mut self, _: &E, _: Option<&Req>, _: &mut C) -> Option<usize> {
         self.0

@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tower_balance::Balance;
-use tower_balance::health::SlowStartDiscover;
 use tower_balance::picker::{
     Endpoints, LeastLoaded, Levels, MaglevHash, Named, P2c, PickContext, Picker, Place,
     PrequalPicker, Probes, Random, RingHash, RoundRobin, WeightedRoundRobin,
 };
-use tower_balance::policy::SlowStart;
 use tower_balance::policy::hash::xxh64;
 use tower_balance::policy::prequal::{PrequalConfig, Report};
-use tower_discover::{ServiceList, channel};
-use tower_load::{CompleteOnResponse, Constant, PendingRequests};
+use tower_discover::ServiceList;
+use tower_load::Constant;
 use tower_service::Service;
 use tower_util::rng::{Rng, SplitMix};
 use tower_util::{ServiceExt, Tried, service_fn};
@@ -358,31 +356,6 @@ fn ties_go_by_weight() {
     // Equally loaded for their weights.
     let shares = shares_at(LeastLoaded::of_all(), &[0.25, 0.5, 9.0], &[1, 2, 1]);
     assert_shares("in proportion", &shares, &[1.0 / 3.0, 2.0 / 3.0, 0.0], 0.02);
-}
-
-/// An endpoint that has just come has a tenth of its weight, and so a tenth of the other's requests.
-#[tokio::test(start_paused = true)]
-async fn a_newcomer_in_slow_start_does_not_get_half_at_once() {
-    for picker in [LeastLoaded::new(), LeastLoaded::of_all()] {
-        let (changes, discover) = channel(4);
-        let slow_start = SlowStart::new(Duration::from_secs(60));
-        let discover = SlowStartDiscover::new(discover, slow_start);
-        let mut balance = Balance::builder(discover).pick(picker).seed(1).build();
-        let endpoint = |name: &'static str| {
-            let service = service_fn(move |()| ready(Ok::<_, Infallible>(name)));
-            PendingRequests::new(service, CompleteOnResponse::default())
-        };
-        changes.insert("old", endpoint("old")).await.unwrap();
-        balance.ready().await.unwrap().call(()).await.unwrap();
-        tokio::time::advance(Duration::from_secs(100)).await;
-        changes.insert("new", endpoint("new")).await.unwrap();
-        let mut newcomers = 0;
-        for _ in 0..4_000 {
-            let answer = balance.ready().await.unwrap().call(()).await.unwrap();
-            newcomers += u32::from(answer == "new");
-        }
-        assert!((300..430).contains(&newcomers), "{newcomers} of 4000");
-    }
 }
 
 /// A request that is sent again goes to each of the others alike, and not most often to the next one.

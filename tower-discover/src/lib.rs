@@ -36,11 +36,15 @@ mod change;
 mod channel;
 mod discover;
 mod list;
+#[cfg(feature = "paced")]
+mod paced;
 
 pub use self::change::Change;
 pub use self::channel::{ChannelDiscover, Sender, channel};
 pub use self::discover::Discover;
 pub use self::list::ServiceList;
+#[cfg(feature = "paced")]
+pub use self::paced::Paced;
 
 /// Error types.
 pub mod error {

@@ -17,7 +17,7 @@
 //!
 //! - [`PendingRequests`] has no defence: beside ten endpoints that work it draws up to twice its share from a choice of two,
 //!   and nearly all requests from a choice among all while the others are busy. Have it ejected, see
-//!   `tower_balance::health`.
+//!   `tower_health`.
 //! - [`PeakEwma`] counts failures: it draws less than 0.5 %, which are trials whether it has recovered. Errors are failures;
 //!   which responses are failures too, such as an HTTP 503, says a [`Classify`] in a [`Classified`]. For HTTP and gRPC that
 //!   is `http::HttpClassify`, behind the feature `http`.

@@ -41,7 +41,11 @@ pub mod balance {
     //! ```
 
     #[doc(inline)]
-    pub use tower_balance::{Balance, Event, error, health, p2c, picker, policy, subset};
+    pub use tower_balance::{Balance, Event, error, p2c, picker, policy, subset};
+
+    #[cfg(feature = "health")]
+    #[doc(no_inline)]
+    pub use tower_health as health;
 
     #[cfg(feature = "http")]
     #[doc(inline)]
@@ -65,6 +69,11 @@ pub use tower_discover as discover;
 #[doc = include_str!("modules/filter.md")]
 #[doc(inline)]
 pub use tower_util::filter;
+
+#[cfg(feature = "health")]
+#[doc = include_str!("modules/health.md")]
+#[doc(inline)]
+pub use tower_health as health;
 
 #[cfg(feature = "hedge")]
 #[doc = include_str!("modules/hedge.md")]

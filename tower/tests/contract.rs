@@ -17,13 +17,13 @@ use futures::future::Either as Answer;
 use http::{Request, Response};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, timeout};
-use tower::balance::health::{EndpointStates, ErrorIsFailure, Health};
 use tower::balance::p2c::Balance;
-use tower::balance::policy::SlowStart;
 use tower::buffer::Buffer;
 use tower::buffer::fail_fast::FailFast;
 use tower::discover::ServiceList;
 use tower::filter::{AsyncFilter, Filter};
+use tower::health::policy::SlowStart;
+use tower::health::{EndpointStates, ErrorIsFailure, Health, HealthExt};
 use tower::hedge::HedgeLayer;
 use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer, RateLimit, rate::Rate};
 use tower::load::{CompleteOnResponse, Constant, PeakEwma, PendingRequests, Weighted};
@@ -336,30 +336,22 @@ const LAYERS: &[Row] = &[
         ))
     }),
     row("Guarded", Holds, |inner| {
-        let balance = Balance::builder(endpoint(inner)).health(Health::new());
-        let balance = balance
+        let endpoints = endpoint(inner)
             .eject_outliers(Default::default(), ErrorIsFailure)
             .unwrap();
-        single(
-            balance
+        single(Balance::new(
+            endpoints
                 .accrue_failures(Default::default(), ErrorIsFailure)
-                .unwrap()
-                .build(),
-        )
+                .unwrap(),
+        ))
     }),
     row("Warming", Holds, |inner| {
-        single(
-            Balance::builder(endpoint(inner))
-                .slow_start(SlowStart::new(HOUR))
-                .build(),
-        )
+        let endpoints = endpoint(inner).slow_start(SlowStart::new(HOUR));
+        single(Balance::new(endpoints))
     }),
     row("Observed", Holds, |inner| {
-        single(
-            Balance::builder(endpoint(inner))
-                .observe(EndpointStates::new(Health::new()))
-                .build(),
-        )
+        let endpoints = endpoint(inner).observe(EndpointStates::new(Health::new()));
+        single(Balance::new(endpoints))
     }),
 ];
 

@@ -13,18 +13,18 @@ use std::time::Duration;
 use futures::channel::mpsc;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use tower::balance::error::{Discover, NoEndpoints};
-use tower::balance::health::check::{CheckConfig, CheckHealth, Verdict};
-use tower::balance::health::{
-    AccrueFailures, EjectOutliers, EndpointStates, ErrorIsFailure, Health, Observe,
-    SlowStartDiscover,
-};
 use tower::balance::p2c::Balance;
-use tower::balance::policy::{SlowStart, outlier::OutlierConfig};
 use tower::balance::subset::Subset;
 use tower::balance::{Event, picker::RoundRobin};
 use tower::buffer::Buffer;
 use tower::buffer::error::ServiceError;
 use tower::discover::{self, Change};
+use tower::health::check::{CheckConfig, CheckHealth, Verdict};
+use tower::health::policy::{SlowStart, outlier::OutlierConfig};
+use tower::health::{
+    AccrueFailures, EjectOutliers, EndpointStates, ErrorIsFailure, Health, HealthExt, Observe,
+    SlowStartDiscover,
+};
 use tower::load::{CompleteOnResponse, Constant, Load, PeakEwmaDiscover, PendingRequestsDiscover};
 use tower::{BoxError, Service, ServiceExt, service_fn};
 
@@ -290,13 +290,12 @@ async fn the_timers_of_health_go_on_while_discovery_fails() {
     let config = OutlierConfig::default()
         .consecutive(Some(3))
         .base_ejection_time(10 * SECOND);
-    let balance = Balance::builder(found)
-        .health(health.clone())
+    let found = found
+        .share_health(health.clone())
         .eject_outliers(config, ErrorIsFailure)
         .unwrap()
-        .slow_start(SlowStart::new(SECOND))
-        .pick(RoundRobin::new())
-        .build();
+        .slow_start(SlowStart::new(SECOND));
+    let balance = Balance::with_picker(found, RoundRobin::new());
     let buffer = Buffer::new(balance, 16);
     for n in 0..20 {
         let _ = buffer.clone().oneshot(n).await;

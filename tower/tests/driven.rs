@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use tower::balance::health::check::{CheckConfig, CheckHealth, Verdict};
 use tower::balance::p2c::Balance;
 use tower::balance::picker::{P2c, RingHash};
 use tower::buffer::Buffer;
 use tower::discover::Change;
+use tower::health::check::{CheckConfig, CheckHealth, Verdict};
 use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer};
 use tower::load::Constant;
 use tower::reconnect::Reconnect;

@@ -13,16 +13,16 @@ use std::time::Duration;
 use futures::future::Either as Answer;
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
-use tower::balance::health::{EndpointStates, ErrorIsFailure, Health};
 use tower::balance::p2c::Balance;
 use tower::balance::picker::{
     LeastLoaded, MaglevHash, P2c, Picker, Random, RingHash, RoundRobin, WeightedRoundRobin,
 };
-use tower::balance::policy::SlowStart;
 use tower::buffer::fail_fast::FailFast;
 use tower::buffer::{Buffer, error::ServiceError};
 use tower::discover::{Change, channel};
 use tower::filter::{AsyncFilter, Filter};
+use tower::health::policy::SlowStart;
+use tower::health::{EndpointStates, ErrorIsFailure, Health, HealthExt};
 use tower::hedge::{Hedge, HedgeLayer};
 use tower::limit::{ConcurrencyLimit, RateLimit, rate::Rate};
 use tower::load::{CompleteOnResponse, PeakEwma, PendingRequests, Weighted};
@@ -470,13 +470,13 @@ async fn so_do_those_that_are_looked_after() -> Result<(), BoxError> {
     let (changes, discover) = channel(64);
     let world = World::default();
     let states = EndpointStates::new(Health::new());
-    let mut balance = Balance::builder(discover)
-        .health(states.health().clone())
+    let discover = discover
+        .share_health(states.health().clone())
         .eject_outliers(Default::default(), ErrorIsFailure)?
         .accrue_failures(Default::default(), ErrorIsFailure)?
         .slow_start(SlowStart::new(SECOND))
-        .observe(states)
-        .build();
+        .observe(states);
+    let mut balance = Balance::new(discover);
     for round in 0..50 {
         for key in 0..3_u32 {
             let endpoint = endpoint(&world);

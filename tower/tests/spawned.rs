@@ -11,14 +11,14 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::StreamExt;
 use tokio::time::Instant;
-use tower::balance::health::{EndpointStates, ErrorIsFailure, Health};
 use tower::balance::p2c::Balance;
 use tower::balance::picker::RoundRobin;
-use tower::balance::policy::SlowStart;
 use tower::buffer::Buffer;
 use tower::buffer::fail_fast::FailFast;
 use tower::discover::ServiceList;
 use tower::filter::{AsyncFilter, Filter};
+use tower::health::policy::SlowStart;
+use tower::health::{EndpointStates, ErrorIsFailure, Health, HealthExt};
 use tower::hedge::HedgeLayer;
 use tower::limit::{ConcurrencyLimit, RateLimit, rate::Rate};
 use tower::load::{CompleteOnResponse, PendingRequests};
@@ -107,14 +107,14 @@ spawns! {
     a_balancer_in_turn: |inner| Balance::builder(ServiceList::new::<u32>([measured(inner)])).pick(RoundRobin::new()).build();
     a_balancer_with_health: |inner| {
         let states = EndpointStates::new(Health::new());
-        Balance::builder(ServiceList::new::<u32>([measured(inner)]))
+        let endpoints = ServiceList::new::<u32>([measured(inner)])
             .eject_outliers(Default::default(), ErrorIsFailure)
             .unwrap()
             .accrue_failures(Default::default(), ErrorIsFailure)
             .unwrap()
             .slow_start(SlowStart::new(SECOND))
-            .observe(states)
-            .build()
+            .observe(states);
+        Balance::new(endpoints)
     };
     a_stack: |inner| ServiceBuilder::new()
         .load_shed()

@@ -1,14 +1,13 @@
 //! Who competes: the pickers of `tower-balance`, each with a measure of load.
 
 use tower_balance::picker::{
-    LeastLoaded, Levels, MaglevHash, P2c, PickContext, Picker, Place, PrequalPicker, Probes,
-    Random, RingHash, RoundRobin, WeightedRoundRobin,
+    AnyPicker, LeastLoaded, Levels, MaglevHash, P2c, Place, PrequalPicker, Probes, Random,
+    RingHash, RoundRobin, WeightedRoundRobin,
 };
 use tower_balance::policy::InvalidPolicy;
 use tower_balance::policy::prequal::PrequalConfig;
 use tower_util::rng::SplitMix;
 
-use crate::group::View;
 use crate::load::Measure;
 
 /// A picker and what it goes by.
@@ -93,25 +92,20 @@ impl Contestant {
     /// # Errors
     ///
     /// None with these settings.
-    pub(crate) fn picker(
-        self,
-        rng: SplitMix,
-    ) -> Result<(AnyPicker, Option<Probes>), InvalidPolicy> {
+    pub(crate) fn picker(self, rng: SplitMix) -> Result<(Picker, Option<Probes>), InvalidPolicy> {
         let picker = match self {
-            Self::Random => AnyPicker::Random(Random::new()),
-            Self::RoundRobin => AnyPicker::RoundRobin(RoundRobin::new()),
-            Self::WeightedRoundRobin => AnyPicker::Weighted(WeightedRoundRobin::new()),
-            Self::P2c(_) => AnyPicker::P2c(P2c::new()),
-            Self::Weighted(_) => AnyPicker::LeastLoaded(LeastLoaded::new()),
-            Self::OfAll(_) => AnyPicker::LeastLoaded(LeastLoaded::of_all()),
-            Self::RingHash => AnyPicker::RingHash(RingHash::by::<u64>(key)),
-            Self::Maglev => {
-                AnyPicker::Maglev(MaglevHash::by::<u64>(key as Key).table_size(10_007)?)
-            }
-            Self::Levels => AnyPicker::Levels(Levels::new(LeastLoaded::new(), first_level)),
+            Self::Random => Random::new().into(),
+            Self::RoundRobin => RoundRobin::new().into(),
+            Self::WeightedRoundRobin => WeightedRoundRobin::new().into(),
+            Self::P2c(_) => P2c::new().into(),
+            Self::Weighted(_) => LeastLoaded::new().into(),
+            Self::OfAll(_) => LeastLoaded::of_all().into(),
+            Self::RingHash => RingHash::by(key as Key).into(),
+            Self::Maglev => MaglevHash::by(key as Key).table_size(10_007)?.into(),
+            Self::Levels => Levels::new(LeastLoaded::new(), first_level as Level).into(),
             Self::BoundedMaglev => {
-                let table = MaglevHash::by::<u64>(key as Key).table_size(10_007)?;
-                AnyPicker::Maglev(table.bounded(150)?)
+                let table = MaglevHash::by(key as Key).table_size(10_007)?;
+                table.bounded(150)?.into()
             }
             Self::Prequal => return prequal(PrequalConfig::default(), rng),
             Self::PrequalHalf => return prequal(PrequalConfig::default().hot_quantile(0.5), rng),
@@ -123,10 +117,13 @@ impl Contestant {
 fn prequal(
     config: PrequalConfig,
     rng: SplitMix,
-) -> Result<(AnyPicker, Option<Probes>), InvalidPolicy> {
+) -> Result<(Picker, Option<Probes>), InvalidPolicy> {
     let (picker, probes) = PrequalPicker::with_rng(config, rng)?;
-    Ok((AnyPicker::Prequal(picker), Some(probes)))
+    Ok((picker.into(), Some(probes)))
 }
+
+/// A picker of the library, for requests that are their own keys.
+pub(crate) type Picker = AnyPicker<Key>;
 
 type Key = fn(&u64) -> Option<u64>;
 type Level = fn(&str) -> Place;
@@ -137,52 +134,4 @@ fn first_level(_server: &str) -> Place {
 
 fn key(request: &u64) -> Option<u64> {
     Some(*request)
-}
-
-/// One of the library's pickers. A picker is generic over what it sees, so that there can be no `dyn Picker`.
-pub(crate) enum AnyPicker {
-    Random(Random),
-    RoundRobin(RoundRobin),
-    Weighted(WeightedRoundRobin),
-    P2c(P2c),
-    LeastLoaded(LeastLoaded),
-    RingHash(RingHash<Key>),
-    Maglev(MaglevHash<Key>),
-    Prequal(PrequalPicker),
-    Levels(Levels<LeastLoaded, Level>),
-}
-
-macro_rules! with_picker {
-    ($any:expr, $picker:ident => $body:expr) => {
-        match $any {
-            AnyPicker::Random($picker) => $body,
-            AnyPicker::RoundRobin($picker) => $body,
-            AnyPicker::Weighted($picker) => $body,
-            AnyPicker::P2c($picker) => $body,
-            AnyPicker::LeastLoaded($picker) => $body,
-            AnyPicker::RingHash($picker) => $body,
-            AnyPicker::Maglev($picker) => $body,
-            AnyPicker::Prequal($picker) => $body,
-            AnyPicker::Levels($picker) => $body,
-        }
-    };
-}
-
-impl AnyPicker {
-    pub(crate) fn pick(
-        &mut self,
-        view: &View<'_>,
-        key: u64,
-        cx: &mut impl PickContext,
-    ) -> Option<usize> {
-        with_picker!(self, picker => picker.pick(view, Some(&key), cx))
-    }
-
-    pub(crate) fn inserted(&mut self, view: &View<'_>, id: usize) {
-        with_picker!(self, picker => Picker::<View<'_>, u64>::inserted(picker, view, id));
-    }
-
-    pub(crate) fn removed(&mut self, id: usize) {
-        with_picker!(self, picker => Picker::<View<'_>, u64>::removed(picker, id));
-    }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tower_balance::picker::{Endpoints, Named, PickContext, Probes};
+use tower_balance::picker::{self, Endpoints, Named, PickContext, Picker as _, Probes};
 use tower_balance::policy::InvalidPolicy;
 use tower_util::rng::{Rng, SplitMix};
 
-use crate::contestant::{AnyPicker, Contestant};
+use crate::contestant::{Contestant, Picker};
 use crate::event::Nanos;
 use crate::load::{Load, Measure};
 use crate::server::Ending;
@@ -17,7 +17,7 @@ const SERVER: &str = "server-";
 
 /// A balancer over some of the servers.
 pub(crate) struct Group {
-    picker: AnyPicker,
+    picker: Picker,
     pub(crate) probes: Option<Probes>,
     pub(crate) members: Members,
 }
@@ -102,7 +102,7 @@ impl Group {
             now: members.instant(now),
         };
         let view = View { members, now };
-        let index = self.picker.pick(&view, key, &mut cx)?;
+        let index = self.picker.pick(&view, Some(&key), &mut cx)?;
         let id = *members.ready.get(index)?;
         let Endpoint { server, epoch, .. } = members.endpoints[id];
         self.members.endpoints[id].load.begin(now);
@@ -142,7 +142,7 @@ impl Group {
         self.members.ready.push(id);
         self.members.generation += 1;
         let members = &self.members;
-        self.picker.inserted(&View { members, now }, id);
+        picker::Picker::<View<'_>, u64>::inserted(&mut self.picker, &View { members, now }, id);
         true
     }
 
@@ -159,7 +159,7 @@ impl Group {
         if let Some(&moved) = self.members.ready.get(index) {
             self.members.endpoints[moved].ready = Some(index);
         }
-        self.picker.removed(id);
+        picker::Picker::<View<'_>, u64>::removed(&mut self.picker, id);
     }
 
     pub(crate) fn set_weight(&mut self, server: usize, weight: u32) {

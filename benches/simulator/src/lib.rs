@@ -13,6 +13,7 @@ mod group;
 pub mod load;
 pub mod memory;
 pub mod plot;
+mod rendezvous;
 pub mod route;
 pub mod scenario;
 pub mod scenarios;

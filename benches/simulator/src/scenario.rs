@@ -1,10 +1,11 @@
 //! What a scenario is: who is there, what is asked of them, and what happens.
 
-use tower_balance::policy::{Aperture, rendezvous};
+use tower_balance::policy::Aperture;
 
 use crate::contestant::Contestant;
 use crate::draw::Work;
 use crate::event::Nanos;
+use crate::rendezvous;
 use crate::route::Route;
 use crate::server::Conduct;
 

@@ -49,8 +49,7 @@
 //! - the endpoint's error;
 //! - [`error::Discover`](crate::error::Discover) while there are no endpoints and the last result of discovery was an
 //!   error. So the first lookup of a name may fail without closing a buffer above the balancer.
-//! - [`error::NoHealthyEndpoints`](crate::error::NoHealthyEndpoints) while all endpoints are ejected, if the [`Health`]
-//!   makes requests [fail](crate::health::Health::set_fail_closed) in that case.
+//! - the error of [`reject_if`](Balance::reject_if), if that is set, while no endpoint is ready.
 //!
 //! After an error of discovery, the balancer keeps its endpoints and continues to poll discovery; each error is a
 //! `tracing` event at level `WARN` and an [`Event`](crate::Event::DiscoveryFailed). They are at least a second apart:
@@ -60,21 +59,19 @@
 //! [`Event`](crate::Event::EndpointFailed), and is only used again if discovery inserts it again. To avoid this, put a
 //! `Reconnect` with a backoff below, whose readiness does not fail.
 //!
-//! [`Health`]: crate::health::Health
-//!
 //! # What a failing endpoint draws
 //!
 //! An endpoint that fails each request immediately never looks busy. With requests in flight as the load, it gets up to
 //! twice its share while the others are busy; with [`PeakEwma`](tower_load::PeakEwma) it gets less than 0.5 %, as
 //! probes for its recovery. The [pickers](crate::picker#what-a-failing-endpoint-draws) differ; ejection by its
-//! [`health`](crate::health) works with all of them.
+//! health (`tower-health`) works with all of them.
 //!
 //! # Edge cases
 //!
 //! | case | behaviour |
 //! |---|---|
 //! | there are no endpoints, or none is ready | the balancer is not ready, and is woken when an endpoint is; `FailFast` above a buffer bounds the wait |
-//! | all endpoints are ejected | all are used, unless the panic threshold of their [`Health`] is 0: then requests wait, or fail immediately if it is set to fail closed |
+//! | all endpoints are ejected | all are used, unless the panic threshold of their `Health` is 0: then requests wait, or fail immediately if it is set to fail closed |
 //! | a key is inserted twice | the old endpoint is used until the new one is ready |
 //! | an endpoint is removed after it was picked | another one is picked; requests in flight continue, and idle connections are closed |
 //! | discovery fails | the endpoints are kept, and discovery is polled again; without endpoints, requests fail with its error |

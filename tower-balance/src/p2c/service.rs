@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
-use tower_discover::{Change, Discover};
+use tower_discover::{Change, Discover, Paced};
 use tower_load::{Load, at_recent_time};
 use tower_readiness::Purpose;
 use tower_service::Service;
@@ -12,12 +12,10 @@ use tower_util::Tried;
 use tower_util::rng::{Rng, SplitMix};
 
 use super::{Builder, ResponseFuture};
-use crate::health::Health;
 use crate::picker::{AvoidTried, Endpoints, Named, P2c, PickContext, Picker};
 use crate::ready_cache::ReadyCache;
 use crate::ready_cache::cache::IdChange;
 use crate::ready_cache::error::Failed;
-use crate::source::Source;
 use crate::{BoxError, Event, error};
 
 /// Sends each request to one of the ready endpoints, by default the less loaded of two: see the [module](super).
@@ -28,7 +26,7 @@ where
     D: Discover,
     D::Key: Hash,
 {
-    discover: Source<D, BoxError>,
+    discover: Paced<D, BoxError>,
     /// The last result of discovery, if it was an error.
     discover_error: Option<error::Discover>,
     endpoints: ReadyCache<D::Key, D::Service, Req>,
@@ -41,12 +39,12 @@ where
     refusal: Option<BoxError>,
     picker: P,
     random: Random,
-    /// The health of the endpoints, if known.
-    health: Option<Health<D::Key>>,
     pub(super) observer: Option<Observer<D::Key>>,
+    pub(super) reject: Option<Reject>,
 }
 
 pub(super) type Observer<K> = Box<dyn Fn(&Event<'_, K>) + Send + Sync>;
+pub(super) type Reject = Box<dyn Fn() -> Option<BoxError> + Send + Sync>;
 
 impl<D, Req> Balance<D, Req>
 where
@@ -101,7 +99,7 @@ where
         P: Picker<ReadyCache<D::Key, D::Service, Req>, Req>,
     {
         let mut balance = Self::with_parts(discover, picker, random);
-        if P::TRACKS {
+        if balance.picker.hints().tracks {
             balance.endpoints.track_ids();
         }
         balance
@@ -109,7 +107,7 @@ where
 
     fn with_parts(discover: D, picker: P, random: Random) -> Self {
         Self {
-            discover: Source::new(discover),
+            discover: Paced::new(discover),
             discover_error: None,
             endpoints: ReadyCache::default(),
             picked: None,
@@ -117,8 +115,8 @@ where
             refusal: None,
             picker,
             random,
-            health: None,
             observer: None,
+            reject: None,
         }
     }
 
@@ -157,11 +155,37 @@ where
         self
     }
 
-    /// Sets the health that the wrappers around discovery share, so that requests can [fail](Health::set_fail_closed)
-    /// while all endpoints are ejected. [`Builder::build`] does so.
+    /// Rejects requests instead of letting them wait, while there are endpoints, none of them is ready, and `error`
+    /// returns an error: the next request fails with it. Replaces a former condition; by default requests wait.
+    ///
+    /// `error` is called whenever the balancer is polled and no endpoint is ready, so it must not block. It does not wake
+    /// the balancer: what it depends on has to wake an endpoint, or discovery, when it changes. The health of
+    /// `tower-health` does so.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use tower_balance::p2c::Balance;
+    /// use tower_discover::ServiceList;
+    /// use tower_load::Constant;
+    /// use tower_util::ServiceExt;
+    ///
+    /// // An endpoint that is not ready.
+    /// let (endpoint, mut handle) = tower_test::mock::pair::<u32, u32>();
+    /// handle.allow(0);
+    /// let list = ServiceList::new::<u32>([Constant::new(endpoint, 1)]);
+    /// let balance = Balance::new(list).reject_if(|| Some("not now".into()));
+    /// assert_eq!(balance.oneshot(1).await.unwrap_err().to_string(), "not now");
+    /// # }
+    /// ```
     #[must_use]
-    pub fn with_health(mut self, health: Health<D::Key>) -> Self {
-        self.health = Some(health);
+    pub fn reject_if(
+        mut self,
+        error: impl Fn() -> Option<BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        self.reject = Some(Box::new(error));
         self
     }
 
@@ -209,8 +233,8 @@ where
             refusal: None,
             picker: AvoidTried::new(self.picker, find, random.next_u64()),
             random,
-            health: self.health,
             observer: self.observer,
+            reject: self.reject,
         }
     }
 
@@ -306,8 +330,8 @@ where
                 None if ended => return Poll::Ready(Err(error::NoEndpoints(()).into())),
                 None => {}
             }
-        } else if self.health.as_ref().is_some_and(Health::is_closed) {
-            self.refusal = Some(error::NoHealthyEndpoints(()).into());
+        } else if let Some(reject) = &self.reject {
+            self.refusal = reject();
         }
         match self.refusal {
             Some(_) => Poll::Ready(Ok(())),
@@ -317,7 +341,7 @@ where
 
     #[inline]
     fn tell_changes(&mut self) {
-        if P::TRACKS {
+        if self.picker.hints().tracks {
             for change in self.endpoints.take_id_changes() {
                 match change {
                     IdChange::Inserted(id) => self.picker.inserted(&self.endpoints, id),
@@ -405,7 +429,8 @@ where
         // Only the endpoint that gets the request makes a reservation, when it is polled again.
         Purpose::Drive.run(|| self.poll_endpoints(cx));
         self.tell_changes();
-        if P::BY_REQUEST {
+        let hints = self.picker.hints();
+        if hints.by_request {
             // Any ready endpoint may be picked, and is then polled again; the last one is not, so poll it here.
             while let len @ 1.. = self.endpoints.ready_len() {
                 if len > 1 || self.is_ready_again(0) {
@@ -416,11 +441,11 @@ where
         } else {
             // An index is valid only until the set changes.
             let mut kept =
-                picked.filter(|_| !P::REPICKS && self.picked_at == self.endpoints.generation());
+                picked.filter(|_| !hints.repicks && self.picked_at == self.endpoints.generation());
             while let Some(index) = kept.take().or_else(|| self.pick(None)) {
                 if self.is_ready_again(index) {
                     self.picked = Some(index);
-                    if !P::REPICKS {
+                    if !hints.repicks {
                         self.picked_at = self.endpoints.generation();
                     }
                     return Poll::Ready(Ok(()));
@@ -433,7 +458,7 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let mut picked = self.picked.take();
-        if P::BY_REQUEST && picked.is_some() {
+        if self.picker.hints().by_request && picked.is_some() {
             picked = self.pick_for(&request);
             if let Some(index) = picked {
                 self.picker.sent(&self.endpoints, index, &request);

@@ -125,9 +125,6 @@ where
     H: Fn(&Req) -> Option<u64>,
     E: Named<Load: Into<f64>>,
 {
-    const BY_REQUEST: bool = true;
-    const TRACKS: bool = true;
-
     fn pick<C: PickContext>(
         &mut self,
         endpoints: &E,
@@ -223,9 +220,6 @@ where
     H: Fn(&Req) -> Option<u64>,
     E: Named<Load: Into<f64>>,
 {
-    const BY_REQUEST: bool = true;
-    const TRACKS: bool = true;
-
     fn pick<C: PickContext>(
         &mut self,
         endpoints: &E,

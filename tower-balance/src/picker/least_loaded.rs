@@ -1,5 +1,5 @@
 use super::turns::{Draw, draw_of};
-use super::{Endpoints, PickContext, Picker};
+use super::{Endpoints, Hints, PickContext, Picker};
 use crate::policy::least_request::{is_over, is_whole, relative};
 
 /// Picks the least loaded endpoint for its weight, out of several drawn by weight, or out of all.
@@ -68,6 +68,11 @@ impl<E, Req> Picker<E, Req> for LeastLoaded
 where
     E: Endpoints<Load: Into<f64>>,
 {
+    #[inline]
+    fn hints(&self) -> Hints {
+        Hints::NOTHING
+    }
+
     fn pick<C: PickContext>(
         &mut self,
         endpoints: &E,

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::{Endpoints, Named, PickContext, Picker};
+use super::{Endpoints, Hints, Named, PickContext, Picker};
 use crate::policy::Zones;
 use crate::policy::priority::{Health, LevelLoad, Overflow};
 
@@ -194,8 +194,14 @@ where
     E: Named,
     P: for<'a> Picker<Group<'a, E>, Req> + Clone,
 {
-    const BY_REQUEST: bool = P::BY_REQUEST;
-    const TRACKS: bool = true;
+    #[inline]
+    fn hints(&self) -> Hints {
+        Hints {
+            by_request: self.inner.hints().by_request,
+            repicks: false,
+            tracks: true,
+        }
+    }
 
     fn pick<C: PickContext>(
         &mut self,

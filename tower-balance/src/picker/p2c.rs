@@ -1,6 +1,6 @@
 use tower_util::rng::sample_floyd2;
 
-use super::{Endpoints, PickContext, Picker};
+use super::{Endpoints, Hints, PickContext, Picker};
 
 /// Picks the less loaded of two endpoints drawn at random: see [`p2c`](crate::p2c).
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,7 +15,13 @@ impl P2c {
 }
 
 impl<E: Endpoints, Req> Picker<E, Req> for P2c {
-    const REPICKS: bool = true;
+    #[inline]
+    fn hints(&self) -> Hints {
+        Hints {
+            repicks: true,
+            ..Hints::NOTHING
+        }
+    }
 
     #[inline]
     fn pick<C: PickContext>(

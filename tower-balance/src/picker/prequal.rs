@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 use tower_util::rng::{Rng, SplitMix};
 
-use super::{Endpoints, Named, PickContext, Picker};
+use super::{Endpoints, Hints, Named, PickContext, Picker};
 use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::prequal::{Prequal, PrequalConfig, Report};
@@ -86,7 +86,13 @@ impl PrequalPicker {
 }
 
 impl<E: Named, Req> Picker<E, Req> for PrequalPicker {
-    const TRACKS: bool = true;
+    #[inline]
+    fn hints(&self) -> Hints {
+        Hints {
+            tracks: true,
+            ..Hints::NOTHING
+        }
+    }
 
     fn pick<C: PickContext>(
         &mut self,

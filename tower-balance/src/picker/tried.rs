@@ -3,7 +3,7 @@ use std::fmt;
 use tower_util::Tried;
 
 use super::turns::{Draw, draw_of};
-use super::{Endpoints, PickContext, Picker};
+use super::{Endpoints, Hints, PickContext, Picker};
 use crate::policy::hash;
 
 /// Picks like `P`, but sends a retry to an endpoint that the request was not sent to before, if one is ready. See
@@ -67,8 +67,14 @@ where
     P: Picker<E, Req>,
     E: Endpoints,
 {
-    const BY_REQUEST: bool = true;
-    const TRACKS: bool = P::TRACKS;
+    #[inline]
+    fn hints(&self) -> Hints {
+        Hints {
+            by_request: true,
+            repicks: false,
+            tracks: self.inner.hints().tracks,
+        }
+    }
 
     fn pick<C: PickContext>(
         &mut self,

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Endpoints, PickContext, Picker};
+use super::{Endpoints, Hints, PickContext, Picker};
 use crate::policy::stride;
 
 /// Picks the ready endpoints in turn, regardless of weight and load. It starts with a random one, so that many
@@ -18,6 +18,11 @@ impl RoundRobin {
 }
 
 impl<E: Endpoints, Req> Picker<E, Req> for RoundRobin {
+    #[inline]
+    fn hints(&self) -> Hints {
+        Hints::NOTHING
+    }
+
     fn pick<C: PickContext>(
         &mut self,
         endpoints: &E,
@@ -82,7 +87,13 @@ impl WeightedRoundRobin {
 }
 
 impl<E: Endpoints, Req> Picker<E, Req> for WeightedRoundRobin {
-    const TRACKS: bool = true;
+    #[inline]
+    fn hints(&self) -> Hints {
+        Hints {
+            tracks: true,
+            ..Hints::NOTHING
+        }
+    }
 
     fn pick<C: PickContext>(
         &mut self,
@@ -165,6 +176,11 @@ impl Random {
 }
 
 impl<E: Endpoints, Req> Picker<E, Req> for Random {
+    #[inline]
+    fn hints(&self) -> Hints {
+        Hints::NOTHING
+    }
+
     fn pick<C: PickContext>(
         &mut self,
         endpoints: &E,

@@ -14,7 +14,7 @@ impl fmt::Display for InvalidPolicy {
 impl Error for InvalidPolicy {}
 
 /// Returns an error unless the condition holds.
-pub(crate) fn ensure(condition: bool, otherwise: &'static str) -> Result<(), InvalidPolicy> {
+pub(super) fn ensure(condition: bool, otherwise: &'static str) -> Result<(), InvalidPolicy> {
     if condition {
         Ok(())
     } else {

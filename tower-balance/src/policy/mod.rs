@@ -8,10 +8,8 @@
 //! | consistent hashing that moves only the keys that have to move | [`StableRing`] |
 //! | consistent hashing, compatible with nginx | `Ketama`, behind the feature `ketama` |
 //! | consistent hashing with constant-time lookup | [`Maglev`] |
-//! | consistent hashing with exact shares, for few endpoints | [`rendezvous`] |
 //! | a bound on endpoints with hot keys | [`BoundedLoad`] |
-//! | weighted round robin, for many endpoints | [`Stride`] |
-//! | weighted round robin, exact and smooth, for few endpoints | [`SmoothRoundRobin`] |
+//! | weighted round robin | [`Stride`] |
 //! | weighted random draws | [`Alias`] |
 //! | comparing loads by weight | [`least_request`] |
 //! | a choice by probes of the servers | [`prequal`] |
@@ -19,29 +17,20 @@
 //! | subsets whose size follows the client's load | [`LoadBand`] |
 //! | zone-aware routing | [`Zones`] |
 //! | priority levels, with overflow to the next | [`priority`] |
-//! | slow start of new endpoints | [`SlowStart`] |
-//! | random subsets that change little | [`rendezvous::subset`] |
-//! | outlier detection: ejecting endpoints that fail more than the others | [`outlier`] |
-//! | failure accrual: ejecting an endpoint by its own failures, then probing it | [`accrual`] |
 
-pub mod accrual;
 mod alias;
 mod aperture;
 mod bounded_load;
-pub(crate) mod error;
+mod error;
 pub mod hash;
 #[cfg(feature = "ketama")]
 mod ketama;
 pub mod least_request;
 mod load_band;
 mod maglev;
-pub mod outlier;
 pub mod prequal;
 pub mod priority;
-pub mod rendezvous;
 mod ring;
-mod slow_start;
-mod smooth;
 mod stable_ring;
 pub(crate) mod stride;
 mod zone;
@@ -55,8 +44,6 @@ pub use self::ketama::Ketama;
 pub use self::load_band::LoadBand;
 pub use self::maglev::Maglev;
 pub use self::ring::{Ring, Walk};
-pub use self::slow_start::SlowStart;
-pub use self::smooth::SmoothRoundRobin;
 pub use self::stable_ring::StableRing;
 pub use self::stride::{Stride, ZeroWeight};
 pub use self::zone::Zones;

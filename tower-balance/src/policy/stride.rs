@@ -1,8 +1,7 @@
 /// The static stride scheduler of gRPC: weighted round robin in which turns are in proportion to the weights, and those
 /// of one endpoint are spread out.
 ///
-/// A pick takes as many steps as the ratio of the greatest weight to the mean; with
-/// [`SmoothRoundRobin`](super::SmoothRoundRobin) it is the number of endpoints.
+/// A pick takes as many steps as the ratio of the greatest weight to the mean.
 ///
 /// Weights are scaled to the range of 1 to 65,535, so two shares differ at most by that factor. If all weights are 0
 /// they are treated as equal.

@@ -13,10 +13,10 @@ use futures::Stream;
 use http::StatusCode;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tower::balance::health::{
+use tower::health::{
     AccrueFailures, EjectOutliers, EndpointStates, ErrorIsFailure, Health, Observe,
 };
-use tower::balance::policy::outlier::OutlierConfig;
+use tower::health::policy::outlier::OutlierConfig;
 use tower::discover::Change;
 use tower::hedge::{Hedge, HedgeLayer};
 use tower::limit::{ConcurrencyLimit, GlobalRateLimitLayer};

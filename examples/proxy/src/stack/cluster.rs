@@ -6,18 +6,17 @@ use std::time::Duration;
 use futures_util::stream;
 use http::Request;
 use tower::Service;
-use tower::balance::health::{EjectOutliers, Guarded, Outliers};
 use tower::balance::http as http_key;
 use tower::balance::p2c::Balance;
 use tower::balance::picker::{
-    LeastLoaded, MaglevHash, P2c, Picker, Random, RingHash, WeightedRoundRobin,
+    AnyPicker, LeastLoaded, MaglevHash, P2c, Random, RingHash, WeightedRoundRobin,
 };
 use tower::balance::policy::InvalidPolicy;
 use tower::buffer::Buffer;
 use tower::buffer::fail_fast::FailFast;
 use tower::discover::Change;
+use tower::health::EjectOutliers;
 use tower::load::{PendingRequests, Weighted};
-use tower::ready_cache::ReadyCache;
 use tower::reconnect::Reconnect;
 use tower::retry::backoff::ExponentialBackoffMaker;
 use tower::util::rng::HasherRng;
@@ -31,44 +30,27 @@ use crate::upstream::{Connect, Observe, TrackBody};
 /// A cluster's queue, shared by the routes that lead to it.
 pub type Cluster = Buffer<Request<RequestBody>, Answer>;
 
-/// The stack of a cluster; see [`queue`](super::queue).
-///
-/// Spawns the queue's worker, which also drives connecting while there is no traffic. `endpoints` is how many all
-/// clusters have together.
+/// The picker of a cluster.
 ///
 /// # Errors
 ///
-/// If a number of the outlier detection is out of its range.
-pub fn cluster(
-    config: &config::Cluster,
-    stats: &ClusterStats,
-    endpoints: usize,
-    heads: config::Heads,
-) -> Result<Cluster, InvalidPolicy> {
-    let connect = &Connect::new(config, endpoints, heads);
-    // Each picker makes another type of balancer; the queue has one type for all of them.
-    match config.lb_policy {
-        // Where all weights are alike, it is not looked at them.
-        Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => {
-            super::queue(config, connect, stats, P2c::new())
-        }
-        Balancer::P2c => super::queue(config, connect, stats, LeastLoaded::new()),
-        Balancer::RoundRobin => super::queue(config, connect, stats, WeightedRoundRobin::new()),
-        Balancer::Random => super::queue(config, connect, stats, Random::new()),
+/// If a number of the hash ring is out of its range.
+pub(super) fn picker(config: &config::Cluster) -> Result<Picker, InvalidPolicy> {
+    Ok(match config.lb_policy {
+        // If all weights are equal, they are not read.
+        Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => P2c::new().into(),
+        Balancer::P2c => LeastLoaded::new().into(),
+        Balancer::RoundRobin => WeightedRoundRobin::new().into(),
+        Balancer::Random => Random::new().into(),
         Balancer::RingHash => {
             // Enough points for shares that are right to some percent, without a ring that is all memory.
             let greatest = config.weights.iter().copied().max().unwrap_or(1).max(1);
             let points = (1600 / greatest as usize).clamp(1, 160);
-            let ring = RingHash::by(key(&config.hash_policy)).points_per_weight(points)?;
-            super::queue(config, connect, stats, ring)
+            let ring = RingHash::by(key(&config.hash_policy));
+            ring.points_per_weight(points)?.into()
         }
-        Balancer::Maglev => super::queue(
-            config,
-            connect,
-            stats,
-            MaglevHash::by(key(&config.hash_policy)),
-        ),
-    }
+        Balancer::Maglev => MaglevHash::by(key(&config.hash_policy)).into(),
+    })
 }
 
 /// The endpoints of a cluster, as its balancer discovers them.
@@ -84,7 +66,7 @@ pub(super) fn discover(config: &config::Cluster, connect: &Connect, stats: &Clus
 }
 
 /// What a request is hashed by.
-fn key(by: &HashKey) -> Box<dyn Fn(&Request<RequestBody>) -> Option<u64> + Send> {
+fn key(by: &HashKey) -> Key {
     match by {
         HashKey::Header(name) => Box::new(http_key::header(name.clone())),
         HashKey::Cookie(name) => Box::new(http_key::cookie(name.clone())),
@@ -100,25 +82,12 @@ pub(super) fn backoff() -> ExponentialBackoffMaker {
         .expect("the bounds are the right way round")
 }
 
-/// What a cluster's pickers pick from.
-pub(super) trait PickEndpoint:
-    Picker<ReadyCache<String, Watched, Request<RequestBody>>, Request<RequestBody>> + Send + 'static
-{
-}
-
-impl<P> PickEndpoint for P where
-    P: Picker<ReadyCache<String, Watched, Request<RequestBody>>, Request<RequestBody>>
-        + Send
-        + 'static
-{
-}
-
 pub(super) type Measured =
     PendingRequests<Observe<Reconnect<Connect, config::Endpoint>>, TrackBody>;
 type Endpoint = Weighted<Measured>;
 type Found = stream::Iter<std::vec::IntoIter<Result<Change<String, Endpoint>, Infallible>>>;
-type Watched = Guarded<Endpoint, Outliers<String>, health::Classify>;
-/// What a request becomes: the same with each picker.
+type Key = Box<dyn Fn(&Request<RequestBody>) -> Option<u64> + Send>;
+type Picker = AnyPicker<Key>;
 type Answer =
     <FailFast<Balance<EjectOutliers<Found, health::Classify>, Request<RequestBody>>> as Service<
         Request<RequestBody>,

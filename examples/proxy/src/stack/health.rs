@@ -2,9 +2,9 @@
 
 use http::Response;
 use tower::BoxError;
-use tower::balance::health::{Health, Outcome, Standing, Uneject};
-use tower::balance::policy::outlier::OutlierConfig;
 use tower::classify::http::Code;
+use tower::health::policy::outlier::OutlierConfig;
+use tower::health::{Health, Outcome, Standing, Uneject};
 
 use crate::config::{Cluster, Protocol};
 use crate::front::failure::cause_of;

@@ -17,10 +17,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tower::balance::health::{EjectOutliers, Health};
 use tower::balance::p2c::Balance;
-use tower::balance::policy::InvalidPolicy;
 use tower::buffer::fail_fast::FailFastLayer;
+use tower::health::{EjectOutliers, Health};
 use tower::load::PendingRequests;
 use tower::reconnect::Reconnect;
 use tower::retry::http::HttpRetryLayer;
@@ -30,8 +29,8 @@ use tower::{BoxError, Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::build::proxy;
-pub use self::cluster::{Cluster, cluster};
-use self::cluster::{Measured, PickEndpoint, backoff, discover};
+pub use self::cluster::Cluster;
+use self::cluster::{Measured, backoff, discover, picker};
 use self::response_timeout::ResponseTimeoutLayer;
 use crate::config::{self, Config};
 use crate::front::arrive::ArriveLayer;
@@ -154,15 +153,21 @@ pub fn route(
         .service(cluster))
 }
 
-/// What the requests of one cluster pass, whatever their route, down to the endpoint that the `picker` picks.
+/// What the requests of one cluster pass, whatever their route, down to the endpoint that is picked.
 ///
-/// Spawns the worker of the buffer.
-fn queue<P: PickEndpoint>(
+/// Spawns the worker of the buffer, which also drives connecting while there is no traffic. `endpoints` is how many all
+/// clusters have together.
+///
+/// # Errors
+///
+/// If a number of the outlier detection, or of the picker, is out of its range.
+pub fn cluster(
     config: &config::Cluster,
-    connect: &Connect,
     stats: &ClusterStats,
-    picker: P,
-) -> Result<Cluster, InvalidPolicy> {
+    endpoints: usize,
+    heads: config::Heads,
+) -> Result<Cluster, BoxError> {
+    let connect = &Connect::new(config, endpoints, heads);
     let health = Health::new();
     let endpoints = discover(config, connect, stats);
     // Around the endpoints, so that an ejected one reports not ready and every picker skips it.
@@ -180,8 +185,8 @@ fn queue<P: PickEndpoint>(
         .layer(FailFastLayer::new(config.failfast_timeout))
         .service(
             Balance::builder(endpoints)
-                .health(health)
-                .pick(picker)
+                .reject_if(health.rejection())
+                .pick(picker(config)?)
                 .build()
                 .avoid_tried(|request: &Request<RequestBody>| request.extensions().get()),
         ))

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
-use tower::balance::health::{Standing, Uneject};
+use tower::health::{Standing, Uneject};
 
 use super::error::ConnectError;
 use crate::config::{Cluster, Endpoint};

@@ -4,8 +4,8 @@ use http::{HeaderName, StatusCode};
 use tower::classify::http::Code;
 
 use super::Kind;
-use crate::transport::headers::is_reserved;
 use crate::front::headers::path::normalize;
+use crate::transport::headers::is_reserved;
 
 /// A path in the normal form in which it is matched.
 pub(in crate::config) enum NormalPath {}

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use tower::balance::health::withdrawn;
+use tower::health::withdrawn;
 
 pin_project! {
     /// The answer to a client. Dropped before it is there, the client has gone away.

@@ -1,0 +1,223 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, Limited};
+use prost::Message;
+use tower_service::Service;
+
+use super::Verdict;
+use super::health_v1::{HealthCheckRequest, HealthCheckResponse, ServingStatus};
+use crate::BoxError;
+
+/// A check by gRPC: `grpc.health.v1.Health/Check`.
+///
+/// An endpoint is healthy if it says `SERVING`, or that it does not implement health checks (as gRFC A17 has it); unhealthy
+/// at once if it says anything else of the service; failing if the call fails.
+///
+/// It asks over channels which `connect` makes for the keys of the endpoints, new ones or old ones: services of HTTP/2
+/// requests, such as those of tonic or hyper. The `uri` is what the requests go to; its path is replaced.
+#[derive(Clone, Debug)]
+pub struct GrpcCheck<C> {
+    connect: C,
+    uri: Uri,
+    message: Bytes,
+}
+
+/// The endpoint did not say how it does.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum GrpcCheckError {
+    /// The call failed with this gRPC status; `None` if the answer was not gRPC.
+    Status(Option<u16>),
+    /// The answer was not a health check response.
+    Malformed,
+}
+
+impl<C> GrpcCheck<C> {
+    /// Asks for the named service at `uri`; for the server as a whole if the name is empty. Channels come from `connect`.
+    ///
+    /// # Errors
+    ///
+    /// If the URI has a scheme without an authority, or the reverse.
+    pub fn new(connect: C, uri: Uri, service: &str) -> Result<Self, http::Error> {
+        let mut parts = uri.into_parts();
+        parts.path_and_query = Some(http::uri::PathAndQuery::from_static(PATH));
+        Ok(Self {
+            connect,
+            uri: Uri::from_parts(parts)?,
+            message: encode(&HealthCheckRequest {
+                service: service.to_owned(),
+            }),
+        })
+    }
+}
+
+impl<C, K, S, B> Service<K> for GrpcCheck<C>
+where
+    C: Service<K, Response = S>,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error: Into<BoxError>>
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body<Error: Into<BoxError>> + Send + 'static,
+    B::Data: Send,
+{
+    type Response = Verdict;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Verdict, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let result = ready!(self.connect.poll_ready(cx));
+        Poll::Ready(result.map_err(Into::into))
+    }
+
+    fn call(&mut self, key: K) -> Self::Future {
+        let channel = self.connect.call(key);
+        let request = request(self.uri.clone(), self.message.clone());
+        Box::pin(async move {
+            let mut channel = channel.await.map_err(Into::into)?;
+            std::future::poll_fn(|cx| channel.poll_ready(cx))
+                .await
+                .map_err(Into::into)?;
+            let response = channel.call(request).await.map_err(Into::into)?;
+            judge(response).await
+        })
+    }
+}
+
+impl fmt::Display for GrpcCheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(Some(status)) => {
+                write!(f, "the health check failed with gRPC status {status}")
+            }
+            Self::Status(None) => f.write_str("the health check was not answered in gRPC"),
+            Self::Malformed => f.write_str("the answer to the health check makes no sense"),
+        }
+    }
+}
+
+impl std::error::Error for GrpcCheckError {}
+
+fn request(uri: Uri, message: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(message));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri;
+    *request.version_mut() = http::Version::HTTP_2;
+    let headers = request.headers_mut();
+    let grpc = HeaderValue::from_static("application/grpc");
+    headers.insert(header::CONTENT_TYPE, grpc);
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    request
+}
+
+/// A message of gRPC: not compressed, with its length before it.
+fn encode(message: &impl Message) -> Bytes {
+    let mut frame = BytesMut::new();
+    frame.put_u8(0);
+    frame.put_u32(message.encoded_len() as u32);
+    frame.put_slice(&message.encode_to_vec());
+    frame.freeze()
+}
+
+async fn judge<B>(response: Response<B>) -> Result<Verdict, BoxError>
+where
+    B: Body<Error: Into<BoxError>>,
+{
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, MOST_BYTES).collect().await?;
+    let status = body
+        .trailers()
+        .and_then(status)
+        .or_else(|| status(&head.headers));
+    match status {
+        Some(OK) => {}
+        Some(UNIMPLEMENTED) => return Ok(Verdict::Healthy),
+        // It knows nothing of the service, and so does not serve it.
+        Some(NOT_FOUND) => return Ok(Verdict::Unhealthy),
+        status => return Err(GrpcCheckError::Status(status).into()),
+    }
+    let response: HealthCheckResponse = decode(body.to_bytes()).ok_or(GrpcCheckError::Malformed)?;
+    match response.status() {
+        ServingStatus::Serving => Ok(Verdict::Healthy),
+        _ => Ok(Verdict::Unhealthy),
+    }
+}
+
+fn status(headers: &HeaderMap) -> Option<u16> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
+
+/// The message of a gRPC response with one message. `None` if it is compressed, or not as long as it says.
+fn decode<M: Message + Default>(mut frame: Bytes) -> Option<M> {
+    let compressed = frame.try_get_u8().ok()?;
+    let length = frame.try_get_u32().ok()?;
+    if compressed != 0 || usize::try_from(length).ok()? != frame.len() {
+        return None;
+    }
+    M::decode(frame).ok()
+}
+
+const PATH: &str = "/grpc.health.v1.Health/Check";
+const OK: u16 = 0;
+const NOT_FOUND: u16 = 5;
+const UNIMPLEMENTED: u16 = 12;
+/// The answer has seven.
+const MOST_BYTES: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn request(service: &str) -> Bytes {
+        encode(&HealthCheckRequest {
+            service: service.to_owned(),
+        })
+    }
+
+    fn status_in(frame: &[u8]) -> Option<i32> {
+        decode(Bytes::copy_from_slice(frame)).map(|response: HealthCheckResponse| response.status)
+    }
+
+    #[test]
+    fn messages_are_as_protobuf_has_them() {
+        assert_eq!(*request(""), [0; 5]);
+        assert_eq!(*request("a.B"), *b"\0\0\0\0\x05\x0a\x03a.B");
+        let long = request(&"x".repeat(300));
+        assert_eq!(long[..8], [0, 0, 0, 1, 47, 0x0a, 0xac, 0x02]);
+        let serving = ServingStatus::Serving as i32;
+        assert_eq!(status_in(&[0, 0, 0, 0, 2, 8, 1]), Some(serving));
+        assert_eq!(status_in(&[0, 0, 0, 0, 0]), Some(0));
+        for malformed in [
+            &[0, 0, 0, 0, 2, 8][..],
+            &[1, 0, 0, 0, 2, 8, 1],
+            &[0, 0],
+            &[],
+        ] {
+            assert_eq!(status_in(malformed), None, "{malformed:?}");
+        }
+    }
+
+    /// A later version of the service may have more to say.
+    #[test]
+    fn unknown_fields_are_skipped() {
+        let frame = [0, 0, 0, 0, 5, 8, 1, 0x12, 1, b'x'];
+        assert_eq!(status_in(&frame), Some(ServingStatus::Serving as i32));
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_read_without_a_panic(frame: Vec<u8>) {
+            let status = status_in(&frame);
+            prop_assert!(status.is_none() || frame.len() >= 5);
+        }
+    }
+}

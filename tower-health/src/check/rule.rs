@@ -1,0 +1,169 @@
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, VecDeque};
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, Weak};
+
+use tokio::time::Instant;
+use tower_util::rng::Rng;
+
+use super::{CheckConfig, CheckState, Verdict};
+use crate::lock::lock;
+use crate::rule::{Endpoint, Rule};
+use crate::task::Task;
+use crate::{Health, Outcome, Reason, Standing};
+
+/// The rule of [`CheckHealth`](super::CheckHealth).
+pub struct Checks<K: Hash + Eq + Clone + fmt::Debug> {
+    pub(super) config: CheckConfig,
+    schedule: Mutex<Schedule<K>>,
+    pub(super) rng: Mutex<Box<dyn Rng + Send>>,
+    pub(super) health: Health<K>,
+    task: Task,
+}
+
+/// What is known of an endpoint.
+#[allow(unreachable_pub, unnameable_types, reason = "sealed")]
+#[derive(Debug, Default)]
+pub struct Checked {
+    state: CheckState,
+    /// Whether it had a request since its last check.
+    traffic: bool,
+}
+
+/// An endpoint is in the schedule once, or its check is running. Who is gone stays until its turn.
+struct Schedule<K: Hash + Eq + Clone + fmt::Debug> {
+    later: BinaryHeap<Reverse<Due<K>>>,
+    now: VecDeque<Weak<Endpoint<Checks<K>>>>,
+}
+
+struct Due<K: Hash + Eq + Clone + fmt::Debug>(Instant, Weak<Endpoint<Checks<K>>>);
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Checks<K> {
+    pub(super) fn new(config: CheckConfig, rng: Box<dyn Rng + Send>) -> Self {
+        Self {
+            config,
+            schedule: Mutex::new(Schedule {
+                later: BinaryHeap::new(),
+                now: VecDeque::new(),
+            }),
+            rng: Mutex::new(rng),
+            health: Health::new(),
+            task: Task::default(),
+        }
+    }
+
+    /// Whether an endpoint waits for its check, but not for its time.
+    pub(super) fn has_due(&self) -> bool {
+        !lock(&self.schedule).now.is_empty()
+    }
+
+    /// The next one to be checked now.
+    pub(super) fn take_due(&self) -> Option<Arc<Endpoint<Self>>> {
+        let mut schedule = lock(&self.schedule);
+        loop {
+            if let Some(endpoint) = schedule.now.pop_front()?.upgrade()
+                && endpoint.seat.is_here()
+            {
+                return Some(endpoint);
+            }
+        }
+    }
+
+    /// A check has ended: the next one is due after the interval.
+    pub(super) fn checked(&self, endpoint: &Arc<Endpoint<Self>>, verdict: Verdict) {
+        let now = Instant::now();
+        let mut checked = lock(&endpoint.state);
+        let healthy = checked.state.record(verdict, &self.config);
+        // Who is out has no requests: that is no reason to let it wait.
+        let traffic = std::mem::take(&mut checked.traffic) || !healthy;
+        drop(checked);
+        let standing = match healthy {
+            true => Standing::Well,
+            false => Standing::Out(Reason::Checks),
+        };
+        // Only one check of an endpoint runs at a time: no other has a later word.
+        drop(endpoint.seat.set(standing, now));
+        let wait = self.config.wait(traffic, &mut **lock(&self.rng));
+        let at = now.checked_add(wait).unwrap_or(now + FAR);
+        let due = Due(at, Arc::downgrade(endpoint));
+        lock(&self.schedule).later.push(Reverse(due));
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Checks<K> {
+    type Key = K;
+    type State = Mutex<Checked>;
+    type Attempt = ();
+
+    fn health(&self) -> &Health<K> {
+        &self.health
+    }
+
+    fn task(&self) -> &Task {
+        &self.task
+    }
+
+    fn fresh(&self) -> (Self::State, Standing) {
+        (Mutex::default(), Standing::Out(Reason::Unchecked))
+    }
+
+    fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
+        let endpoint = Arc::downgrade(endpoint);
+        lock(&self.schedule).now.push_back(endpoint);
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let schedule = lock(&self.schedule);
+        schedule.later.peek().map(|Reverse(Due(at, _))| *at)
+    }
+
+    fn run(&self, now: Instant) {
+        let mut schedule = lock(&self.schedule);
+        while let Some(Reverse(Due(at, _))) = schedule.later.peek()
+            && *at <= now
+        {
+            let due = schedule.later.pop();
+            schedule
+                .now
+                .extend(due.map(|Reverse(Due(_, endpoint))| endpoint));
+        }
+    }
+
+    fn begin(&self, endpoint: &Arc<Endpoint<Self>>) {
+        lock(&endpoint.state).traffic = true;
+    }
+
+    fn end(&self, _: &Arc<Endpoint<Self>>, (): (), _: Outcome) {}
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> PartialEq for Due<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Eq for Due<K> {}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> PartialOrd for Due<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Ord for Due<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Checks<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checks")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A year.
+const FAR: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);

@@ -1,0 +1,337 @@
+use std::fmt;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::time::Instant;
+use tower_discover::{Change, Discover};
+
+use super::answers::Answers;
+use super::driver::Driver;
+use super::rule::{Endpoint, Rule, Same};
+use super::task::Task;
+use super::{Guarded, Health, Outcome, Reason, Standing};
+use crate::lock::lock;
+use crate::policy::InvalidPolicy;
+use crate::policy::outlier::{self, OutlierConfig, OutlierDetector};
+
+/// A discovery whose endpoints are left out for a while when they fail more than the others; see [`outlier`].
+///
+/// A new service for an endpoint that is there shares its past; an endpoint that is removed and comes again has none.
+///
+/// # Example
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use tower_health::{EjectOutliers, ErrorIsFailure};
+/// use tower_balance::p2c::Balance;
+/// use tower_health::policy::outlier::OutlierConfig;
+/// use tower_discover::ServiceList;
+/// use tower_load::{CompleteOnResponse, PendingRequests};
+/// use tower_service::Service;
+/// use tower_util::{BoxError, ServiceExt, service_fn};
+///
+/// let endpoints = [true, true, false].map(|works| {
+///     let endpoint = service_fn(move |()| async move { if works { Ok(()) } else { Err(BoxError::from("broken")) } });
+///     PendingRequests::new(endpoint, CompleteOnResponse::default())
+/// });
+/// let config = OutlierConfig::default().consecutive(Some(3));
+/// let discover = EjectOutliers::new(ServiceList::new::<()>(endpoints), config, ErrorIsFailure).unwrap();
+/// let mut balance = Balance::new(discover);
+///
+/// let mut failed = 0;
+/// for _ in 0..100 {
+///     failed += u32::from(balance.ready().await.unwrap().call(()).await.is_err());
+/// }
+/// assert_eq!(failed, 3);
+/// # }
+/// ```
+///
+/// # Implementation notes
+///
+/// The detector runs when the balancer polls its discovery, by a timer of the wrapper's own: there is no task. After the
+/// inner discovery has ended this one is pending, and ends when the last endpoint is gone.
+///
+/// A success is only counted, at its endpoint. The detector is told of it before the endpoint's next failure, or before the
+/// next sweep: what it finds is the same, and successes take neither its lock nor the clock.
+pub struct EjectOutliers<D, C>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug>,
+{
+    driver: Driver<D, Outliers<D::Key>>,
+    classify: C,
+}
+
+/// The rule of [`EjectOutliers`].
+pub struct Outliers<K: Hash + Eq + Clone + fmt::Debug> {
+    cancelled_after: Option<Duration>,
+    count_silence: bool,
+    detector: Mutex<OutlierDetector<Same<Self>>>,
+    health: Health<K>,
+    task: Task,
+}
+
+/// Lets ejected endpoints return before their time; see [`EjectOutliers::uneject`].
+///
+/// # Clone
+///
+/// A clone does the same.
+pub struct Uneject<K: Hash + Eq + Clone + fmt::Debug>(Weak<Outliers<K>>);
+
+impl<D, C> EjectOutliers<D, C>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
+{
+    /// Ejects outliers among the endpoints of `discover`, whose requests fail if `classify` says so.
+    ///
+    /// # Errors
+    ///
+    /// As for [`OutlierDetector::new`].
+    pub fn new(discover: D, config: OutlierConfig, classify: C) -> Result<Self, InvalidPolicy> {
+        let (cancelled_after, count_silence) = (config.cancelled_after, config.count_silence);
+        let detector = OutlierDetector::new(config, Instant::now())?;
+        let rule = Outliers {
+            cancelled_after,
+            count_silence,
+            detector: Mutex::new(detector),
+            health: Health::new(),
+            task: Task::default(),
+        };
+        let driver = Driver::new(discover, rule);
+        Ok(Self { driver, classify })
+    }
+
+    /// Shares the health with other wrappers of the same endpoints. By default it has its own.
+    ///
+    /// To be called before the first endpoint is known; later it has no effect.
+    #[must_use]
+    pub fn with_health(mut self, health: Health<D::Key>) -> Self {
+        if let Some(rule) = self.driver.rule_mut() {
+            rule.health = health;
+        }
+        self
+    }
+
+    /// A way to let ejected endpoints return before their time, for whoever learns in another way that they are well again:
+    /// by a probe, or because they have been restarted.
+    ///
+    /// To be called after [`with_health`](Self::with_health), which has no effect later.
+    pub fn uneject(&self) -> Uneject<D::Key> {
+        Uneject(self.driver.downgrade_rule())
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Uneject<K> {
+    /// Lets an endpoint return. It counts as ejected once, as if its time had been over. `false` if it is not ejected.
+    pub fn uneject(&self, key: &K) -> bool {
+        let Some(rule) = self.0.upgrade() else {
+            return false;
+        };
+        let mut detector = rule.lock();
+        let endpoint = detector.keys().find(|it| it.0.seat.key == *key).cloned();
+        let Some(endpoint) = endpoint else {
+            return false;
+        };
+        let changed = restore(&mut detector, &endpoint.0, Instant::now());
+        drop(detector);
+        changed.is_some()
+    }
+}
+
+impl<D, C> Stream for EjectOutliers<D, C>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
+    C: Clone,
+{
+    type Item = Result<Change<D::Key, Guarded<D::Service, Outliers<D::Key>, C>>, D::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { driver, classify } = &mut *self;
+        driver.poll_guarded(cx, classify)
+    }
+}
+
+impl<D, C> Unpin for EjectOutliers<D, C> where D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin {}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
+    fn lock(&self) -> MutexGuard<'_, OutlierDetector<Same<Self>>> {
+        lock(&self.detector)
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
+    type Key = K;
+    type State = Answers;
+    type Attempt = ();
+
+    fn health(&self) -> &Health<K> {
+        &self.health
+    }
+
+    fn task(&self) -> &Task {
+        &self.task
+    }
+
+    fn fresh(&self) -> (Answers, Standing) {
+        (Answers::default(), Standing::Well)
+    }
+
+    fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
+        self.lock().insert(Same(Arc::clone(endpoint)));
+    }
+
+    fn left(&self, endpoint: &Arc<Endpoint<Self>>) {
+        self.lock().remove(&Same(Arc::clone(endpoint)));
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let detector = self.lock();
+        (!detector.is_empty()).then(|| detector.next_sweep())
+    }
+
+    fn run(&self, now: Instant) {
+        let mut detector = self.lock();
+        detector.record_all(|Same(endpoint)| endpoint.state.take());
+        let mut changes = match self.count_silence {
+            true => count_silence(&mut detector, now),
+            false => Vec::new(),
+        };
+        changes.extend(detector.sweep(now));
+        let _changed: Vec<_> = changes.iter().map(|change| apply(change, now)).collect();
+        drop(detector);
+    }
+
+    fn cancelled_after(&self) -> Option<Duration> {
+        self.cancelled_after
+    }
+
+    fn begin(&self, endpoint: &Arc<Endpoint<Self>>) {
+        if self.count_silence {
+            endpoint.state.wait();
+        }
+    }
+
+    fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), outcome: Outcome) {
+        if self.count_silence {
+            endpoint.state.wait_no_more(outcome);
+        }
+        match outcome {
+            Outcome::Success if endpoint.state.succeed() => self.hear(endpoint),
+            Outcome::Failure => self.fail(endpoint),
+            Outcome::Success | Outcome::Ignored => {}
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
+    /// An endpoint that was ejected by its silence has succeeded.
+    #[cold]
+    fn hear(&self, endpoint: &Arc<Endpoint<Self>>) {
+        let now = Instant::now();
+        let mut detector = self.lock();
+        let same = Same(Arc::clone(endpoint));
+        detector.record_successes(&same, endpoint.state.take());
+        if endpoint.state.hear() {
+            let _changed = restore(&mut detector, endpoint, now);
+            drop(detector);
+        }
+    }
+
+    fn fail(&self, endpoint: &Arc<Endpoint<Self>>) {
+        let now = Instant::now();
+        let mut detector = self.lock();
+        let same = Same(Arc::clone(endpoint));
+        detector.record_successes(&same, endpoint.state.take());
+        let change = detector.record(&same, outlier::Outcome::Failure, now);
+        if change.is_some() {
+            // By failures, which an answer does not take back.
+            endpoint.state.hear();
+        }
+        let _changed = change.as_ref().map(|change| apply(change, now));
+        drop(detector);
+    }
+}
+
+/// Those that answer nothing, at the end of an interval.
+fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
+    detector: &mut OutlierDetector<Same<Outliers<K>>>,
+    now: Instant,
+) -> Vec<outlier::Change<Same<Outliers<K>>>> {
+    if now < detector.next_sweep() {
+        return Vec::new();
+    }
+    let silent = |endpoint: &Same<Outliers<K>>| (endpoint.clone(), endpoint.0.state.sweep());
+    let silent: Vec<_> = detector.keys().map(silent).collect();
+    let mut changes = Vec::new();
+    for (endpoint, failures) in silent {
+        let mut record = |_| detector.record(&endpoint, outlier::Outcome::Failure, now);
+        let Some(change) = (0..failures).find_map(&mut record) else {
+            continue;
+        };
+        if endpoint.0.state.silence() {
+            changes.push(change);
+        } else {
+            detector.restore(&endpoint);
+        }
+    }
+    changes
+}
+
+/// Lets an endpoint return, if it is ejected.
+fn restore<'a, K: Hash + Eq + Clone + fmt::Debug>(
+    detector: &mut OutlierDetector<Same<Outliers<K>>>,
+    endpoint: &'a Arc<Endpoint<Outliers<K>>>,
+    now: Instant,
+) -> Option<super::health::Changed<'a, K>> {
+    let restored = detector.restore(&Same(Arc::clone(endpoint)));
+    restored.then(|| endpoint.seat.set(Standing::Well, now))
+}
+
+impl<D, C> fmt::Debug for EjectOutliers<D, C>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug> + fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("EjectOutliers").field(&self.driver).finish()
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Clone for Uneject<K> {
+    fn clone(&self) -> Self {
+        Self(Weak::clone(&self.0))
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Uneject<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Uneject").finish_non_exhaustive()
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Outliers<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detector = self.lock();
+        f.debug_struct("Outliers")
+            .field("endpoints", &detector.len())
+            .field("ejected", &detector.ejected())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Under the detector's lock, that the last change of an endpoint has the last word.
+fn apply<K: Hash + Eq + Clone + fmt::Debug>(
+    change: &outlier::Change<Same<Outliers<K>>>,
+    now: Instant,
+) -> super::health::Changed<'_, K> {
+    match change {
+        outlier::Change::Ejected(Same(endpoint), cause) => {
+            let standing = Standing::Out(Reason::Outlier(*cause));
+            endpoint.seat.set(standing, now)
+        }
+        outlier::Change::Returned(Same(endpoint)) => endpoint.seat.set(Standing::Well, now),
+    }
+}

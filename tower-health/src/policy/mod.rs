@@ -1,0 +1,17 @@
+//! The algorithms of health, as plain values without clock, tasks or I/O.
+//!
+//! Time and randomness are arguments.
+//!
+//! | for | use |
+//! |---|---|
+//! | outlier detection: ejecting endpoints that fail more than the others | [`outlier`] |
+//! | failure accrual: ejecting an endpoint by its own failures, then probing it | [`accrual`] |
+//! | slow start of new endpoints | [`SlowStart`] |
+
+pub mod accrual;
+pub(crate) mod error;
+pub mod outlier;
+mod slow_start;
+
+pub use self::error::InvalidPolicy;
+pub use self::slow_start::SlowStart;

@@ -1,0 +1,171 @@
+//! What makes one wrapper another than the next.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::thread::panicking;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::gate::Pass;
+use super::health::Seat;
+use super::task::Task;
+use super::{Health, Outcome, Standing, withdrawn};
+
+/// A way to tell well endpoints from others. Sealed.
+#[allow(unreachable_pub, unnameable_types, reason = "sealed")]
+pub trait Rule: Sized {
+    /// What tells one endpoint from another.
+    type Key: Hash + Eq + Clone + fmt::Debug;
+
+    /// What is known of one endpoint.
+    type State;
+
+    /// What is known of a request on its way.
+    type Attempt;
+
+    fn health(&self) -> &Health<Self::Key>;
+
+    fn task(&self) -> &Task;
+
+    /// What is known of a new endpoint, and how it does.
+    fn fresh(&self) -> (Self::State, Standing);
+
+    fn entered(&self, _: &Arc<Endpoint<Self>>) {}
+
+    fn left(&self, _: &Arc<Endpoint<Self>>) {}
+
+    /// When to run next. If that may be earlier than it was, the task is woken.
+    fn next_due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Does what is due.
+    fn run(&self, _now: Instant) {}
+
+    /// How long a request must have waited to count as a failure when it is cancelled. `None`: it never does.
+    fn cancelled_after(&self) -> Option<Duration> {
+        None
+    }
+
+    fn begin(&self, endpoint: &Arc<Endpoint<Self>>) -> Self::Attempt;
+
+    /// Called once for each attempt.
+    fn end(&self, endpoint: &Arc<Endpoint<Self>>, attempt: Self::Attempt, outcome: Outcome);
+}
+
+/// An endpoint of one wrapper, equal only to itself.
+#[allow(unreachable_pub, unnameable_types, reason = "sealed")]
+pub struct Endpoint<R: Rule> {
+    pub(super) seat: Seat<R::Key>,
+    pub(super) state: R::State,
+    pub(super) rule: Arc<R>,
+}
+
+/// Held by the services of an endpoint. Dropped with the last of them, the rule forgets the endpoint.
+pub(super) struct Live<R: Rule>(pub(super) Arc<Endpoint<R>>);
+
+/// A request in flight to an endpoint. Dropped before it is [ended](Self::end), it was cancelled.
+pub(super) struct Running<R: Rule> {
+    endpoint: Arc<Endpoint<R>>,
+    attempt: Option<R::Attempt>,
+    /// From then on its cancellation counts as a failure.
+    overdue: Option<Instant>,
+}
+
+/// A key of endpoints: two are the same only if they are one, also when another with the same name has come.
+pub(super) struct Same<R: Rule>(pub(super) Arc<Endpoint<R>>);
+
+impl<R: Rule> Endpoint<R> {
+    pub(super) fn enter(rule: &Arc<R>, key: R::Key) -> Arc<Self> {
+        let (state, standing) = rule.fresh();
+        let endpoint = Arc::new(Self {
+            seat: rule.health().join(key, standing, Instant::now()),
+            state,
+            rule: Arc::clone(rule),
+        });
+        rule.task().entered();
+        rule.entered(&endpoint);
+        endpoint
+    }
+
+    /// Its last service is gone. Requests may still be on their way.
+    pub(super) fn leave(self: &Arc<Self>) {
+        self.rule.left(self);
+        self.seat.leave();
+        self.rule.task().left();
+    }
+
+    pub(super) fn begin(self: &Arc<Self>) -> Running<R> {
+        let after = self.rule.cancelled_after();
+        Running {
+            attempt: Some(self.rule.begin(self)),
+            endpoint: Arc::clone(self),
+            overdue: after.and_then(|after| Instant::now().checked_add(after)),
+        }
+    }
+}
+
+impl<R: Rule> Live<R> {
+    pub(super) fn pass(&self) -> Pass {
+        self.0.seat.pass()
+    }
+}
+
+impl<R: Rule> Drop for Live<R> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl<R: Rule> Running<R> {
+    pub(super) fn end(mut self, outcome: Outcome) {
+        self.end_with(outcome);
+    }
+
+    fn end_with(&mut self, outcome: Outcome) {
+        if let Some(attempt) = self.attempt.take() {
+            self.endpoint.rule.end(&self.endpoint, attempt, outcome);
+        }
+    }
+}
+
+impl<R: Rule> Drop for Running<R> {
+    fn drop(&mut self) {
+        if self.attempt.is_none() {
+            return;
+        }
+        let is_overdue = |overdue| !withdrawn::is() && !panicking() && Instant::now() >= overdue;
+        self.end_with(match self.overdue {
+            Some(overdue) if is_overdue(overdue) => Outcome::Failure,
+            _ => Outcome::Ignored,
+        });
+    }
+}
+
+impl<R: Rule> fmt::Debug for Endpoint<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Endpoint").field(&self.seat.key).finish()
+    }
+}
+
+impl<R: Rule> Clone for Same<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R: Rule> PartialEq for Same<R> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<R: Rule> Eq for Same<R> {}
+
+impl<R: Rule> Hash for Same<R> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}

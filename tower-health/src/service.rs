@@ -1,0 +1,156 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tower_load::Load;
+use tower_service::Service;
+
+use super::Classify;
+use super::gate::Pass;
+use super::rule::{Live, Rule, Running};
+
+/// The service of an endpoint whose health is looked after: ready when the inner one is and the endpoint may be used.
+///
+/// Its parameters, but for the first, are private to the wrapper that makes it. Where a type has to be named, name that of
+/// the discovery, and its service by `<D as Discover>::Service`.
+///
+/// # Readiness
+///
+/// While the endpoint is out, it is pending and does not poll the inner service. The task is woken when the endpoint
+/// returns, and also when it goes out.
+///
+/// # Cancellation
+///
+/// A request whose future is dropped counts as a failure if it had waited for as long as the configuration says
+/// (`cancelled_after`). Otherwise it does not count, and neither does one that panics or is
+/// [`withdrawn`](super::withdrawn()).
+///
+/// # Cost
+///
+/// `poll_ready` reads a word, and takes a lock of the endpoint's with another waker than before, or when the endpoint has gone
+/// out or returned. A request reads the clock when it starts. When it ends,
+///
+/// - by [`EjectOutliers`](super::EjectOutliers) a success is an atomic addition at the endpoint, and a failure a reading of
+///   the clock and a lock that all endpoints share; where silence counts, a request is two additions more;
+/// - by [`AccrueFailures`](super::AccrueFailures) it is a reading of the clock and a lock of the endpoint's, which is taken at
+///   the start too: requests to one endpoint that begin and end on several threads at once wait for each other, for some 300 ns.
+pub struct Guarded<S, R: Rule, C> {
+    inner: S,
+    pass: Pass,
+    live: Arc<Live<R>>,
+    classify: C,
+}
+
+pin_project! {
+    /// The response future of a [`Guarded`] service.
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct GuardedFuture<F, R, C>
+    where
+        R: Rule,
+    {
+        #[pin]
+        inner: F,
+        running: Option<Running<R>>,
+        classify: C,
+    }
+}
+
+impl<S, R: Rule, C> Guarded<S, R, C> {
+    pub(super) fn new((inner, live): (S, Arc<Live<R>>), classify: C) -> Self {
+        Self {
+            inner,
+            pass: live.pass(),
+            live,
+            classify,
+        }
+    }
+
+    /// The inner service.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+}
+
+impl<S, R, C, Req> Service<Req> for Guarded<S, R, C>
+where
+    S: Service<Req>,
+    R: Rule,
+    C: Classify<S::Response, S::Error> + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = GuardedFuture<S::Future, R, C>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        ready!(self.pass.poll(cx));
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        let running = self.live.0.begin();
+        GuardedFuture::new(self.inner.call(request), running, self.classify.clone())
+    }
+}
+
+impl<F, R: Rule, C> GuardedFuture<F, R, C> {
+    pub(super) const fn new(inner: F, running: Running<R>, classify: C) -> Self {
+        Self {
+            inner,
+            running: Some(running),
+            classify,
+        }
+    }
+}
+
+impl<F, R, C, T, E> Future for GuardedFuture<F, R, C>
+where
+    F: Future<Output = Result<T, E>>,
+    R: Rule,
+    C: Classify<T, E>,
+{
+    type Output = Result<T, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.inner.poll(cx));
+        if let Some(running) = this.running.take() {
+            running.end(this.classify.classify(result.as_ref()));
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<S: Load, R: Rule, C> Load for Guarded<S, R, C> {
+    type Metric = S::Metric;
+
+    fn load(&self) -> S::Metric {
+        self.inner.load()
+    }
+
+    fn relative_weight(load: &Self) -> u32 {
+        S::relative_weight(&load.inner)
+    }
+}
+
+impl<S: fmt::Debug, R: Rule, C> fmt::Debug for Guarded<S, R, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guarded")
+            .field("inner", &self.inner)
+            .field("endpoint", &self.live.0.seat.key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F, R: Rule, C> fmt::Debug for GuardedFuture<F, R, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,323 @@
+use std::fmt;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, ready};
+
+use futures_util::Stream;
+use indexmap::IndexSet;
+use tokio::time::Instant;
+use tower_discover::{Change, Discover};
+use tower_load::Load;
+use tower_service::Service;
+
+use super::driver::Driver;
+use super::rule::{Endpoint, Live, Rule, Same};
+use super::service::GuardedFuture;
+use super::task::Task;
+use super::{Health, Outcome, Standing};
+use crate::lock::lock;
+
+/// What is seen of the endpoints of a balancer, at any time and from anywhere: for metrics and for an admin page.
+///
+/// # Clone
+///
+/// A clone is the same list.
+///
+/// # Cost
+///
+/// [`list`](Self::list) holds up the coming and going of endpoints, and no request.
+pub struct EndpointStates<K: Hash + Eq + Clone + fmt::Debug> {
+    endpoints: Arc<Mutex<IndexSet<Same<Observations<K>>>>>,
+    health: Health<K>,
+}
+
+/// What is seen of one endpoint.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct EndpointState<K> {
+    /// Its key.
+    pub key: K,
+    /// Whether it was ready when it was last asked.
+    pub ready: bool,
+    /// How it does.
+    pub standing: Standing,
+    /// Since when it does so.
+    pub since: Instant,
+    /// How many requests wait for its response.
+    pub in_flight: usize,
+    /// How many requests it was given.
+    pub picked: u64,
+    /// Its load when it was last given one, if loads are looked at.
+    pub load: Option<f64>,
+}
+
+/// A discovery whose endpoints are seen in an [`EndpointStates`]: the outermost wrapper, as a rule.
+///
+/// # Example
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use tower_health::{EndpointStates, Health, Observe};
+/// use tower_balance::p2c::Balance;
+/// use tower_discover::ServiceList;
+/// use tower_load::{CompleteOnResponse, Load, PendingRequests};
+/// use tower_service::Service;
+/// use tower_util::{BoxError, ServiceExt, service_fn};
+///
+/// let echo = service_fn(|n: u32| async move { Ok::<_, BoxError>(n) });
+/// let list = ServiceList::new::<u32>([PendingRequests::new(echo, CompleteOnResponse::default())]);
+/// // The health that the other wrappers share, if there are any.
+/// let states = EndpointStates::new(Health::new());
+/// let discover = Observe::new(list, states.clone()).with_load(|endpoint| endpoint.load().into());
+/// let mut balance = Balance::new(discover);
+///
+/// let response = balance.ready().await.unwrap().call(1);
+/// let [endpoint] = &*states.list() else { panic!("there is one") };
+/// assert_eq!((endpoint.key, endpoint.picked, endpoint.in_flight), (0, 1, 1));
+/// # response.await.unwrap();
+/// # }
+/// ```
+///
+/// # Cost
+///
+/// A few relaxed atomic operations per request.
+pub struct Observe<D>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug>,
+{
+    driver: Driver<D, Observations<D::Key>>,
+    load: Option<fn(&D::Service) -> f64>,
+}
+
+/// The rule of [`Observe`].
+pub struct Observations<K: Hash + Eq + Clone + fmt::Debug> {
+    states: EndpointStates<K>,
+    task: Task,
+}
+
+/// The service of an endpoint that is observed.
+pub struct Observed<S, K>
+where
+    K: Hash + Eq + Clone + fmt::Debug,
+{
+    inner: S,
+    live: Arc<Live<Observations<K>>>,
+    load: Option<fn(&S) -> f64>,
+}
+
+/// Only to be looked at: nothing is decided by it.
+#[allow(unreachable_pub, unnameable_types, reason = "sealed")]
+#[derive(Debug, Default)]
+pub struct Counts {
+    ready: AtomicBool,
+    in_flight: AtomicUsize,
+    picked: AtomicU64,
+    /// The bits of an `f64`, plus one; 0 is none.
+    load: AtomicU64,
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> EndpointStates<K> {
+    /// Without endpoints. `health` is what the wrappers share that know how the endpoints do.
+    pub fn new(health: Health<K>) -> Self {
+        Self {
+            endpoints: Arc::default(),
+            health,
+        }
+    }
+
+    /// What is seen of each endpoint, in no particular order.
+    pub fn list(&self) -> Vec<EndpointState<K>> {
+        let endpoints: Vec<_> = self.lock().iter().cloned().collect();
+        let seen = endpoints.iter().map(|Same(endpoint)| self.seen(endpoint));
+        seen.flatten().collect()
+    }
+
+    /// The health.
+    pub const fn health(&self) -> &Health<K> {
+        &self.health
+    }
+
+    /// `None` if it has just gone.
+    fn seen(&self, endpoint: &Endpoint<Observations<K>>) -> Option<EndpointState<K>> {
+        let key = endpoint.seat.key.clone();
+        let (standing, since) = self.health.standing(&key)?;
+        let counts = &endpoint.state;
+        let load = counts.load.load(Ordering::Relaxed);
+        Some(EndpointState {
+            key,
+            ready: counts.ready.load(Ordering::Relaxed),
+            standing,
+            since,
+            in_flight: counts.in_flight.load(Ordering::Relaxed),
+            picked: counts.picked.load(Ordering::Relaxed),
+            load: load.checked_sub(1).map(f64::from_bits),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, IndexSet<Same<Observations<K>>>> {
+        lock(&self.endpoints)
+    }
+}
+
+impl<D> Observe<D>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
+{
+    /// The endpoints of `discover` are seen in `states`.
+    pub fn new(discover: D, states: EndpointStates<D::Key>) -> Self {
+        let rule = Observations {
+            states,
+            task: Task::default(),
+        };
+        let driver = Driver::new(discover, rule);
+        Self { driver, load: None }
+    }
+
+    /// Looks at the load of an endpoint whenever it is given a request. By default it does not.
+    #[must_use]
+    pub fn with_load(self, load: fn(&D::Service) -> f64) -> Self {
+        let load = Some(load);
+        Self { load, ..self }
+    }
+}
+
+impl<D> Stream for Observe<D>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
+{
+    type Item = Result<Change<D::Key, Observed<D::Service, D::Key>>, D::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { driver, load } = &mut *self;
+        let change = ready!(driver.poll_change(cx));
+        Poll::Ready(change.map(|change| {
+            Ok(match change? {
+                Change::Insert(key, (inner, live)) => {
+                    let load = *load;
+                    Change::Insert(key, Observed { inner, live, load })
+                }
+                Change::Remove(key) => Change::Remove(key),
+            })
+        }))
+    }
+}
+
+impl<D> Unpin for Observe<D> where D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin {}
+
+impl<S: Load, K: Hash + Eq + Clone + fmt::Debug> Load for Observed<S, K> {
+    type Metric = S::Metric;
+
+    fn load(&self) -> S::Metric {
+        self.inner.load()
+    }
+
+    fn relative_weight(load: &Self) -> u32 {
+        S::relative_weight(&load.inner)
+    }
+}
+
+impl<S, K, Req> Service<Req> for Observed<S, K>
+where
+    S: Service<Req>,
+    K: Hash + Eq + Clone + fmt::Debug,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = GuardedFuture<S::Future, Observations<K>, ()>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let ready = self.inner.poll_ready(cx);
+        let counts = &self.live.0.state;
+        counts
+            .ready
+            .store(matches!(ready, Poll::Ready(Ok(()))), Ordering::Relaxed);
+        ready
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        if let Some(load) = self.load {
+            // The bits that would overflow are not those of a number.
+            let bits = load(&self.inner).to_bits().saturating_add(1);
+            self.live.0.state.load.store(bits, Ordering::Relaxed);
+        }
+        let running = self.live.0.begin();
+        GuardedFuture::new(self.inner.call(request), running, ())
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Observations<K> {
+    type Key = K;
+    type State = Counts;
+    type Attempt = ();
+
+    fn health(&self) -> &Health<K> {
+        &self.states.health
+    }
+
+    fn task(&self) -> &Task {
+        &self.task
+    }
+
+    fn fresh(&self) -> (Counts, Standing) {
+        (Counts::default(), Standing::Well)
+    }
+
+    fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
+        self.states.lock().insert(Same(Arc::clone(endpoint)));
+    }
+
+    fn left(&self, endpoint: &Arc<Endpoint<Self>>) {
+        self.states.lock().swap_remove(&Same(Arc::clone(endpoint)));
+    }
+
+    fn begin(&self, endpoint: &Arc<Endpoint<Self>>) {
+        endpoint.state.picked.fetch_add(1, Ordering::Relaxed);
+        endpoint.state.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), _: Outcome) {
+        endpoint.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> Clone for EndpointStates<K> {
+    fn clone(&self) -> Self {
+        Self {
+            endpoints: Arc::clone(&self.endpoints),
+            health: self.health.clone(),
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for EndpointStates<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.list()).finish()
+    }
+}
+
+impl<D> fmt::Debug for Observe<D>
+where
+    D: Discover<Key: Hash + Clone + fmt::Debug> + fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Observe").field(&self.driver).finish()
+    }
+}
+
+impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Observations<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Observations").field(&self.states).finish()
+    }
+}
+
+impl<S: fmt::Debug, K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Observed<S, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observed")
+            .field("inner", &self.inner)
+            .field("endpoint", &self.live.0.seat.key)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,240 @@
+//! When an endpoint is dead, and how it comes back.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+use tower_health::policy::accrual::{AccrualConfig, FailureAccrual, Outcome, Status};
+use tower_util::rng::SplitMix;
+
+use Outcome::{Failure, Ignored, Success};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Endpoint {
+    accrual: FailureAccrual,
+    rng: SplitMix,
+    now: Instant,
+}
+
+impl Endpoint {
+    fn new(config: AccrualConfig) -> Self {
+        let accrual = FailureAccrual::new(config).unwrap();
+        Self {
+            accrual,
+            rng: SplitMix::with_seed(1),
+            now: Instant::now(),
+        }
+    }
+
+    fn serve(&mut self, outcome: Outcome) -> Status {
+        let attempt = self.accrual.begin(self.now);
+        self.accrual.end(attempt, outcome, self.now, &mut self.rng);
+        self.status()
+    }
+
+    fn status(&self) -> Status {
+        self.accrual.status(self.now)
+    }
+
+    /// How many failures it takes until it is dead.
+    fn failures_to_death(&mut self) -> u32 {
+        (1..1000)
+            .find(|_| self.serve(Failure) != Status::Alive)
+            .unwrap()
+    }
+
+    /// Waits until it may be probed; returns for how long.
+    fn wait(&mut self) -> Duration {
+        let Status::Dead { until } = self.status() else {
+            panic!("{:?}", self.status())
+        };
+        let wait = until - self.now;
+        self.now = until;
+        assert_eq!(self.status(), Status::ProbeOpen);
+        wait
+    }
+}
+
+fn never() -> AccrualConfig {
+    AccrualConfig::never()
+}
+
+#[test]
+fn the_third_failure_in_a_row_kills() {
+    let mut endpoint = Endpoint::new(never().consecutive(3));
+    for outcome in [Failure, Failure, Success, Failure, Failure, Ignored] {
+        assert_eq!(endpoint.serve(outcome), Status::Alive);
+    }
+    assert!(matches!(endpoint.serve(Failure), Status::Dead { .. }));
+}
+
+/// Finagle's vectors.
+#[test]
+fn a_low_rate_over_the_last_requests_kills() {
+    let mut endpoint = Endpoint::new(never().success_rate_over(0.5, 100));
+    (0..100).for_each(|_| assert_eq!(endpoint.serve(Success), Status::Alive));
+    assert_eq!(endpoint.failures_to_death(), 70);
+    let mut endpoint = Endpoint::new(never().success_rate_over(0.5, 5));
+    assert_eq!(endpoint.failures_to_death(), 5);
+}
+
+/// linkerd's vectors.
+#[test]
+fn a_low_rate_within_a_time_kills_if_there_were_requests_enough() {
+    for rate in [0.01, 0.5, 1.0] {
+        let mut endpoint = Endpoint::new(never().success_rate_within(rate, 10 * SECOND, 5));
+        assert_eq!(endpoint.failures_to_death(), 5);
+    }
+    // Two of ten fail: the rate is 0.8, and the next failure makes it 8 of 11.
+    let scenario = |rate| {
+        let mut endpoint = Endpoint::new(never().success_rate_within(rate, 10 * SECOND, 5));
+        (0..2).for_each(|_| assert_eq!(endpoint.serve(Failure), Status::Alive));
+        endpoint.now += 6 * SECOND;
+        (0..8).for_each(|_| assert_eq!(endpoint.serve(Success), Status::Alive));
+        endpoint
+    };
+    assert_eq!(scenario(0.72).serve(Failure), Status::Alive);
+    assert_ne!(scenario(0.73).serve(Failure), Status::Alive);
+    let mut later = scenario(0.8);
+    later.now += 5 * SECOND;
+    assert_eq!(
+        later.serve(Failure),
+        Status::Alive,
+        "the first two are forgotten: 8 of 9"
+    );
+    later.now += 100 * SECOND;
+    assert_eq!(later.failures_to_death(), 5, "all are forgotten");
+}
+
+#[test]
+fn either_rule_is_enough() {
+    let mut endpoint = Endpoint::new(AccrualConfig::default());
+    (0..1000).for_each(|_| assert_eq!(endpoint.serve(Success), Status::Alive));
+    assert_eq!(endpoint.failures_to_death(), 5, "in a row");
+    let mut endpoint = Endpoint::new(AccrualConfig::default());
+    for outcome in [Success, Failure, Success] {
+        assert_eq!(endpoint.serve(outcome), Status::Alive);
+    }
+    assert_eq!(endpoint.failures_to_death(), 2, "two of five succeeded");
+    let mut endpoint = Endpoint::new(never());
+    (0..1000).for_each(|_| assert_eq!(endpoint.serve(Failure), Status::Alive));
+}
+
+#[test]
+fn one_probe_at_a_time_decides() {
+    let mut endpoint = Endpoint::new(never().consecutive(1));
+    endpoint.serve(Failure);
+    let first = endpoint.wait();
+    assert!((5 * SECOND..=10 * SECOND).contains(&first));
+
+    let probe = endpoint.accrual.begin(endpoint.now);
+    assert_eq!(endpoint.status(), Status::ProbeClosed);
+    endpoint
+        .accrual
+        .end(probe, Failure, endpoint.now, &mut endpoint.rng);
+    let second = endpoint.wait();
+    assert!((10 * SECOND..=20 * SECOND).contains(&second));
+
+    let probe = endpoint.accrual.begin(endpoint.now);
+    endpoint
+        .accrual
+        .end(probe, Ignored, endpoint.now, &mut endpoint.rng);
+    assert_eq!(endpoint.status(), Status::ProbeOpen, "it told nothing");
+
+    let probe = endpoint.accrual.begin(endpoint.now);
+    endpoint
+        .accrual
+        .end(probe, Success, endpoint.now, &mut endpoint.rng);
+    assert_eq!(endpoint.status(), Status::Alive);
+    endpoint.serve(Failure);
+    assert!(endpoint.wait() <= 10 * SECOND, "the backoff begins anew");
+}
+
+#[test]
+fn the_backoff_grows_to_the_longest() {
+    let mut endpoint = Endpoint::new(AccrualConfig::default());
+    assert_eq!(endpoint.failures_to_death(), 5);
+    for half in [5, 10, 20, 40, 80, 150, 150, 150] {
+        let wait = endpoint.wait();
+        assert!(
+            (half * SECOND..=2 * half * SECOND).contains(&wait),
+            "{wait:?}"
+        );
+        endpoint.serve(Failure);
+    }
+}
+
+#[test]
+fn what_began_before_it_died_does_not_decide_after() {
+    let mut endpoint = Endpoint::new(never().consecutive(1));
+    let [late, later, latest] = [(); 3].map(|()| endpoint.accrual.begin(endpoint.now));
+    endpoint.serve(Failure);
+    let dead = endpoint.status();
+    endpoint
+        .accrual
+        .end(late, Success, endpoint.now, &mut endpoint.rng);
+    assert_eq!(endpoint.status(), dead);
+    endpoint.wait();
+    let probe = endpoint.accrual.begin(endpoint.now);
+    endpoint
+        .accrual
+        .end(later, Success, endpoint.now, &mut endpoint.rng);
+    assert_eq!(endpoint.status(), Status::ProbeClosed);
+    endpoint
+        .accrual
+        .end(probe, Success, endpoint.now, &mut endpoint.rng);
+    endpoint
+        .accrual
+        .end(latest, Failure, endpoint.now, &mut endpoint.rng);
+    assert_eq!(endpoint.status(), Status::Alive);
+}
+
+#[test]
+fn a_request_that_nobody_asked_for_changes_nothing() {
+    let mut endpoint = Endpoint::new(never().consecutive(1));
+    let dead = endpoint.serve(Failure);
+    for outcome in [Success, Failure, Ignored] {
+        assert_eq!(endpoint.serve(outcome), dead);
+    }
+    endpoint.wait();
+    let probe = endpoint.accrual.begin(endpoint.now);
+    for outcome in [Success, Failure, Ignored] {
+        assert_eq!(endpoint.serve(outcome), Status::ProbeClosed);
+    }
+    endpoint
+        .accrual
+        .end(probe, Success, endpoint.now, &mut endpoint.rng);
+    assert_eq!(endpoint.status(), Status::Alive);
+}
+
+#[test]
+fn one_found_well_lives_without_a_past() {
+    let mut endpoint = Endpoint::new(AccrualConfig::default());
+    endpoint.failures_to_death();
+    endpoint.accrual.revive();
+    assert_eq!(endpoint.status(), Status::Alive);
+    assert_eq!(endpoint.failures_to_death(), 5);
+    assert!(endpoint.wait() <= 10 * SECOND);
+}
+
+proptest! {
+    /// Whatever happens, a probe that ends well revives, and no wait is longer than the longest.
+    #[test]
+    fn it_always_comes_back(steps in prop::collection::vec((0_u8..3, 0_u64..100), 0..200)) {
+        let mut endpoint = Endpoint::new(AccrualConfig::default().success_rate_over(0.9, 0));
+        for (outcome, seconds) in steps {
+            endpoint.now += Duration::from_secs(seconds);
+            endpoint.serve([Success, Failure, Ignored][usize::from(outcome)]);
+            prop_assert_ne!(endpoint.status(), Status::ProbeClosed);
+            if let Status::Dead { until } = endpoint.status() {
+                prop_assert!(until - endpoint.now <= 300 * SECOND);
+            }
+        }
+        if endpoint.status() != Status::Alive {
+            endpoint.now += 300 * SECOND;
+            prop_assert_eq!(endpoint.status(), Status::ProbeOpen);
+            prop_assert_eq!(endpoint.serve(Success), Status::Alive);
+        }
+    }
+}

@@ -1,0 +1,409 @@
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use futures_util::future::poll_fn;
+use tokio::time::{Instant, advance, timeout};
+use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
+use tower_balance::error::NoEndpoints;
+use tower_balance::p2c::Balance;
+use tower_balance::picker::{LeastLoaded, RingHash};
+use tower_discover::{ServiceList, channel};
+use tower_health::policy::outlier::{Cause, OutlierConfig};
+use tower_health::{EjectOutliers, ErrorIsFailure, Health, Outcome, Reason, Standing};
+use tower_service::Service;
+use tower_test::mock::Spawn;
+use tower_util::{BoxError, ServiceExt};
+
+use crate::{Inner, Requests, SECOND, endpoint, gets_any, send};
+
+const EJECTED: Standing = Standing::Out(Reason::Outlier(Cause::Consecutive));
+
+fn config() -> OutlierConfig {
+    OutlierConfig::default()
+        .consecutive(Some(3))
+        .max_ejection_percent(100)
+}
+
+type List = ServiceList<Vec<Inner>>;
+
+fn balance(
+    endpoints: Vec<Inner>,
+    health: &Health<usize>,
+) -> Spawn<Balance<EjectOutliers<List, ErrorIsFailure>, u32, LeastLoaded>> {
+    let list = ServiceList::new::<u32>(endpoints);
+    let discover = EjectOutliers::new(list, config(), ErrorIsFailure).unwrap();
+    let discover = discover.with_health(health.clone());
+    Spawn::new(Balance::with_picker(discover, LeastLoaded::of_all()))
+}
+
+/// The first is preferred.
+fn three() -> (Vec<Inner>, [Requests; 3]) {
+    let (endpoints, handles): (Vec<_>, Vec<_>) = (0..3).map(endpoint).unzip();
+    (endpoints, handles.try_into().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ejected_endpoint_gets_nothing_until_its_time_is_over_and_wakes_the_balancer_then() {
+    let health = Health::new();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&heard);
+    health.on_change(move |key, standing| hook.lock().unwrap().push((*key, standing)));
+    let (bad, mut bad_handle) = endpoint(0);
+    let (good, mut good_handle) = endpoint(9);
+    let mut balance = balance(vec![bad, good], &health);
+    for _ in 0..3 {
+        send(&mut balance, &mut bad_handle, false).await;
+    }
+    assert_eq!(health.standing(&0), Some((EJECTED, Instant::now())));
+    for _ in 0..20 {
+        send(&mut balance, &mut good_handle, true).await;
+    }
+    assert!(!gets_any(&mut balance, &mut bad_handle));
+
+    // 30 s: the third sweep.
+    for _ in 0..2 {
+        advance(10 * SECOND).await;
+        assert!(!gets_any(&mut balance, &mut bad_handle));
+    }
+    advance(9 * SECOND).await;
+    assert!(!balance.is_woken());
+    advance(SECOND).await;
+    assert!(balance.is_woken());
+    send(&mut balance, &mut bad_handle, true).await;
+    let heard = heard.lock().unwrap();
+    assert_eq!(*heard, [(0, EJECTED), (0, Standing::Well)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_requests_and_with_no_other_the_balancer_is_woken_when_an_endpoint_returns() {
+    let health = Health::new();
+    health.set_panic_threshold(0);
+    let (bad, mut handle) = endpoint(0);
+    let mut balance = balance(vec![bad], &health);
+    for _ in 0..3 {
+        send(&mut balance, &mut handle, false).await;
+    }
+    assert_pending!(balance.poll_ready());
+    let began = Instant::now();
+    let mut balance = balance.into_inner();
+    timeout(60 * SECOND, balance.ready())
+        .await
+        .expect("it returns")
+        .unwrap();
+    assert_eq!(began.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_too_few_are_well_all_are_used_and_when_enough_are_the_bad_ones_are_not() {
+    let health = Health::new();
+    let (endpoints, mut handles) = three();
+    let mut balance = balance(endpoints, &health);
+    for _ in 0..3 {
+        send(&mut balance, &mut handles[0], false).await;
+    }
+    assert!(!health.is_panic(), "two of three are well");
+    for _ in 0..3 {
+        send(&mut balance, &mut handles[1], false).await;
+    }
+    assert_eq!(
+        (health.well(), health.len(), health.is_panic()),
+        (1, 3, true)
+    );
+    assert!(balance.is_woken());
+    assert!(gets_any(&mut balance, &mut handles[0]));
+
+    health.set_panic_threshold(30);
+    assert!(!health.is_panic());
+    assert!(!gets_any(&mut balance, &mut handles[0]));
+    assert!(!gets_any(&mut balance, &mut handles[1]));
+    assert!(gets_any(&mut balance, &mut handles[2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_ejected_is_a_panic_and_with_threshold_zero_a_wait() {
+    let health = Health::new();
+    let (only, mut handle) = endpoint(0);
+    let mut balance = balance(vec![only], &health);
+    assert!(!health.is_panic() && health.is_empty());
+    for _ in 0..9 {
+        send(&mut balance, &mut handle, false).await;
+    }
+    assert_eq!(health.standing(&0).unwrap().0, EJECTED);
+    assert!(health.is_panic());
+    health.set_panic_threshold(0);
+    assert_pending!(balance.poll_ready());
+    health.set_panic_threshold(50);
+    assert!(balance.is_woken());
+    assert_ready_ok!(balance.poll_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_requests_and_those_of_no_account_do_not_count_and_each_counts_once() {
+    let health = Health::new();
+    let (only, mut handle) = endpoint(0);
+    let list = ServiceList::new::<u32>([only]);
+    let classify = |result: Result<&u32, &BoxError>| match result {
+        Ok(_) => Outcome::Ignored,
+        Err(_) => Outcome::Failure,
+    };
+    let discover = EjectOutliers::new(list, config(), classify).unwrap();
+    let mut balance = Spawn::new(Balance::new(discover.with_health(health.clone())));
+    send(&mut balance, &mut handle, false).await;
+    send(&mut balance, &mut handle, false).await;
+    send(&mut balance, &mut handle, true).await;
+    assert!(gets_any(&mut balance, &mut handle), "and drops them");
+    assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    send(&mut balance, &mut handle, false).await;
+    assert_eq!(health.standing(&0).unwrap().0, EJECTED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_removed_while_ejected_comes_again_without_a_past() {
+    let health = Health::new();
+    health.set_panic_threshold(0);
+    let (sender, discover) = channel::<&str, Inner>(8);
+    let discover = EjectOutliers::new(discover, config(), ErrorIsFailure).unwrap();
+    let mut balance = Spawn::new(Balance::new(discover.with_health(health.clone())));
+    let (a, mut handle) = endpoint(0);
+    sender.insert("a", a).await.unwrap();
+    for _ in 0..3 {
+        send(&mut balance, &mut handle, false).await;
+    }
+    // A new service of the same endpoint is as ejected.
+    let (again, mut again_handle) = endpoint(0);
+    sender.insert("a", again).await.unwrap();
+    assert_pending!(balance.poll_ready());
+
+    let running = {
+        health.set_panic_threshold(50);
+        assert_ready_ok!(balance.poll_ready());
+        balance.call(7)
+    };
+    sender.remove("a").await.unwrap();
+    assert_pending!(balance.poll_ready());
+    assert!(health.is_empty() && health.standing(&"a").is_none());
+    health.set_panic_threshold(0);
+
+    let (fresh, mut fresh_handle) = endpoint(0);
+    sender.insert("a", fresh).await.unwrap();
+    send(&mut balance, &mut fresh_handle, false).await;
+    // A request to the one that is gone does not count for the new one.
+    drop((running, handle.poll_request(), again_handle.poll_request()));
+    send(&mut balance, &mut fresh_handle, false).await;
+    assert_eq!(health.standing(&"a").unwrap().0, Standing::Well);
+    send(&mut balance, &mut fresh_handle, false).await;
+    assert_pending!(balance.poll_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_when_discovery_has_and_the_last_endpoint_is_gone() {
+    let health = Health::new();
+    let mut empty = balance(Vec::new(), &health);
+    assert!(assert_ready_err!(empty.poll_ready()).is::<NoEndpoints>());
+
+    let (only, mut handle) = endpoint(0);
+    let mut balance = balance(vec![only], &health);
+    assert_ready_ok!(balance.poll_ready());
+    handle.send_error("broken");
+    assert_pending!(balance.poll_ready());
+    assert!(balance.is_woken());
+    assert!(assert_ready_err!(balance.poll_ready()).is::<NoEndpoints>());
+}
+
+/// Polls the balancer whenever it is woken, for a time, and counts.
+#[tokio::test(start_paused = true)]
+async fn an_idle_balancer_is_polled_once_for_each_sweep() {
+    let (only, mut handle) = endpoint(0);
+    handle.allow(0);
+    let list = ServiceList::new::<u32>([only]);
+    let (_sender, never) = channel::<usize, Inner>(1);
+    let list = futures_util::stream::StreamExt::chain(list, never);
+    let discover = EjectOutliers::new(list, config(), ErrorIsFailure).unwrap();
+    let mut balance = Balance::<_, u32>::new(discover);
+    let mut polls = 0;
+    let idle = poll_fn(|cx| {
+        polls += 1;
+        assert!(polls < 100, "a busy loop");
+        balance.poll_ready(cx)
+    });
+    assert!(timeout(101 * SECOND, idle).await.is_err());
+    assert!((11..=13).contains(&polls), "{polls}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_clock_stands_still_nothing_is_swept_and_nobody_returns() {
+    let health = Health::new();
+    let (endpoints, mut handles) = three();
+    let mut balance = balance(endpoints, &health);
+    for _ in 0..3 {
+        send(&mut balance, &mut handles[0], false).await;
+    }
+    assert_ready_ok!(balance.poll_ready());
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        assert!(!balance.is_woken());
+        assert!(!gets_any(&mut balance, &mut handles[0]));
+    }
+}
+
+/// A picker that goes by the request does not ask again whether the endpoint is ready.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_ejected_by_another_request_is_passed_over_by_hash_too() {
+    let health = Health::new();
+    let (endpoints, mut handles) = three();
+    let list = ServiceList::new::<u32>(endpoints);
+    let discover = EjectOutliers::new(list, config(), ErrorIsFailure).unwrap();
+    let discover = discover.with_health(health.clone());
+    let picker = RingHash::by(|_: &u32| Some(7));
+    let mut balance = Spawn::new(Balance::with_picker(discover, picker));
+    let mut running = Vec::new();
+    for n in 0..4 {
+        assert_ready_ok!(balance.poll_ready());
+        running.push(balance.call(n));
+    }
+    let owner = handles
+        .iter_mut()
+        .position(|handle| match handle.poll_request() {
+            Poll::Ready(Some((_, answer))) => {
+                answer.send_error("failed");
+                true
+            }
+            _ => false,
+        });
+    let handle = &mut handles[owner.expect("one has the key")];
+    while let Poll::Ready(Some((_, answer))) = handle.poll_request() {
+        answer.send_error("failed");
+    }
+    assert_ready_ok!(balance.poll_ready());
+    for response in running {
+        response.await.unwrap_err();
+    }
+    assert!(
+        balance.is_woken(),
+        "that it may not go on with who was ready"
+    );
+    assert!(!gets_any(&mut balance, handle));
+    assert!(!health.is_panic());
+}
+
+#[test]
+fn a_wrapped_balancer_can_be_sent_to_a_task() {
+    fn is_send<T: Send>(_: &T) {}
+    let balance = balance(Vec::new(), &Health::new());
+    is_send(&balance.into_inner());
+}
+
+/// Three requests that nothing answers, and what the endpoint is after each of some intervals.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_answers_nothing_for_an_interval_is_out_until_it_answers() {
+    for counts in [false, true] {
+        let health = Health::new();
+        let (hung, mut hung_handle) = endpoint(0);
+        let (good, mut good_handle) = endpoint(9);
+        let list = ServiceList::new::<u32>(vec![hung, good]);
+        let config = config().count_silence(counts);
+        let discover = EjectOutliers::new(list, config, ErrorIsFailure).unwrap();
+        let discover = discover.with_health(health.clone());
+        let mut balance = Spawn::new(Balance::with_picker(discover, LeastLoaded::of_all()));
+        let mut requests = Vec::new();
+        let mut waiting = Vec::new();
+        for _ in 0..3 {
+            assert_ready_ok!(balance.poll_ready());
+            requests.push(balance.call(1));
+            waiting.push(hung_handle.next_request().await.unwrap().1);
+        }
+        let standing = || health.standing(&0).unwrap().0;
+        let sweep = async |balance: &mut Spawn<_>| {
+            advance(10 * SECOND).await;
+            let _: Poll<Result<(), BoxError>> = balance.poll_ready();
+        };
+        // They have not waited for the whole of the first.
+        advance(5 * SECOND).await;
+        sweep(&mut balance).await;
+        assert_eq!(standing(), Standing::Well);
+        sweep(&mut balance).await;
+        if !counts {
+            assert_eq!(standing(), Standing::Well);
+            continue;
+        }
+        assert_eq!(standing(), EJECTED);
+        send(&mut balance, &mut good_handle, true).await;
+
+        // It has been slow only.
+        waiting.remove(0).send_response(1);
+        requests.remove(0).await.unwrap();
+        assert_eq!(standing(), Standing::Well);
+        assert!(balance.is_woken());
+        send(&mut balance, &mut hung_handle, true).await;
+        // Those that wait still are two.
+        for _ in 0..9 {
+            sweep(&mut balance).await;
+            assert_eq!(standing(), Standing::Well);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_answers_some_requests_is_not_silent() {
+    let health = Health::new();
+    let (slow, mut handle) = endpoint(0);
+    let (other, _other_handle) = endpoint(9);
+    let list = ServiceList::new::<u32>(vec![slow, other]);
+    let config = config().count_silence(true);
+    let discover = EjectOutliers::new(list, config, ErrorIsFailure).unwrap();
+    let discover = discover.with_health(health.clone());
+    let mut balance = Spawn::new(Balance::with_picker(discover, LeastLoaded::of_all()));
+    let mut waiting = Vec::new();
+    for _ in 0..10 {
+        assert_ready_ok!(balance.poll_ready());
+        let response = balance.call(1);
+        waiting.push((response, handle.next_request().await.unwrap().1));
+    }
+    for _ in 0..9 {
+        send(&mut balance, &mut handle, true).await;
+        advance(10 * SECOND).await;
+        assert_ready_ok!(balance.poll_ready());
+        assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    }
+    // Failures are no answers that take back what they have done.
+    for _ in 0..3 {
+        send(&mut balance, &mut handle, false).await;
+    }
+    assert_eq!(health.standing(&0).unwrap().0, EJECTED);
+    let (response, answer) = waiting.remove(0);
+    answer.send_response(1);
+    response.await.unwrap();
+    assert_eq!(health.standing(&0).unwrap().0, EJECTED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_can_be_let_in_before_its_time() {
+    let health = Health::new();
+    let (bad, mut bad_handle) = endpoint(0);
+    let (good, _good_handle) = endpoint(9);
+    let list = ServiceList::new::<u32>(vec![bad, good]);
+    let discover = EjectOutliers::new(list, config(), ErrorIsFailure).unwrap();
+    let discover = discover.with_health(health.clone());
+    let uneject = discover.uneject();
+    assert!(!uneject.uneject(&0), "it is not known yet");
+    let mut balance = Spawn::new(Balance::with_picker(discover, LeastLoaded::of_all()));
+    for _ in 0..3 {
+        send(&mut balance, &mut bad_handle, false).await;
+    }
+    assert_eq!(health.standing(&0).unwrap().0, EJECTED);
+    assert!(!uneject.uneject(&9) && uneject.uneject(&0) && !uneject.uneject(&0));
+    assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    assert!(balance.is_woken());
+    for _ in 0..3 {
+        send(&mut balance, &mut bad_handle, false).await;
+    }
+    // The second ejection is twice as long, as if the first had not been cut short.
+    for interval in 1..=6 {
+        assert_eq!(health.standing(&0).unwrap().0, EJECTED, "{interval}");
+        advance(10 * SECOND).await;
+        let _ = balance.poll_ready();
+    }
+    assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    drop(balance);
+    assert!(!uneject.uneject(&0));
+}
