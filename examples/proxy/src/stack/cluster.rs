@@ -23,10 +23,11 @@ use tower::retry::backoff::ExponentialBackoffMaker;
 use tower::util::rng::HasherRng;
 
 use super::health;
+use super::observe::Observe;
 use crate::config::{self, Balancer, HashKey};
 use crate::front::body::RequestBody;
 use crate::metrics::ClusterStats;
-use crate::upstream::{Connect, Observe, TrackBody};
+use crate::upstream::{Connect, Connector, TrackBody};
 
 /// A cluster's queue, shared by the routes that lead to it.
 pub type Cluster = Buffer<Request<RequestBody>, Answer>;
@@ -45,34 +46,40 @@ pub fn cluster(
     endpoints: usize,
     heads: config::Heads,
 ) -> Result<Cluster, InvalidPolicy> {
-    let connect = &Connect::new(config, endpoints, heads);
+    let connector = &Connector::new(config, endpoints, heads);
     // Each picker makes another type of balancer; the queue has one type for all of them.
     match config.balancer {
         // Where all weights are alike, it is not looked at them.
         Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => {
-            super::queue(config, connect, stats, P2c::new())
+            super::queue(config, connector, stats, P2c::new())
         }
-        Balancer::P2c => super::queue(config, connect, stats, LeastLoaded::new()),
-        Balancer::RoundRobin => super::queue(config, connect, stats, WeightedRoundRobin::new()),
-        Balancer::Random => super::queue(config, connect, stats, Random::new()),
+        Balancer::P2c => super::queue(config, connector, stats, LeastLoaded::new()),
+        Balancer::RoundRobin => super::queue(config, connector, stats, WeightedRoundRobin::new()),
+        Balancer::Random => super::queue(config, connector, stats, Random::new()),
         Balancer::RingHash => {
             // Enough points for shares that are right to some percent, without a ring that is all memory.
             let greatest = config.weights.iter().copied().max().unwrap_or(1).max(1);
             let points = (1600 / greatest as usize).clamp(1, 160);
             let ring = RingHash::by(key(&config.hash)).points_per_weight(points)?;
-            super::queue(config, connect, stats, ring)
+            super::queue(config, connector, stats, ring)
         }
-        Balancer::Maglev => super::queue(config, connect, stats, MaglevHash::by(key(&config.hash))),
+        Balancer::Maglev => {
+            super::queue(config, connector, stats, MaglevHash::by(key(&config.hash)))
+        }
     }
 }
 
 /// The endpoints of a cluster, as its balancer discovers them.
-pub(super) fn discover(config: &config::Cluster, connect: &Connect, stats: &ClusterStats) -> Found {
+pub(super) fn discover(
+    config: &config::Cluster,
+    connector: &Connector,
+    stats: &ClusterStats,
+) -> Found {
     let weights = config.weights.iter().copied().chain(std::iter::repeat(1));
     let endpoints = config.endpoints.iter().zip(&stats.endpoints).zip(weights);
     // By address: so proxies with the same configuration map a key to the same endpoint.
     let endpoints = endpoints.map(|((address, stats), weight)| {
-        let endpoint = Weighted::new(super::endpoint(connect, address, stats), weight);
+        let endpoint = Weighted::new(super::endpoint(connector, address, stats), weight);
         Ok::<_, Infallible>(Change::Insert(address.to_string(), endpoint))
     });
     stream::iter(endpoints.collect::<Vec<_>>())
@@ -109,7 +116,7 @@ impl<P> PickEndpoint for P where
 }
 
 pub(super) type Measured =
-    PendingRequests<Observe<Reconnect<Connect, config::Endpoint>>, TrackBody>;
+    PendingRequests<Observe<Reconnect<Connect<RequestBody>, config::Endpoint>>, TrackBody>;
 type Endpoint = Weighted<Measured>;
 type Found = stream::Iter<std::vec::IntoIter<Result<Change<String, Endpoint>, Infallible>>>;
 type Watched = Guarded<Endpoint, Outliers<String>, health::Classify>;
