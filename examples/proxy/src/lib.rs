@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod front;
+mod lock;
 pub mod metrics;
 pub mod run;
 pub mod signal;

@@ -16,12 +16,15 @@ use tower::timeout::http::TimeoutBody;
 use crate::front::server::Client;
 use crate::front::upload::UploadBody;
 use crate::transport::blocks::Long;
-use crate::transport::headers;
 use crate::transport::stall::{self, Limits};
-use crate::upstream::UpstreamBody;
+use crate::transport::trailers::{TrailersTooLarge, check_trailers};
+use crate::upstream;
 
 /// The body of a request on its way up: what the client sends, within its time, and kept as far as it may be sent again.
 pub type RequestBody = ReplayBody<TimeoutBody<UploadBody>>;
+
+/// The body of an endpoint's response to a request with such a body.
+pub type UpstreamBody = upstream::UpstreamBody<RequestBody>;
 
 /// The body of a response within its time. Of a gRPC call, its first frame may have been looked at.
 pub type BoundedBody = TimeoutBody<PeekBody<UpstreamBody>>;
@@ -88,32 +91,6 @@ impl Body for ClientBody {
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
     }
-}
-
-/// Trailers that are too large.
-#[derive(Debug)]
-pub struct TrailersTooLarge(());
-
-impl TrailersTooLarge {
-    /// As they have come, or as h2 has cut them.
-    pub(crate) fn new() -> Self {
-        Self(())
-    }
-}
-
-/// Lets data pass, and of trailers what may.
-///
-/// # Errors
-///
-/// [`TrailersTooLarge`] over `max` bytes.
-pub fn check_trailers(mut frame: Frame<Bytes>, max: usize) -> Result<Frame<Bytes>, BoxError> {
-    if let Some(trailers) = frame.trailers_mut() {
-        if headers::size(trailers) > max {
-            return Err(TrailersTooLarge::new().into());
-        }
-        headers::strip_trailers(trailers);
-    }
-    Ok(frame)
 }
 
 /// The body of a response on its way down: the upstream's stream, or nothing.
@@ -220,14 +197,6 @@ impl Drop for ResponseBody {
         }
     }
 }
-
-impl std::fmt::Display for TrailersTooLarge {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the trailers are too large")
-    }
-}
-
-impl std::error::Error for TrailersTooLarge {}
 
 /// What was sent before an error is written within this time, if the client reads.
 const FLUSH_TIME: Duration = Duration::from_millis(20);

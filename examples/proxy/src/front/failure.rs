@@ -11,12 +11,13 @@ use tower::load_shed::error::Overloaded;
 use tower::timeout::error::{DeadlineExceeded, Elapsed};
 use tower::timeout::http::{BodyTimedOut, InvalidTimeout};
 
-use crate::front::body::TrailersTooLarge;
 use crate::front::headers::authority::BadTarget;
 use crate::front::headers::path::BadPath;
 use crate::front::protocol::Dialect;
 use crate::front::upload::BodyFailure;
 use crate::transport::framing::BadFraming;
+use crate::transport::trailers::TrailersTooLarge;
+use crate::transport::upload::BodyError;
 use crate::upstream::UpstreamError;
 
 /// Finds an error of type `E` in `error` or in its chain of sources.
@@ -89,11 +90,9 @@ impl Failure {
         if let Some(failure) = cause_of::<Self>(error) {
             *failure
         } else if let Some(failure) = cause_of::<BodyFailure>(error) {
-            match failure {
-                BodyFailure::TimedOut(_) => Self::RequestTimeout,
-                BodyFailure::LongTrailers => Self::LongTrailers,
-                BodyFailure::Malformed | BodyFailure::Incomplete => Self::MalformedBody,
-            }
+            Self::of_upload(*failure)
+        } else if let Some(error) = cause_of::<BodyError>(error) {
+            Self::of_upload(BodyFailure::of(error))
         } else if cause_of::<DeadlineExceeded>(error).is_some()
             || cause_of::<Elapsed>(error).is_some()
         {
@@ -112,6 +111,14 @@ impl Failure {
                 Some(upstream) if !upstream.is_unsent() => Self::BadGateway,
                 _ => Self::Unavailable,
             }
+        }
+    }
+
+    const fn of_upload(failure: BodyFailure) -> Self {
+        match failure {
+            BodyFailure::TimedOut(_) => Self::RequestTimeout,
+            BodyFailure::LongTrailers => Self::LongTrailers,
+            BodyFailure::Malformed | BodyFailure::Incomplete => Self::MalformedBody,
         }
     }
 

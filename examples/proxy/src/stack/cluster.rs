@@ -22,10 +22,11 @@ use tower::retry::backoff::ExponentialBackoffMaker;
 use tower::util::rng::HasherRng;
 
 use super::health;
+use super::observe::Observe;
 use crate::config::{self, Balancer, HashKey};
 use crate::front::body::RequestBody;
 use crate::metrics::ClusterStats;
-use crate::upstream::{Connect, Observe, TrackBody};
+use crate::upstream::{Connect, Connector, TrackBody};
 
 /// A cluster's queue, shared by the routes that lead to it.
 pub type Cluster = Buffer<Request<RequestBody>, Answer>;
@@ -54,12 +55,16 @@ pub(super) fn picker(config: &config::Cluster) -> Result<Picker, InvalidPolicy> 
 }
 
 /// The endpoints of a cluster, as its balancer discovers them.
-pub(super) fn discover(config: &config::Cluster, connect: &Connect, stats: &ClusterStats) -> Found {
+pub(super) fn discover(
+    config: &config::Cluster,
+    connector: &Connector,
+    stats: &ClusterStats,
+) -> Found {
     let weights = config.weights.iter().copied().chain(std::iter::repeat(1));
     let endpoints = config.endpoints.iter().zip(&stats.endpoints).zip(weights);
     // By address: so proxies with the same configuration map a key to the same endpoint.
     let endpoints = endpoints.map(|((address, stats), weight)| {
-        let endpoint = Weighted::new(super::endpoint(connect, address, stats), weight);
+        let endpoint = Weighted::new(super::endpoint(connector, address, stats), weight);
         Ok::<_, Infallible>(Change::Insert(address.to_string(), endpoint))
     });
     stream::iter(endpoints.collect::<Vec<_>>())
@@ -83,7 +88,7 @@ pub(super) fn backoff() -> ExponentialBackoffMaker {
 }
 
 pub(super) type Measured =
-    PendingRequests<Observe<Reconnect<Connect, config::Endpoint>>, TrackBody>;
+    PendingRequests<Observe<Reconnect<Connect<RequestBody>, config::Endpoint>>, TrackBody>;
 type Endpoint = Weighted<Measured>;
 type Found = stream::Iter<std::vec::IntoIter<Result<Change<String, Endpoint>, Infallible>>>;
 type Key = Box<dyn Fn(&Request<RequestBody>) -> Option<u64> + Send>;

@@ -6,10 +6,12 @@ use tower::classify::http::Code;
 use tower::health::policy::outlier::OutlierConfig;
 use tower::health::{Health, Outcome, Standing, Uneject};
 
+use super::comeback::Comebacks;
 use crate::config::{Cluster, Protocol};
+use crate::front::body::UpstreamBody;
 use crate::front::failure::cause_of;
 use crate::metrics::ClusterStats;
-use crate::upstream::{Comebacks, UpstreamBody, UpstreamError};
+use crate::upstream::UpstreamError;
 
 /// How an answer speaks of its endpoint.
 pub type Classify = fn(Result<&Response<UpstreamBody>, &BoxError>) -> Outcome;

@@ -5,8 +5,10 @@
 
 mod build;
 mod cluster;
+pub mod comeback;
 pub mod health;
 pub mod hedge;
+pub mod observe;
 pub mod response_timeout;
 pub mod retry;
 mod route;
@@ -31,6 +33,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub use self::build::proxy;
 pub use self::cluster::Cluster;
 use self::cluster::{Measured, backoff, discover, picker};
+use self::observe::Observe;
 use self::response_timeout::ResponseTimeoutLayer;
 use crate::config::{self, Config};
 use crate::front::arrive::ArriveLayer;
@@ -45,7 +48,7 @@ use crate::front::route::Route;
 use crate::front::router::Router;
 use crate::front::validate::Validate;
 use crate::metrics::{ClusterStats, EndpointStats, RouteStats};
-use crate::upstream::{Connect, Observe, TrackBody};
+use crate::upstream::{Connect, Connector, TrackBody};
 
 /// What every request passes, up to its route. It is always ready.
 pub fn front<S, B>(
@@ -167,9 +170,9 @@ pub fn cluster(
     endpoints: usize,
     heads: config::Heads,
 ) -> Result<Cluster, BoxError> {
-    let connect = &Connect::new(config, endpoints, heads);
+    let connector = &Connector::new(config, endpoints, heads);
     let health = Health::new();
-    let endpoints = discover(config, connect, stats);
+    let endpoints = discover(config, connector, stats);
     // Around the endpoints, so that an ejected one reports not ready and every picker skips it.
     let endpoints = EjectOutliers::new(
         endpoints,
@@ -193,13 +196,16 @@ pub fn cluster(
 }
 
 /// What the attempts at one endpoint pass, down to its connections.
-fn endpoint(connect: &Connect, address: &config::Endpoint, stats: &Arc<EndpointStats>) -> Measured {
+fn endpoint(
+    connector: &Connector,
+    address: &config::Endpoint,
+    stats: &Arc<EndpointStats>,
+) -> Measured {
     // Innermost, so that the endpoint stays the same for the balancer when its connections are lost.
-    let connections = Reconnect::with_backoff(
-        connect.clone().tell(Arc::clone(stats)),
-        address.clone(),
-        backoff(),
-    );
+    let last_error = Arc::clone(stats);
+    let connect =
+        Connect::new(connector.clone()).on_result(move |error| last_error.set_last_error(error));
+    let connections = Reconnect::with_backoff(connect, address.clone(), backoff());
     // Whether it is connected, and what it answers.
     let observed = Observe::new(connections, Arc::clone(stats));
     // Its load for the picker: the requests whose response has not ended.

@@ -8,4 +8,5 @@ pub mod headers;
 pub mod socket;
 pub mod stall;
 pub mod streams;
+pub mod trailers;
 pub mod upload;

@@ -7,12 +7,14 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use pin_project_lite::pin_project;
+
+use crate::lock::lock;
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -38,8 +40,7 @@ impl NewStreams {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Stream>> {
-        // Nothing panics while it holds the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

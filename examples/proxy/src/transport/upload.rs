@@ -1,113 +1,25 @@
-//! The body of a request on its way to an endpoint.
+//! What the two ends of an upload know of each other: an endpoint that does not read, a client whose body fails, an answer
+//! that has come to its end before the body has.
 
-use std::pin::Pin;
+use std::error::Error;
+use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use futures_util::future::{AbortHandle, Abortable, abortable};
 use futures_util::task::AtomicWaker;
-use http::Request;
-use http_body::{Body, Frame, SizeHint};
 use tower::BoxError;
 
-use crate::front::body::RequestBody;
-use crate::front::upload::BodyFailure;
-use crate::transport::stall::{self, Limits};
-
-/// A request's body on its way to an endpoint, in one attempt.
-///
-/// It is what hyper polls; how long hyper may let it wait, it [tells](stall::handed) the task that sends it.
-#[derive(Debug)]
-pub struct SentBody {
-    body: RequestBody,
-    upload: Option<Arc<Upload>>,
-    /// Its task was told to come back.
-    awaited: bool,
-}
-
-impl SentBody {
-    /// The request with its body, which the endpoint may let wait within the [`Limits`] among the extensions.
-    pub fn of(request: Request<RequestBody>) -> Request<Self> {
-        let limits = request.extensions().get().copied().unwrap_or_default();
-        request.map(|body| Self::new(body, limits))
-    }
-
-    fn new(body: RequestBody, limits: Limits) -> Self {
-        let upload = (!body.is_end_stream()).then(|| Arc::new(Upload::within(limits)));
-        Self {
-            body,
-            upload,
-            awaited: false,
-        }
-    }
-
-    /// What becomes of it; `None` if there is nothing to send.
-    pub fn upload(&self) -> Option<Arc<Upload>> {
-        self.upload.clone()
-    }
-
-    fn tell(&self, over: impl FnOnce(&Upload)) {
-        if let Some(upload) = &self.upload {
-            over(upload);
-        }
-    }
-}
-
-impl Body for SentBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if std::mem::take(&mut self.awaited) {
-            stall::waits();
-        }
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        match &frame {
-            Some(Ok(_)) => {
-                if self.body.is_end_stream() {
-                    self.tell(Upload::sent);
-                }
-                // Also the last frame waits until the endpoint takes it.
-                if let Some(upload) = &self.upload {
-                    stall::handed(upload.limits, Some(upload));
-                    self.awaited = true;
-                }
-            }
-            Some(Err(error)) => self.tell(|upload| upload.failed(BodyFailure::of(error))),
-            None => self.tell(Upload::sent),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for SentBody {
-    fn drop(&mut self) {
-        if self.awaited {
-            stall::waits();
-        }
-    }
-}
+use super::stall::Limits;
+use crate::lock::lock;
 
 /// What the two ends of an attempt know of its upload.
 #[derive(Debug, Default)]
 pub struct Upload {
-    /// How long the endpoint may let it wait.
     limits: Limits,
     state: AtomicU8,
-    failure: OnceLock<BodyFailure>,
+    failure: OnceLock<BodyError>,
     /// Whoever waits for the response.
     waker: AtomicWaker,
     /// What sends it, if it is a future of its own.
@@ -120,11 +32,17 @@ const STALLED: u8 = 2;
 const GIVEN_UP: u8 = 3;
 
 impl Upload {
-    fn within(limits: Limits) -> Self {
+    /// The endpoint may let it wait within `limits`.
+    pub(crate) fn within(limits: Limits) -> Self {
         Self {
             limits,
             ..Self::default()
         }
+    }
+
+    /// How long the endpoint may let it wait.
+    pub(crate) const fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Whether all of the body was handed over.
@@ -149,8 +67,8 @@ impl Upload {
     }
 
     /// What went wrong with the body, if it was the body.
-    pub fn failure(&self) -> Option<BodyFailure> {
-        self.failure.get().copied()
+    pub fn failure(&self) -> Option<BodyError> {
+        self.failure.get().cloned()
     }
 
     /// The endpoint does not read; the task that sends ends.
@@ -182,11 +100,13 @@ impl Upload {
         sender
     }
 
-    fn sent(&self) {
+    /// All of the body was handed over.
+    pub(crate) fn sent(&self) {
         self.advance(SENT);
     }
 
-    fn failed(&self, failure: BodyFailure) {
+    /// The body has failed.
+    pub(crate) fn failed(&self, failure: BodyError) {
         // Only the first failure is told.
         let _ = self.failure.set(failure);
     }
@@ -198,7 +118,30 @@ impl Upload {
             .compare_exchange(SENDING, to, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    fn sender(&self) -> std::sync::MutexGuard<'_, Option<AbortHandle>> {
-        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sender(&self) -> MutexGuard<'_, Option<AbortHandle>> {
+        lock(&self.sender)
+    }
+}
+
+/// Why a body failed, for its two ends: what sends it, and what waits for the response.
+#[derive(Debug, Clone)]
+pub struct BodyError(Arc<dyn Error + Send + Sync>);
+
+impl BodyError {
+    /// The error of a body, which is the [`source`](Error::source) of this one.
+    pub fn new(error: BoxError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body failed while it was sent")
+    }
+}
+
+impl Error for BodyError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
     }
 }

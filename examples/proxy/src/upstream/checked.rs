@@ -2,12 +2,12 @@ use std::task::{Context, Poll};
 
 use http::Response;
 
-use super::{UpstreamBody, UpstreamError};
+use super::{Payload, UpstreamBody, UpstreamError};
 use crate::transport::framing;
 
 /// Looks at a response's head, and at its first frame if that has come already.
-pub(super) fn check(
-    response: &mut Response<UpstreamBody>,
+pub(super) fn check<B: Payload>(
+    response: &mut Response<UpstreamBody<B>>,
     cx: &mut Context<'_>,
 ) -> Result<(), UpstreamError> {
     framing::check_response(response).map_err(UpstreamError::BadAnswer)?;

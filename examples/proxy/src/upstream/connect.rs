@@ -1,119 +1,86 @@
 use std::error::Error as _;
+use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http::{Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tower::Service;
 
-use super::error::ConnectError;
-use super::{Multiplexed, Pool, UpstreamBody, UpstreamError};
-use crate::config::{Cluster, Connections, Endpoint, Heads, Protocol};
-use crate::front::body::RequestBody;
-use crate::metrics::EndpointStats;
-use crate::transport::descriptors;
+use super::{Connector, Multiplexed, Payload, Pool, UpstreamBody, UpstreamError};
+use crate::config::{Endpoint, Protocol};
 use crate::transport::framing;
-use crate::transport::socket::{self, Observe, Socket};
 
-/// Makes connections to an endpoint: the maker that [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
-#[derive(Debug, Clone)]
-pub struct Connect {
-    protocol: Protocol,
-    pub(super) timeout: Duration,
-    pub(super) connections: Connections,
-    /// How many connections an endpoint may have.
-    pub(super) max: usize,
-    pub(super) heads: Heads,
-    stats: Option<Arc<EndpointStats>>,
+/// Makes connections to an endpoint, for requests with a body `B`: the maker that
+/// [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
+pub struct Connect<B> {
+    connector: Connector,
+    on_result: Option<OnResult>,
+    _body: PhantomData<fn(B)>,
 }
 
-impl Connect {
-    /// Connects as `cluster` says. If it does not say how many connections there may be, each of `endpoints`, which are all
-    /// that the proxy has, gets its share of the open files. The heads of responses may be as large as `heads` says.
-    pub fn new(cluster: &Cluster, endpoints: usize, heads: Heads) -> Self {
-        let most = match cluster.protocol {
-            Protocol::Http1 => MOST_HTTP1,
-            Protocol::Http2 => MOST_HTTP2,
-        };
-        let share = || descriptors::max_connections_of_each(endpoints, most);
+/// Is told why it cannot connect, or that it can.
+type OnResult = Arc<dyn Fn(Option<String>) + Send + Sync>;
+
+impl<B> Connect<B> {
+    /// Connects by `connector`.
+    pub const fn new(connector: Connector) -> Self {
         Self {
-            protocol: cluster.protocol,
-            timeout: cluster.connect_timeout,
-            connections: cluster.connections.clone(),
-            max: cluster.connections.max_connections.unwrap_or_else(share),
-            heads,
-            stats: None,
+            connector,
+            on_result: None,
+            _body: PhantomData,
         }
     }
 
-    /// Tells the metrics why it cannot connect, if that is so.
+    /// Calls `on_result` after each attempt to connect, with the error and its causes if it has failed.
     #[must_use]
-    pub fn tell(mut self, stats: Arc<EndpointStats>) -> Self {
-        self.stats = Some(stats);
-        self
-    }
-
-    async fn connect(self, endpoint: Endpoint) -> Result<Connection, UpstreamError> {
-        Ok(match self.protocol {
-            Protocol::Http1 => Connection::Http1(Pool::open(self, endpoint).await?),
-            Protocol::Http2 => Connection::Http2(Multiplexed::open(self, endpoint).await?),
-        })
-    }
-
-    /// Opens a TCP connection, and begins HTTP on it as `begin` does, within the time for both.
-    pub(super) async fn open<T, O, F, R>(
-        &self,
-        endpoint: &Endpoint,
-        observer: O,
-        begin: F,
-    ) -> Result<T, UpstreamError>
-    where
-        O: Observe,
-        F: FnOnce(TokioIo<Socket<TcpStream, O>>) -> R,
-        R: Future<Output = Result<T, ConnectError>>,
-    {
-        let opening = async {
-            let address = (endpoint.host(), endpoint.port());
-            let stream = TcpStream::connect(address)
-                .await
-                .map_err(ConnectError::Tcp)?;
-            socket::prepare(&stream, self.connections.keep_alive_interval)
-                .map_err(ConnectError::Tcp)?;
-            begin(TokioIo::new(Socket::new(stream, observer))).await
-        };
-        tokio::time::timeout(self.timeout, opening)
-            .await
-            .unwrap_or(Err(ConnectError::Elapsed(self.timeout)))
-            .map_err(|source| UpstreamError::Connect {
-                endpoint: endpoint.clone(),
-                source,
-            })
+    pub fn on_result(self, on_result: impl Fn(Option<String>) + Send + Sync + 'static) -> Self {
+        let on_result: OnResult = Arc::new(on_result);
+        Self {
+            on_result: Some(on_result),
+            ..self
+        }
     }
 }
 
-impl Service<Endpoint> for Connect {
-    type Response = Connection;
+impl<B: Payload> Service<Endpoint> for Connect<B> {
+    type Response = Connection<B>;
     type Error = UpstreamError;
-    type Future = Pin<Box<dyn Future<Output = Result<Connection, UpstreamError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Connection<B>, UpstreamError>> + Send>>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, endpoint: Endpoint) -> Self::Future {
-        let connect = self.clone();
+        let (connector, on_result) = (self.connector.clone(), self.on_result.clone());
         Box::pin(async move {
-            let stats = connect.stats.clone();
-            let opened = connect.connect(endpoint).await;
-            if let Some(stats) = stats {
-                stats.set_last_error(opened.as_ref().err().map(describe));
+            let opened = Connection::open(connector, endpoint).await;
+            if let Some(on_result) = on_result {
+                on_result(opened.as_ref().err().map(describe));
             }
             opened
         })
+    }
+}
+
+impl<B> Clone for Connect<B> {
+    fn clone(&self) -> Self {
+        Self {
+            connector: self.connector.clone(),
+            on_result: self.on_result.clone(),
+            _body: PhantomData,
+        }
+    }
+}
+
+impl<B> fmt::Debug for Connect<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect")
+            .field("connector", &self.connector)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,18 +97,27 @@ fn describe(error: &UpstreamError) -> String {
 
 /// What is connected to an endpoint, and takes requests until it breaks.
 #[derive(Debug)]
-pub enum Connection {
+pub enum Connection<B> {
     /// Connections of HTTP/1.1, each for one request at a time.
-    Http1(Pool),
+    Http1(Pool<B>),
     /// Connections of HTTP/2, each for many.
-    Http2(Multiplexed),
+    Http2(Multiplexed<B>),
 }
 
-impl Service<Request<RequestBody>> for Connection {
-    type Response = Response<UpstreamBody>;
+impl<B: Payload> Connection<B> {
+    async fn open(connector: Connector, endpoint: Endpoint) -> Result<Self, UpstreamError> {
+        Ok(match connector.protocol {
+            Protocol::Http1 => Self::Http1(Pool::open(connector, endpoint).await?),
+            Protocol::Http2 => Self::Http2(Multiplexed::open(connector, endpoint).await?),
+        })
+    }
+}
+
+impl<B: Payload> Service<Request<B>> for Connection<B> {
+    type Response = Response<UpstreamBody<B>>;
     type Error = UpstreamError;
     type Future =
-        Pin<Box<dyn Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + Send>>;
+        Pin<Box<dyn Future<Output = Result<Response<UpstreamBody<B>>, UpstreamError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         match self {
@@ -150,7 +126,7 @@ impl Service<Request<RequestBody>> for Connection {
         }
     }
 
-    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match self {
             Self::Http1(pool) => {
                 framing::frame(&mut request, Protocol::Http1);
@@ -163,8 +139,3 @@ impl Service<Request<RequestBody>> for Connection {
         }
     }
 }
-
-/// How many connections of HTTP/1.1 an endpoint has at most by default.
-const MOST_HTTP1: usize = 1024;
-/// The same of HTTP/2, where each is for many requests.
-const MOST_HTTP2: usize = 32;

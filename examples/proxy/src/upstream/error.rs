@@ -1,9 +1,8 @@
 use std::{error, fmt, io};
 
 use crate::config::Endpoint;
-use crate::front::upload::BodyFailure;
 use crate::transport::framing::BadFraming;
-use crate::transport::upload::Upload;
+use crate::transport::upload::{BodyError, Upload};
 
 /// Why an endpoint did not answer.
 ///
@@ -29,7 +28,7 @@ pub enum UpstreamError {
     /// The response's head is longer than configured.
     HeadTooLarge,
     /// The client's body failed while it was sent.
-    RequestBody(BodyFailure),
+    RequestBody(BodyError),
     /// The endpoint did not read the request's body.
     Stalled,
     /// The endpoint has as many connections and requests as it may.
@@ -110,7 +109,7 @@ fn is_refused(error: &hyper::Error) -> bool {
 
 impl ConnectError {
     /// Whether it is this machine that lacks something, which says nothing of the endpoint.
-    pub(super) fn is_local(&self) -> bool {
+    pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp(error) => {
                 matches!(

@@ -1,6 +1,6 @@
 use std::future::{Future, poll_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -12,13 +12,13 @@ use super::checked::check;
 use super::error::ConnectError;
 use super::keeper::{Keeper, Kept, Place, State};
 use super::track::Hold;
-use super::{Connect, UpstreamBody, UpstreamError};
+use super::{Connector, Payload, SentBody, UpstreamBody, UpstreamError};
 use crate::config::Endpoint;
-use crate::front::body::RequestBody;
+use crate::lock::lock;
 use crate::transport::framing;
 use crate::transport::socket::Observe;
 use crate::transport::stall::Patient;
-use crate::transport::upload::{SentBody, Upload};
+use crate::transport::upload::Upload;
 
 /// The HTTP/1.1 connections to one endpoint.
 ///
@@ -27,36 +27,36 @@ use crate::transport::upload::{SentBody, Upload};
 /// be, or another one cannot be opened while the endpoint is well, a request waits for one that is given back, no longer than
 /// for a new one.
 #[derive(Debug)]
-pub struct Pool {
-    shared: Arc<Shared>,
+pub struct Pool<B> {
+    shared: Arc<Shared<B>>,
     _keeper: Keeper,
 }
 
 #[derive(Debug)]
-struct Shared {
-    connect: Connect,
+struct Shared<B> {
+    connect: Connector,
     endpoint: Endpoint,
     state: Arc<State>,
-    idle: Mutex<Idle>,
+    idle: Mutex<Idle<B>>,
 }
 
-#[derive(Debug, Default)]
-struct Idle {
+#[derive(Debug)]
+struct Idle<B> {
     /// The newest last. Some may be closed by the peer, or not yet done with their last response.
-    connections: Vec<Connection>,
+    connections: Vec<Connection<B>>,
     /// The pool is gone, and keeps none any more.
     closed: bool,
 }
 
-enum Next {
-    Use(Connection),
+enum Next<B> {
+    Use(Connection<B>),
     Open(Place),
 }
 
 /// Dropped, it is closed, whatever its peer does.
 #[derive(Debug)]
-struct Connection {
-    sender: SendRequest<SentBody>,
+struct Connection<B> {
+    sender: SendRequest<SentBody<B>>,
     task: AbortHandle,
     given_up: GivenUp,
     born: u32,
@@ -66,25 +66,25 @@ struct Connection {
 
 /// What a response body holds of its connection until it ends.
 #[derive(Debug)]
-pub(super) struct Lease {
-    shared: Arc<Shared>,
-    connection: Connection,
+pub(super) struct Lease<B> {
+    shared: Arc<Shared<B>>,
+    connection: Connection<B>,
     reusable: bool,
     upload: Option<Arc<Upload>>,
 }
 
-impl Pool {
+impl<B: Payload> Pool<B> {
     /// Opens the first connection to `endpoint`.
     ///
     /// # Errors
     ///
     /// If the endpoint cannot be connected to.
-    pub async fn open(connect: Connect, endpoint: Endpoint) -> Result<Self, UpstreamError> {
+    pub async fn open(connect: Connector, endpoint: Endpoint) -> Result<Self, UpstreamError> {
         let shared = Arc::new(Shared {
             state: State::new(&connect.connections),
             connect,
             endpoint,
-            idle: Mutex::default(),
+            idle: Mutex::new(Idle::new()),
         });
         shared.renew().await?;
         let _keeper = Keeper::of(&shared);
@@ -97,8 +97,9 @@ impl Pool {
 
     pub(super) fn send(
         &self,
-        request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + Send + use<> {
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<UpstreamBody<B>>, UpstreamError>> + Send + use<B>
+    {
         let shared = Arc::clone(&self.shared);
         async move {
             let mut request = SentBody::of(request);
@@ -139,7 +140,22 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl<B> Shared<B> {
+    fn idle(&self) -> MutexGuard<'_, Idle<B>> {
+        lock(&self.idle)
+    }
+}
+
+impl<B> Idle<B> {
+    const fn new() -> Self {
+        Self {
+            connections: Vec::new(),
+            closed: false,
+        }
+    }
+}
+
+impl<B> Drop for Pool<B> {
     fn drop(&mut self) {
         let mut idle = self.shared.idle();
         idle.closed = true;
@@ -149,8 +165,8 @@ impl Drop for Pool {
     }
 }
 
-impl Shared {
-    async fn open(&self, place: Place) -> Result<Connection, UpstreamError> {
+impl<B: Payload> Shared<B> {
+    async fn open(&self, place: Place) -> Result<Connection<B>, UpstreamError> {
         let state = Arc::clone(&self.state);
         let endpoint = self.endpoint.clone();
         let born = state.ticks().now();
@@ -196,7 +212,7 @@ impl Shared {
     }
 
     /// A connection when none is idle, and whether it was used before.
-    async fn obtain(&self) -> Result<(Connection, bool), UpstreamError> {
+    async fn obtain(&self) -> Result<(Connection<B>, bool), UpstreamError> {
         let deadline = Instant::now() + self.connect.timeout;
         let mut failure = None;
         loop {
@@ -224,7 +240,7 @@ impl Shared {
     }
 
     /// What a request that needs a connection can have now.
-    fn next(&self, may_open: bool) -> Option<Next> {
+    fn next(&self, may_open: bool) -> Option<Next<B>> {
         if let Some(connection) = self.take() {
             return Some(Next::Use(connection));
         }
@@ -236,7 +252,7 @@ impl Shared {
     }
 
     /// The newest connection that can take a request now.
-    fn take(&self) -> Option<Connection> {
+    fn take(&self) -> Option<Connection<B>> {
         let mut idle = self.idle();
         let connections = &mut idle.connections;
         let newest = connections
@@ -245,7 +261,7 @@ impl Shared {
         Some(connections.remove(newest))
     }
 
-    fn give_back(&self, mut connection: Connection) {
+    fn give_back(&self, mut connection: Connection<B>) {
         let ticks = self.state.ticks();
         if connection.sender.is_closed() || ticks.is_old(connection.born) {
             return;
@@ -260,21 +276,16 @@ impl Shared {
         drop(idle);
         self.state.freed_one();
     }
-
-    fn idle(&self) -> MutexGuard<'_, Idle> {
-        // Nothing panics while it holds the lock, and the list is whole at any time.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Kept for Shared {
+impl<B: Payload> Kept for Shared<B> {
     fn state(&self) -> &Arc<State> {
         &self.state
     }
 
     async fn sweep(&self) {
         let ticks = self.state.ticks();
-        let is_over = |connection: &mut Connection| {
+        let is_over = |connection: &mut Connection<B>| {
             connection.sender.is_closed()
                 || ticks.is_idle(connection.idle_since)
                 || ticks.is_old(connection.born)
@@ -291,7 +302,7 @@ impl Kept for Shared {
     }
 }
 
-impl Lease {
+impl<B: Payload> Lease<B> {
     /// What becomes of the request's body.
     pub(super) fn upload(&self) -> Option<&Upload> {
         self.upload.as_deref()
@@ -315,7 +326,7 @@ impl Observe for GivenUp {
     }
 }
 
-impl Drop for Connection {
+impl<B> Drop for Connection<B> {
     fn drop(&mut self) {
         self.given_up
             .0

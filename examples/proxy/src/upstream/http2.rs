@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use futures_util::future::poll_fn;
@@ -16,14 +16,14 @@ use super::error::ConnectError;
 use super::keeper::{Keeper, Kept, Place, State};
 use super::settings::{Allowed, Settings};
 use super::track::Hold;
-use super::{Connect, UpstreamBody, UpstreamError};
+use super::{Connector, Payload, SentBody, UpstreamBody, UpstreamError};
 use crate::config::Endpoint;
-use crate::front::body::RequestBody;
+use crate::lock::lock;
 use crate::transport::blocks;
 use crate::transport::headers;
 use crate::transport::stall::Patient;
 use crate::transport::streams::{NewStreams, Streams};
-use crate::transport::upload::{SentBody, Upload};
+use crate::transport::upload::Upload;
 
 /// The HTTP/2 connections to one endpoint, each shared by many requests.
 ///
@@ -31,33 +31,33 @@ use crate::transport::upload::{SentBody, Upload};
 /// has, another one is opened; if there may be no more, the request is refused at once. The window of a connection has
 /// room for all of its streams: a response that nothing reads holds up no other.
 #[derive(Debug)]
-pub struct Multiplexed {
-    shared: Arc<Shared>,
+pub struct Multiplexed<B> {
+    shared: Arc<Shared<B>>,
     _keeper: Keeper,
 }
 
 #[derive(Debug)]
-struct Shared {
-    connect: Connect,
+struct Shared<B> {
+    connect: Connector,
     endpoint: Endpoint,
     state: Arc<State>,
-    set: Mutex<Set>,
+    set: Mutex<Set<B>>,
     /// An attempt to open another connection has ended, in whatever way.
     opened: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Set {
+#[derive(Debug)]
+struct Set<B> {
     /// The oldest first.
-    connections: Vec<Arc<Connection>>,
+    connections: Vec<Arc<Connection<B>>>,
     opening: bool,
     /// Attempts to open another one that failed.
     failures: usize,
 }
 
 #[derive(Debug)]
-struct Connection {
-    sender: SendRequest<SentBody>,
+struct Connection<B> {
+    sender: SendRequest<SentBody<B>>,
     allowed: Arc<Allowed>,
     active: AtomicU32,
     born: u32,
@@ -67,26 +67,26 @@ struct Connection {
 
 /// What a request holds of its connection until its response ends.
 #[derive(Debug)]
-pub(super) struct Lease {
-    connection: Arc<Connection>,
+pub(super) struct Lease<B> {
+    connection: Arc<Connection<B>>,
     state: Arc<State>,
     upload: Option<Arc<Upload>>,
     /// How many blocks of trailers that may be shortened there were before.
     long_before: u32,
 }
 
-impl Multiplexed {
+impl<B: Payload> Multiplexed<B> {
     /// Connects to `endpoint` with prior knowledge that it speaks HTTP/2.
     ///
     /// # Errors
     ///
     /// If the endpoint cannot be connected to.
-    pub async fn open(connect: Connect, endpoint: Endpoint) -> Result<Self, UpstreamError> {
+    pub async fn open(connect: Connector, endpoint: Endpoint) -> Result<Self, UpstreamError> {
         let shared = Arc::new(Shared {
             state: State::new(&connect.connections),
             connect,
             endpoint,
-            set: Mutex::default(),
+            set: Mutex::new(Set::new()),
             opened: Notify::new(),
         });
         shared.renew().await?;
@@ -100,8 +100,9 @@ impl Multiplexed {
 
     pub(super) fn send(
         &self,
-        request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + Send + use<> {
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<UpstreamBody<B>>, UpstreamError>> + Send + use<B>
+    {
         let shared = Arc::clone(&self.shared);
         async move {
             let request = SentBody::of(request);
@@ -135,8 +136,8 @@ impl Multiplexed {
     }
 }
 
-impl Shared {
-    async fn open(&self, place: Place) -> Result<Arc<Connection>, UpstreamError> {
+impl<B: Payload> Shared<B> {
+    async fn open(&self, place: Place) -> Result<Arc<Connection<B>>, UpstreamError> {
         let config = &self.connect.connections;
         let allowed = Allowed::new();
         let state = Arc::clone(&self.state);
@@ -192,7 +193,7 @@ impl Shared {
     }
 
     /// A place on a connection: one that has room, or another one that is opened by this request or before it.
-    async fn obtain(self: &Arc<Self>) -> Result<Lease, UpstreamError> {
+    async fn obtain(self: &Arc<Self>) -> Result<Lease<B>, UpstreamError> {
         if let Some(lease) = self.take() {
             return Ok(lease);
         }
@@ -229,7 +230,7 @@ impl Shared {
     }
 
     /// Whether another connection may be opened now, if so many attempts have failed when the request came.
-    fn may_open(self: &Arc<Self>, failures: usize) -> Leave {
+    fn may_open(self: &Arc<Self>, failures: usize) -> Leave<B> {
         let mut set = self.set();
         if set.failures != failures {
             return Leave::Failed;
@@ -245,11 +246,11 @@ impl Shared {
     }
 
     /// A place on the oldest connection that has room.
-    fn take(&self) -> Option<Lease> {
+    fn take(&self) -> Option<Lease<B>> {
         let set = self.set();
         let ticks = self.state.ticks();
         let most = self.connect.connections.max_concurrent_streams;
-        let has_room = |connection: &&Arc<Connection>| {
+        let has_room = |connection: &&Arc<Connection<B>>| {
             !connection.sender.is_closed()
                 && !ticks.is_old(connection.born)
                 && connection.active.load(Ordering::Relaxed)
@@ -264,14 +265,25 @@ impl Shared {
             long_before: connection.allowed.long().count(),
         })
     }
+}
 
-    fn set(&self) -> MutexGuard<'_, Set> {
-        // Nothing panics while it holds the lock, and the list is whole at any time.
-        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+impl<B> Shared<B> {
+    fn set(&self) -> MutexGuard<'_, Set<B>> {
+        lock(&self.set)
     }
 }
 
-impl Connection {
+impl<B> Set<B> {
+    const fn new() -> Self {
+        Self {
+            connections: Vec::new(),
+            opening: false,
+            failures: 0,
+        }
+    }
+}
+
+impl<B> Connection<B> {
     fn is_over(&self, state: &State) -> bool {
         let ticks = state.ticks();
         let idle = self.active.load(Ordering::Relaxed) == 0
@@ -280,13 +292,13 @@ impl Connection {
     }
 }
 
-impl Kept for Shared {
+impl<B: Payload> Kept for Shared<B> {
     fn state(&self) -> &Arc<State> {
         &self.state
     }
 
     async fn sweep(&self) {
-        let is_over = |connection: &mut Arc<Connection>| connection.is_over(&self.state);
+        let is_over = |connection: &mut Arc<Connection<B>>| connection.is_over(&self.state);
         let over: Vec<_> = self.set().connections.extract_if(.., is_over).collect();
         drop(over);
     }
@@ -299,8 +311,8 @@ impl Kept for Shared {
 }
 
 /// Whether a request may open a connection.
-enum Leave {
-    Granted(Opening, Place),
+enum Leave<B> {
+    Granted(Opening<B>, Place),
     /// Another one is being opened.
     Later,
     /// That has failed.
@@ -310,22 +322,22 @@ enum Leave {
 }
 
 /// A connection is being opened; others wait for that.
-struct Opening(Arc<Shared>);
+struct Opening<B>(Arc<Shared<B>>);
 
-impl Opening {
+impl<B> Opening<B> {
     fn failed(self) {
         self.0.set().failures += 1;
     }
 }
 
-impl Drop for Opening {
+impl<B> Drop for Opening<B> {
     fn drop(&mut self) {
         self.0.set().opening = false;
         self.0.opened.notify_waiters();
     }
 }
 
-impl Lease {
+impl<B> Lease<B> {
     /// What becomes of the request's body.
     pub(super) fn upload(&self) -> Option<&Upload> {
         self.upload.as_deref()
@@ -344,7 +356,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl<B> Drop for Lease<B> {
     fn drop(&mut self) {
         // The response is over, or given up. The stream is reset when nothing holds it any more.
         if let Some(upload) = &self.upload {

@@ -1,7 +1,7 @@
 //! What the connections to an endpoint share, whatever they speak: how many there are, and whether the endpoint is well.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at
 use super::UpstreamError;
 use super::error::ConnectError;
 use crate::config::Connections;
+use crate::lock::lock;
 
 /// The state of an endpoint's connections.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl State {
         let answers = self.answers();
         let now = Instant::now();
         let often = {
-            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut failures = lock(&self.failures);
             if failures.answers != answers {
                 *failures = Failures::default();
             }

@@ -1,20 +1,29 @@
 //! An endpoint of a cluster: connections to one address, made again by themselves when they break.
 
 mod checked;
-mod comeback;
 mod connect;
+mod connector;
 mod error;
 mod http1;
 mod http2;
 mod keeper;
-mod observe;
+mod sent;
 mod settings;
 mod track;
 
-pub use self::comeback::Comebacks;
+use bytes::Bytes;
+use http_body::Body;
+use tower::BoxError;
+
 pub use self::connect::{Connect, Connection};
+pub use self::connector::Connector;
 pub use self::error::{ConnectError, UpstreamError};
 pub use self::http1::Pool;
 pub use self::http2::Multiplexed;
-pub use self::observe::Observe;
+pub use self::sent::SentBody;
 pub use self::track::{TrackBody, UpstreamBody};
+
+/// The body of a request that can be sent to an endpoint: implemented for each type that fulfils the bounds.
+pub trait Payload: Body<Data = Bytes, Error = BoxError> + Unpin + Send + 'static {}
+
+impl<B: Body<Data = Bytes, Error = BoxError> + Unpin + Send + 'static> Payload for B {}

@@ -8,9 +8,9 @@ use hyper::body::Incoming;
 use tower::BoxError;
 use tower::load::{TrackCompletion, pending_requests};
 
-use super::{UpstreamError, http1, http2};
-use crate::front::body::{TrailersTooLarge, check_trailers};
+use super::{Payload, UpstreamError, http1, http2};
 use crate::transport::headers;
+use crate::transport::trailers::{TrailersTooLarge, check_trailers};
 use crate::transport::upload::Upload;
 
 /// The body of an endpoint's response.
@@ -20,10 +20,10 @@ use crate::transport::upload::Upload;
 ///
 /// It is moved with its response by all layers, so it is a pointer.
 #[derive(Debug)]
-pub struct UpstreamBody(Box<Reading>);
+pub struct UpstreamBody<B>(Box<Reading<B>>);
 
 #[derive(Debug)]
-struct Reading {
+struct Reading<B> {
     incoming: Incoming,
     /// Read before anybody asked for it.
     first: Option<First>,
@@ -32,7 +32,7 @@ struct Reading {
     needs_status: bool,
     /// h2 may have dropped some of its trailers.
     is_shortened: bool,
-    hold: Option<Hold>,
+    hold: Option<Hold<B>>,
     load: Option<pending_requests::Handle>,
 }
 
@@ -64,12 +64,12 @@ impl From<First> for Frame<Bytes> {
 
 /// What a response holds of its endpoint.
 #[derive(Debug)]
-pub(super) enum Hold {
-    Http1(http1::Lease),
-    Http2(http2::Lease),
+pub(super) enum Hold<B> {
+    Http1(http1::Lease<B>),
+    Http2(http2::Lease<B>),
 }
 
-impl Hold {
+impl<B: Payload> Hold<B> {
     fn upload(&self) -> Option<&Upload> {
         match self {
             Self::Http1(lease) => lease.upload(),
@@ -92,11 +92,11 @@ impl Hold {
     }
 }
 
-impl UpstreamBody {
+impl<B: Payload> UpstreamBody<B> {
     /// Makes it the body of a response. Trailers over `max_trailers` bytes are an error.
     pub(super) fn of(
         response: Response<Incoming>,
-        hold: Hold,
+        hold: Hold<B>,
         max_trailers: usize,
     ) -> Response<Self> {
         let (head, incoming) = response.into_parts();
@@ -128,7 +128,7 @@ impl UpstreamBody {
     }
 }
 
-impl Reading {
+impl<B: Payload> Reading<B> {
     fn poll_incoming(
         &mut self,
         cx: &mut Context<'_>,
@@ -187,7 +187,7 @@ impl Reading {
     }
 }
 
-impl Body for UpstreamBody {
+impl<B: Payload> Body for UpstreamBody<B> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -232,13 +232,13 @@ impl Body for UpstreamBody {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TrackBody;
 
-impl TrackCompletion<pending_requests::Handle, Response<UpstreamBody>> for TrackBody {
-    type Output = Response<UpstreamBody>;
+impl<B> TrackCompletion<pending_requests::Handle, Response<UpstreamBody<B>>> for TrackBody {
+    type Output = Response<UpstreamBody<B>>;
 
     fn track_completion(
         &self,
         handle: pending_requests::Handle,
-        mut response: Response<UpstreamBody>,
+        mut response: Response<UpstreamBody<B>>,
     ) -> Self::Output {
         let body = &mut response.body_mut().0;
         if !body.incoming.is_end_stream() {

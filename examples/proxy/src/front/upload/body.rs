@@ -97,7 +97,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Coming<B> {
     ) -> Poll<Result<(), BodyFailure>> {
         while self.weight < bytes && !self.ended && self.held.len() < MOST_FRAMES {
             match ready!(self.poll_inner(cx)).transpose() {
-                Err(error) => return Poll::Ready(Err(BodyFailure::of(&error))),
+                Err(error) => return Poll::Ready(Err(BodyFailure::of(&*error))),
                 Ok(None) => {}
                 Ok(Some(frame)) => {
                     let length = frame.data_ref().map_or(1, Bytes::len);

@@ -1,11 +1,10 @@
 use std::error::Error;
 use std::{fmt, io};
 
-use tower::BoxError;
 use tower::timeout::http::BodyTimedOut;
 
-use crate::front::body::TrailersTooLarge;
 use crate::front::failure::cause_of;
+use crate::transport::trailers::TrailersTooLarge;
 
 /// What went wrong with the body that a client sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +22,7 @@ pub enum BodyFailure {
 
 impl BodyFailure {
     /// Tells why a body failed with `error`.
-    pub fn of(error: &BoxError) -> Self {
-        let error: &(dyn Error + 'static) = error.as_ref();
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
         if let Some(known) = cause_of(error) {
             return *known;
         }

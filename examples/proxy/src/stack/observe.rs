@@ -1,3 +1,5 @@
+//! What the metrics know of an endpoint.
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 //! until its ejection is over.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -13,8 +13,9 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tower::health::{Standing, Uneject};
 
-use super::error::ConnectError;
 use crate::config::{Cluster, Endpoint};
+use crate::lock::lock;
+use crate::upstream::ConnectError;
 
 /// Looks after the ejected endpoints of a cluster, each in a task that ends when the endpoint returns, or this is dropped.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Comebacks {
         let Some(comeback) = self.endpoints.get(address) else {
             return;
         };
-        let mut comeback = comeback.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut comeback = lock(comeback);
         // What was begun for the ejection before is over.
         comeback.probe = None;
         if matches!(standing, Standing::Out(_)) && comeback.pace.allows(Instant::now()) {

@@ -1,0 +1,103 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body, Frame, SizeHint};
+use tower::BoxError;
+
+use super::Payload;
+use crate::transport::stall::{self, Limits};
+use crate::transport::upload::{BodyError, Upload};
+
+/// A request's body on its way to an endpoint, in one attempt.
+///
+/// It is what hyper polls; how long hyper may let it wait, it [tells](stall::handed) the task that sends it.
+#[derive(Debug)]
+pub struct SentBody<B> {
+    body: B,
+    upload: Option<Arc<Upload>>,
+    /// Its task was told to come back.
+    awaited: bool,
+}
+
+impl<B: Payload> SentBody<B> {
+    /// The request with its body, which the endpoint may let wait within the [`Limits`] among the extensions.
+    pub fn of(request: Request<B>) -> Request<Self> {
+        let limits = request.extensions().get().copied().unwrap_or_default();
+        request.map(|body| Self::new(body, limits))
+    }
+
+    fn new(body: B, limits: Limits) -> Self {
+        let upload = (!body.is_end_stream()).then(|| Arc::new(Upload::within(limits)));
+        Self {
+            body,
+            upload,
+            awaited: false,
+        }
+    }
+
+    /// What becomes of it; `None` if there is nothing to send.
+    pub fn upload(&self) -> Option<Arc<Upload>> {
+        self.upload.clone()
+    }
+
+    fn tell(&self, over: impl FnOnce(&Upload)) {
+        if let Some(upload) = &self.upload {
+            over(upload);
+        }
+    }
+}
+
+impl<B: Payload> Body for SentBody<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if std::mem::take(&mut self.awaited) {
+            stall::waits();
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(_)) => {
+                if self.body.is_end_stream() {
+                    self.tell(Upload::sent);
+                }
+                // Also the last frame waits until the endpoint takes it.
+                if let Some(upload) = &self.upload {
+                    stall::handed(upload.limits(), Some(upload));
+                    self.awaited = true;
+                }
+            }
+            Some(Err(_)) => {}
+            None => self.tell(Upload::sent),
+        }
+        Poll::Ready(frame.map(|frame| {
+            frame.map_err(|error| {
+                let error = BodyError::new(error);
+                self.tell(|upload| upload.failed(error.clone()));
+                error.into()
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for SentBody<B> {
+    fn drop(&mut self) {
+        if self.awaited {
+            stall::waits();
+        }
+    }
+}
