@@ -2,7 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{Method, Request};
-use tower_retry::http::{ReplayBody, count_attempts, is_grpc};
+use tower_classify::http::is_grpc;
+use tower_retry::http::{ReplayBody, count_attempts};
 
 use crate::Policy;
 
