@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tower_balance::Balance;
 use tower_balance::picker::{LeastLoaded, P2c, Picker};
 use tower_balance::ready_cache::ReadyCache;
+use tower_classify::{Class, FailureKind};
 use tower_discover::ServiceList;
-use tower_load::estimate::Outcome;
-use tower_load::{Classified, PeakEwma};
+use tower_load::{CompleteOnResponse, PeakEwma};
 use tower_service::Service;
 use tower_util::{ServiceExt, service_fn};
 
@@ -106,16 +106,9 @@ where
             });
             answer
         });
-        let classify: fn(&u16) -> Outcome = |status| match status {
-            500.. => Outcome::Failed,
-            _ => Outcome::Answered,
-        };
-        PeakEwma::new(
-            service_fn(serve as Serve),
-            case.default_rtt,
-            1e10,
-            Classified::new(classify),
-        )
+        let service = service_fn(serve as Serve);
+        let completion = CompleteOnResponse::default();
+        PeakEwma::new(service, case.default_rtt, 1e10, completion).classify(classify as Classify)
     });
     let list = ServiceList::new::<()>(endpoints.collect::<Vec<Endpoint>>());
     let mut balance = Balance::with_picker(list, picker);
@@ -133,7 +126,16 @@ where
 
 type Answer = std::pin::Pin<Box<dyn Future<Output = Result<u16, &'static str>> + Send>>;
 type Serve = Box<dyn FnMut(()) -> Answer + Send>;
-type Endpoint = PeakEwma<tower_util::ServiceFn<Serve>, Classified<fn(&u16) -> Outcome>>;
+type Classify = fn(Result<&u16, &&'static str>) -> Class;
+type Endpoint = PeakEwma<tower_util::ServiceFn<Serve>, CompleteOnResponse, Classify>;
+
+fn classify(result: Result<&u16, &&'static str>) -> Class {
+    match result {
+        Ok(500..) => Class::failure(FailureKind::Internal),
+        Ok(_) => Class::Success,
+        Err(_) => Class::failure(FailureKind::Unknown),
+    }
+}
 
 async fn assert_little_is_drawn(case: Case, conduct: Conduct) {
     let share = shares(case, conduct, P2c::new(), Duration::ZERO).await[BROKEN];

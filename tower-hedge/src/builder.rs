@@ -1,14 +1,16 @@
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tower_classify::ErrorIsFailure;
 use tower_retry::budget::Budget;
 
 use crate::budget::ExtraLoad;
 use crate::latencies::Slow;
 use crate::policy::When;
 use crate::shared::{DelaySettings, Observer, Settings, SharedBudget};
-use crate::{Event, FirstOk, HedgeLayer, InvalidHedge};
+use crate::{Event, HedgeLayer, InvalidHedge, KeepErrors, KeepResults};
 
 /// A builder for [`HedgeLayer`].
 ///
@@ -22,7 +24,8 @@ use crate::{Event, FirstOk, HedgeLayer, InvalidHedge};
 /// # async fn main() -> Result<(), tower_hedge::BoxError> {
 /// use std::sync::Arc;
 /// use std::time::Duration;
-/// use tower_hedge::{BoxError, HedgeLayer, Next, Verdict};
+/// use tower_classify::{Class, FailureKind};
+/// use tower_hedge::{BoxError, HedgeLayer};
 /// use tower_layer::Layer;
 /// use tower_retry::budget::TpsBudget;
 /// use tower_util::{ServiceExt, service_fn};
@@ -35,8 +38,8 @@ use crate::{Event, FirstOk, HedgeLayer, InvalidHedge};
 ///     .budget(Arc::new(TpsBudget::default()))
 ///     // A response of 0 loses: wait for the other attempts.
 ///     .classify(|result: Result<&u32, &BoxError>| match result {
-///         Ok(1..) => Verdict::Win,
-///         Ok(0) | Err(_) => Verdict::Lose { next: Next::AsPlanned },
+///         Ok(1..) => Class::Success,
+///         Ok(0) | Err(_) => Class::failure(FailureKind::Unavailable),
 ///     })
 ///     .on_event(|event| println!("{event:?}"))
 ///     .build()?;
@@ -57,7 +60,7 @@ use crate::{Event, FirstOk, HedgeLayer, InvalidHedge};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Builder<P = (), C = FirstOk> {
+pub struct Builder<P = (), C = ErrorIsFailure, L = KeepErrors> {
     policy: P,
     classify: C,
     percentile: f64,
@@ -70,13 +73,14 @@ pub struct Builder<P = (), C = FirstOk> {
     budget: Option<SharedBudget>,
     deposits: bool,
     observer: Option<Observer>,
+    keep: PhantomData<L>,
 }
 
 impl Builder {
     pub(crate) const fn new() -> Self {
         Self {
             policy: (),
-            classify: FirstOk,
+            classify: ErrorIsFailure,
             percentile: 0.99,
             min_samples: 20,
             window: Duration::from_secs(30),
@@ -87,11 +91,12 @@ impl Builder {
             budget: None,
             deposits: true,
             observer: None,
+            keep: PhantomData,
         }
     }
 }
 
-impl<P, C> Builder<P, C> {
+impl<P, C, L> Builder<P, C, L> {
     /// Sets the percentile of recent latencies above which a request is slow: greater than 0, and at most 1. By default
     /// 0.99.
     ///
@@ -180,7 +185,7 @@ impl<P, C> Builder<P, C> {
 
     /// Hedges the requests for which `condition` returns `true`; these must be safe to execute twice.
     #[must_use]
-    pub fn when<Request, F>(self, condition: F) -> Builder<When<F>, C>
+    pub fn when<Request, F>(self, condition: F) -> Builder<When<F>, C, L>
     where
         F: Fn(&Request) -> bool,
         Request: Clone,
@@ -190,14 +195,37 @@ impl<P, C> Builder<P, C> {
 
     /// Sets which requests may be hedged, and how they are copied. See [`Policy`](crate::Policy).
     #[must_use]
-    pub fn policy<P2>(self, policy: P2) -> Builder<P2, C> {
+    pub fn policy<P2>(self, policy: P2) -> Builder<P2, C, L> {
         self.with(|_, classify| (policy, classify))
     }
 
-    /// Sets how responses are classified. See [`Classify`](crate::Classify). By default the first success wins.
+    /// Sets how results are classified: a closure `Fn(Result<&Response, &BoxError>) -> Class`, or any other
+    /// [`Classify`](tower_classify::Classify). By default [`ErrorIsFailure`]: the first success wins. For HTTP and gRPC
+    /// there is `http::HedgeResponses`, behind the feature `http`.
+    ///
+    /// | class | what happens |
+    /// |---|---|
+    /// | `Success` | the response is returned, and its latency is recorded |
+    /// | `Failure` that is transient, `Unsent` | the attempt loses. Its result is returned only if all attempts lose, and then that of the first attempt is |
+    /// | `Failure` that is not transient, `Ignored` | the result is returned: other attempts would not do better. Its latency is not recorded |
+    ///
+    /// After an attempt has lost, the pushback of the failure decides about the next one: `After(time)` sends it after
+    /// that time, neither earlier nor later; `Never` sends none. Without a pushback it is sent as planned if another
+    /// attempt is in flight, and otherwise not at all: a hedge helps against slowness, not against failure.
+    ///
+    /// Every result is classified, also if there was only one attempt, because only the latency of a success is
+    /// recorded.
     #[must_use]
-    pub fn classify<C2>(self, classify: C2) -> Builder<P, C2> {
+    pub fn classify<C2>(self, classify: C2) -> Builder<P, C2, KeepResults> {
         self.with(|policy, _| (policy, classify))
+    }
+
+    /// Keeps errors only of the attempts that have lost, so that the response future is `Send` even if the response is
+    /// not. A response that loses is returned immediately. This is the default unless [`classify`](Self::classify) is
+    /// set.
+    #[must_use]
+    pub fn keep_errors(self) -> Builder<P, C, KeepErrors> {
+        self.with(|policy, classify| (policy, classify))
     }
 
     /// Builds the layer.
@@ -205,7 +233,7 @@ impl<P, C> Builder<P, C> {
     /// # Errors
     ///
     /// If a setting is out of range.
-    pub fn build(self) -> Result<HedgeLayer<P, C>, InvalidHedge> {
+    pub fn build(self) -> Result<HedgeLayer<P, C, L>, InvalidHedge> {
         if !(self.percentile > 0.0 && self.percentile <= 1.0) {
             return Err(InvalidHedge::Percentile(self.percentile));
         }
@@ -241,8 +269,8 @@ impl<P, C> Builder<P, C> {
         Ok(HedgeLayer::build(self.policy, self.classify, settings))
     }
 
-    /// Replaces the policy and the classification.
-    fn with<P2, C2>(self, f: impl FnOnce(P, C) -> (P2, C2)) -> Builder<P2, C2> {
+    /// Replaces the policy, the classification and what is kept.
+    fn with<P2, C2, L2>(self, f: impl FnOnce(P, C) -> (P2, C2)) -> Builder<P2, C2, L2> {
         let (policy, classify) = f(self.policy, self.classify);
         Builder {
             policy,
@@ -257,11 +285,12 @@ impl<P, C> Builder<P, C> {
             budget: self.budget,
             deposits: self.deposits,
             observer: self.observer,
+            keep: PhantomData,
         }
     }
 }
 
-impl<P: fmt::Debug, C> fmt::Debug for Builder<P, C> {
+impl<P: fmt::Debug, C, L> fmt::Debug for Builder<P, C, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("policy", &self.policy)

@@ -5,21 +5,22 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
+use tower_classify::{Class, Classify, Pushback};
 use tower_service::Service;
 
-use crate::classify::Keep;
 use crate::plan::{Attempt, Plan};
 use crate::shared::Shared;
 use crate::wait::Wait;
-use crate::{BoxError, Classify, Event, Next, Policy, Verdict};
+use crate::{BoxError, Event, Keep, KeepErrors, Policy};
 
 pin_project! {
     /// The response future of [`Hedge`](crate::Hedge).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
-    pub struct Future<S, P, C, Request>
+    pub struct Future<S, P, C, Request, L = KeepErrors>
     where
         S: Service<Request>,
-        C: Classify<S::Response>,
+        C: Classify<Request, S::Response, BoxError>,
+        L: Keep,
     {
         // The first attempt, until it has completed.
         #[pin]
@@ -31,18 +32,20 @@ pin_project! {
         wait: Wait,
         plan: Option<Plan<S, P, Request>>,
         // The result to return if no attempt wins, and the number of its attempt.
-        lost: Option<(u32, C::Lost)>,
-        classify: C,
+        lost: Option<(u32, L::Lost<S::Response>)>,
+        // The classification, and what it needs to know of the request.
+        classify: (C, C::Info),
         shared: Arc<Shared>,
         began: Instant,
         // Whether a hedge was ever sent.
         hedged: bool,
     }
 
-    impl<S, P, C, Request> PinnedDrop for Future<S, P, C, Request>
+    impl<S, P, C, Request, L> PinnedDrop for Future<S, P, C, Request, L>
     where
         S: Service<Request>,
-        C: Classify<S::Response>,
+        C: Classify<Request, S::Response, BoxError>,
+        L: Keep,
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
@@ -56,15 +59,16 @@ pin_project! {
 
 type Answer<S, Request> = Result<<S as Service<Request>>::Response, BoxError>;
 
-impl<S, P, C, Request> Future<S, P, C, Request>
+impl<S, P, C, Request, L> Future<S, P, C, Request, L>
 where
     S: Service<Request>,
-    C: Classify<S::Response>,
+    C: Classify<Request, S::Response, BoxError>,
+    L: Keep,
 {
     pub(crate) fn new(
         response: S::Future,
         next: Option<(Wait, Plan<S, P, Request>)>,
-        classify: C,
+        classify: (C, C::Info),
         shared: Arc<Shared>,
         began: Instant,
     ) -> Self {
@@ -86,32 +90,34 @@ where
     }
 }
 
-impl<S, P, C, Request> std::future::Future for Future<S, P, C, Request>
+impl<S, P, C, Request, L> std::future::Future for Future<S, P, C, Request, L>
 where
     S: Service<Request> + Clone,
     S::Error: Into<BoxError>,
     P: Policy<Request> + Clone,
-    C: Classify<S::Response>,
+    C: Classify<Request, S::Response, BoxError>,
+    L: Keep,
 {
     type Output = Answer<S, Request>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             while let Poll::Ready((number, answer)) = self.as_mut().poll_answer(cx) {
-                match self.classify.classify(answer.as_ref()) {
-                    Verdict::Lose { next } => {
-                        tracing::debug!(attempt = number, error = ?answer.as_ref().err(), "hedging: an attempt has lost");
-                        match C::Lost::keep(answer) {
-                            Ok(lost) => self.as_mut().lose(number, lost, next),
-                            Err(response) => {
-                                self.end(number, false);
-                                return Poll::Ready(Ok(response));
-                            }
-                        }
-                    }
-                    verdict => {
-                        self.end(number, verdict == Verdict::Win);
+                let (classify, info) = &self.classify;
+                let pushback = match classify.classify(info, answer.as_ref()) {
+                    Class::Failure(failure) if failure.is_transient() => failure.pushback(),
+                    Class::Unsent => None,
+                    class => {
+                        self.end(number, class.is_success());
                         return Poll::Ready(answer);
+                    }
+                };
+                tracing::debug!(attempt = number, error = ?answer.as_ref().err(), "hedging: an attempt has lost");
+                match L::keep(answer) {
+                    Ok(lost) => self.as_mut().lose(number, lost, pushback),
+                    Err(response) => {
+                        self.end(number, false);
+                        return Poll::Ready(Ok(response));
                     }
                 }
             }
@@ -119,7 +125,7 @@ where
             let in_flight = this.first.is_some() || !this.hedges.is_empty();
             if !in_flight && this.wait.is_over() {
                 return match this.lost.take() {
-                    Some((_, lost)) => Poll::Ready(lost.answer()),
+                    Some((_, lost)) => Poll::Ready(L::into_result(lost)),
                     // Polled after completion.
                     None => Poll::Pending,
                 };
@@ -130,12 +136,13 @@ where
     }
 }
 
-impl<S, P, C, Request> Future<S, P, C, Request>
+impl<S, P, C, Request, L> Future<S, P, C, Request, L>
 where
     S: Service<Request> + Clone,
     S::Error: Into<BoxError>,
     P: Policy<Request> + Clone,
-    C: Classify<S::Response>,
+    C: Classify<Request, S::Response, BoxError>,
+    L: Keep,
 {
     /// Returns the next result, and the number of its attempt.
     fn poll_answer(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(u32, Answer<S, Request>)> {
@@ -155,17 +162,24 @@ where
         Poll::Pending
     }
 
-    fn lose(self: Pin<&mut Self>, number: u32, lost: C::Lost, next: Next) {
+    fn lose(
+        self: Pin<&mut Self>,
+        number: u32,
+        lost: L::Lost<S::Response>,
+        pushback: Option<Pushback>,
+    ) {
         let mut this = self.project();
         if this.lost.as_ref().is_none_or(|(best, _)| number < *best) {
             *this.lost = Some((number, lost));
         }
         let in_flight = this.first.is_some() || !this.hedges.is_empty();
-        let wait = match next {
-            Next::AsPlanned if in_flight => return,
-            Next::Now if this.plan.is_some() => Wait::Due,
-            Next::After(delay) if this.plan.is_some() => Wait::until(Instant::now(), delay),
-            Next::AsPlanned | Next::Now | Next::After(_) | Next::Never => Wait::Over,
+        let wait = match pushback {
+            // The next attempt stays as planned: a hedge helps against slowness, not against failure.
+            None if in_flight => return,
+            Some(Pushback::After(delay)) if this.plan.is_some() => {
+                Wait::until(Instant::now(), delay)
+            }
+            None | Some(_) => Wait::Over,
         };
         this.wait.set(wait);
     }
@@ -210,10 +224,11 @@ where
     }
 }
 
-impl<S, P, C, Request> fmt::Debug for Future<S, P, C, Request>
+impl<S, P, C, Request, L> fmt::Debug for Future<S, P, C, Request, L>
 where
     S: Service<Request>,
-    C: Classify<S::Response>,
+    C: Classify<Request, S::Response, BoxError>,
+    L: Keep,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Future")

@@ -1,18 +1,21 @@
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tower_classify::ErrorIsFailure;
 use tower_layer::Layer;
 use tower_retry::budget::Budget;
 
 use crate::shared::Settings;
-use crate::{Builder, FirstOk, Hedge};
+use crate::{Builder, Hedge, KeepErrors};
 
 /// Wraps services in [`Hedge`]. Each service measures its own latencies; all services of one layer share a budget.
 #[derive(Clone, Debug)]
-pub struct HedgeLayer<P, C = FirstOk> {
+pub struct HedgeLayer<P, C = ErrorIsFailure, L = KeepErrors> {
     policy: P,
     classify: C,
     settings: Settings,
+    keep: PhantomData<L>,
 }
 
 impl HedgeLayer<()> {
@@ -26,16 +29,17 @@ impl<P> HedgeLayer<P> {
     /// See [`Hedge::new`].
     pub fn new(policy: P, min_data_points: u64, latency_percentile: f32, period: Duration) -> Self {
         let settings = Settings::of_tower(min_data_points, latency_percentile, period);
-        Self::build(policy, FirstOk, settings)
+        Self::build(policy, ErrorIsFailure, settings)
     }
 }
 
-impl<P, C> HedgeLayer<P, C> {
+impl<P, C, L> HedgeLayer<P, C, L> {
     pub(crate) const fn build(policy: P, classify: C, settings: Settings) -> Self {
         Self {
             policy,
             classify,
             settings,
+            keep: PhantomData,
         }
     }
 
@@ -47,10 +51,10 @@ impl<P, C> HedgeLayer<P, C> {
     }
 }
 
-impl<P: Clone, C: Clone, S> Layer<S> for HedgeLayer<P, C> {
-    type Service = Hedge<S, P, C>;
+impl<P: Clone, C: Clone, L, S> Layer<S> for HedgeLayer<P, C, L> {
+    type Service = Hedge<S, P, C, L>;
 
-    fn layer(&self, service: S) -> Hedge<S, P, C> {
+    fn layer(&self, service: S) -> Hedge<S, P, C, L> {
         Hedge::build(
             service,
             self.policy.clone(),

@@ -17,7 +17,7 @@
 //! | attempts | at most 2; up to 5 can be set | at most 2 |
 //! | hedges | 1 % of successes, or a budget shared with retries | 20 % of successes plus ten per second |
 //! | requests that are hedged | a closure, or a [`Policy`] | a [`Policy`] |
-//! | response that is returned | the first success, or by [`Classify`]: non-fatal and fatal failures, pushback | the first success |
+//! | response that is returned | the first success, or by a [classification](Builder::classify): transient and fatal failures, pushback | the first success |
 //! | observability | `tracing` events at level `DEBUG`, and an [observer](Builder::on_event) | `tracing` events |
 //!
 //! The module `http`, behind the feature of that name, has a policy and a classification for HTTP and gRPC.
@@ -121,7 +121,7 @@
 //! # Errors
 //!
 //! The inner service's, boxed. By default a request fails if the first attempt fails before a hedge is sent, or if all
-//! attempts fail, in both cases with the error of the first attempt. [`Classify`] can decide otherwise. A clone whose
+//! attempts fail, in both cases with the error of the first attempt. A [classification](Builder::classify) can decide otherwise. A clone whose
 //! readiness fails counts as a failed attempt: it is dropped, and the next attempt uses a new clone.
 //!
 //! # Clone
@@ -157,17 +157,16 @@
 //!
 //! The rules follow Finagle's `BackupRequestFilter` (percentile, minimum of a millisecond, share of extra load) and
 //! hedging in [gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md) (fixed delay, attempts,
-//! fatal statuses, pushback). Unlike in gRPC, a failure does not send the next attempt early unless [`Classify`] says
-//! so.
+//! fatal statuses, pushback). Unlike in gRPC, a failure does not send the next attempt early unless it has a pushback.
 
 mod budget;
 mod builder;
-mod classify;
 mod error;
 mod event;
 mod future;
 #[cfg(feature = "http")]
 pub mod http;
+mod keep;
 mod latencies;
 mod layer;
 mod plan;
@@ -178,10 +177,10 @@ mod sync;
 mod wait;
 
 pub use self::builder::Builder;
-pub use self::classify::{Classify, FirstOk, Lost, Next, Verdict};
 pub use self::error::InvalidHedge;
 pub use self::event::Event;
 pub use self::future::Future;
+pub use self::keep::{Keep, KeepErrors, KeepResults};
 pub use self::layer::HedgeLayer;
 pub use self::policy::{Policy, When};
 pub use self::service::Hedge;

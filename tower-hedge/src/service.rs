@@ -1,9 +1,11 @@
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tower_classify::{Classify, ErrorIsFailure};
 use tower_retry::budget::Budget;
 use tower_service::Service;
 
@@ -11,17 +13,22 @@ use crate::future::Future;
 use crate::plan::Plan;
 use crate::shared::{Settings, Shared};
 use crate::wait::Wait;
-use crate::{BoxError, Classify, FirstOk, Policy};
+use crate::{BoxError, Keep, KeepErrors, Policy};
 
 /// Sends a slow request a second time; see the [crate's documentation](crate).
 ///
-/// The policy `P` decides which requests may be hedged, and `C` which response is returned.
+/// | parameter | decides | default |
+/// |---|---|---|
+/// | `P` | which requests may be hedged: a [`Policy`] | |
+/// | `C` | which response is returned: a [`Classify`] | [`ErrorIsFailure`] |
+/// | `L` | what is kept of an attempt that has lost: a [`Keep`] | [`KeepErrors`] |
 #[derive(Clone)]
-pub struct Hedge<S, P, C = FirstOk> {
+pub struct Hedge<S, P, C = ErrorIsFailure, L = KeepErrors> {
     inner: S,
     policy: P,
     classify: C,
     shared: Arc<Shared>,
+    keep: PhantomData<L>,
 }
 
 impl<S, P> Hedge<S, P> {
@@ -41,7 +48,7 @@ impl<S, P> Hedge<S, P> {
         P: Policy<Request> + Clone,
     {
         let settings = Settings::of_tower(min_data_points, latency_percentile, period);
-        Self::build(service, policy, FirstOk, settings)
+        Self::build(service, policy, ErrorIsFailure, settings)
     }
 
     /// Like [`new`](Self::new), as if the requests of the last period had taken `latencies_ms` milliseconds. For tests,
@@ -60,20 +67,21 @@ impl<S, P> Hedge<S, P> {
         P: Policy<Request> + Clone,
     {
         let settings = Settings::of_tower(min_data_points, latency_percentile, period);
-        let hedge = Self::build(service, policy, FirstOk, settings);
+        let hedge = Self::build(service, policy, ErrorIsFailure, settings);
         let latencies = latencies_ms.iter().map(|&ms| Duration::from_millis(ms));
         hedge.shared.preset(latencies);
         hedge
     }
 }
 
-impl<S, P, C> Hedge<S, P, C> {
+impl<S, P, C, L> Hedge<S, P, C, L> {
     pub(crate) fn build(inner: S, policy: P, classify: C, settings: Settings) -> Self {
         Self {
             inner,
             policy,
             classify,
             shared: Arc::new(Shared::new(settings)),
+            keep: PhantomData,
         }
     }
 
@@ -105,16 +113,17 @@ impl<S, P, C> Hedge<S, P, C> {
     }
 }
 
-impl<S, P, C, Request> Service<Request> for Hedge<S, P, C>
+impl<S, P, C, L, Request> Service<Request> for Hedge<S, P, C, L>
 where
     S: Service<Request> + Clone,
     S::Error: Into<BoxError>,
     P: Policy<Request> + Clone,
-    C: Classify<S::Response> + Clone,
+    C: Classify<Request, S::Response, BoxError> + Clone,
+    L: Keep,
 {
     type Response = S::Response;
     type Error = BoxError;
-    type Future = Future<S, P, C, Request>;
+    type Future = Future<S, P, C, Request, L>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
@@ -126,6 +135,7 @@ where
             .shared
             .delay(now)
             .and_then(|delay| Some((delay, self.policy.clone_request(&request)?)));
+        let info = self.classify.info(&request);
         let first = self.inner.call(request);
         // The service is cloned after the call, when it holds no reservation that a clone could take along.
         let next = copy.map(|(delay, request)| {
@@ -137,12 +147,12 @@ where
             };
             (Wait::until(now, delay), plan)
         });
-        let (classify, shared) = (self.classify.clone(), Arc::clone(&self.shared));
-        Future::new(first, next, classify, shared, now)
+        let classify = (self.classify.clone(), info);
+        Future::new(first, next, classify, Arc::clone(&self.shared), now)
     }
 }
 
-impl<S: fmt::Debug, P: fmt::Debug, C> fmt::Debug for Hedge<S, P, C> {
+impl<S: fmt::Debug, P: fmt::Debug, C, L> fmt::Debug for Hedge<S, P, C, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hedge")
             .field("inner", &self.inner)

@@ -1,4 +1,4 @@
-//! What the builder adds: delays, attempts, verdicts, the share of extra load.
+//! What the builder adds: delays, attempts, classes, the share of extra load.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -8,9 +8,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
-use tower_hedge::{
-    BoxError, Builder, Classify, Event, HedgeLayer, InvalidHedge, Next, Policy, Verdict,
-};
+use tower_classify::{Class, Failure, FailureKind, Pushback, with_request};
+use tower_hedge::{BoxError, Builder, Event, HedgeLayer, InvalidHedge, Policy};
 use tower_layer::Layer;
 use tower_retry::budget::Budget;
 use tower_test::mock::{self, Handle, SendResponse};
@@ -19,6 +18,8 @@ use tower_util::{ServiceExt, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
 const DELAY: Duration = Duration::from_millis(100);
+/// The next attempt is sent immediately.
+const NOW: Option<Pushback> = Some(Pushback::After(Duration::ZERO));
 
 /// Allows so many.
 struct Allow(AtomicU32);
@@ -39,11 +40,13 @@ fn allow(hedges: u32) -> Builder {
 }
 
 /// 0 to 99 win, up to 199 lose, and others are fatal.
-fn judge(next: Next) -> impl Fn(Result<&u32, &BoxError>) -> Verdict + Clone {
+fn judge(pushback: Option<Pushback>) -> impl Fn(Result<&u32, &BoxError>) -> Class + Clone {
+    let lost = Failure::new(FailureKind::Unavailable).with_pushback(pushback);
     move |result| match result {
-        Ok(0..100) => Verdict::Win,
-        Ok(100..200) => Verdict::Lose { next },
-        _ => Verdict::Fatal,
+        Ok(0..100) => Class::Success,
+        Ok(100..200) => Class::Failure(lost),
+        Ok(_) => Class::failure(FailureKind::Internal),
+        Err(_) => Class::Ignored,
     }
 }
 
@@ -124,7 +127,7 @@ async fn what_may_not_be_hedged_is_sent_once() {
 #[tokio::test(start_paused = true)]
 async fn a_loser_waits_for_the_other() {
     let layer = allow(9).when(|_: &u32| true).delay(DELAY);
-    let (_service, mut handle, mut response, first) = call!(layer.classify(judge(Next::AsPlanned)));
+    let (_service, mut handle, mut response, first) = call!(layer.classify(judge(None)));
     advance(DELAY + MS).await;
     assert_pending!(response.poll());
     let second = next_request(&mut handle);
@@ -138,7 +141,7 @@ async fn a_loser_waits_for_the_other() {
 async fn when_all_lose_the_first_requests_answer_is_told() {
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let layer = allow(9).when(|_: &u32| true).attempts(3);
-        let layer = layer.delay(Duration::ZERO).classify(judge(Next::AsPlanned));
+        let layer = layer.delay(Duration::ZERO).classify(judge(None));
         let (_service, mut handle, mut response, first) = call!(layer);
         let mut sent = [
             Some(first),
@@ -158,27 +161,20 @@ async fn when_all_lose_the_first_requests_answer_is_told() {
     }
 }
 
-/// Odd responses lose, though only errors can be kept.
-#[derive(Clone)]
-struct KeepsErrors;
-
-impl Classify<u32> for KeepsErrors {
-    type Lost = BoxError;
-
-    fn classify(&self, result: Result<&u32, &BoxError>) -> Verdict {
-        match result {
-            Ok(n) if n % 2 == 0 => Verdict::Win,
-            _ => Verdict::Lose {
-                next: Next::AsPlanned,
-            },
-        }
+/// Odd responses lose.
+fn even_wins(result: Result<&u32, &BoxError>) -> Class {
+    match result {
+        Ok(n) if n % 2 == 0 => Class::Success,
+        Ok(_) => Class::failure(FailureKind::Unavailable),
+        Err(_) => Class::Unsent,
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_loser_that_cannot_be_kept_is_the_answer() {
     let layer = allow(9).when(|_: &u32| true).delay(DELAY);
-    let (_service, mut handle, mut response, first) = call!(layer.classify(KeepsErrors));
+    let (_service, mut handle, mut response, first) =
+        call!(layer.classify(even_wins).keep_errors());
     advance(DELAY + MS).await;
     assert_pending!(response.poll());
     let second = next_request(&mut handle);
@@ -190,7 +186,8 @@ async fn a_loser_that_cannot_be_kept_is_the_answer() {
 #[tokio::test(start_paused = true)]
 async fn the_first_requests_error_is_kept() {
     let layer = allow(9).when(|_: &u32| true).delay(DELAY);
-    let (_service, mut handle, mut response, first) = call!(layer.classify(KeepsErrors));
+    let (_service, mut handle, mut response, first) =
+        call!(layer.classify(even_wins).keep_errors());
     advance(DELAY + MS).await;
     assert_pending!(response.poll());
     let second = next_request(&mut handle);
@@ -200,12 +197,34 @@ async fn the_first_requests_error_is_kept() {
     assert_eq!(assert_ready_err!(response.poll()).to_string(), "first");
 }
 
+/// Responses below 100 lose if the request says so.
+#[tokio::test(start_paused = true)]
+async fn the_classification_knows_the_request() {
+    for (loses, calls) in [(true, 2), (false, 1)] {
+        let classify = with_request(
+            |loses: &bool| *loses,
+            |loses: &bool, _: Result<&usize, &BoxError>| match loses {
+                true => Class::Failure(Failure::new(FailureKind::Unavailable).with_pushback(NOW)),
+                false => Class::Success,
+            },
+        );
+        let layer = allow(9).when(|_: &bool| true).delay(DELAY);
+        let sent = Cell::new(0);
+        let service = service_fn(|_: bool| {
+            sent.set(sent.get() + 1);
+            std::future::ready(Ok::<_, BoxError>(sent.get()))
+        });
+        let service = layer.classify(classify).build().unwrap().layer(service);
+        assert_eq!(service.oneshot(loses).await.unwrap(), 1);
+        assert_eq!(sent.get(), calls);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fatal_answer_ends_the_call() {
     for fail in [false, true] {
         let layer = allow(9).when(|_: &u32| true).delay(DELAY);
-        let (_service, mut handle, mut response, first) =
-            call!(layer.classify(judge(Next::AsPlanned)));
+        let (_service, mut handle, mut response, first) = call!(layer.classify(judge(None)));
         advance(DELAY + MS).await;
         assert_pending!(response.poll());
         let second = next_request(&mut handle);
@@ -223,7 +242,7 @@ async fn a_fatal_answer_ends_the_call() {
 #[tokio::test(start_paused = true)]
 async fn a_loser_is_the_answer_when_there_is_no_other() {
     let layer = allow(9).when(|_: &u32| true).delay(DELAY);
-    let (_service, _handle, mut response, first) = call!(layer.classify(judge(Next::AsPlanned)));
+    let (_service, _handle, mut response, first) = call!(layer.classify(judge(None)));
     first.send_response(100);
     assert_eq!(assert_ready_ok!(response.poll()), 100);
 }
@@ -231,7 +250,7 @@ async fn a_loser_is_the_answer_when_there_is_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_loser_may_have_the_next_sent_at_once() {
     let layer = allow(9).when(|_: &u32| true).delay(DELAY);
-    let (_service, mut handle, mut response, first) = call!(layer.classify(judge(Next::Now)));
+    let (_service, mut handle, mut response, first) = call!(layer.classify(judge(NOW)));
     first.send_response(100);
     assert_pending!(response.poll());
     let second = next_request(&mut handle);
@@ -243,7 +262,7 @@ async fn a_loser_may_have_the_next_sent_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_loser_is_the_answer_when_the_budget_allows_no_other() {
     let layer = allow(0).when(|_: &u32| true).delay(DELAY);
-    let (_service, mut handle, mut response, first) = call!(layer.classify(judge(Next::Now)));
+    let (_service, mut handle, mut response, first) = call!(layer.classify(judge(NOW)));
     first.send_response(100);
     assert_eq!(assert_ready_ok!(response.poll()), 100);
     assert_pending!(handle.poll_request());
@@ -254,7 +273,7 @@ async fn a_pushback_moves_the_next_request() {
     let pushback = 5 * DELAY;
     let layer = allow(9).when(|_: &u32| true).attempts(4).delay(DELAY);
     let (_service, mut handle, mut response, first) =
-        call!(layer.classify(judge(Next::After(pushback))));
+        call!(layer.classify(judge(Some(Pushback::After(pushback)))));
     advance(DELAY + MS).await;
     assert_pending!(response.poll());
     let _second = next_request(&mut handle);
@@ -276,7 +295,8 @@ async fn a_pushback_moves_the_next_request() {
 #[tokio::test(start_paused = true)]
 async fn after_a_no_there_is_no_other() {
     let layer = allow(9).when(|_: &u32| true).attempts(3).delay(DELAY);
-    let (_service, mut handle, mut response, first) = call!(layer.classify(judge(Next::Never)));
+    let (_service, mut handle, mut response, first) =
+        call!(layer.classify(judge(Some(Pushback::Never))));
     advance(DELAY + MS).await;
     assert_pending!(response.poll());
     let second = next_request(&mut handle);
@@ -348,7 +368,7 @@ async fn only_what_wins_is_measured() {
             .when(|_: &u32| true)
             .percentile(0.5)
             .window(500 * MS)
-            .classify(judge(Next::AsPlanned));
+            .classify(judge(None));
         let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(layer.build().unwrap());
         for _ in 0..20 {
             assert_ready_ok!(service.poll_ready());

@@ -106,7 +106,7 @@ async fn the_99th_percentile_of_100_is_the_99th() {
 async fn previous_attempts_count_up_through_retry_and_hedge() {
     use http::{Request, Response};
     use http_body_util::Full;
-    use tower_hedge::http::{HttpClassify, HttpPolicy};
+    use tower_hedge::http::{HedgeResponses, HttpPolicy};
     use tower_retry::http::{HttpRetryLayer, ReplayBody};
     type Text = Full<bytes::Bytes>;
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -135,7 +135,7 @@ async fn previous_attempts_count_up_through_retry_and_hedge() {
     });
     let hedge = HedgeLayer::builder()
         .policy(HttpPolicy::replayed().grpc(true))
-        .classify(HttpClassify::new())
+        .classify(HedgeResponses::new())
         .delay(10 * MS)
         .budget(Arc::new(TpsBudget::default()))
         .build()
@@ -167,7 +167,7 @@ async fn a_hedge_of_a_retry_leaves_its_body_to_it() {
     use http::{Method, Request, Response};
     use http_body::Frame;
     use http_body_util::{BodyExt, Full, StreamBody};
-    use tower_hedge::http::{HttpClassify, HttpPolicy};
+    use tower_hedge::http::{HedgeResponses, HttpPolicy};
     use tower_retry::http::{HttpRetryLayer, ReplayBody};
     let calls = AtomicUsize::new(0);
     let client = service_fn(|r: Request<ReplayBody<_>>| {
@@ -201,7 +201,7 @@ async fn a_hedge_of_a_retry_leaves_its_body_to_it() {
     });
     let hedge = HedgeLayer::builder()
         .policy(HttpPolicy::replayed().methods([Method::PUT]))
-        .classify(HttpClassify::new())
+        .classify(HedgeResponses::new())
         .delay(100 * MS)
         .budget(Arc::new(TpsBudget::default()))
         .build()

@@ -6,6 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use crate::note::{NoNote, Note};
+
 /// Decides how long a request is counted, by putting its handle `H` where it lives that long.
 ///
 /// # Example
@@ -59,54 +61,40 @@ pin_project! {
     /// The response future of a counted request. An error, or dropping it, ends the count at once.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
-    pub struct TrackCompletionFuture<F, C, H> {
+    pub struct TrackCompletionFuture<F, C, H, N = NoNote> {
+        // Before `future`, so that a request that is dropped is over before what it held is.
+        handle: Option<H>,
         #[pin]
         future: F,
-        handle: Option<H>,
         completion: C,
-        without_response: fn(H, Unanswered),
+        note: N,
     }
-
-    impl<F, C, H> PinnedDrop for TrackCompletionFuture<F, C, H> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if let Some(handle) = this.handle.take() {
-                (this.without_response)(handle, Unanswered::Dropped);
-            }
-        }
-    }
-}
-
-/// Why a request has no response.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Unanswered {
-    Failed,
-    Dropped,
 }
 
 impl<F, C, H> TrackCompletionFuture<F, C, H> {
     /// Hands `handle` to `completion` when `future` answers.
     pub const fn new(completion: C, handle: H, future: F) -> Self {
-        Self {
-            future,
-            handle: Some(handle),
-            completion,
-            without_response: |handle, _| drop(handle),
-        }
-    }
-
-    /// What becomes of the handle when there is no response. The default is to drop it.
-    pub(crate) fn without_response(self, f: fn(H, Unanswered)) -> Self {
-        let mut this = self;
-        this.without_response = f;
-        this
+        Self::with_note(completion, handle, future, NoNote)
     }
 }
 
-impl<F, C, H, T, E> Future for TrackCompletionFuture<F, C, H>
+impl<F, C, H, N> TrackCompletionFuture<F, C, H, N> {
+    /// Like `new`; `note` notes in the handle what came of the request.
+    pub(crate) const fn with_note(completion: C, handle: H, future: F, note: N) -> Self {
+        Self {
+            handle: Some(handle),
+            future,
+            completion,
+            note,
+        }
+    }
+}
+
+impl<F, C, H, N, T, E> Future for TrackCompletionFuture<F, C, H, N>
 where
     F: Future<Output = Result<T, E>>,
     C: TrackCompletion<H, T>,
+    N: Note<H, T, E>,
 {
     type Output = Result<C::Output, E>;
 
@@ -116,13 +104,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.future.poll(cx));
-        let handle = this.handle.take().expect("polled after it was ready");
+        let mut handle = this.handle.take().expect("polled after it was ready");
+        this.note.note(&mut handle, result.as_ref());
         Poll::Ready(match result {
             Ok(value) => Ok(this.completion.track_completion(handle, value)),
-            Err(error) => {
-                (this.without_response)(handle, Unanswered::Failed);
-                Err(error)
-            }
+            Err(error) => Err(error),
         })
     }
 }

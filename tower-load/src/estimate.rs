@@ -6,17 +6,20 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tower_load::estimate::{Estimate, Outcome};
+//! use tower_classify::Class;
+//! use tower_load::estimate::Estimate;
 //!
 //! let estimate = Estimate::new(0, Duration::from_secs(10), Duration::from_millis(30));
 //! estimate.begin(0);
-//! estimate.end(0, Outcome::Answered, 50_000_000);
+//! estimate.end(0, Some(Class::Success), 50_000_000);
 //! // The peak of 50 ms is taken whole, and nothing is in flight.
 //! assert_eq!(estimate.cost(50_000_000), 5e7);
 //! ```
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use tower_classify::{Class, Failure, Pushback};
 
 use crate::penalty::{End, Penalty};
 use crate::sync::{AtomicU64, AtomicUsize};
@@ -34,19 +37,6 @@ pub struct Estimate {
     penalty: Penalty,
     /// Ticks per nanosecond; the decay time has 1,024 of them.
     ticks: f64,
-}
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// There was a response.
-    Answered,
-    /// There was an error, or a response that tells of a failure.
-    Failed,
-    /// The same, and the server asks to be sent nothing for this time. More than 300 s count as 300 s.
-    Pushback(Duration),
-    /// The caller did not wait for either.
-    Dropped,
 }
 
 impl Estimate {
@@ -71,15 +61,24 @@ impl Estimate {
         }
     }
 
-    /// The request that went out at `began` is over. Call it once for each [`begin`](Self::begin).
+    /// The request that was sent at `began` is over, with a result of this class; `None` if it was dropped. Call it once for
+    /// each [`begin`](Self::begin).
+    ///
+    /// | class | effect |
+    /// |---|---|
+    /// | `Success` | the latency is a sample |
+    /// | `Failure` of any kind, `Unsent` | a failure |
+    /// | `Failure` with a pushback `After(time)` | the same, and the endpoint gets no requests for that time, 300 s at most |
+    /// | `Ignored`, `None` | the latency is a sample if it is above the estimate |
     #[inline]
-    pub fn end(&self, began: u64, outcome: Outcome, now: u64) {
-        if !matches!(outcome, Outcome::Dropped) {
+    pub fn end(&self, began: u64, class: Option<Class>, now: u64) {
+        let class = class.unwrap_or(Class::Ignored);
+        if class.is_success() || class.is_failure() {
             self.silent_since.store(now, Ordering::Relaxed);
         }
         self.pending.fetch_sub(1, Ordering::Relaxed);
-        match outcome {
-            Outcome::Answered => {
+        match class {
+            Class::Success => {
                 let estimate = self.sample(began, now, false);
                 if !self.penalty.is_none() {
                     self.penalty.answered(End {
@@ -89,12 +88,12 @@ impl Estimate {
                     });
                 }
             }
+            Class::Failure(failure) => self.fail(began, now, pause(failure)),
+            Class::Unsent => self.fail(began, now, None),
             // Neither an answer nor a failure: at most it tells that the service is slower than was thought.
-            Outcome::Dropped => {
+            _ => {
                 self.sample(began, now, true);
             }
-            Outcome::Failed => self.fail(began, now, None),
-            Outcome::Pushback(pause) => self.fail(began, now, Some(pause)),
         }
     }
 
@@ -159,6 +158,15 @@ impl Estimate {
     }
 }
 
+/// How long the server asks to get no requests.
+fn pause(failure: Failure) -> Option<Duration> {
+    match failure.pushback()? {
+        Pushback::After(pause) => Some(pause),
+        // This request is not to be retried, which says nothing about others.
+        Pushback::Never => None,
+    }
+}
+
 fn pack(value: f64, tick: u32) -> u64 {
     u64::from((value as f32).to_bits()) << 32 | u64::from(tick)
 }
@@ -207,8 +215,11 @@ const LATER: u32 = u32::MAX - 64 * 1024;
 mod loom_tests {
     use loom::sync::Arc;
     use loom::thread;
+    use tower_classify::FailureKind;
 
     use super::*;
+
+    const FAILED: Option<Class> = Some(Class::failure(FailureKind::Unknown));
 
     /// Two answers at once: none is uncounted, and the slower one is not written over.
     #[test]
@@ -218,7 +229,7 @@ mod loom_tests {
             let estimate = Arc::new(Estimate::new(0, second, Duration::ZERO));
             let answer = |estimate: &Estimate, took: u64| {
                 estimate.begin(0);
-                estimate.end(0, Outcome::Answered, took);
+                estimate.end(0, Some(Class::Success), took);
             };
             let other = {
                 let estimate = Arc::clone(&estimate);
@@ -241,9 +252,9 @@ mod loom_tests {
             (0..2).for_each(|_| estimate.begin(0));
             let other = {
                 let estimate = Arc::clone(&estimate);
-                thread::spawn(move || estimate.end(0, Outcome::Failed, now))
+                thread::spawn(move || estimate.end(0, FAILED, now))
             };
-            estimate.end(0, Outcome::Failed, now);
+            estimate.end(0, FAILED, now);
             other.join().unwrap();
             // Of the first second 1/e is left; but the failure took as long.
             let cost = estimate.cost(now) / 1e9;
@@ -258,12 +269,12 @@ mod loom_tests {
             let second = Duration::from_secs(1);
             let estimate = Arc::new(Estimate::new(0, second, second));
             (0..3).for_each(|_| estimate.begin(0));
-            estimate.end(0, Outcome::Failed, 0);
+            estimate.end(0, FAILED, 0);
             let other = {
                 let estimate = Arc::clone(&estimate);
-                thread::spawn(move || estimate.end(0, Outcome::Answered, 0))
+                thread::spawn(move || estimate.end(0, Some(Class::Success), 0))
             };
-            estimate.end(0, Outcome::Failed, 0);
+            estimate.end(0, FAILED, 0);
             other.join().unwrap();
             // Twice eight is 16, of which the answer leaves 4; or two is 1.4, and eight times as much 11.3.
             let cost = estimate.cost(0) / 1e9;

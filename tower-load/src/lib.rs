@@ -19,8 +19,7 @@
 //!   and nearly all requests from a choice among all while the others are busy. Have it ejected, see
 //!   `tower_health`.
 //! - [`PeakEwma`] counts failures: it draws less than 0.5 %, which are trials whether it has recovered. Errors are failures;
-//!   which responses are failures too, such as an HTTP 503, says a [`Classify`] in a [`Classified`]. For HTTP and gRPC that
-//!   is `http::HttpClassify`, behind the feature `http`.
+//!   a [classification](PeakEwma::classify) says which responses are failures too, such as an HTTP 503.
 //! - [`Constant`] does not know: it draws what it draws without failures.
 //!
 //! # When is a request over?
@@ -61,22 +60,19 @@
 //! # }
 //! ```
 
-mod classify;
 mod clock;
 pub mod completion;
 mod constant;
 pub mod estimate;
 mod ewma;
-#[cfg(feature = "http")]
-pub mod http;
 mod metric;
+mod note;
 pub mod peak_ewma;
 mod penalty;
 pub mod pending_requests;
 mod sync;
 mod weighted;
 
-pub use self::classify::{Classified, Classify};
 pub use self::clock::at_recent_time;
 pub use self::completion::{CompleteOnResponse, TrackCompletion};
 pub use self::constant::Constant;

@@ -1,5 +1,6 @@
 //! Load by latency, which peaks at once and fades slowly, times the requests in flight.
 
+use std::fmt;
 #[cfg(feature = "discover")]
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,14 +9,16 @@ use std::time::Duration;
 
 #[cfg(feature = "discover")]
 use futures_core::Stream;
+use tower_classify::{Class, Classify, ErrorIsFailure};
 #[cfg(feature = "discover")]
 use tower_discover::{Change, Discover};
 use tower_service::Service;
 
 use crate::clock;
-use crate::completion::{CompleteOnResponse, TrackCompletion, TrackCompletionFuture, Unanswered};
-use crate::estimate::{Estimate, Outcome};
+use crate::completion::{CompleteOnResponse, TrackCompletion, TrackCompletionFuture};
+use crate::estimate::Estimate;
 use crate::metric::Load;
+use crate::note::NoteClass;
 
 /// Measures a service by an estimate of its latency times its requests in flight and one.
 ///
@@ -40,10 +43,51 @@ use crate::metric::Load;
 /// - A server that **asks for a pause**, as with `retry-after`, is left alone for that time, 300 s at most, unless all others
 ///   are as well.
 ///
-/// An error is what the service's future returns: a response that tells of a failure, such as an HTTP 503, is a response.
-/// Give [`Classified`](crate::Classified) as the completion to have such responses count as failures; for HTTP and gRPC there
-/// is `http::HttpClassify`, behind the feature `http`. Without a classification a server that answers 503 at once draws
-/// twice its share.
+/// By default a request fails if the service's future returns an error. An HTTP 503 is a response, so a server that sends it
+/// at once draws twice its share. Set a [classification](PeakEwma::classify) to have such responses count as failures; for HTTP
+/// and gRPC there is `tower_classify::http::HttpClassify`.
+///
+/// # Example
+///
+/// A server that refuses at once is the fastest of all, unless its refusals count as failures:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use std::convert::Infallible;
+/// use std::time::Duration;
+/// use tower_classify::{Class, FailureKind};
+/// use tower_load::{CompleteOnResponse, Load, PeakEwma};
+/// use tower_service::Service;
+///
+/// # struct Server(u16, Duration);
+/// # impl Service<()> for Server {
+/// #     type Response = u16; type Error = Infallible;
+/// #     type Future = std::pin::Pin<Box<dyn Future<Output = Result<u16, Infallible>>>>;
+/// #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+/// #         std::task::Poll::Ready(Ok(()))
+/// #     }
+/// #     fn call(&mut self, (): ()) -> Self::Future {
+/// #         let (status, takes) = (self.0, self.1);
+/// #         Box::pin(async move { tokio::time::sleep(takes).await; Ok(status) })
+/// #     }
+/// # }
+/// let classify = |result: Result<&u16, &Infallible>| match result {
+///     Ok(500..) => Class::failure(FailureKind::Internal),
+///     _ => Class::Success,
+/// };
+/// let ms = Duration::from_millis;
+/// let measured = |server| {
+///     PeakEwma::new(server, ms(100), 1e10, CompleteOnResponse::default()).classify(classify)
+/// };
+/// let mut works = measured(Server(200, ms(100)));
+/// let mut refuses = measured(Server(503, ms(1)));
+///
+/// works.call(()).await.unwrap();
+/// refuses.call(()).await.unwrap();
+/// assert!(works.load() < refuses.load());
+/// # }
+/// ```
 ///
 /// # Cost
 ///
@@ -59,24 +103,25 @@ use crate::metric::Load;
 ///
 /// There a failed or dropped request is a sample like any other, so that a service which fails in no time draws twice its
 /// share; and the estimate of one that never answers fades to nothing, until it draws as much as there is.
-#[derive(Debug)]
-pub struct PeakEwma<S, C = CompleteOnResponse> {
+pub struct PeakEwma<S, C = CompleteOnResponse, K = ErrorIsFailure> {
     service: S,
     estimate: Arc<Estimate>,
     completion: C,
+    classify: K,
 }
 
 /// Latency in nanoseconds times requests in flight and one.
 #[derive(Copy, Clone, Debug, PartialEq, PartialOrd)]
 pub struct Cost(f64);
 
-/// One request in flight. When it is dropped the request is over: answered after the time since it was sent, or what
-/// [`set_outcome`](Handle::set_outcome) has said.
+/// One request in flight. When it is dropped the request is over, with a result of the class that the classification gave its
+/// response, or that was [set](Handle::set_class) since.
 #[derive(Debug)]
 pub struct Handle {
     sent_at: u64,
     estimate: Arc<Estimate>,
-    outcome: Outcome,
+    /// `None` until there is a result.
+    class: Option<Class>,
 }
 
 impl<S, C> PeakEwma<S, C> {
@@ -100,6 +145,33 @@ impl<S, C> PeakEwma<S, C> {
             service,
             estimate: Arc::new(estimate),
             completion,
+            classify: ErrorIsFailure,
+        }
+    }
+}
+
+impl<S, C, K> PeakEwma<S, C, K> {
+    /// Sets how results are classified: a closure `Fn(Result<&Response, &Error>) -> Class`, or any other [`Classify`]. By
+    /// default [`ErrorIsFailure`].
+    ///
+    /// The latency of a success is measured. A failure of any kind and an unsent request count as failures, and a pushback
+    /// [`After`](tower_classify::Pushback::After) a time keeps all requests from the endpoint for that time. What is ignored
+    /// counts as a request that was dropped.
+    ///
+    /// Only the result of the response future is classified. If the end of a body tells of a failure, as the trailers of gRPC
+    /// do, let the completion keep the [`Handle`] in the body, and [set the class](Handle::set_class) there.
+    ///
+    /// An HTTP 429 with a `retry-after` keeps all requests from the endpoint. Where it is meant for one user of many, take a
+    /// classification that ignores it.
+    ///
+    /// The classification is cloned for each request. Put a large one, such as an `HttpClassify`, into an [`Arc`].
+    #[must_use]
+    pub fn classify<K2>(self, classify: K2) -> PeakEwma<S, C, K2> {
+        PeakEwma {
+            service: self.service,
+            estimate: self.estimate,
+            completion: self.completion,
+            classify,
         }
     }
 
@@ -109,44 +181,41 @@ impl<S, C> PeakEwma<S, C> {
         Handle {
             sent_at: now,
             estimate: Arc::clone(&self.estimate),
-            outcome: Outcome::Answered,
+            class: None,
         }
     }
 }
 
 impl Handle {
-    /// What has become of the request, in place of an answer. For a [`TrackCompletion`] that knows more than that there was
-    /// a response, such as [`Classified`](crate::Classified).
-    pub fn set_outcome(&mut self, outcome: Outcome) {
-        self.outcome = outcome;
+    /// Sets the class of the result, in place of what the classification said. For a [`TrackCompletion`] that puts the
+    /// handle into a body, whose end tells more than its head.
+    pub fn set_class(&mut self, class: Class) {
+        self.class = Some(class);
     }
 }
 
-impl<S, C, Request> Service<Request> for PeakEwma<S, C>
+impl<S, C, K, Request> Service<Request> for PeakEwma<S, C, K>
 where
     S: Service<Request>,
     C: TrackCompletion<Handle, S::Response>,
+    K: Classify<Request, S::Response, S::Error> + Clone,
 {
     type Response = C::Output;
     type Error = S::Error;
-    type Future = TrackCompletionFuture<S::Future, C, Handle>;
+    type Future = TrackCompletionFuture<S::Future, C, Handle, NoteClass<K, K::Info, Request>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.service.poll_ready(cx)
     }
 
     fn call(&mut self, req: Request) -> Self::Future {
-        TrackCompletionFuture::new(
+        let note = NoteClass::new::<S::Response, S::Error>(self.classify.clone(), &req);
+        TrackCompletionFuture::with_note(
             self.completion.clone(),
             self.handle(),
             self.service.call(req),
+            note,
         )
-        .without_response(|mut handle, why| {
-            handle.outcome = match why {
-                Unanswered::Failed => Outcome::Failed,
-                Unanswered::Dropped => Outcome::Dropped,
-            };
-        })
     }
 }
 
@@ -157,7 +226,7 @@ impl From<Cost> for f64 {
     }
 }
 
-impl<S, C> Load for PeakEwma<S, C> {
+impl<S, C, K> Load for PeakEwma<S, C, K> {
     type Metric = Cost;
 
     fn load(&self) -> Cost {
@@ -167,20 +236,30 @@ impl<S, C> Load for PeakEwma<S, C> {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.estimate.end(self.sent_at, self.outcome, clock::now());
+        self.estimate.end(self.sent_at, self.class, clock::now());
+    }
+}
+
+impl<S: fmt::Debug, C: fmt::Debug, K> fmt::Debug for PeakEwma<S, C, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeakEwma")
+            .field("service", &self.service)
+            .field("estimate", &self.estimate)
+            .field("completion", &self.completion)
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(feature = "discover")]
 pin_project_lite::pin_project! {
     /// Wraps each service that a [`Discover`] tells of in [`PeakEwma`].
-    #[derive(Debug)]
-    pub struct PeakEwmaDiscover<D, C = CompleteOnResponse> {
+    pub struct PeakEwmaDiscover<D, C = CompleteOnResponse, K = ErrorIsFailure> {
         #[pin]
         discover: D,
         default_rtt: Duration,
         decay: Duration,
         completion: C,
+        classify: K,
     }
 }
 
@@ -198,17 +277,46 @@ impl<D, C> PeakEwmaDiscover<D, C> {
             default_rtt,
             decay,
             completion,
+            classify: ErrorIsFailure,
         }
     }
 }
 
 #[cfg(feature = "discover")]
-impl<D, C> Stream for PeakEwmaDiscover<D, C>
+impl<D, C, K> PeakEwmaDiscover<D, C, K> {
+    /// Sets how results are classified; see [`PeakEwma::classify`]. Each service gets a clone.
+    #[must_use]
+    pub fn classify<K2>(self, classify: K2) -> PeakEwmaDiscover<D, C, K2> {
+        PeakEwmaDiscover {
+            discover: self.discover,
+            default_rtt: self.default_rtt,
+            decay: self.decay,
+            completion: self.completion,
+            classify,
+        }
+    }
+}
+
+#[cfg(feature = "discover")]
+impl<D: fmt::Debug, C: fmt::Debug, K> fmt::Debug for PeakEwmaDiscover<D, C, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeakEwmaDiscover")
+            .field("discover", &self.discover)
+            .field("default_rtt", &self.default_rtt)
+            .field("decay", &self.decay)
+            .field("completion", &self.completion)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "discover")]
+impl<D, C, K> Stream for PeakEwmaDiscover<D, C, K>
 where
     D: Discover,
     C: Clone,
+    K: Clone,
 {
-    type Item = Result<Change<D::Key, PeakEwma<D::Service, C>>, D::Error>;
+    type Item = Result<Change<D::Key, PeakEwma<D::Service, C, K>>, D::Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.project();
@@ -217,10 +325,9 @@ where
             Ok(match change? {
                 Change::Insert(key, service) => {
                     let completion = this.completion.clone();
-                    Change::Insert(
-                        key,
-                        PeakEwma::with_decay(service, *this.default_rtt, *this.decay, completion),
-                    )
+                    let service =
+                        PeakEwma::with_decay(service, *this.default_rtt, *this.decay, completion);
+                    Change::Insert(key, service.classify(this.classify.clone()))
                 }
                 Change::Remove(key) => Change::Remove(key),
             })

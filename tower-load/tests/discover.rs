@@ -4,11 +4,9 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use tower_classify::{BoxError, Class, FailureKind};
 use tower_discover::{Change, channel};
-use tower_load::estimate::Outcome;
-use tower_load::{
-    Classified, CompleteOnResponse, Constant, Load, PeakEwmaDiscover, PendingRequestsDiscover,
-};
+use tower_load::{CompleteOnResponse, Constant, Load, PeakEwmaDiscover, PendingRequestsDiscover};
 use tower_service::Service as _;
 use tower_test::mock::{self, Mock};
 
@@ -51,11 +49,13 @@ async fn peak_ewma_begins_with_the_default() {
 async fn peak_ewma_classifies_what_is_discovered() {
     let (changes, discover) = channel::<u8, Service>(4);
     let second = Duration::from_secs(1);
-    let classified = Classified::new(|status: &u32| match status {
-        500.. => Outcome::Failed,
-        _ => Outcome::Answered,
-    });
-    let mut ewma = PeakEwmaDiscover::new::<u32>(discover, second, second, classified);
+    let classify = |result: Result<&u32, &BoxError>| match result {
+        Ok(500..) | Err(_) => Class::failure(FailureKind::Internal),
+        Ok(_) => Class::Success,
+    };
+    let completion = CompleteOnResponse::default();
+    let ewma = PeakEwmaDiscover::new::<u32>(discover, second, second, completion);
+    let mut ewma = ewma.classify(classify);
     let (service, mut handle) = mock::pair();
     changes.insert(1, service).await.unwrap();
     let Some(Ok(Change::Insert(1, mut endpoint))) = ewma.next().await else {

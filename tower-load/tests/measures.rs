@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
-use tower_load::estimate::Outcome;
+use tower_classify::{BoxError, Class, Failure, FailureKind, Pushback};
 use tower_load::{
-    Classified, CompleteOnResponse, Constant, Load, PeakEwma, PendingRequests, TrackCompletion,
-    peak_ewma, pending_requests,
+    CompleteOnResponse, Constant, Load, PeakEwma, PendingRequests, TrackCompletion, peak_ewma,
+    pending_requests,
 };
 use tower_service::Service;
 use tower_test::mock;
@@ -138,15 +138,15 @@ impl<V> TrackCompletion<peak_ewma::Handle, V> for InBody {
     }
 }
 
-fn refusals(response: &&str) -> Outcome {
-    match *response {
-        "refused" => Outcome::Failed,
-        "later" => Outcome::Pushback(Duration::from_secs(30)),
-        _ => Outcome::Answered,
+fn refusals(result: Result<&&str, &BoxError>) -> Class {
+    let refused = Failure::new(FailureKind::Overloaded);
+    let after = Pushback::After(Duration::from_secs(30));
+    match result {
+        Ok(&"refused") => Class::Failure(refused),
+        Ok(&"later") => Class::Failure(refused.with_pushback(Some(after))),
+        _ => Class::Success,
     }
 }
-
-type Refusals = fn(&&'static str) -> Outcome;
 
 /// What a response says counts when the request is over, and its end has the last word.
 #[tokio::test(start_paused = true)]
@@ -157,21 +157,20 @@ async fn peak_ewma_goes_by_what_responses_say() {
         ("answer", None, 2.0, 1.0),
         ("refused", None, 2.0, 2.0),
         ("later", None, 2.0, 3e7),
-        ("answer", Some(Outcome::Failed), 2.0, 2.0),
-        ("refused", Some(Outcome::Answered), 2.0, 1.0),
+        ("answer", Some(Class::Unsent), 2.0, 2.0),
+        ("refused", Some(Class::Success), 2.0, 1.0),
     ] {
         let (service, mut handle) = mock::pair::<&'static str, &'static str>();
-        let completion = Classified::with_completion(refusals as Refusals, InBody);
-        let mut service = PeakEwma::new(service, second, 1e10, completion);
+        let mut service = PeakEwma::new(service, second, 1e10, InBody).classify(refusals);
         ready(&mut service);
         let mut call = task::spawn(service.call("request"));
         let (_, send) = handle.next_request().await.unwrap();
         send.send_response(response);
         let (_, mut request) = assert_ready_ok!(call.poll());
-        let load = |service: &PeakEwma<_, _>| f64::from(service.load()) / SECOND_NS;
+        let load = |service: &PeakEwma<_, _, _>| f64::from(service.load()) / SECOND_NS;
         assert!((load(&service) / before - 1.0).abs() < 0.1, "{response}");
-        if let Some(outcome) = end {
-            request.set_outcome(outcome);
+        if let Some(class) = end {
+            request.set_class(class);
         }
         drop(request);
         assert!((load(&service) / after - 1.0).abs() < 0.1, "{response}");

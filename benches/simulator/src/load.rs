@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tower_classify::{Class, FailureKind};
 use tower_load::Ewma;
-use tower_load::estimate::{Estimate, Outcome};
+use tower_load::estimate::Estimate;
 
 use crate::event::Nanos;
 use crate::server::Ending;
@@ -75,12 +76,12 @@ impl Load {
                 estimate,
                 classifies,
             } => {
-                let outcome = match ending {
-                    Ending::Failed => Outcome::Failed,
-                    Ending::Refused if *classifies => Outcome::Failed,
-                    Ending::Refused | Ending::Answered => Outcome::Answered,
+                let class = match ending {
+                    Ending::Failed => Class::failure(FailureKind::Unknown),
+                    Ending::Refused if *classifies => Class::failure(FailureKind::Overloaded),
+                    Ending::Refused | Ending::Answered => Class::Success,
                 };
-                estimate.end(began, outcome, now);
+                estimate.end(began, Some(class), now);
             }
             Latency::Plain(ewma) => {
                 ewma.add_peak(instant, (now - began) as f64);

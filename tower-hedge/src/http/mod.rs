@@ -1,11 +1,11 @@
 //! Policy and classification for HTTP and gRPC.
 //!
-//! [`HttpPolicy`] decides which requests may be hedged, [`HttpClassify`] what their responses mean:
+//! [`HttpPolicy`] decides which requests may be hedged, [`HedgeResponses`] what their responses mean:
 //!
 //! | | hedged | wins | loses | fatal |
 //! |---|---|---|---|---|
 //! | HTTP | GET, HEAD, OPTIONS, TRACE, and requests with an `idempotency-key` | any other status | 5xx and 429 | |
-//! | gRPC | if [enabled](HttpPolicy::grpc) | no status in the head, or OK | UNAVAILABLE | any other status in the head |
+//! | gRPC | if [enabled](HttpPolicy::grpc) | no status in the head, or OK | UNAVAILABLE, RESOURCE_EXHAUSTED with a pushback | any other status in the head |
 //!
 //! Only the head of a response is classified. A gRPC server that fails without a message sends the status there; a
 //! status in the trailers goes to the caller.
@@ -21,7 +21,7 @@
 //! # async fn main() -> Result<(), tower_hedge::BoxError> {
 //! use std::time::Duration;
 //! use http::{Request, Response, StatusCode};
-//! use tower_hedge::http::{HttpClassify, HttpPolicy};
+//! use tower_hedge::http::{HedgeResponses, HttpPolicy};
 //! use tower_hedge::{BoxError, HedgeLayer};
 //! use tower_layer::Layer;
 //! use tower_util::{ServiceExt, service_fn};
@@ -42,7 +42,7 @@
 //! });
 //! let layer = HedgeLayer::builder()
 //!     .policy(HttpPolicy::new())
-//!     .classify(HttpClassify::new())
+//!     .classify(HedgeResponses::new())
 //!     .delay(Duration::from_millis(100))
 //! #   .budget(std::sync::Arc::new(tower_retry::budget::TpsBudget::default()))
 //!     .build()?;
@@ -53,8 +53,8 @@
 //! # }
 //! ```
 
-mod classify;
 mod policy;
+mod responses;
 
-pub use self::classify::HttpClassify;
 pub use self::policy::HttpPolicy;
+pub use self::responses::HedgeResponses;

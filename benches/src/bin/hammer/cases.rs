@@ -20,7 +20,7 @@ use tower::health::policy::outlier::OutlierConfig;
 use tower::discover::Change;
 use tower::hedge::{Hedge, HedgeLayer};
 use tower::limit::{ConcurrencyLimit, GlobalRateLimitLayer};
-use tower::load::estimate::{Estimate, Outcome};
+use tower::load::estimate::Estimate;
 use tower::load::pending_requests::Counter;
 use tower::load::{CompleteOnResponse, PendingRequests};
 use tower::load_shed::LoadShed;
@@ -29,6 +29,7 @@ use tower::retry::{Retry, RetryPolicy};
 use tower::timeout::{Deadline, EnforceDeadline, Timeout};
 use tower::util::ServiceFn;
 use tower::{Layer, Service, service_fn};
+use tower_classify::Class;
 
 #[path = "../../../../examples/proxy/src/metrics/mod.rs"]
 #[allow(
@@ -357,7 +358,7 @@ fn estimate(read: bool) -> Box<dyn FnMut() -> Work> {
                 }
                 estimate.begin(now);
                 now += 100;
-                estimate.end(now - 100, Outcome::Answered, now);
+                estimate.end(now - 100, Some(Class::Success), now);
             }
         })
     })

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use http::Request;
-use tower::hedge::http::{HttpClassify, HttpPolicy};
-use tower::hedge::{Event, HedgeLayer, InvalidHedge};
+use tower::hedge::http::{HedgeResponses, HttpPolicy};
+use tower::hedge::{Event, HedgeLayer, InvalidHedge, KeepResults};
 use tower::retry::budget::Budget;
 use tower::util::Tried;
 
@@ -21,7 +21,7 @@ pub fn layer(
     config: &Hedge,
     retries: &Arc<dyn Budget + Send + Sync>,
     stats: &RouteStats,
-) -> Result<HedgeLayer<HttpPolicy<RequestBody>, HttpClassify>, InvalidHedge> {
+) -> Result<HedgeLayer<HttpPolicy<RequestBody>, HedgeResponses, KeepResults>, InvalidHedge> {
     let (hedges, won) = (stats.hedges.clone(), stats.hedges_won.clone());
     let policy = HttpPolicy::replayed().grpc(config.grpc);
     let mut layer = HedgeLayer::builder()
@@ -30,7 +30,7 @@ pub fn layer(
         .floor(config.min_delay)
         .max_extra(config.max_extra_load)
         .policy(policy)
-        .classify(HttpClassify::new())
+        .classify(HedgeResponses::new())
         .on_event(move |event: &Event| match event {
             Event::Sent { .. } => drop(hedges.inc()),
             Event::Won { .. } => drop(won.inc()),
