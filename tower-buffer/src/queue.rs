@@ -3,7 +3,7 @@
 
 use std::task::Waker;
 
-use tracing::Span;
+use tower_readiness::trace::Span;
 
 use crate::future::ResponseFuture;
 

@@ -3,7 +3,8 @@
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use tracing::Span;
+use tower_readiness::event;
+use tower_readiness::trace::Span;
 
 use crate::driver::{Drive, Driver};
 use crate::error::Failure;
@@ -326,7 +327,8 @@ impl<Req, F> Shared<Req, F> {
             return;
         }
         if let Failure::Service(error) = failure {
-            tracing::debug!(
+            event!(
+                DEBUG,
                 error = error as &dyn std::error::Error,
                 "closing the buffer"
             );

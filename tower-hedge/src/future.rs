@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_classify::{Class, Classify, Pushback};
+use tower_readiness::event;
 use tower_service::Service;
 
 use crate::plan::{Attempt, Plan};
@@ -112,7 +113,7 @@ where
                         return Poll::Ready(answer);
                     }
                 };
-                tracing::debug!(attempt = number, error = ?answer.as_ref().err(), "hedging: an attempt has lost");
+                event!(DEBUG, attempt = number, error = ?answer.as_ref().err(), "hedging: an attempt has lost");
                 match L::keep(answer) {
                     Ok(lost) => self.as_mut().lose(number, lost, pushback),
                     Err(response) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tower_readiness::event;
 use tower_retry::budget::{Budget, TpsBudget};
 
 use crate::Event;
@@ -119,7 +120,7 @@ impl Shared {
     }
 
     pub(crate) fn tell(&self, event: Event) {
-        tracing::debug!(?event, "hedge");
+        event!(DEBUG, ?event, "hedge");
         if let Some(observer) = &self.observer {
             observer(&event);
         }

@@ -74,12 +74,17 @@
 //! longer each. Nobody is put to sleep by that. With [`ConcurrencyLimit::with_semaphore`] each request takes tokio's mutex
 //! twice, which is more than ten times slower.
 
+#[cfg(feature = "concurrency")]
 pub mod concurrency;
 pub mod load_shed;
+#[cfg(feature = "rate")]
 pub mod rate;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
 mod sync;
 
+#[cfg(feature = "concurrency")]
 pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
+#[cfg(feature = "rate")]
 pub use self::rate::{GlobalRateLimitLayer, RateLimit, RateLimitLayer};
 
 /// An error of any type.

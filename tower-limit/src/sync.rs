@@ -3,11 +3,17 @@
 #[cfg(not(tower_loom))]
 pub(crate) use std::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering, fence},
+    atomic::{AtomicU64, Ordering},
 };
 
 #[cfg(tower_loom)]
 pub(crate) use loom::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering, fence},
+    atomic::{AtomicU64, Ordering},
 };
+
+#[cfg(all(feature = "concurrency", not(tower_loom)))]
+pub(crate) use std::sync::atomic::fence;
+
+#[cfg(all(feature = "concurrency", tower_loom))]
+pub(crate) use loom::sync::atomic::fence;

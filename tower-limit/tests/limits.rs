@@ -1,4 +1,5 @@
 //! Limits hold, and nothing that was reserved is lost.
+#![cfg(all(feature = "concurrency", feature = "rate"))]
 
 use std::sync::Arc;
 use std::time::Duration;

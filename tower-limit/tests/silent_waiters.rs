@@ -1,4 +1,5 @@
 //! A waiter that was told of a permit and never asks again holds up nobody.
+#![cfg(all(feature = "concurrency", feature = "rate"))]
 
 use std::convert::Infallible;
 use std::future::poll_fn;

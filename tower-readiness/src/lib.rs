@@ -55,11 +55,17 @@
 //! assert!(!service.reserved);
 //! ```
 //!
+//! # Events
+//!
+//! The layers of the family emit their `tracing` events with [`event!`] and enter the spans of [`trace`]. Both do nothing
+//! unless the feature `tracing` is enabled: without it no crate of `tracing` is compiled.
+//!
 //! # Cost
 //!
 //! [`Purpose::current`] reads one thread-local byte.
 
 mod refusal;
+pub mod trace;
 
 use std::cell::Cell;
 use std::task::{Context, Poll};

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
+use tower_readiness::event;
 use tower_service::Service;
 
 use crate::Policy;
@@ -81,7 +82,7 @@ where
 
     #[cold]
     fn wait(self: Pin<&mut Self>, wait: P::Future, result: Result<S::Response, S::Error>) {
-        tracing::debug!(failed = result.is_err(), "sending a request again");
+        event!(DEBUG, failed = result.is_err(), "sending a request again");
         // What the response holds, such as a connection, may be what the next attempt waits for.
         drop(result);
         self.project().state.set(State::Waiting { wait });

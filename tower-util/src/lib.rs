@@ -9,9 +9,11 @@
 //! - [`BoxService`], [`BoxCloneService`], [`BoxCloneSyncService`] and [`UnsyncBoxService`] erase the type of a service;
 //!   [`BoxLayer`], [`BoxCloneServiceLayer`] and [`BoxCloneSyncServiceLayer`] that of a layer.
 //! - [`Either`], [`Optional`] and [`option_layer`] choose a service or a layer at run time.
-//! - Behind features: `filter` (change or reject requests), `steer` (one of several services per request), `make`
-//!   (services that create services), `reconnect` (create a new service when the last one failed), `spawn-ready` (drive
-//!   readiness in the background), `backoff` (exponential, with jitter).
+//!
+//! All of these are behind the feature `util`, which is on by default. Behind other features: `filter` (change or reject
+//! requests), `steer` (one of several services per request), `make` (services that create services), `reconnect` (create a
+//! new service when the last one failed), `spawn-ready` (drive readiness in the background), `backoff` (exponential, with
+//! jitter).
 //!
 //! Combinators are for small changes in one place. For behaviour that is used in many places, or has a name, such as a
 //! limit or a retry, use a layer. Box only where types must be the same: a type that is written once needs no box.
@@ -36,24 +38,41 @@
 //! An adaptor adds no allocation and no lock, and its clones share nothing: they cost the same with any number of threads. A
 //! boxed service allocates its future, once per request.
 
+#[cfg(any(feature = "make", feature = "util"))]
 #[macro_use]
 mod macros;
 
+#[cfg(feature = "util")]
 mod and_then;
+#[cfg(feature = "util")]
 mod boxed;
+#[cfg(feature = "util")]
 mod call_all;
+#[cfg(feature = "util")]
 mod either;
+#[cfg(feature = "util")]
 mod ext;
+#[cfg(feature = "util")]
 mod future_service;
+#[cfg(feature = "util")]
 mod map_err;
+#[cfg(feature = "util")]
 mod map_future;
+#[cfg(feature = "util")]
 mod map_request;
+#[cfg(feature = "util")]
 mod map_response;
+#[cfg(feature = "util")]
 mod map_result;
+#[cfg(feature = "util")]
 mod oneshot;
+#[cfg(feature = "util")]
 mod optional;
+#[cfg(feature = "util")]
 mod ready;
+#[cfg(feature = "util")]
 mod service_fn;
+#[cfg(feature = "util")]
 mod then;
 
 #[cfg(feature = "backoff")]
@@ -71,33 +90,38 @@ pub mod spawn_ready;
 pub mod steer;
 mod tried;
 
-pub use self::and_then::{AndThen, AndThenLayer};
-pub use self::boxed::{
-    BoxCloneService, BoxCloneServiceLayer, BoxCloneSyncService, BoxCloneSyncServiceLayer, BoxLayer,
-    BoxService, UnsyncBoxService,
-};
-pub use self::call_all::{CallAll, CallAllUnordered};
-pub use self::either::{Either, option_layer};
-pub use self::ext::ServiceExt;
-pub use self::future_service::{ErrorOnce, ErrorRepeated, FutureService, future_service};
-pub use self::map_err::{MapErr, MapErrLayer};
-pub use self::map_future::{MapFuture, MapFutureLayer};
-pub use self::map_request::{MapRequest, MapRequestLayer};
-pub use self::map_response::{MapResponse, MapResponseLayer};
-pub use self::map_result::{MapResult, MapResultLayer};
-pub use self::oneshot::Oneshot;
-pub use self::optional::Optional;
-pub use self::ready::{Ready, ReadyOneshot};
-pub use self::service_fn::{ServiceFn, service_fn};
-pub use self::then::{Then, ThenLayer};
 pub use self::tried::Tried;
+#[cfg(feature = "util")]
+pub use self::{
+    and_then::{AndThen, AndThenLayer},
+    boxed::{
+        BoxCloneService, BoxCloneServiceLayer, BoxCloneSyncService, BoxCloneSyncServiceLayer,
+        BoxLayer, BoxService, UnsyncBoxService,
+    },
+    call_all::{CallAll, CallAllUnordered},
+    either::{Either, option_layer},
+    ext::ServiceExt,
+    future_service::{ErrorOnce, ErrorRepeated, FutureService, future_service},
+    map_err::{MapErr, MapErrLayer},
+    map_future::{MapFuture, MapFutureLayer},
+    map_request::{MapRequest, MapRequestLayer},
+    map_response::{MapResponse, MapResponseLayer},
+    map_result::{MapResult, MapResultLayer},
+    oneshot::Oneshot,
+    optional::Optional,
+    ready::{Ready, ReadyOneshot},
+    service_fn::{ServiceFn, service_fn},
+    then::{Then, ThenLayer},
+};
 
 /// Error types.
+#[cfg(feature = "util")]
 pub mod error {
     pub use crate::optional::error as optional;
 }
 
 /// Response futures.
+#[cfg(feature = "util")]
 pub mod future {
     pub use crate::and_then::AndThenFuture;
     pub use crate::either::EitherResponseFuture;

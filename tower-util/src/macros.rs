@@ -1,6 +1,7 @@
 //! The common parts of the adaptors that wrap one service with one function.
 
 /// Defines the adaptor `$name<S, F>` with its layer `$layer<F>`: all but its `Service` implementation.
+#[cfg(feature = "util")]
 macro_rules! adaptor {
     ($(#[$doc:meta])* $name:ident, $layer:ident) => {
         $(#[$doc])*

@@ -1,5 +1,5 @@
 //! A connection that comes back.
-#![cfg(feature = "reconnect")]
+#![cfg(all(feature = "reconnect", feature = "util"))]
 
 use std::future::{Ready, ready};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! Readiness, cancellation and types of the combinators.
+#![cfg(feature = "util")]
 
 use std::convert::Infallible;
 use std::future::{Ready, poll_fn, ready};

@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
+use tower_readiness::event;
 use tower_service::Service;
 
 use super::{ResponseFuture, Unavailable};
@@ -88,7 +89,7 @@ where
         if let Poll::Ready(result) = self.inner.poll_ready(cx) {
             // ## Waiting | Failing => Open
             if self.state == State::Failing {
-                tracing::info!("service is available again");
+                event!(INFO, "service is available again");
             }
             self.state = State::Open;
             return Poll::Ready(result.map_err(Into::into));
@@ -103,7 +104,7 @@ where
             if self.poll_timer(cx).is_pending() {
                 return Poll::Pending;
             }
-            tracing::warn!(waited = ?self.max_wait, "service is unavailable: failing its requests at once");
+            event!(WARN, waited = ?self.max_wait, "service is unavailable: failing its requests at once");
             self.state = State::Failing;
         }
         Poll::Ready(Ok(()))

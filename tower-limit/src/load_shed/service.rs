@@ -1,6 +1,6 @@
 use std::task::{Context, Poll};
 
-use tower_readiness::{Purpose, release};
+use tower_readiness::{Purpose, event, release};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
@@ -67,7 +67,7 @@ where
         if std::mem::take(&mut self.is_ready) {
             ResponseFuture::called(self.inner.call(request))
         } else {
-            tracing::debug!("service overloaded: refusing a request");
+            event!(DEBUG, "service overloaded: refusing a request");
             ResponseFuture::overloaded()
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tower_classify::{Class, Pushback};
+use tower_readiness::event;
 use tower_util::backoff::Schedule;
 use tower_util::rng::SplitMix;
 
@@ -106,7 +107,8 @@ impl<R, T> RetryPolicy<R, T> {
     }
 
     fn give_up(&self, why: GaveUp) {
-        tracing::debug!(
+        event!(
+            DEBUG,
             attempt = self.failed + 1,
             ?why,
             "a request is not sent again"
@@ -183,7 +185,12 @@ impl<R, T> RetryPolicy<R, T> {
         });
         match next {
             Ok((wait, begin)) => {
-                tracing::debug!(attempt = self.failed + 1, ?wait, "a request is sent again");
+                event!(
+                    DEBUG,
+                    attempt = self.failed + 1,
+                    ?wait,
+                    "a request is sent again"
+                );
                 self.tell(Next::RetryAfter(wait));
                 self.failed += 1;
                 self.last = wait;

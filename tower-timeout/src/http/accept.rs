@@ -7,7 +7,7 @@ use http::{HeaderName, Request};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_layer::Layer;
-use tower_readiness::Refusal;
+use tower_readiness::{Refusal, event};
 use tower_service::Service;
 
 use super::header::{self, InvalidTimeout};
@@ -139,7 +139,7 @@ impl Settings {
     fn timeout<B>(&self, request: &mut Request<B>) -> Result<Option<Duration>, InvalidTimeout> {
         let asked = match header::read(request.headers(), &self.header) {
             Err(error) if self.ignore_invalid => {
-                tracing::debug!(%error, "ignoring an invalid timeout header");
+                event!(DEBUG, %error, "ignoring an invalid timeout header");
                 // The next hop might reject the header.
                 request.headers_mut().remove(error.header());
                 None

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
+use tower_readiness::event;
 
 use super::pulse::Pulse;
 use crate::alarm::Alarm;
@@ -148,7 +149,7 @@ where
             });
         }
         let error = ready!(bounds.poll(cx));
-        tracing::debug!(error, "giving up on a body");
+        event!(DEBUG, error, "giving up on a body");
         Poll::Ready(Some(Err(error)))
     }
 

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tower_readiness::Purpose;
+use tower_readiness::{Purpose, event};
 use tower_service::Service;
 
 use super::ResponseFuture;
@@ -126,7 +126,7 @@ where
     fn wait<E: Into<BoxError>>(&mut self, error: E) -> Result<(), E> {
         match &mut self.backoff {
             Some(waits) => {
-                tracing::debug!(error = %error.into(), "connection attempt failed; retrying after a backoff");
+                event!(DEBUG, error = %error.into(), "connection attempt failed; retrying after a backoff");
                 self.state = State::Waiting(AssertUnwindSafe(Box::pin(waits.next())));
                 Ok(())
             }
@@ -198,7 +198,7 @@ where
                 State::Connected { service, proven } => match ready!(service.poll_ready(cx)) {
                     Ok(()) => return Poll::Ready(Ok(())),
                     Err(error) if *proven || self.backoff.is_none() => {
-                        tracing::debug!(error = %BoxError::from(error), "connection lost; reconnecting");
+                        event!(DEBUG, error = %BoxError::from(error), "connection lost; reconnecting");
                         if let Some(waits) = &mut self.backoff {
                             waits.current = None;
                         }

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::task::JoinHandle;
+use tower_readiness::trace::in_current_span;
 use tower_readiness::{Purpose, drive};
 use tower_service::Service;
-use tracing::Instrument;
 
 use super::SpawnReadyLayer;
 use super::future::ResponseFuture;
@@ -68,7 +68,7 @@ where
                     else {
                         unreachable!()
                     };
-                    let getting_ready = get_ready(service).in_current_span();
+                    let getting_ready = in_current_span(get_ready(service));
                     self.state = State::Away(tokio::spawn(getting_ready));
                 }
                 // ## Away => Here | Lost
