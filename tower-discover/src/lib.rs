@@ -5,7 +5,8 @@
 //! sources:
 //!
 //! - [`ServiceList`]: a fixed set of services.
-//! - [`channel`]: changes that another task sends, for example one that watches a file or a registry.
+//! - [`channel`], behind the feature `channel`: changes that another task sends, for example one that watches a file or a
+//!   registry.
 //!
 //! # Example
 //!
@@ -33,6 +34,7 @@
 //! that cannot continue after an error must end its stream.
 
 mod change;
+#[cfg(feature = "channel")]
 mod channel;
 mod discover;
 mod list;
@@ -40,6 +42,7 @@ mod list;
 mod paced;
 
 pub use self::change::Change;
+#[cfg(feature = "channel")]
 pub use self::channel::{ChannelDiscover, Sender, channel};
 pub use self::discover::Discover;
 pub use self::list::ServiceList;
@@ -47,6 +50,7 @@ pub use self::list::ServiceList;
 pub use self::paced::Paced;
 
 /// Error types.
+#[cfg(feature = "channel")]
 pub mod error {
     pub use crate::channel::Closed;
 }

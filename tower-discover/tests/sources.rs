@@ -1,4 +1,5 @@
 //! The sources of endpoints in this crate.
+#![cfg(feature = "channel")]
 
 use std::error::Error;
 use std::future::{Ready, ready};
