@@ -1,0 +1,1 @@
+//! What it depends on is what counts.
