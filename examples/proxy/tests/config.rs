@@ -499,6 +499,55 @@ fn no_error_speaks_of_rust() {
     }
 }
 
+#[test]
+fn values_that_no_kind_takes_are_quoted_as_they_are() {
+    let endpoints = "endpoints = [\"127.0.0.1:2\"]";
+    for (line, expected) in [
+        (
+            "queue_capacity = 99_999_999_999_999_999_999",
+            "f:9:18: clusters.a.queue_capacity: found 99_999_999_999_999_999_999; expected a number from 1 to 1000000",
+        ),
+        (
+            "queue_capacity = 1.5",
+            "f:9:18: clusters.a.queue_capacity: found number `1.5`; expected a number from 1 to 1000000",
+        ),
+        (
+            "hash_policy = { header = \"a\", cookie = \"b\" }",
+            r#"f:9:15: clusters.a.hash_policy: found a table; expected "path", { header = "x-user" } or { cookie = "session" }"#,
+        ),
+        (
+            "hash_policy = { heeder = \"a\" }",
+            "f:9:17: clusters.a.hash_policy: unknown key `heeder`; expected `header` or `cookie`",
+        ),
+        (
+            "outlier_detection = { enabled = \"no\" }",
+            r#"f:9:33: clusters.a.outlier_detection.enabled: found "no"; expected true or false"#,
+        ),
+    ] {
+        assert_eq!(
+            small(endpoints, &format!("{endpoints}\n{line}\n")),
+            expected
+        );
+    }
+    let config = "[[listeners]]\nlisten = \"127.0.0.1:1\"\n[[routes]]\ncluster = \"a\"\nhedge = { percentile = 1 }\n\
+        [clusters.a]\nendpoints = [\"127.0.0.1:2\"]\nqueue_capacity = 0x10\nhash_policy = { cookie = \"b\" }\n";
+    let config = Config::parse("f", config).expect("integers may stand for numbers, in any base");
+    assert_eq!(config.clusters["a"].queue_capacity, 16);
+}
+
+/// The place was looked up by the key as text, and cut at the dot.
+#[test]
+fn a_cluster_with_a_dot_in_its_name_is_marked_at_its_own_line() {
+    let error = small(
+        "[clusters.a]",
+        "[clusters.\"a.b\"]\nendpoints = []\n[clusters.a]",
+    );
+    assert!(
+        error.starts_with("f:8:13: clusters.a.b.endpoints: found none"),
+        "{error}"
+    );
+}
+
 /// By table, as in `CONFIGURATION.md`.
 #[test]
 fn a_key_that_was_renamed_is_an_error_that_names_the_new_one() {

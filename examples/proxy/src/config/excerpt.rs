@@ -33,7 +33,7 @@ impl Place {
     }
 }
 
-/// The place of a [`ConfigError`], in three lines.
+/// The place of a [`ConfigError`](super::ConfigError), in three lines.
 #[derive(Debug, Clone, Copy)]
 pub struct Excerpt<'a>(pub(super) &'a Place);
 
