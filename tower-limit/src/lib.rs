@@ -69,7 +69,7 @@
 //! scheduler. Load shedding shares nothing.
 //!
 //! All clones write one word, so threads that use a limit at the same time wait for its cache line: two threads that do
-//! nothing else take about four times as long with a concurrency limit as with a counter that they share (of 64 free permits or more;
+//! nothing else take about three times as long with a concurrency limit as with a counter that they share (of 64 free permits or more;
 //! with fewer, comparisons may fail and are made again), two and a half times with a rate limit, and more threads no
 //! longer each. Nobody is put to sleep by that. With [`ConcurrencyLimit::with_semaphore`] each request takes tokio's mutex
 //! twice, which is more than ten times slower.

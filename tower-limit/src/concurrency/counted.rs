@@ -23,6 +23,9 @@ pub(super) struct Counted<T> {
 pub(super) struct Permit<T: Release> {
     /// Dropped by hand, together with the permit.
     of: ManuallyDrop<Counted<T>>,
+    /// The word as it was when the permit had been taken. With one thread it mostly is so still. With several
+    /// it is not, but a comparison with it fetches the cache line for writing, which a load would fetch for reading first.
+    left: u64,
 }
 
 /// Called when a permit is given back while [`Counted::look`] is set.
@@ -83,49 +86,73 @@ impl<T: Release> Counted<T> {
     }
 
     /// Takes a permit, unless there is none or [`look`](Self::look) is set.
+    ///
+    /// `guess` is kept from one call to the next, 0 before the first: what the word was then. With one thread it is so again. With
+    /// several a comparison that fails has fetched the cache line for writing; a load would fetch it for reading first.
     #[inline]
-    pub(super) fn try_take(&self) -> Option<Permit<T>> {
-        self.take_if(|word| word)
+    pub(super) fn try_take(&self, guess: &mut u64) -> Option<Permit<T>> {
+        let mut current = *guess;
+        if has_plainly(1, current) {
+            match self.exchange(current) {
+                Ok(permit) => return Some(permit),
+                Err(word) => current = word,
+            }
+        } else {
+            current = self.inner().word.load(Ordering::Relaxed);
+        }
+        *guess = current;
+        self.take_if(current, |word| word)
     }
 
     /// Takes a permit, unless there is none.
     pub(super) fn take_any(&self) -> Option<Permit<T>> {
-        self.take_if(|word| word & !LOOK)
+        let current = self.inner().word.load(Ordering::Relaxed);
+        let mut permit = self.take_if(current, |word| word & !LOOK)?;
+        // It may be so no more when the permit is given back.
+        permit.left &= !LOOK;
+        Some(permit)
     }
 
-    /// `seen`: the word as this one is to see it.
+    /// `current`: the word as it was last. `seen`: the word as this one is to see it.
     #[inline]
-    fn take_if(&self, seen: impl Fn(u64) -> u64) -> Option<Permit<T>> {
+    fn take_if(&self, mut current: u64, seen: impl Fn(u64) -> u64) -> Option<Permit<T>> {
         let word = &self.inner().word;
-        let mut current = word.load(Ordering::Relaxed);
         if has_plainly(PLENTY, seen(current)) {
             // There are fewer permits than would make the references overflow.
             let before = word.fetch_sub(FREE - REFERENCE, Ordering::AcqRel);
             let of = ManuallyDrop::new(Self { inner: self.inner });
-            let permit = Permit { of };
+            let left = before.wrapping_sub(FREE - REFERENCE);
+            let permit = Permit { of, left };
             if has_plainly(1, seen(before)) {
                 return Some(permit);
             }
             current = permit.put_back();
         }
         while has_plainly(1, seen(current)) {
-            let next = current - FREE + REFERENCE;
-            match word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => {
-                    // The reference has been counted just now.
-                    let of = ManuallyDrop::new(Self { inner: self.inner });
-                    return Some(Permit { of });
-                }
+            match self.exchange(current) {
+                Ok(permit) => return Some(permit),
                 Err(other) => current = other,
             }
         }
         None
     }
 
+    /// Takes a permit if the word is `current`, in which one is free; otherwise returns the word.
+    #[inline]
+    fn exchange(&self, current: u64) -> Result<Permit<T>, u64> {
+        let next = current - FREE + REFERENCE;
+        let word = &self.inner().word;
+        word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)?;
+        // The reference has been counted just now.
+        let of = ManuallyDrop::new(Self { inner: self.inner });
+        Ok(Permit { of, left: next })
+    }
+
     /// A permit beyond those that there are, when none is free. It is to be [swallowed](Self::swallow) once given back.
     pub(super) fn take_unfree(&self) -> Permit<T> {
         let of = ManuallyDrop::new(self.clone());
-        Permit { of }
+        let left = self.inner().word.load(Ordering::Relaxed) & !LOOK;
+        Permit { of, left }
     }
 
     /// Removes a permit that is free, if there is one.
@@ -201,7 +228,7 @@ impl<T: Release> Drop for Permit<T> {
     #[inline]
     fn drop(&mut self) {
         let word = &self.of.inner().word;
-        let mut current = word.load(Ordering::Relaxed);
+        let mut current = self.left;
         while current & LOOK == 0 {
             // The permit and its reference at once.
             let next = current + FREE - REFERENCE;
@@ -290,8 +317,11 @@ mod tests {
     #[test]
     fn there_are_as_many_permits_as_it_says() {
         let (counted, _) = counted(2);
-        let permits = [counted.try_take().unwrap(), counted.try_take().unwrap()];
-        assert!(counted.try_take().is_none() && counted.take_any().is_none());
+        let permits = [
+            counted.try_take(&mut 0).unwrap(),
+            counted.try_take(&mut 0).unwrap(),
+        ];
+        assert!(counted.try_take(&mut 0).is_none() && counted.take_any().is_none());
         drop(permits);
         assert_eq!(counted.free(), 2);
     }
@@ -300,7 +330,7 @@ mod tests {
     fn the_value_lives_as_long_as_a_reference_or_a_permit() {
         for permit_last in [false, true] {
             let (counted, alive) = counted(1);
-            let (clone, permit) = (counted.clone(), counted.try_take().unwrap());
+            let (clone, permit) = (counted.clone(), counted.try_take(&mut 0).unwrap());
             drop(counted);
             assert_eq!(Arc::strong_count(&alive), 2);
             if permit_last {
@@ -319,11 +349,17 @@ mod tests {
     #[test]
     fn who_looks_is_told() {
         let (counted, alive) = counted(2);
-        let permits = [counted.try_take().unwrap(), counted.try_take().unwrap()];
+        let permits = [
+            counted.try_take(&mut 0).unwrap(),
+            counted.try_take(&mut 0).unwrap(),
+        ];
         counted.look();
         let [first, second] = permits;
         drop(first);
-        assert!(counted.try_take().is_none(), "it is for whoever waits");
+        assert!(
+            counted.try_take(&mut 0).is_none(),
+            "it is for whoever waits"
+        );
         assert_eq!(counted.released.load(Ordering::Relaxed), 1);
         drop(counted.take_any().unwrap());
         counted.look_no_more();
@@ -350,17 +386,17 @@ mod tests {
                 let of = ManuallyDrop::new(Counted {
                     inner: counted.inner,
                 });
-                Permit { of }
+                Permit { of, left: 0 }
             });
             assert_eq!(counted.free(), 0);
-            assert!(counted.try_take().is_none() && counted.take_any().is_none());
+            assert!(counted.try_take(&mut 0).is_none() && counted.take_any().is_none());
             drop(beyond);
             assert_eq!(
                 counted.released.load(Ordering::Relaxed),
                 if looks { 3 } else { 0 }
             );
             assert_eq!(counted.free(), 1);
-            assert_eq!(counted.try_take().is_none(), looks);
+            assert_eq!(counted.try_take(&mut 0).is_none(), looks);
         }
     }
 
@@ -368,7 +404,7 @@ mod tests {
     fn any_number_of_permits_will_do() {
         for permits in [0, usize::MAX] {
             let (counted, _) = counted(permits);
-            assert_eq!(counted.try_take().is_some(), permits > 0);
+            assert_eq!(counted.try_take(&mut 0).is_some(), permits > 0);
             // The flag beside them is none of them.
             let free = counted.free();
             assert_eq!(free as u64, if permits > 0 { MAX_PERMITS } else { 0 });
@@ -377,7 +413,7 @@ mod tests {
             let permit = counted.take_any();
             assert_eq!(permit.is_some(), permits > 0);
             drop(permit);
-            assert!(counted.try_take().is_none());
+            assert!(counted.try_take(&mut 0).is_none());
             counted.look_no_more();
             assert_eq!(counted.free(), free);
         }
@@ -392,7 +428,7 @@ mod tests {
                 let (counted, running) = (counted.clone(), &running);
                 scope.spawn(move || {
                     for _ in 0..200 {
-                        if let Some(_permit) = counted.try_take() {
+                        if let Some(_permit) = counted.try_take(&mut 0) {
                             assert!(running.fetch_add(1, Ordering::SeqCst) < 2);
                             running.fetch_sub(1, Ordering::SeqCst);
                         }
@@ -436,11 +472,11 @@ mod loom_tests {
             let counted = Counted::new(1, Value(counts.clone()));
             let other = counted.clone();
             let thread = thread::spawn(move || {
-                let permit = other.try_take();
+                let permit = other.try_take(&mut 0);
                 drop(other);
                 permit.is_some()
             });
-            let mine = counted.try_take().is_some();
+            let mine = counted.try_take(&mut 0).is_some();
             drop(counted);
             let theirs = thread.join().unwrap();
             assert!(mine || theirs);
@@ -455,8 +491,8 @@ mod loom_tests {
             let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
             let counted = Counted::new(1, Value(counts.clone()));
             let other = counted.clone();
-            let thread = thread::spawn(move || other.try_take());
-            let permits = [counted.try_take(), thread.join().unwrap()];
+            let thread = thread::spawn(move || other.try_take(&mut 0));
+            let permits = [counted.try_take(&mut 0), thread.join().unwrap()];
             assert_eq!(permits.iter().flatten().count(), 1);
             assert_eq!(counted.free(), 0);
             drop(permits);
@@ -476,12 +512,40 @@ mod loom_tests {
             let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
             let counted = Counted::new(1, Value(counts.clone()));
             let other = counted.clone();
-            let thread = thread::spawn(move || drop(other.try_take()));
+            let thread = thread::spawn(move || drop(other.try_take(&mut 0)));
             counted.look();
             let found = counted.take_any().is_some();
             thread.join().unwrap();
             assert!(found || counts[1].load(Ordering::SeqCst) > 0);
             assert_eq!(counted.free(), 1);
+        });
+    }
+
+    /// The guess of a handle is right, or outdated by what another takes, gives back and looks for.
+    #[test]
+    fn a_guess_takes_no_permit_that_is_not_there() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+            let counted = Counted::new(1, Value(counts.clone()));
+            let mut guess = 0;
+            drop(counted.try_take(&mut guess).unwrap());
+            let other = counted.clone();
+            let thread = thread::spawn(move || {
+                other.look();
+                let taken = other.take_any();
+                other.look_no_more();
+                taken
+            });
+            let permits = [counted.try_take(&mut guess), thread.join().unwrap()];
+            let taken = permits.iter().flatten().count();
+            assert!(taken <= 1);
+            assert_eq!(counted.free(), 1 - taken);
+            drop(permits);
+            assert_eq!(counted.free(), 1);
+            drop(counted);
+            assert_eq!(counts[0].load(Ordering::SeqCst), 1);
         });
     }
 
@@ -491,7 +555,7 @@ mod loom_tests {
         loom::model(|| {
             let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
             let counted = Counted::new(1, Value(counts.clone()));
-            let permit = counted.try_take().unwrap();
+            let permit = counted.try_take(&mut 0).unwrap();
             let thread = thread::spawn(move || drop(permit));
             counted.look();
             let taken = counted.take_any().is_some();

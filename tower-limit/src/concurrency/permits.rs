@@ -45,20 +45,26 @@ impl Permits {
 /// One handle's turn at the permits. Dropping it leaves the queue.
 pub(crate) struct Wait {
     pool: Counted<Pool>,
+    /// See [`Counted::try_take`].
+    guess: u64,
     /// While it waits.
     id: Option<usize>,
 }
 
 impl Wait {
     const fn new(pool: Counted<Pool>) -> Self {
-        Self { pool, id: None }
+        Self {
+            pool,
+            guess: 0,
+            id: None,
+        }
     }
 
     /// Takes a permit, or waits for one.
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Permit> {
         if self.id.is_none()
-            && let Some(permit) = self.pool.try_take()
+            && let Some(permit) = self.pool.try_take(&mut self.guess)
         {
             return Poll::Ready(permit);
         }
