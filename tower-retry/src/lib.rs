@@ -52,9 +52,10 @@
 //! A clone of the policy per request, and, if that can clone the request, of the request and the service; and one of the
 //! service for each further attempt.
 //!
-//! What all requests share is the policy's reference count and the budget. With a [`RetryPolicy`] and a
-//! [`TpsBudget`](budget::TpsBudget) a request that succeeds at once makes three atomic additions to two words and takes no
-//! lock; threads that do so at the same time wait for the cache lines of both.
+//! With a [`RetryPolicy`] and a [`TpsBudget`](budget::TpsBudget) a request that succeeds at once makes three atomic additions and
+//! takes no lock. One is to the budget, which all requests share. Two are to a reference count that each clone of the service
+//! has for itself from its second request on, when it allocates it; so threads with a clone each wait only for the budget's
+//! cache line.
 //!
 //! # Differences from tower 0.5
 //!

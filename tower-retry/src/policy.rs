@@ -68,6 +68,17 @@ pub trait Policy<Req, Res, E> {
     /// A copy of the request for a further attempt, made before each attempt. With `None` the attempt is the last.
     fn clone_request(&mut self, req: &Req) -> Option<Req>;
 
+    /// The policy of one request, of the policy of the service that it is sent through: a clone. A policy whose clones count a
+    /// reference in common can keep those of different services apart here.
+    ///
+    /// Not a method, for the same reason as [`poll_give_up`](Self::poll_give_up).
+    fn for_request(policy: &mut Self) -> Self
+    where
+        Self: Sized + Clone,
+    {
+        policy.clone()
+    }
+
     /// Polled whenever an attempt is pending, or a further one waits for readiness, so that the policy can give it up: the attempt
     /// is dropped, and fails with the error. Never by default.
     ///

@@ -59,7 +59,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let mut policy = self.policy.clone();
+        let mut policy = P::for_request(&mut self.policy);
         let again = policy.clone_request(&request).map(|request| Again {
             request,
             service: self.inner.clone(),

@@ -72,7 +72,8 @@ impl Throttle {
         let before = self
             .tokens
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| {
-                Some(less(tokens))
+                // Without any, a read leaves the cache line where it is.
+                (tokens > 0).then(|| less(tokens))
             });
         before.map_or(0, less)
     }

@@ -23,10 +23,14 @@ use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 /// tenth of `ttl`, and when what has been deposited since then may decide. One that is refused takes no lock if nothing has
 /// been deposited since the last.
 ///
-/// Two threads that do nothing else take twice the time of a counter that they share, for either, beside the clock.
+/// Two threads that do nothing else take the time of a counter that they share for a deposit, and for a withdrawal that of the
+/// clock besides.
 pub struct TpsBudget {
     deposits: Deposits,
     withdrawals: Withdrawals,
+    /// The number of fresh deposits at which they are credited to the account. Each deposit reads it, and few write it: it is not
+    /// where they write.
+    batch: AtomicU32,
     account: Mutex<Account>,
     start: Instant,
     /// What each deposit adds. A withdrawal takes [`RETRY`].
@@ -39,8 +43,6 @@ pub struct TpsBudget {
 struct Deposits {
     /// Those that are not in the account yet.
     fresh: AtomicU32,
-    /// The number of fresh deposits at which they are credited to the account.
-    batch: AtomicU32,
 }
 
 /// What each withdrawal writes, in cache lines of its own.
@@ -85,8 +87,8 @@ impl TpsBudget {
         Self {
             deposits: Deposits {
                 fresh: AtomicU32::new(0),
-                batch: AtomicU32::new(1),
             },
+            batch: AtomicU32::new(1),
             withdrawals: Withdrawals {
                 balance: AtomicI64::new(reserve),
                 ends: AtomicU64::new(nanos(tokens.step())),
@@ -163,10 +165,10 @@ impl TpsBudget {
         let quick =
             now.saturating_duration_since(account.settled) < account.tokens.step() / QUICK_PART;
         let batch = match quick {
-            true => (self.deposits.batch.load(Ordering::Relaxed) * 2).min(LARGEST_BATCH),
+            true => (self.batch.load(Ordering::Relaxed) * 2).min(LARGEST_BATCH),
             false => 1,
         };
-        self.deposits.batch.store(batch, Ordering::Relaxed);
+        self.batch.store(batch, Ordering::Relaxed);
         // The last of them is made now, and the others since the account was settled.
         self.credit(deposits - 1);
         self.expire(&mut account, now);
@@ -217,9 +219,9 @@ impl TpsBudget {
 impl Budget for TpsBudget {
     #[inline]
     fn deposit(&self) {
-        let Deposits { fresh, batch } = &self.deposits;
+        let fresh = &self.deposits.fresh;
         let fresh = fresh.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        if fresh >= batch.load(Ordering::Relaxed) {
+        if fresh >= self.batch.load(Ordering::Relaxed) {
             self.settle_batch();
         }
     }
@@ -308,7 +310,7 @@ mod loom_tests {
         loom::model(|| {
             let budget = Arc::new(TpsBudget::new(Duration::from_secs(60), 0, 1.0));
             // Not settled at once.
-            budget.deposits.batch.store(64, Ordering::Relaxed);
+            budget.batch.store(64, Ordering::Relaxed);
             budget.deposit();
             let other = {
                 let budget = Arc::clone(&budget);

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -24,7 +25,8 @@ use crate::sync::{AtomicU64, Ordering};
 ///
 /// # Clone
 ///
-/// Clones share the budget, and all else.
+/// Clones share the budget, and all else. Each request counts a reference to it. From its second request on, a service has a
+/// count of its own for that, so that its requests do not contend with those of its clones; it allocates once for it.
 ///
 /// # Panics
 ///
@@ -36,7 +38,9 @@ use crate::sync::{AtomicU64, Ordering};
 /// Of a request that is not sent again: a reference count up and down, the copy of the request, and what the budget takes
 /// for a deposit. Nothing is allocated, but by the request's own `clone`.
 pub struct RetryPolicy<R = CloneRequest, T = NoTimeout> {
-    shared: Arc<Shared<R>>,
+    shared: Lent<R>,
+    /// How many requests have been [sent](Policy::for_request) through this one, up to [`SETTLED`].
+    used: u8,
     timer: T,
     /// How many attempts have failed.
     failed: u32,
@@ -46,8 +50,13 @@ pub struct RetryPolicy<R = CloneRequest, T = NoTimeout> {
     rng: Option<SplitMix>,
 }
 
-/// What clones read. Its reference count, which each request writes twice, is in other cache lines.
+/// A reference that is lent to requests, each of which counts it up and down. Alone in its cache lines.
+struct Lent<R>(Arc<Lender<R>>);
+
 #[repr(align(128))]
+struct Lender<R>(Arc<Shared<R>>);
+
+/// What clones read.
 pub(super) struct Shared<R> {
     pub(super) attempts: u32,
     pub(super) schedule: Schedule,
@@ -74,7 +83,8 @@ impl RetryPolicy {
 impl<R, T> RetryPolicy<R, T> {
     pub(super) fn new(shared: Shared<R>, timer: T) -> Self {
         Self {
-            shared: Arc::new(shared),
+            shared: Lent::new(Arc::new(shared)),
+            used: 0,
             timer,
             failed: 0,
             last: Duration::ZERO,
@@ -100,10 +110,7 @@ impl<R, T> RetryPolicy<R, T> {
 
     #[inline]
     fn tell(&self, next: Next) {
-        if let Some(observer) = &self.shared.observer {
-            let number = self.failed + 1;
-            observer(&Attempt { number, next });
-        }
+        self.shared.tell(self.failed + 1, next);
     }
 
     fn give_up(&self, why: GaveUp) {
@@ -169,13 +176,22 @@ impl<R, T> RetryPolicy<R, T> {
 }
 
 impl<R, T> RetryPolicy<R, T> {
+    /// Lends references of its own from the second request on: a clone that is made for one request does not allocate.
+    #[cold]
+    fn settle(&mut self) {
+        self.used += 1;
+        if self.used == SETTLED {
+            self.shared = Lent::new(Arc::clone(&self.shared.0.0));
+        }
+    }
+
     #[cold]
     fn retry_failed<Req, Res, E>(&mut self, req: &mut Req, class: Class) -> Option<Wait>
     where
         R: RetryRules<Req, Res, E>,
         T: AttemptTimer<E>,
     {
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.shared.0.0);
         let now = Instant::now();
         let (sendable, deadline) = (shared.rules.is_sendable(req), shared.rules.deadline(req));
         let next = self.next(class, sendable, deadline, now);
@@ -214,10 +230,11 @@ where
 
     #[inline]
     fn retry(&mut self, req: &mut Req, result: &mut Result<Res, E>) -> Option<Wait> {
-        match self.shared.rules.classify(req, result.as_ref()) {
+        let shared = &*self.shared;
+        match shared.rules.classify(req, result.as_ref()) {
             Class::Success => {
-                self.shared.budget.deposit();
-                self.tell(Next::Success);
+                shared.budget.deposit();
+                shared.tell(self.failed + 1, Next::Success);
                 None
             }
             class @ Class::Unsent => self.retry_failed(req, class),
@@ -225,7 +242,7 @@ where
                 self.retry_failed(req, class)
             }
             _ => {
-                self.tell(Next::Failure);
+                shared.tell(self.failed + 1, Next::Failure);
                 None
             }
         }
@@ -241,8 +258,43 @@ where
     }
 
     #[inline]
+    fn for_request(policy: &mut Self) -> Self
+    where
+        Self: Clone,
+    {
+        if policy.used != SETTLED {
+            policy.settle();
+        }
+        policy.clone()
+    }
+
+    #[inline]
     fn poll_give_up(policy: &mut Self, cx: &mut Context<'_>) -> Poll<E> {
         policy.timer.poll(cx)
+    }
+}
+
+impl<R> Shared<R> {
+    #[inline]
+    fn tell(&self, number: u32, next: Next) {
+        if let Some(observer) = &self.observer {
+            observer(&Attempt { number, next });
+        }
+    }
+}
+
+impl<R> Lent<R> {
+    fn new(shared: Arc<Shared<R>>) -> Self {
+        Self(Arc::new(Lender(shared)))
+    }
+}
+
+impl<R> Deref for Lent<R> {
+    type Target = Shared<R>;
+
+    #[inline]
+    fn deref(&self) -> &Shared<R> {
+        &self.0.0
     }
 }
 
@@ -250,7 +302,8 @@ impl<R, T: Clone> Clone for RetryPolicy<R, T> {
     #[inline]
     fn clone(&self) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
+            shared: Lent(Arc::clone(&self.shared.0)),
+            used: 0,
             timer: self.timer.clone(),
             failed: self.failed,
             last: self.last,
@@ -270,5 +323,6 @@ impl<R: fmt::Debug, T: fmt::Debug> fmt::Debug for RetryPolicy<R, T> {
     }
 }
 
+const SETTLED: u8 = 2;
 /// Sets the seeds apart.
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
