@@ -1,6 +1,5 @@
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
@@ -9,6 +8,7 @@ use tower_classify::{Class, Classify, Pushback};
 use tower_readiness::event;
 use tower_service::Service;
 
+use crate::lent::Lent;
 use crate::plan::{Attempt, Plan};
 use crate::shared::Shared;
 use crate::wait::Wait;
@@ -36,7 +36,7 @@ pin_project! {
         lost: Option<(u32, L::Lost<S::Response>)>,
         // The classification, and what it needs to know of the request.
         classify: (C, C::Info),
-        shared: Arc<Shared>,
+        shared: Lent,
         began: Instant,
         // Whether a hedge was ever sent.
         hedged: bool,
@@ -70,7 +70,7 @@ where
         response: S::Future,
         next: Option<(Wait, Plan<S, P, Request>)>,
         classify: (C, C::Info),
-        shared: Arc<Shared>,
+        shared: Lent,
         began: Instant,
     ) -> Self {
         let (wait, plan) = match next {
@@ -213,13 +213,14 @@ where
         this.wait.set(Wait::Over);
         *this.plan = None;
         *this.lost = None;
+        let shared: &Shared = this.shared;
         if first_is_measured {
-            this.shared.record(*this.began);
+            shared.record(*this.began);
         }
         if won {
-            this.shared.deposit();
+            shared.deposit();
             if number > 1 {
-                this.shared.tell(Event::Won { attempt: number });
+                shared.tell(Event::Won { attempt: number });
             }
         }
     }

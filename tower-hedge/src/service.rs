@@ -10,6 +10,7 @@ use tower_retry::budget::Budget;
 use tower_service::Service;
 
 use crate::future::Future;
+use crate::lent::Lender;
 use crate::plan::Plan;
 use crate::shared::{Settings, Shared};
 use crate::wait::Wait;
@@ -27,7 +28,7 @@ pub struct Hedge<S, P, C = ErrorIsFailure, L = KeepErrors> {
     inner: S,
     policy: P,
     classify: C,
-    shared: Arc<Shared>,
+    shared: Lender,
     keep: PhantomData<L>,
 }
 
@@ -80,7 +81,7 @@ impl<S, P, C, L> Hedge<S, P, C, L> {
             inner,
             policy,
             classify,
-            shared: Arc::new(Shared::new(settings)),
+            shared: Lender::new(Shared::new(settings)),
             keep: PhantomData,
         }
     }
@@ -93,7 +94,7 @@ impl<S, P, C, L> Hedge<S, P, C, L> {
     pub fn with_budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
         let mut shared = Shared::clone(&self.shared);
         shared.budget = budget;
-        self.shared = Arc::new(shared);
+        self.shared = Lender::new(shared);
         self
     }
 
@@ -147,8 +148,8 @@ where
             };
             (Wait::until(now, delay), plan)
         });
-        let classify = (self.classify.clone(), info);
-        Future::new(first, next, classify, Arc::clone(&self.shared), now)
+        let (classify, shared) = ((self.classify.clone(), info), self.shared.lend());
+        Future::new(first, next, classify, shared, now)
     }
 }
 

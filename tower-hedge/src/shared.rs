@@ -33,9 +33,8 @@ pub(crate) enum DelaySettings {
     Measured(Slow),
 }
 
-/// Its reference count, which each request writes twice, is in other cache lines.
+/// What clones of a service and their requests read.
 #[derive(Clone)]
-#[repr(align(128))]
 pub(crate) struct Shared {
     delay: Delay,
     pub(crate) attempts: u32,

@@ -70,12 +70,14 @@ impl Latencies {
         });
     }
 
+    #[inline]
     pub(crate) fn record(&self, latency: Duration, now: Instant) {
         self.rotate(now);
         self.running.add(shard(), bucket(latency).min(BUCKETS - 1));
     }
 
     /// Returns the latency above which a request is slow; `None` if there are too few samples.
+    #[inline]
     pub(crate) fn slow(&self, now: Instant) -> Option<Duration> {
         self.rotate(now);
         match self.threshold.load(Ordering::Relaxed) {
@@ -84,6 +86,7 @@ impl Latencies {
         }
     }
 
+    #[inline]
     fn rotate(&self, now: Instant) {
         let now = nanos(now.saturating_duration_since(self.start));
         if now >= self.turn.load(Ordering::Relaxed) {
