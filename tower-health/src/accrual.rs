@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tower_discover::{Change, Discover};
 use tower_util::rng::{Rng, SplitMix};
 
+use super::attempts::Attempts;
 use super::driver::Driver;
 use super::health::Changed;
 use super::rule::{Endpoint, Rule};
@@ -153,7 +154,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Accrual<K> {
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
     type Key = K;
-    type State = Mutex<FailureAccrual>;
+    type State = Attempts;
     type Attempt = Attempt;
 
     fn health(&self) -> &Health<K> {
@@ -165,7 +166,8 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
     }
 
     fn fresh(&self) -> (Self::State, Standing) {
-        (Mutex::new(self.alive.clone()), Standing::Well)
+        let attempts = Attempts::new(self.alive.clone(), Instant::now());
+        (attempts, Standing::Well)
     }
 
     fn left(&self, endpoint: &Arc<Endpoint<Self>>) {
@@ -187,7 +189,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
             !is_due
         });
         for endpoint in &due {
-            let accrual = lock(&endpoint.state);
+            let accrual = endpoint.state.lock();
             // ## Dead => ProbeOpen
             let _changed = Self::follow(endpoint, &accrual, now);
             drop(accrual);
@@ -199,8 +201,11 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
     }
 
     fn begin(&self, endpoint: &Arc<Endpoint<Self>>) -> Attempt {
+        if let Some(attempt) = endpoint.state.begin() {
+            return attempt;
+        }
         let now = Instant::now();
-        let mut accrual = lock(&endpoint.state);
+        let mut accrual = endpoint.state.lock();
         let was_alive = accrual.status(now) == Status::Alive;
         let attempt = accrual.begin(now);
         // That is how the gate stands.
@@ -214,7 +219,10 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
 
     fn end(&self, endpoint: &Arc<Endpoint<Self>>, attempt: Attempt, outcome: Outcome) {
         let now = Instant::now();
-        let mut accrual = lock(&endpoint.state);
+        if endpoint.state.end(&attempt, outcome, now) {
+            return;
+        }
+        let mut accrual = endpoint.state.lock();
         let before = accrual.status(now);
         accrual.end(attempt, outcome, now, &mut Shared(&self.rng));
         let after = accrual.status(now);

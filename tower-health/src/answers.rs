@@ -9,8 +9,8 @@ use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Answers {
-    successes: AtomicU64,
-    waiting: AtomicUsize,
+    /// The successes times [`SUCCESS`], and the requests that wait: one addition when a request begins, and one when it ends.
+    word: AtomicU64,
     /// Since the last sweep.
     answered: AtomicBool,
     /// Whether it was ejected by its silence. Written with the detector locked.
@@ -24,40 +24,41 @@ pub struct Answers {
 impl Answers {
     /// A request begins.
     pub(super) fn wait(&self) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.word.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request that [waited](Self::wait) has ended.
+    /// A request has ended; `waited`, if it has [waited](Self::wait). Returns whether the endpoint has succeeded and was ejected
+    /// by its silence: then it is to be [heard](Self::hear).
     ///
     /// The order in which a sweep sees the counts does not matter: at worst a request that ends during it is counted as one
     /// that waits, and its success takes that back.
-    pub(super) fn wait_no_more(&self, outcome: Outcome) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    pub(super) fn end(&self, outcome: Outcome, waited: bool) -> bool {
+        let succeeded = outcome == Outcome::Success;
+        let ended = u64::from(succeeded) * SUCCESS;
+        let ended = ended.wrapping_sub(u64::from(waited));
+        if ended != 0 {
+            // Either `silence` takes this success, or it came before, and what it wrote is seen here.
+            self.word.fetch_add(ended, Ordering::AcqRel);
+        }
         // Most requests find it set.
-        if outcome != Outcome::Ignored && !self.answered.load(Ordering::Relaxed) {
+        if waited && outcome != Outcome::Ignored && !self.answered.load(Ordering::Relaxed) {
             self.answered.store(true, Ordering::Relaxed);
         }
-    }
-
-    /// Counts a success. Whether the endpoint was ejected by its silence: then it is to be [heard](Self::hear).
-    pub(super) fn succeed(&self) -> bool {
-        // Either `silence` takes this one, or it came before, and what it wrote is seen here.
-        self.successes.fetch_add(1, Ordering::AcqRel);
-        self.silenced.load(Ordering::Relaxed)
+        succeeded && self.silenced.load(Ordering::Relaxed)
     }
 
     /// The successes so far. With the detector locked.
     pub(super) fn take(&self) -> u64 {
         // Most endpoints of a balancer may have had none, and reading leaves the cache line where it is.
-        match self.successes.load(Ordering::Relaxed) {
+        match self.word.load(Ordering::Relaxed) / SUCCESS {
             0 => 0,
-            _ => self.successes.swap(0, Ordering::AcqRel),
+            _ => self.word.fetch_and(SUCCESS - 1, Ordering::AcqRel) / SUCCESS,
         }
     }
 
     /// An interval is over: how many requests have waited for all of it without an answer to any, and are to be counted.
     pub(super) fn sweep(&self) -> usize {
-        let now = self.waiting.load(Ordering::Relaxed);
+        let now = (self.word.load(Ordering::Relaxed) % SUCCESS) as usize;
         let before = self.before.swap(now, Ordering::Relaxed);
         if self.answered.swap(false, Ordering::Relaxed) {
             self.counted.store(0, Ordering::Relaxed);
@@ -73,7 +74,7 @@ impl Answers {
     /// locked.
     pub(super) fn silence(&self) -> bool {
         self.silenced.store(true, Ordering::Relaxed);
-        let silent = self.successes.swap(0, Ordering::AcqRel) == 0;
+        let silent = self.word.fetch_and(SUCCESS - 1, Ordering::AcqRel) < SUCCESS;
         if !silent {
             self.hear();
         }
@@ -85,6 +86,9 @@ impl Answers {
         self.silenced.load(Ordering::Relaxed) && self.silenced.swap(false, Ordering::Relaxed)
     }
 }
+
+/// Sixteen million requests may wait, and 2⁴⁰ succeed between two sweeps.
+const SUCCESS: u64 = 1 << 24;
 
 #[cfg(all(test, tower_loom))]
 mod loom_tests {
@@ -99,7 +103,8 @@ mod loom_tests {
         loom::model(|| {
             let answers = Arc::new(Answers::default());
             let other = Arc::clone(&answers);
-            let request = thread::spawn(move || other.succeed());
+            answers.wait();
+            let request = thread::spawn(move || other.end(Outcome::Success, true));
             let told = answers.take();
             let ejected = answers.silence();
             let returns = request.join().unwrap();
@@ -112,14 +117,16 @@ mod loom_tests {
         loom::model(|| {
             let answers = Arc::new(Answers::default());
             let other = Arc::clone(&answers);
+            (0..3).for_each(|_| answers.wait());
             let request = thread::spawn(move || {
-                other.succeed();
-                other.succeed();
+                other.end(Outcome::Success, true);
+                other.end(Outcome::Success, true);
             });
             let first = answers.take();
             request.join().unwrap();
             assert_eq!(first + answers.take(), 2);
             assert_eq!(answers.take(), 0);
+            assert_eq!(answers.word.load(Ordering::Relaxed), 1, "the third waits");
         });
     }
 }

@@ -26,6 +26,7 @@
 
 mod accrual;
 mod answers;
+mod attempts;
 pub mod check;
 mod classify;
 mod driver;

@@ -216,11 +216,9 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     }
 
     fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), outcome: Outcome) {
-        if self.count_silence {
-            endpoint.state.wait_no_more(outcome);
-        }
+        let is_heard = endpoint.state.end(outcome, self.count_silence);
         match outcome {
-            Outcome::Success if endpoint.state.succeed() => self.hear(endpoint),
+            Outcome::Success if is_heard => self.hear(endpoint),
             Outcome::Failure => self.fail(endpoint),
             Outcome::Success | Outcome::Ignored => {}
         }

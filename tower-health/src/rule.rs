@@ -66,9 +66,14 @@ pub struct Endpoint<R: Rule> {
 /// Held by the services of an endpoint. Dropped with the last of them, the rule forgets the endpoint.
 pub(super) struct Live<R: Rule>(pub(super) Arc<Endpoint<R>>);
 
+/// What a service refers to its endpoint by, and lends to its requests: each of them counts its reference here, not where the
+/// requests of the endpoint's other services do. Alone in its cache lines.
+#[repr(align(128))]
+pub(super) struct Account<R: Rule>(Arc<Endpoint<R>>);
+
 /// A request in flight to an endpoint. Dropped before it is [ended](Self::end), it was cancelled.
 pub(super) struct Running<R: Rule> {
-    endpoint: Arc<Endpoint<R>>,
+    account: Arc<Account<R>>,
     attempt: Option<R::Attempt>,
     /// From then on its cancellation counts as a failure.
     overdue: Option<Instant>,
@@ -96,12 +101,19 @@ impl<R: Rule> Endpoint<R> {
         self.seat.leave();
         self.rule.task().left();
     }
+}
+
+impl<R: Rule> Account<R> {
+    pub(super) fn open(endpoint: &Arc<Endpoint<R>>) -> Arc<Self> {
+        Arc::new(Self(Arc::clone(endpoint)))
+    }
 
     pub(super) fn begin(self: &Arc<Self>) -> Running<R> {
-        let after = self.rule.cancelled_after();
+        let Self(endpoint) = &**self;
+        let after = endpoint.rule.cancelled_after();
         Running {
-            attempt: Some(self.rule.begin(self)),
-            endpoint: Arc::clone(self),
+            attempt: Some(endpoint.rule.begin(endpoint)),
+            account: Arc::clone(self),
             overdue: after.and_then(|after| Instant::now().checked_add(after)),
         }
     }
@@ -110,6 +122,11 @@ impl<R: Rule> Endpoint<R> {
 impl<R: Rule> Live<R> {
     pub(super) fn pass(&self) -> Pass {
         self.0.seat.pass()
+    }
+
+    /// One for each service.
+    pub(super) fn account(&self) -> Arc<Account<R>> {
+        Account::open(&self.0)
     }
 }
 
@@ -126,7 +143,8 @@ impl<R: Rule> Running<R> {
 
     fn end_with(&mut self, outcome: Outcome) {
         if let Some(attempt) = self.attempt.take() {
-            self.endpoint.rule.end(&self.endpoint, attempt, outcome);
+            let Account(endpoint) = &*self.account;
+            endpoint.rule.end(endpoint, attempt, outcome);
         }
     }
 }

@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use super::Classify;
 use super::gate::Pass;
-use super::rule::{Live, Rule, Running};
+use super::rule::{Account, Live, Rule, Running};
 
 /// The service of an endpoint whose health is looked after: ready when the inner one is and the endpoint may be used.
 ///
@@ -34,13 +34,16 @@ use super::rule::{Live, Rule, Running};
 /// out or returned. A request reads the clock when it starts. When it ends,
 ///
 /// - by [`EjectOutliers`](super::EjectOutliers) a success is an atomic addition at the endpoint, and a failure a reading of
-///   the clock and a lock that all endpoints share; where silence counts, a request is two additions more;
-/// - by [`AccrueFailures`](super::AccrueFailures) it is a reading of the clock and a lock of the endpoint's, which is taken at
-///   the start too: requests to one endpoint that begin and end on several threads at once wait for each other, for some 300 ns.
+///   the clock and a lock that all endpoints share; where silence counts, a request is an addition more, when it starts;
+/// - by [`AccrueFailures`](super::AccrueFailures) it reads the clock; while the endpoint is alive, a success is an atomic addition
+///   at the endpoint, and anything else, and the first request of each step of the window, takes a lock of the endpoint's.
+///
+/// A reference to the endpoint is counted up and down by each request, for each service by itself.
 pub struct Guarded<S, R: Rule, C> {
     inner: S,
     pass: Pass,
     live: Arc<Live<R>>,
+    account: Arc<Account<R>>,
     classify: C,
 }
 
@@ -63,6 +66,7 @@ impl<S, R: Rule, C> Guarded<S, R, C> {
         Self {
             inner,
             pass: live.pass(),
+            account: live.account(),
             live,
             classify,
         }
@@ -95,7 +99,7 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let running = self.live.0.begin();
+        let running = self.account.begin();
         GuardedFuture::new(self.inner.call(request), running, self.classify.clone())
     }
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 
@@ -13,7 +13,7 @@ use tower_load::Load;
 use tower_service::Service;
 
 use super::driver::Driver;
-use super::rule::{Endpoint, Live, Rule, Same};
+use super::rule::{Account, Endpoint, Live, Rule, Same};
 use super::service::GuardedFuture;
 use super::task::Task;
 use super::{Health, Outcome, Standing};
@@ -83,7 +83,8 @@ pub struct EndpointState<K> {
 ///
 /// # Cost
 ///
-/// A few relaxed atomic operations per request.
+/// Two atomic additions per request, on words that all requests of the endpoint share, and a store when the readiness changes,
+/// or for the load.
 pub struct Observe<D>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug>,
@@ -105,16 +106,19 @@ where
 {
     inner: S,
     live: Arc<Live<Observations<K>>>,
+    account: Arc<Account<Observations<K>>>,
     load: Option<fn(&S) -> f64>,
 }
 
-/// Only to be looked at: nothing is decided by it.
+/// Only to be looked at: nothing is decided by it. Alone in its cache lines, since each request of the endpoint writes here.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct Counts {
     ready: AtomicBool,
-    in_flight: AtomicUsize,
     picked: AtomicU64,
+    /// Those that are not in flight any more.
+    ended: AtomicU64,
     /// The bits of an `f64`, plus one; 0 is none.
     load: AtomicU64,
 }
@@ -146,13 +150,16 @@ impl<K: Hash + Eq + Clone + fmt::Debug> EndpointStates<K> {
         let (standing, since) = self.health.standing(&key)?;
         let counts = &endpoint.state;
         let load = counts.load.load(Ordering::Relaxed);
+        // First those that have ended: each of them was picked before.
+        let ended = counts.ended.load(Ordering::Acquire);
+        let picked = counts.picked.load(Ordering::Relaxed);
         Some(EndpointState {
             key,
             ready: counts.ready.load(Ordering::Relaxed),
             standing,
             since,
-            in_flight: counts.in_flight.load(Ordering::Relaxed),
-            picked: counts.picked.load(Ordering::Relaxed),
+            in_flight: picked.saturating_sub(ended) as usize,
+            picked,
             load: load.checked_sub(1).map(f64::from_bits),
         })
     }
@@ -196,8 +203,13 @@ where
         Poll::Ready(change.map(|change| {
             Ok(match change? {
                 Change::Insert(key, (inner, live)) => {
-                    let load = *load;
-                    Change::Insert(key, Observed { inner, live, load })
+                    let observed = Observed {
+                        inner,
+                        account: live.account(),
+                        live,
+                        load: *load,
+                    };
+                    Change::Insert(key, observed)
                 }
                 Change::Remove(key) => Change::Remove(key),
             })
@@ -229,12 +241,14 @@ where
     type Future = GuardedFuture<S::Future, Observations<K>, ()>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        let ready = self.inner.poll_ready(cx);
-        let counts = &self.live.0.state;
-        counts
-            .ready
-            .store(matches!(ready, Poll::Ready(Ok(()))), Ordering::Relaxed);
-        ready
+        let polled = self.inner.poll_ready(cx);
+        let ready = matches!(polled, Poll::Ready(Ok(())));
+        let known = &self.live.0.state.ready;
+        // Mostly it is so already, and a read leaves the cache line where it is.
+        if known.load(Ordering::Relaxed) != ready {
+            known.store(ready, Ordering::Relaxed);
+        }
+        polled
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
@@ -243,7 +257,7 @@ where
             let bits = load(&self.inner).to_bits().saturating_add(1);
             self.live.0.state.load.store(bits, Ordering::Relaxed);
         }
-        let running = self.live.0.begin();
+        let running = self.account.begin();
         GuardedFuture::new(self.inner.call(request), running, ())
     }
 }
@@ -275,11 +289,10 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Observations<K> {
 
     fn begin(&self, endpoint: &Arc<Endpoint<Self>>) {
         endpoint.state.picked.fetch_add(1, Ordering::Relaxed);
-        endpoint.state.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
     fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), _: Outcome) {
-        endpoint.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+        endpoint.state.ended.fetch_add(1, Ordering::Release);
     }
 }
 

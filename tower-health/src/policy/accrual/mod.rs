@@ -46,4 +46,5 @@ mod state;
 mod window;
 
 pub use self::config::AccrualConfig;
+pub(crate) use self::state::Step;
 pub use self::state::{Attempt, FailureAccrual, Outcome, Status};

@@ -57,6 +57,28 @@ pub struct Attempt {
     is_probe: bool,
 }
 
+/// The step of the window that runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step {
+    /// There is no window.
+    Endless,
+    /// It ends then.
+    Until(Instant),
+    /// The next record begins it.
+    NotBegun,
+}
+
+impl Attempt {
+    pub(crate) const fn of_alive(life: u64) -> Self {
+        let is_probe = false;
+        Self { life, is_probe }
+    }
+
+    pub(crate) const fn life(&self) -> u64 {
+        self.life
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Record {
     in_a_row: u32,
@@ -139,6 +161,26 @@ impl FailureAccrual {
         }
     }
 
+    /// The life of the endpoint, if it is alive.
+    pub(crate) fn life(&self) -> Option<u64> {
+        (self.status == Status::Alive).then_some(self.life)
+    }
+
+    /// For how long successes may be collected, to be recorded by [`succeeded`](Self::succeeded) before anything else is.
+    pub(crate) fn step(&self) -> Step {
+        match &self.record.window {
+            None => Step::Endless,
+            Some(window) => window.step_ends().map_or(Step::NotBegun, Step::Until),
+        }
+    }
+
+    /// Records successes of requests to an endpoint that is alive.
+    pub(crate) fn succeeded(&mut self, successes: u64) {
+        if self.status == Status::Alive {
+            self.record.succeeded(&self.config, successes);
+        }
+    }
+
     /// Marks the endpoint alive and clears its history, for example because a health check has succeeded.
     pub fn revive(&mut self) {
         self.enter(Status::Alive);
@@ -177,6 +219,22 @@ impl Record {
         if let Some(window) = &mut self.window {
             window.record(success, now);
         }
+        self.average(config, success, 1);
+    }
+
+    /// As many successes, at the time of the last record.
+    fn succeeded(&mut self, config: &AccrualConfig, successes: u64) {
+        if successes == 0 {
+            return;
+        }
+        self.in_a_row = 0;
+        if let Some(window) = &mut self.window {
+            window.succeeded(successes);
+        }
+        self.average(config, true, u32::try_from(successes).unwrap_or(u32::MAX));
+    }
+
+    fn average(&mut self, config: &AccrualConfig, success: bool, times: u32) {
         if let Some(rule) = config.over {
             let sample = f64::from(u8::from(success));
             let (average, count) = self.average;
@@ -184,11 +242,11 @@ impl Record {
             let weight = if count == 0 {
                 0.0
             } else {
-                (-1.0 / f64::from(rule.requests)).exp()
+                (-f64::from(times) / f64::from(rule.requests)).exp()
             };
             self.average = (
                 average * weight + sample * (1.0 - weight),
-                count.saturating_add(1),
+                count.saturating_add(times),
             );
         }
     }

@@ -29,6 +29,16 @@ impl Window {
         *failures += u64::from(!success);
     }
 
+    /// Records successes of the current step.
+    pub(super) fn succeeded(&mut self, successes: u64) {
+        self.steps[self.current].0 += successes;
+    }
+
+    /// When the current step ends. `None` if nothing was recorded yet.
+    pub(super) fn step_ends(&self) -> Option<Instant> {
+        self.began?.checked_add(self.step)
+    }
+
     /// Returns successes and failures in the window that ends with the last record.
     pub(super) fn totals(&self) -> (u64, u64) {
         self.steps
