@@ -61,7 +61,9 @@ impl EndpointStats {
 
     /// Notes whether it takes requests.
     pub fn set_ready(&self, ready: bool) {
-        if self.ready.swap(ready, Ordering::Relaxed) != ready {
+        // Most requests find it as it is, and only read.
+        let changes = self.ready.load(Ordering::Relaxed) != ready;
+        if changes && self.ready.swap(ready, Ordering::Relaxed) != ready {
             self.gauge.set(i64::from(ready));
             tracing::info!(endpoint = %self.endpoint, ready, "endpoint changed");
         }

@@ -62,7 +62,7 @@ impl<'a> Route<'a> {
             cluster: &stats.cluster,
             responses: stats.responses(),
             retries: stats.retries.get(),
-            in_flight: stats.in_flight.get(),
+            in_flight: stats.in_flight(),
             failures: stats.failures().into_iter().collect(),
         }
     }

@@ -8,10 +8,13 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
+use super::stripes::Stripes;
+
 /// How many requests took how long.
 ///
 /// That of `prometheus_client` has a mutex, on which the requests of a route wait for each other. Here each adds to the count
-/// of its bucket and to the sum. Who reads meanwhile may see one of the two: no more than a request is in flight.
+/// of its bucket and to its sum, where its thread does. Who reads meanwhile may see one of the two: no more than a request is
+/// in flight.
 #[derive(Debug, Clone)]
 pub(super) struct Latency(Arc<Counts>);
 
@@ -19,44 +22,53 @@ pub(super) struct Latency(Arc<Counts>);
 struct Counts {
     /// The upper bounds of the buckets in seconds, ascending; the last bucket has none.
     bounds: Arc<[f64]>,
-    counts: Box<[AtomicU64]>,
+    stripes: Stripes<Box<[Bucket]>>,
+}
+
+/// Alone in its cache lines, and the requests of a bucket write nowhere else.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Bucket {
+    count: AtomicU64,
+    /// Of all of them together.
     nanos: AtomicU64,
 }
 
 impl Latency {
     pub(super) fn new(bounds: Arc<[f64]>) -> Self {
-        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self(Arc::new(Counts {
-            bounds,
-            counts,
-            nanos: AtomicU64::new(0),
-        }))
+        let buckets = || (0..=bounds.len()).map(|_| Bucket::default()).collect();
+        let stripes = Stripes::new(buckets);
+        Self(Arc::new(Counts { bounds, stripes }))
     }
 
     pub(super) fn observe(&self, latency: Duration) {
-        let Counts {
-            bounds,
-            counts,
-            nanos,
-        } = &*self.0;
+        let Counts { bounds, stripes } = &*self.0;
         let seconds = latency.as_secs_f64();
         // Most are in one of the first.
         let bucket = bounds.iter().position(|bound| seconds <= *bound);
-        let bucket = bucket.unwrap_or(bounds.len());
-        counts[bucket].fetch_add(1, Ordering::Relaxed);
+        let bucket = &stripes.own()[bucket.unwrap_or(bounds.len())];
+        bucket.count.fetch_add(1, Ordering::Relaxed);
         let latency = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        nanos.fetch_add(latency, Ordering::Relaxed);
+        bucket.nanos.fetch_add(latency, Ordering::Relaxed);
     }
 
     /// By bucket, with its upper bound.
     fn buckets(&self) -> Vec<(f64, u64)> {
         let bounds = self.0.bounds.iter().copied().chain([f64::INFINITY]);
-        let counts = self
-            .0
-            .counts
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed));
+        let counts = (0..).map(|bucket| self.sum(|stripe| &stripe[bucket].count));
         bounds.zip(counts).collect()
+    }
+
+    fn nanos(&self) -> u64 {
+        let buckets = 0..=self.0.bounds.len();
+        let nanos = buckets.map(|bucket| self.sum(|stripe| &stripe[bucket].nanos));
+        nanos.fold(0, u64::wrapping_add)
+    }
+
+    fn sum(&self, of: impl Fn(&[Bucket]) -> &AtomicU64) -> u64 {
+        let counts = self.0.stripes.iter();
+        let counts = counts.map(|stripe| of(stripe).load(Ordering::Relaxed));
+        counts.fold(0, u64::wrapping_add)
     }
 }
 
@@ -64,7 +76,7 @@ impl EncodeMetric for Latency {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         let buckets = self.buckets();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        let sum = Duration::from_nanos(self.0.nanos.load(Ordering::Relaxed));
+        let sum = Duration::from_nanos(self.nanos());
         encoder.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), count, &buckets, None)
     }
 

@@ -5,6 +5,7 @@ mod endpoint;
 mod json;
 mod latency;
 mod route;
+mod stripes;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,12 +7,12 @@ use http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::time::{Duration, Instant};
 
 use super::buckets::Buckets;
 use super::latency::Latency;
+use super::stripes::{Count, Level, Stripes};
 
 /// What is counted of one route.
 #[derive(Debug)]
@@ -21,11 +21,9 @@ pub struct RouteStats {
     pub route: String,
     /// The cluster behind it.
     pub cluster: String,
-    by_class: [Counter; 5],
-    /// Seconds from a request's arrival until its response has ended.
-    latency: Latency,
-    /// Requests whose response has not ended.
-    pub in_flight: Gauge,
+    each: Each,
+    /// The same, for each thread to refer to: a request counts a reference to it.
+    lent: Stripes<Arc<Each>>,
     /// Attempts beyond the first.
     pub retries: Counter,
     /// Attempts beyond the first that the budget did not allow.
@@ -34,15 +32,38 @@ pub struct RouteStats {
     pub hedges: Counter,
     /// Those whose answer came first.
     pub hedges_won: Counter,
-    failures: Failures,
+}
+
+/// What each request counts. Its reference count is alone in its cache lines.
+#[derive(Debug, Clone)]
+#[repr(align(128))]
+struct Each {
+    route: Arc<str>,
+    by_class: [Count; 5],
+    /// Seconds from a request's arrival until its response has ended.
+    latency: Latency,
+    /// Requests whose response has not ended.
+    in_flight: Level,
+    failures: Arc<Failures>,
+}
+
+impl Each {
+    fn answered(&self, status: StatusCode) {
+        self.by_class[class_of(status)].inc();
+    }
+
+    fn failed(&self, reason: &'static str) {
+        self.failures.count(reason);
+    }
 }
 
 impl RouteStats {
     /// Counts a request that has arrived.
-    pub fn begin(self: &Arc<Self>) -> InFlight {
-        self.in_flight.inc();
+    pub fn begin(&self) -> InFlight {
+        let each = Arc::clone(self.lent.own());
+        each.in_flight.inc();
         InFlight {
-            stats: Arc::clone(self),
+            each,
             since: Instant::now(),
             is_answered: false,
         }
@@ -50,29 +71,34 @@ impl RouteStats {
 
     /// Counts a response of this status.
     pub fn answered(&self, status: StatusCode) {
-        self.by_class[class_of(status)].inc();
+        self.each.answered(status);
     }
 
     /// Counts a request that failed, for a reason out of few.
     pub fn failed(&self, reason: &'static str) {
-        self.failures.count(reason);
+        self.each.failed(reason);
     }
 
     /// Responses sent, by the first digit of their status less one.
     pub fn responses(&self) -> [u64; 5] {
-        std::array::from_fn(|class| self.by_class[class].get())
+        std::array::from_fn(|class| self.each.by_class[class].get())
+    }
+
+    /// Requests whose response has not ended.
+    pub fn in_flight(&self) -> i64 {
+        self.each.in_flight.get()
     }
 
     /// Requests that failed, by reason, without those reasons that did not occur.
     pub fn failures(&self) -> Vec<(&'static str, u64)> {
-        self.failures.all()
+        self.each.failures.all()
     }
 }
 
 /// A request under way. Dropped when its response has ended, or the client has gone.
 #[derive(Debug)]
 pub struct InFlight {
-    stats: Arc<RouteStats>,
+    each: Arc<Each>,
     since: Instant,
     is_answered: bool,
 }
@@ -80,29 +106,29 @@ pub struct InFlight {
 impl InFlight {
     /// The label of its route.
     pub fn route(&self) -> &str {
-        &self.stats.route
+        &self.each.route
     }
 
     /// Counts the head of the response.
     pub fn answered(&mut self, status: StatusCode) {
         self.is_answered = true;
-        self.stats.answered(status);
+        self.each.answered(status);
     }
 
     /// Counts that the response ended before it was complete.
     pub fn failed(&self, reason: &'static str) {
-        self.stats.failed(reason);
+        self.each.failed(reason);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         if !self.is_answered {
-            self.stats.failed(CLIENT_GONE);
+            self.each.failed(CLIENT_GONE);
         }
-        self.stats.in_flight.dec();
+        self.each.in_flight.dec();
         let elapsed = self.since.elapsed();
-        self.stats.latency.observe(elapsed);
+        self.each.latency.observe(elapsed);
     }
 }
 
@@ -167,13 +193,13 @@ struct FailureLabels {
 /// The metrics that each route has.
 #[derive(Debug)]
 pub(super) struct RouteFamilies {
-    responses: Family<ResponseLabels, Counter>,
+    responses: Family<ResponseLabels, Count>,
     failures: Family<FailureLabels, Counter>,
     retries: Family<RouteLabels, Counter>,
     retries_refused: Family<RouteLabels, Counter>,
     hedges: Family<RouteLabels, Counter>,
     hedges_won: Family<RouteLabels, Counter>,
-    in_flight: Family<RouteLabels, Gauge>,
+    in_flight: Family<RouteLabels, Level>,
     latency: Family<RouteLabels, Latency, Buckets>,
 }
 
@@ -241,15 +267,18 @@ impl RouteFamilies {
         reasons: &[&'static str],
     ) -> Arc<RouteStats> {
         let labels = RouteLabels { route, cluster };
-        Arc::new(RouteStats {
+        let each = Each {
             by_class: std::array::from_fn(|class| self.answers(&labels, class)),
             latency: self.latency.get_or_create_owned(&labels),
             in_flight: self.in_flight.get_or_create_owned(&labels),
+            ..self.failures_of(&labels, reasons)
+        };
+        Arc::new(RouteStats {
             retries: self.retries.get_or_create_owned(&labels),
             retries_refused: self.retries_refused.get_or_create_owned(&labels),
             hedges: self.hedges.get_or_create_owned(&labels),
             hedges_won: self.hedges_won.get_or_create_owned(&labels),
-            ..self.failures_of(labels.clone(), reasons)
+            ..RouteStats::new(labels, each)
         })
     }
 
@@ -260,13 +289,13 @@ impl RouteFamilies {
             cluster: name.to_owned(),
         };
         let (refused, failed) = (self.answers(&labels, 3), self.answers(&labels, 4));
-        let mut stats = self.failures_of(labels, reasons);
-        stats.by_class[3] = refused;
-        stats.by_class[4] = failed;
-        Arc::new(stats)
+        let mut each = self.failures_of(&labels, reasons);
+        each.by_class[3] = refused;
+        each.by_class[4] = failed;
+        Arc::new(RouteStats::new(labels, each))
     }
 
-    fn answers(&self, labels: &RouteLabels, class: usize) -> Counter {
+    fn answers(&self, labels: &RouteLabels, class: usize) -> Count {
         self.responses.get_or_create_owned(&ResponseLabels {
             route: labels.route.clone(),
             cluster: labels.cluster.clone(),
@@ -275,7 +304,7 @@ impl RouteFamilies {
     }
 
     /// Failures are registered, and nothing else.
-    fn failures_of(&self, labels: RouteLabels, reasons: &[&'static str]) -> RouteStats {
+    fn failures_of(&self, labels: &RouteLabels, reasons: &[&'static str]) -> Each {
         let counters = reasons.iter().map(|reason| {
             let labels = FailureLabels {
                 route: labels.route.clone(),
@@ -284,20 +313,31 @@ impl RouteFamilies {
             };
             (*reason, self.failures.get_or_create_owned(&labels))
         });
-        RouteStats {
+        Each {
+            route: labels.route.as_str().into(),
             by_class: Default::default(),
             latency: Latency::new(Arc::new([])),
-            in_flight: Gauge::default(),
-            retries: Counter::default(),
-            retries_refused: Counter::default(),
-            hedges: Counter::default(),
-            hedges_won: Counter::default(),
-            failures: Failures {
+            in_flight: Level::default(),
+            failures: Arc::new(Failures {
                 family: self.failures.clone(),
                 known: counters.collect(),
                 counters: Mutex::default(),
                 labels: labels.clone(),
-            },
+            }),
+        }
+    }
+}
+
+impl RouteStats {
+    /// Without retries and hedges.
+    fn new(labels: RouteLabels, each: Each) -> Self {
+        Self {
+            lent: Stripes::new(|| Arc::new(each.clone())),
+            each,
+            retries: Counter::default(),
+            retries_refused: Counter::default(),
+            hedges: Counter::default(),
+            hedges_won: Counter::default(),
             route: labels.route,
             cluster: labels.cluster,
         }

@@ -1,0 +1,186 @@
+//! Counts that many threads write at once, each where the others do not.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::{MetricType, TypedMetric};
+
+/// A value for each thread, or for several of them if there are more than [`STRIPES`].
+#[derive(Debug)]
+pub(super) struct Stripes<T>(Box<[T]>);
+
+impl<T> Stripes<T> {
+    pub(super) fn new(stripe: impl FnMut() -> T) -> Self {
+        let mut stripe = stripe;
+        Self((0..stripes()).map(|_| stripe()).collect())
+    }
+
+    /// That of this thread.
+    pub(super) fn own(&self) -> &T {
+        &self.0[own() % self.0.len()]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+}
+
+/// A number in cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Alone(AtomicI64);
+
+/// A number that is the sum of what the threads have added. One that is read while others are added to may miss those.
+#[derive(Debug)]
+struct Sum(Stripes<Alone>);
+
+impl Sum {
+    fn add(&self, n: i64) {
+        self.0.own().0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> i64 {
+        let parts = self.0.iter().map(|part| part.0.load(Ordering::Relaxed));
+        parts.fold(0, i64::wrapping_add)
+    }
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self(Stripes::new(Alone::default))
+    }
+}
+
+/// Counts upwards.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Count(Arc<Sum>);
+
+impl Count {
+    pub(super) fn inc(&self) {
+        self.0.add(1);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.get().cast_unsigned()
+    }
+}
+
+impl EncodeMetric for Count {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        encoder.encode_counter::<NoLabelSet, _, u64>(&self.get(), None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}
+
+impl TypedMetric for Count {
+    const TYPE: MetricType = MetricType::Counter;
+}
+
+/// Counts upwards and downwards. A thread may take off what another has added.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Level(Arc<Sum>);
+
+impl Level {
+    pub(super) fn inc(&self) {
+        self.0.add(1);
+    }
+
+    pub(super) fn dec(&self) {
+        self.0.add(-1);
+    }
+
+    pub(super) fn get(&self) -> i64 {
+        self.0.get()
+    }
+}
+
+impl EncodeMetric for Level {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        encoder.encode_gauge(&self.get())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}
+
+impl TypedMetric for Level {
+    const TYPE: MetricType = MetricType::Gauge;
+}
+
+/// Threads are numbered as they come.
+fn own() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    // That of a thread which is exiting may be gone.
+    OWN.try_with(|own| *own).unwrap_or(0)
+}
+
+/// One for each core, up to [`STRIPES`].
+fn stripes() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        cores.min(STRIPES)
+    })
+}
+
+/// More would take more memory than they save time.
+const STRIPES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text;
+    use prometheus_client::metrics::counter::Counter;
+    use prometheus_client::metrics::gauge::Gauge;
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    #[test]
+    fn threads_add_up() {
+        let (count, level) = (Count::default(), Level::default());
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| (0..100).for_each(|_| count.inc()));
+                scope.spawn(|| (0..100).for_each(|_| level.inc()));
+                scope.spawn(|| (0..99).for_each(|_| level.dec()));
+            }
+        });
+        assert_eq!((count.get(), level.get()), (300, 3));
+    }
+
+    #[test]
+    fn they_are_told_as_those_of_the_library_are() {
+        let (count, counter) = (Count::default(), Counter::<u64>::default());
+        let (level, gauge) = (Level::default(), Gauge::<i64>::default());
+        for _ in 0..2 {
+            count.inc();
+            counter.inc();
+            level.dec();
+            gauge.dec();
+        }
+        assert_eq!(text_of(count), text_of(counter));
+        let level = text_of(level);
+        assert!(level.contains("it -2"), "{level}");
+        assert_eq!(level, text_of(gauge));
+    }
+
+    fn text_of(
+        metric: impl EncodeMetric + TypedMetric + fmt::Debug + Send + Sync + 'static,
+    ) -> String {
+        let mut registry = Registry::default();
+        registry.register("it", "What it is", metric);
+        let mut out = String::new();
+        text::encode(&mut out, &registry).unwrap();
+        out
+    }
+}
