@@ -1,8 +1,11 @@
-//! `channel-ours connect|balance TASKS CALLS`: unary echo calls through tonic's `Channel`, client and servers in one process
-//! on the loopback device; prints the microseconds of CPU, and those on the wall, that a call took.
+//! `channel-ours MODE TASKS CALLS`: unary echo calls through tonic's `Channel`, client and servers in one process on the
+//! loopback device; prints the microseconds of CPU, and those on the wall, that a call took.
 //!
-//! `balance` is `Channel::balance_list` of four servers. Built twice, with our tower and with the registry's: see
-//! `side_by_side.py`.
+//! MODE is `connect`, or `balance`, which is `Channel::balance_list` of four servers. With `connect-floor` and
+//! `balance-floor` there is no channel, and nothing of tower: tonic's client sends over hyper's connection, or over each of
+//! four in turn. Built twice, with our tower and with the registry's: see `side_by_side.py`.
+
+mod floor;
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -10,11 +13,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
+use http_body::Body as HttpBody;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
-use tonic::client::Grpc;
+use tonic::client::{Grpc, GrpcService};
 use tonic::server::{NamedService, UnaryService};
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status};
@@ -28,7 +33,7 @@ fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let [mode, tasks, calls] = arguments[..] else {
-        panic!("usage: connect|balance TASKS CALLS");
+        panic!("usage: MODE TASKS CALLS");
     };
     let tasks: u64 = tasks.parse().expect("a number of tasks");
     let calls: u64 = calls.parse().expect("a number of calls");
@@ -38,23 +43,23 @@ fn main() {
         .build()
         .unwrap();
     let (cpu, wall) = runtime.block_on(async {
-        let channel = match mode {
-            "connect" => server().await.connect().await.unwrap(),
-            "balance" => {
-                let servers = [
+        let servers = match mode {
+            "connect" | "connect-floor" => vec![server().await],
+            "balance" | "balance-floor" => {
+                vec![
                     server().await,
                     server().await,
                     server().await,
                     server().await,
-                ];
-                Channel::balance_list(servers.into_iter())
+                ]
             }
-            _ => panic!("connect or balance"),
+            _ => panic!("unknown mode"),
         };
-        call(&channel, tasks, WARM_UP).await;
-        let (cpu, began) = (cpu_time(), Instant::now());
-        call(&channel, tasks, calls).await;
-        (cpu_time() - cpu, began.elapsed())
+        match mode {
+            "connect" => measure(servers[0].connect().await.unwrap(), tasks, calls).await,
+            "balance" => measure(Channel::balance_list(servers.into_iter()), tasks, calls).await,
+            _ => measure(floor::Connections::to(&servers).await, tasks, calls).await,
+        }
     });
     let calls = calls.div_ceil(tasks) * tasks;
     let each = |time: Duration| time.as_secs_f64() * 1e6 / calls as f64;
@@ -62,11 +67,44 @@ fn main() {
     runtime.shutdown_background();
 }
 
+/// What tonic's client sends through.
+trait Client:
+    GrpcService<Body, Error: std::fmt::Debug, ResponseBody: HttpBody<Data = Bytes, Error: Into<BoxError> + Send> + Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Client for S where
+    S: GrpcService<Body, Error: std::fmt::Debug, ResponseBody: HttpBody<Data = Bytes, Error: Into<BoxError> + Send> + Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The CPU time and the time on the wall of these calls.
+async fn measure<S: Client>(service: S, tasks: u64, calls: u64) -> (Duration, Duration)
+where
+    S::Future: Send,
+{
+    call(&service, tasks, WARM_UP).await;
+    let (cpu, began) = (cpu_time(), Instant::now());
+    call(&service, tasks, calls).await;
+    (cpu_time() - cpu, began.elapsed())
+}
+
 /// Each task makes one call after the other.
-async fn call(channel: &Channel, tasks: u64, calls: u64) {
+async fn call<S: Client>(service: &S, tasks: u64, calls: u64)
+where
+    S::Future: Send,
+{
     let tasks: Vec<_> = (0..tasks)
         .map(|_| {
-            let mut grpc = Grpc::new(channel.clone());
+            let mut grpc = Grpc::new(service.clone());
             let calls = calls.div_ceil(tasks);
             tokio::spawn(async move {
                 for n in 0..calls {

@@ -46,6 +46,10 @@ pub type Work = Box<dyn FnMut(u64) + Send>;
 /// One thing that tasks share.
 pub struct Case {
     pub name: &'static str,
+    /// How many times an operation writes what all threads write: additions, exchanges and stores. `None` where locks are taken.
+    pub writes: Option<u32>,
+    /// How many times it reads the clock.
+    pub clocks: u32,
     /// Makes the thing. What is returned makes a handle on it for another thread, with what the thread does.
     pub prepare: fn() -> Box<dyn FnMut() -> Work>,
 }
@@ -53,6 +57,8 @@ pub struct Case {
 pub const ALL: &[Case] = &[
     Case {
         name: "an atomic counter",
+        writes: Some(1),
+        clocks: 0,
         prepare: || {
             shared(AtomicU64::new(0), |counter| {
                 black_box(counter.fetch_add(1, Ordering::Relaxed));
@@ -61,6 +67,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "a `std::sync::Mutex` around one",
+        writes: Some(2),
+        clocks: 0,
         prepare: || {
             shared(Mutex::new(0_u64), |counter| {
                 *black_box(counter.lock().unwrap()) += 1
@@ -69,6 +77,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "the clock (nothing shared)",
+        writes: Some(0),
+        clocks: 1,
         prepare: || {
             shared((), |()| {
                 black_box(Instant::now());
@@ -77,10 +87,14 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`ConcurrencyLimit`",
+        writes: Some(2),
+        clocks: 0,
         prepare: || cloned(ConcurrencyLimit::new(echo_fn(), 100)),
     },
     Case {
         name: "`ConcurrencyLimit` by a tokio `Semaphore`",
+        writes: None,
+        clocks: 0,
         prepare: || {
             let semaphore = Arc::new(Semaphore::new(100));
             cloned(ConcurrencyLimit::with_semaphore(echo_fn(), semaphore))
@@ -88,30 +102,44 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`RateLimit`, 2⁴⁰ per second",
+        writes: Some(1),
+        clocks: 0,
         prepare: || rate_limited(1 << 40),
     },
     Case {
         name: "`RateLimit`, `u64::MAX / 2` per second",
+        writes: Some(1),
+        clocks: 0,
         prepare: || rate_limited(u64::MAX / 2),
     },
     Case {
         name: "`LoadShed`, `ConcurrencyLimit` inside",
+        writes: Some(2),
+        clocks: 0,
         prepare: || cloned(LoadShed::new(ConcurrencyLimit::new(echo_fn(), 100))),
     },
     Case {
         name: "`LoadShed`",
+        writes: Some(0),
+        clocks: 0,
         prepare: || cloned(LoadShed::new(echo_fn())),
     },
     Case {
         name: "`Timeout`, answered at once",
+        writes: Some(0),
+        clocks: 0,
         prepare: || cloned(Timeout::new(echo_fn(), HOUR)),
     },
     Case {
         name: "`Timeout`, answered at the second poll",
+        writes: Some(2),
+        clocks: 1,
         prepare: || cloned(Timeout::new(service_fn(echo_later), HOUR)),
     },
     Case {
         name: "`EnforceDeadline`",
+        writes: Some(0),
+        clocks: 1,
         prepare: || {
             let deadline = Deadline::after(Instant::now(), HOUR);
             cloned(EnforceDeadline::new(echo_fn(), move |_: &u64| {
@@ -121,10 +149,14 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`TpsBudget`, a deposit",
+        writes: Some(1),
+        clocks: 0,
         prepare: || shared(TpsBudget::default(), |budget| budget.deposit()),
     },
     Case {
         name: "`TpsBudget`, a retry that is allowed",
+        writes: Some(1),
+        clocks: 1,
         prepare: || {
             let budget = TpsBudget::new(Duration::from_secs(60), i32::MAX as u32, 0.2);
             shared(budget, |budget| assert!(budget.withdraw()))
@@ -132,6 +164,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`TpsBudget`, a retry that is refused",
+        writes: Some(1),
+        clocks: 1,
         prepare: || {
             let budget = TpsBudget::new(Duration::from_secs(60), 0, 0.0);
             shared(budget, |budget| assert!(!budget.withdraw()))
@@ -139,6 +173,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`TpsBudget`, a deposit and a retry",
+        writes: Some(2),
+        clocks: 1,
         prepare: || {
             shared(
                 TpsBudget::new(Duration::from_secs(60), 0, 1000.0),
@@ -151,10 +187,14 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`Throttle`, a deposit into a full one",
+        writes: Some(0),
+        clocks: 0,
         prepare: || shared(Throttle::default(), |budget| budget.deposit()),
     },
     Case {
         name: "`Throttle`, a deposit and a retry",
+        writes: Some(2),
+        clocks: 0,
         prepare: || {
             shared(Throttle::try_new(1000, 1.0).unwrap(), |budget| {
                 budget.deposit();
@@ -164,6 +204,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`Throttle`, a retry that is refused",
+        writes: Some(0),
+        clocks: 0,
         prepare: || {
             shared(Throttle::default(), |budget| {
                 black_box(budget.withdraw());
@@ -172,6 +214,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`Retry`, a `RetryPolicy`, without a retry",
+        writes: Some(1),
+        clocks: 0,
         prepare: || {
             let policy = RetryPolicy::builder()
                 .retry_if(|_: &u64, result: Result<&u64, &Infallible>| *result.unwrap() == u64::MAX)
@@ -181,6 +225,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`Hedge::new`, not sent twice",
+        writes: Some(1),
+        clocks: 2,
         prepare: || {
             let (percentile, latencies) = (0.99, &[1000; 100]);
             cloned(Hedge::new_with_mock_latencies(
@@ -195,6 +241,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`HedgeLayer::builder`, not sent twice",
+        writes: Some(0),
+        clocks: 2,
         prepare: || {
             let layer = HedgeLayer::builder().when(|_: &u64| true).build().unwrap();
             cloned(layer.layer(echo_fn()))
@@ -202,6 +250,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`PendingRequests`, one `Counter`",
+        writes: Some(2),
+        clocks: 0,
         prepare: || {
             let counter = Counter::default();
             Box::new(move || {
@@ -216,14 +266,20 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`Estimate` (of `PeakEwma`, without its clock)",
+        writes: Some(3),
+        clocks: 0,
         prepare: || estimate(false),
     },
     Case {
         name: "`Estimate`, and its load read",
+        writes: Some(3),
+        clocks: 0,
         prepare: || estimate(true),
     },
     Case {
         name: "`EjectOutliers`, one endpoint",
+        writes: Some(1),
+        clocks: 1,
         prepare: || {
             let config = OutlierConfig::default();
             endpoints(EjectOutliers::new(Same, config, ErrorIsFailure).unwrap())
@@ -231,6 +287,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`EjectOutliers`, an endpoint per thread",
+        writes: Some(0),
+        clocks: 1,
         prepare: || {
             let config = OutlierConfig::default();
             endpoints(EjectOutliers::new(Each(0), config, ErrorIsFailure).unwrap())
@@ -238,16 +296,22 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "`AccrueFailures`, one endpoint",
+        writes: Some(1),
+        clocks: 2,
         prepare: || {
             endpoints(AccrueFailures::new(Same, Default::default(), ErrorIsFailure).unwrap())
         },
     },
     Case {
         name: "`Observe`, one endpoint",
+        writes: Some(2),
+        clocks: 0,
         prepare: || endpoints(Observe::new(Same, EndpointStates::new(Health::new()))),
     },
     Case {
         name: "the proxy's metrics of a route, a request",
+        writes: Some(0),
+        clocks: 2,
         prepare: || {
             let metrics = proxy_metrics();
             shared(metrics, |metrics| {
@@ -258,6 +322,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "the proxy's metrics of a route, a failure",
+        writes: Some(1),
+        clocks: 0,
         prepare: || {
             shared(proxy_metrics(), |metrics| {
                 metrics.routes[0].failed("timeout")
@@ -266,6 +332,8 @@ pub const ALL: &[Case] = &[
     },
     Case {
         name: "the proxy's metrics of an endpoint, a request",
+        writes: Some(2),
+        clocks: 0,
         prepare: || {
             shared(proxy_metrics(), |metrics| {
                 let endpoint = &metrics.clusters[0].endpoints[0];

@@ -51,9 +51,9 @@ fn main() {
         "Nanoseconds of a core for one operation: shared by 1, 2 and 4 threads (least to most), the ratio to the counter, and what it costs two threads that do not share it.\n"
     );
     println!(
-        "| shared | 1 thread | ratio | 2 threads | ratio | 4 threads | ratio | 2 threads, one each |"
+        "| shared | writes | clock | 1 thread | ratio | 2 threads | ratio | 4 threads | ratio | 2 threads, one each |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for case in cases::ALL {
         if arguments.is_empty() || arguments.iter().any(|part| case.name.contains(&**part)) {
             println!("{}", row(case, runtime.handle()));
@@ -78,7 +78,10 @@ fn row(case: &Case, runtime: &Handle) -> String {
             measured.own.push(timed(alone, ROUND, runtime));
         }
     }
-    let mut row = format!("| {} |", case.name);
+    let writes = case
+        .writes
+        .map_or_else(|| "locks".to_owned(), |writes| writes.to_string());
+    let mut row = format!("| {} | {writes} | {} |", case.name, case.clocks);
     for measured in &mut measured {
         let ratios = measured.shared.iter().zip(&measured.counter);
         let mut ratios: Vec<_> = ratios.map(|(shared, counter)| shared / counter).collect();
