@@ -1,19 +1,18 @@
 //! Load by latency, which peaks at once and fades slowly, times the requests in flight.
 
 use std::fmt;
-#[cfg(feature = "discover")]
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-#[cfg(feature = "discover")]
-use futures_core::Stream;
 use tower_classify::{Class, Classify, ErrorIsFailure};
-#[cfg(feature = "discover")]
-use tower_discover::{Change, Discover};
 use tower_service::Service;
 
+#[cfg(feature = "discover")]
+mod discover;
+
+#[cfg(feature = "discover")]
+pub use self::discover::PeakEwmaDiscover;
 use crate::clock;
 use crate::completion::{CompleteOnResponse, TrackCompletion, TrackCompletionFuture};
 use crate::estimate::Estimate;
@@ -247,91 +246,6 @@ impl<S: fmt::Debug, C: fmt::Debug, K> fmt::Debug for PeakEwma<S, C, K> {
             .field("estimate", &self.estimate)
             .field("completion", &self.completion)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(feature = "discover")]
-pin_project_lite::pin_project! {
-    /// Wraps each service that a [`Discover`] tells of in [`PeakEwma`].
-    pub struct PeakEwmaDiscover<D, C = CompleteOnResponse, K = ErrorIsFailure> {
-        #[pin]
-        discover: D,
-        default_rtt: Duration,
-        decay: Duration,
-        completion: C,
-        classify: K,
-    }
-}
-
-#[cfg(feature = "discover")]
-impl<D, C> PeakEwmaDiscover<D, C> {
-    /// Wraps the services of `discover`; for the other arguments see [`PeakEwma::new`].
-    pub fn new<Request>(discover: D, default_rtt: Duration, decay: Duration, completion: C) -> Self
-    where
-        D: Discover,
-        D::Service: Service<Request>,
-        C: TrackCompletion<Handle, <D::Service as Service<Request>>::Response>,
-    {
-        Self {
-            discover,
-            default_rtt,
-            decay,
-            completion,
-            classify: ErrorIsFailure,
-        }
-    }
-}
-
-#[cfg(feature = "discover")]
-impl<D, C, K> PeakEwmaDiscover<D, C, K> {
-    /// Sets how results are classified; see [`PeakEwma::classify`]. Each service gets a clone.
-    #[must_use]
-    pub fn classify<K2>(self, classify: K2) -> PeakEwmaDiscover<D, C, K2> {
-        PeakEwmaDiscover {
-            discover: self.discover,
-            default_rtt: self.default_rtt,
-            decay: self.decay,
-            completion: self.completion,
-            classify,
-        }
-    }
-}
-
-#[cfg(feature = "discover")]
-impl<D: fmt::Debug, C: fmt::Debug, K> fmt::Debug for PeakEwmaDiscover<D, C, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PeakEwmaDiscover")
-            .field("discover", &self.discover)
-            .field("default_rtt", &self.default_rtt)
-            .field("decay", &self.decay)
-            .field("completion", &self.completion)
-            .finish_non_exhaustive()
-    }
-}
-
-#[cfg(feature = "discover")]
-impl<D, C, K> Stream for PeakEwmaDiscover<D, C, K>
-where
-    D: Discover,
-    C: Clone,
-    K: Clone,
-{
-    type Item = Result<Change<D::Key, PeakEwma<D::Service, C, K>>, D::Error>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.project();
-        let change = std::task::ready!(this.discover.poll_discover(cx));
-        Poll::Ready(change.map(|change| {
-            Ok(match change? {
-                Change::Insert(key, service) => {
-                    let completion = this.completion.clone();
-                    let service =
-                        PeakEwma::with_decay(service, *this.default_rtt, *this.decay, completion);
-                    Change::Insert(key, service.classify(this.classify.clone()))
-                }
-                Change::Remove(key) => Change::Remove(key),
-            })
-        }))
     }
 }
 
