@@ -75,6 +75,19 @@ where
     }
 }
 
+/// Ignores every result.
+impl<Req, Res, E> Classify<Req, Res, E> for () {
+    type Info = ();
+
+    #[inline]
+    fn info(&self, _request: &Req) {}
+
+    #[inline]
+    fn classify(&self, (): &(), _result: Result<&Res, &E>) -> Class {
+        Class::Ignored
+    }
+}
+
 impl<C, Req, Res, E> Classify<Req, Res, E> for Arc<C>
 where
     C: Classify<Req, Res, E> + ?Sized,

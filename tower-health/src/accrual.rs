@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use tokio::time::Instant;
+use tower_classify::Class;
 use tower_discover::{Change, Discover};
 use tower_util::rng::{Rng, SplitMix};
 
@@ -15,7 +16,7 @@ use super::driver::Driver;
 use super::health::Changed;
 use super::rule::{Endpoint, Rule};
 use super::task::Task;
-use super::{Guarded, Health, Outcome, Reason, Standing};
+use super::{Guarded, Health, Reason, Standing};
 use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::accrual::{AccrualConfig, Attempt, FailureAccrual, Status};
@@ -217,14 +218,14 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
         attempt
     }
 
-    fn end(&self, endpoint: &Arc<Endpoint<Self>>, attempt: Attempt, outcome: Outcome) {
+    fn end(&self, endpoint: &Arc<Endpoint<Self>>, attempt: Attempt, class: Class) {
         let now = Instant::now();
-        if endpoint.state.end(&attempt, outcome, now) {
+        if endpoint.state.end(&attempt, class, now) {
             return;
         }
         let mut accrual = endpoint.state.lock();
         let before = accrual.status(now);
-        accrual.end(attempt, outcome, now, &mut Shared(&self.rng));
+        accrual.end(attempt, class, now, &mut Shared(&self.rng));
         let after = accrual.status(now);
         if [before, after] == [Status::Alive; 2] {
             return;

@@ -1,7 +1,7 @@
 //! What an endpoint has answered, without a lock.
 
-use super::Outcome;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use tower_classify::Class;
 
 /// The successes of an endpoint that its detector has not been told of, and the requests that wait for it. Alone in its cache
 /// lines, since each request of the endpoint writes here.
@@ -32,8 +32,8 @@ impl Answers {
     ///
     /// The order in which a sweep sees the counts does not matter: at worst a request that ends during it is counted as one
     /// that waits, and its success takes that back.
-    pub(super) fn end(&self, outcome: Outcome, waited: bool) -> bool {
-        let succeeded = outcome == Outcome::Success;
+    pub(super) fn end(&self, class: Class, waited: bool) -> bool {
+        let succeeded = class == Class::Success;
         let ended = u64::from(succeeded) * SUCCESS;
         let ended = ended.wrapping_sub(u64::from(waited));
         if ended != 0 {
@@ -41,7 +41,7 @@ impl Answers {
             self.word.fetch_add(ended, Ordering::AcqRel);
         }
         // Most requests find it set.
-        if waited && outcome != Outcome::Ignored && !self.answered.load(Ordering::Relaxed) {
+        if waited && class != Class::Ignored && !self.answered.load(Ordering::Relaxed) {
             self.answered.store(true, Ordering::Relaxed);
         }
         succeeded && self.silenced.load(Ordering::Relaxed)
@@ -104,7 +104,7 @@ mod loom_tests {
             let answers = Arc::new(Answers::default());
             let other = Arc::clone(&answers);
             answers.wait();
-            let request = thread::spawn(move || other.end(Outcome::Success, true));
+            let request = thread::spawn(move || other.end(Class::Success, true));
             let told = answers.take();
             let ejected = answers.silence();
             let returns = request.join().unwrap();
@@ -119,8 +119,8 @@ mod loom_tests {
             let other = Arc::clone(&answers);
             (0..3).for_each(|_| answers.wait());
             let request = thread::spawn(move || {
-                other.end(Outcome::Success, true);
-                other.end(Outcome::Success, true);
+                other.end(Class::Success, true);
+                other.end(Class::Success, true);
             });
             let first = answers.take();
             request.join().unwrap();

@@ -5,9 +5,9 @@ use std::sync::PoisonError;
 
 use tokio::time::Instant;
 
-use super::Outcome;
 use crate::policy::accrual::{Attempt, FailureAccrual, Step};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+use tower_classify::Class;
 
 /// A [`FailureAccrual`], and the successes that it has not been told of.
 ///
@@ -68,16 +68,16 @@ impl Attempts {
     }
 
     /// Ends a request, if that changes nothing but a count.
-    pub(super) fn end(&self, attempt: &Attempt, outcome: Outcome, now: Instant) -> bool {
+    pub(super) fn end(&self, attempt: &Attempt, class: Class, now: Instant) -> bool {
         let Known { life, until } = &self.known;
         let alive = life.load(Ordering::Relaxed) == attempt.life();
-        match outcome {
-            Outcome::Success if alive && self.nanos(now) < until.load(Ordering::Relaxed) => {
+        match class {
+            Class::Success if alive && self.nanos(now) < until.load(Ordering::Relaxed) => {
                 self.fresh.0.fetch_add(1, Ordering::Relaxed);
                 true
             }
-            Outcome::Ignored => alive,
-            Outcome::Success | Outcome::Failure => false,
+            Class::Ignored => alive,
+            _ => false,
         }
     }
 
@@ -143,8 +143,12 @@ mod tests {
     use proptest::prelude::*;
     use tower_util::rng::SplitMix;
 
+    use tower_classify::FailureKind;
+
     use super::*;
     use crate::policy::accrual::AccrualConfig;
+
+    const FAILED: Class = Class::failure(FailureKind::Internal);
 
     fn configs() -> impl Strategy<Value = AccrualConfig> {
         let second = Duration::from_secs(1);
@@ -170,9 +174,9 @@ mod tests {
             let [mut rng, mut oracles] = rngs;
             for (millis, outcome) in requests {
                 let outcome = match outcome {
-                    0..4 => Outcome::Success,
-                    4..7 => Outcome::Failure,
-                    _ => Outcome::Ignored,
+                    0..4 => Class::Success,
+                    4..7 => FAILED,
+                    _ => Class::Ignored,
                 };
                 let expected = plain.begin(now);
                 let attempt = attempts.begin().unwrap_or_else(|| attempts.lock().begin(now));
@@ -191,6 +195,7 @@ mod tests {
 mod loom_tests {
     use loom::sync::Arc;
     use loom::thread;
+    use tower_classify::FailureKind;
     use tower_util::rng::SplitMix;
 
     use super::*;
@@ -206,7 +211,7 @@ mod loom_tests {
             let attempts = Arc::new(Attempts::new(accrual, now));
             let succeed = move |attempts: &Attempts| {
                 let attempt = attempts.begin().unwrap();
-                assert!(attempts.end(&attempt, Outcome::Success, now));
+                assert!(attempts.end(&attempt, Class::Success, now));
             };
             let other = {
                 let attempts = Arc::clone(&attempts);
@@ -218,7 +223,12 @@ mod loom_tests {
             for expected in [Status::Alive, Status::Dead { until: now }] {
                 let mut accrual = attempts.lock();
                 let attempt = accrual.begin(now);
-                accrual.end(attempt, Outcome::Failure, now, &mut SplitMix::with_seed(0));
+                accrual.end(
+                    attempt,
+                    Class::failure(FailureKind::Internal),
+                    now,
+                    &mut SplitMix::with_seed(0),
+                );
                 let status = std::mem::discriminant(&accrual.status(now));
                 assert_eq!(status, std::mem::discriminant(&expected));
             }

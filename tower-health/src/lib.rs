@@ -21,6 +21,16 @@
 //! [`AccrualConfig::cancelled_after`](crate::policy::accrual::AccrualConfig::cancelled_after). A server that knows that its
 //! client went away says so with [`withdrawn`]: then it is no fault of the endpoint.
 //!
+//! What counts as a failure is the classification's decision: a [`Classify`](tower_classify::Classify), for example
+//! `tower_classify::http::HttpClassify`, or [`ErrorIsFailure`].
+//!
+//! | [`Class`](tower_classify::Class) | counts as |
+//! |---|---|
+//! | `Success` | a success |
+//! | `Failure`, `Unsent` | a failure of the endpoint |
+//! | `Failure` of the kind [`Overloaded`](tower_classify::FailureKind::Overloaded) | nothing: an endpoint that rejects excess load works, and to eject it would move its load to the others |
+//! | `Ignored` | nothing |
+//!
 //! The balancer drives the wrappers whenever it is polled: put it behind a buffer for that to happen also while no request
 //! comes. They need a tokio runtime with its timers, and no tasks.
 
@@ -28,7 +38,6 @@ mod accrual;
 mod answers;
 mod attempts;
 pub mod check;
-mod classify;
 mod driver;
 mod ext;
 mod gate;
@@ -47,7 +56,6 @@ mod with_health;
 mod withdrawn;
 
 pub use self::accrual::AccrueFailures;
-pub use self::classify::{Classify, ErrorIsFailure, Outcome};
 pub use self::ext::HealthExt;
 pub use self::health::Health;
 pub use self::outlier::{EjectOutliers, Uneject};
@@ -57,6 +65,9 @@ pub use self::standing::{Reason, Standing};
 pub use self::states::{EndpointState, EndpointStates, Observe, Observed};
 pub use self::with_health::WithHealth;
 pub use self::withdrawn::withdrawn;
+
+#[doc(no_inline)]
+pub use tower_classify::ErrorIsFailure;
 
 // They tell the services of one wrapper from those of another, and have nothing for users.
 #[doc(hidden)]

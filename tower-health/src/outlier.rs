@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use tokio::time::Instant;
+use tower_classify::{Class, FailureKind};
 use tower_discover::{Change, Discover};
 
 use super::answers::Answers;
 use super::driver::Driver;
 use super::rule::{Endpoint, Rule, Same};
 use super::task::Task;
-use super::{Guarded, Health, Outcome, Reason, Standing};
+use super::{Guarded, Health, Reason, Standing};
 use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::outlier::{self, OutlierConfig, OutlierDetector};
@@ -215,12 +216,12 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
         }
     }
 
-    fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), outcome: Outcome) {
-        let is_heard = endpoint.state.end(outcome, self.count_silence);
-        match outcome {
-            Outcome::Success if is_heard => self.hear(endpoint),
-            Outcome::Failure => self.fail(endpoint),
-            Outcome::Success | Outcome::Ignored => {}
+    fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), class: Class) {
+        let is_heard = endpoint.state.end(class, self.count_silence);
+        if class.is_failure() {
+            self.fail(endpoint, class);
+        } else if is_heard {
+            self.hear(endpoint);
         }
     }
 }
@@ -239,12 +240,12 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
         }
     }
 
-    fn fail(&self, endpoint: &Arc<Endpoint<Self>>) {
+    fn fail(&self, endpoint: &Arc<Endpoint<Self>>, class: Class) {
         let now = Instant::now();
         let mut detector = self.lock();
         let same = Same(Arc::clone(endpoint));
         detector.record_successes(&same, endpoint.state.take());
-        let change = detector.record(&same, outlier::Outcome::Failure, now);
+        let change = detector.record(&same, class, now);
         if change.is_some() {
             // By failures, which an answer does not take back.
             endpoint.state.hear();
@@ -266,7 +267,7 @@ fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
     let silent: Vec<_> = detector.keys().map(silent).collect();
     let mut changes = Vec::new();
     for (endpoint, failures) in silent {
-        let mut record = |_| detector.record(&endpoint, outlier::Outcome::Failure, now);
+        let mut record = |_| detector.record(&endpoint, SILENT, now);
         let Some(change) = (0..failures).find_map(&mut record) else {
             continue;
         };
@@ -278,6 +279,9 @@ fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
     }
     changes
 }
+
+/// A request that has waited for a whole interval without an answer to any.
+const SILENT: Class = Class::failure(FailureKind::Timeout);
 
 /// Lets an endpoint return, if it is ejected.
 fn restore<'a, K: Hash + Eq + Clone + fmt::Debug>(

@@ -7,11 +7,12 @@ use std::thread::panicking;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tower_classify::{Class, FailureKind};
 
 use super::gate::Pass;
 use super::health::Seat;
 use super::task::Task;
-use super::{Health, Outcome, Standing, withdrawn};
+use super::{Health, Standing, withdrawn};
 
 /// A way to tell well endpoints from others. Sealed.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
@@ -52,7 +53,7 @@ pub trait Rule: Sized {
     fn begin(&self, endpoint: &Arc<Endpoint<Self>>) -> Self::Attempt;
 
     /// Called once for each attempt.
-    fn end(&self, endpoint: &Arc<Endpoint<Self>>, attempt: Self::Attempt, outcome: Outcome);
+    fn end(&self, endpoint: &Arc<Endpoint<Self>>, attempt: Self::Attempt, class: Class);
 }
 
 /// An endpoint of one wrapper, equal only to itself.
@@ -69,11 +70,15 @@ pub(super) struct Live<R: Rule>(pub(super) Arc<Endpoint<R>>);
 /// What a service refers to its endpoint by, and lends to its requests: each of them counts its reference here, not where the
 /// requests of the endpoint's other services do. Alone in its cache lines.
 #[repr(align(128))]
-pub(super) struct Account<R: Rule>(Arc<Endpoint<R>>);
+pub(super) struct Account<R: Rule, C> {
+    endpoint: Arc<Endpoint<R>>,
+    /// What the results of its requests mean.
+    pub(super) classify: C,
+}
 
 /// A request in flight to an endpoint. Dropped before it is [ended](Self::end), it was cancelled.
-pub(super) struct Running<R: Rule> {
-    account: Arc<Account<R>>,
+pub(super) struct Running<R: Rule, C> {
+    account: Arc<Account<R, C>>,
     attempt: Option<R::Attempt>,
     /// From then on its cancellation counts as a failure.
     overdue: Option<Instant>,
@@ -103,13 +108,9 @@ impl<R: Rule> Endpoint<R> {
     }
 }
 
-impl<R: Rule> Account<R> {
-    pub(super) fn open(endpoint: &Arc<Endpoint<R>>) -> Arc<Self> {
-        Arc::new(Self(Arc::clone(endpoint)))
-    }
-
-    pub(super) fn begin(self: &Arc<Self>) -> Running<R> {
-        let Self(endpoint) = &**self;
+impl<R: Rule, C> Account<R, C> {
+    pub(super) fn begin(self: &Arc<Self>) -> Running<R, C> {
+        let endpoint = &self.endpoint;
         let after = endpoint.rule.cancelled_after();
         Running {
             attempt: Some(endpoint.rule.begin(endpoint)),
@@ -125,8 +126,11 @@ impl<R: Rule> Live<R> {
     }
 
     /// One for each service.
-    pub(super) fn account(&self) -> Arc<Account<R>> {
-        Account::open(&self.0)
+    pub(super) fn account<C>(&self, classify: C) -> Arc<Account<R, C>> {
+        Arc::new(Account {
+            endpoint: Arc::clone(&self.0),
+            classify,
+        })
     }
 }
 
@@ -136,28 +140,36 @@ impl<R: Rule> Drop for Live<R> {
     }
 }
 
-impl<R: Rule> Running<R> {
-    pub(super) fn end(mut self, outcome: Outcome) {
-        self.end_with(outcome);
+impl<R: Rule, C> Running<R, C> {
+    pub(super) fn classify(&self) -> &C {
+        &self.account.classify
     }
 
-    fn end_with(&mut self, outcome: Outcome) {
+    /// A rejection of excess load is no fault of the endpoint.
+    pub(super) fn end(mut self, class: Class) {
+        self.end_with(match class {
+            Class::Failure(failure) if failure.kind() == FailureKind::Overloaded => Class::Ignored,
+            class => class,
+        });
+    }
+
+    fn end_with(&mut self, class: Class) {
         if let Some(attempt) = self.attempt.take() {
-            let Account(endpoint) = &*self.account;
-            endpoint.rule.end(endpoint, attempt, outcome);
+            let endpoint = &self.account.endpoint;
+            endpoint.rule.end(endpoint, attempt, class);
         }
     }
 }
 
-impl<R: Rule> Drop for Running<R> {
+impl<R: Rule, C> Drop for Running<R, C> {
     fn drop(&mut self) {
         if self.attempt.is_none() {
             return;
         }
         let is_overdue = |overdue| !withdrawn::is() && !panicking() && Instant::now() >= overdue;
         self.end_with(match self.overdue {
-            Some(overdue) if is_overdue(overdue) => Outcome::Failure,
-            _ => Outcome::Ignored,
+            Some(overdue) if is_overdue(overdue) => Class::failure(FailureKind::Timeout),
+            _ => Class::Ignored,
         });
     }
 }

@@ -1,14 +1,15 @@
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
+use tower_classify::Classify;
 use tower_load::Load;
 use tower_service::Service;
 
-use super::Classify;
 use super::gate::Pass;
 use super::rule::{Account, Live, Rule, Running};
 
@@ -43,21 +44,21 @@ pub struct Guarded<S, R: Rule, C> {
     inner: S,
     pass: Pass,
     live: Arc<Live<R>>,
-    account: Arc<Account<R>>,
-    classify: C,
+    account: Arc<Account<R, C>>,
 }
 
 pin_project! {
     /// The response future of a [`Guarded`] service.
     #[must_use = "futures do nothing unless you `.await` or poll them"]
-    pub struct GuardedFuture<F, R, C>
+    pub struct GuardedFuture<F, R, C, I, Req>
     where
         R: Rule,
     {
         #[pin]
         inner: F,
-        running: Option<Running<R>>,
-        classify: C,
+        running: Option<Running<R, C>>,
+        info: I,
+        _request: PhantomData<fn(Req)>,
     }
 }
 
@@ -66,9 +67,8 @@ impl<S, R: Rule, C> Guarded<S, R, C> {
         Self {
             inner,
             pass: live.pass(),
-            account: live.account(),
+            account: live.account(classify),
             live,
-            classify,
         }
     }
 
@@ -87,11 +87,11 @@ impl<S, R, C, Req> Service<Req> for Guarded<S, R, C>
 where
     S: Service<Req>,
     R: Rule,
-    C: Classify<S::Response, S::Error> + Clone,
+    C: Classify<Req, S::Response, S::Error>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = GuardedFuture<S::Future, R, C>;
+    type Future = GuardedFuture<S::Future, R, C, C::Info, Req>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         ready!(self.pass.poll(cx));
@@ -100,25 +100,27 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let running = self.account.begin();
-        GuardedFuture::new(self.inner.call(request), running, self.classify.clone())
+        let info = running.classify().info(&request);
+        GuardedFuture::new(self.inner.call(request), running, info)
     }
 }
 
-impl<F, R: Rule, C> GuardedFuture<F, R, C> {
-    pub(super) const fn new(inner: F, running: Running<R>, classify: C) -> Self {
+impl<F, R: Rule, C, I, Req> GuardedFuture<F, R, C, I, Req> {
+    pub(super) const fn new(inner: F, running: Running<R, C>, info: I) -> Self {
         Self {
             inner,
             running: Some(running),
-            classify,
+            info,
+            _request: PhantomData,
         }
     }
 }
 
-impl<F, R, C, T, E> Future for GuardedFuture<F, R, C>
+impl<F, R, C, Req, T, E> Future for GuardedFuture<F, R, C, C::Info, Req>
 where
     F: Future<Output = Result<T, E>>,
     R: Rule,
-    C: Classify<T, E>,
+    C: Classify<Req, T, E>,
 {
     type Output = Result<T, E>;
 
@@ -126,7 +128,8 @@ where
         let this = self.project();
         let result = ready!(this.inner.poll(cx));
         if let Some(running) = this.running.take() {
-            running.end(this.classify.classify(result.as_ref()));
+            let class = running.classify().classify(this.info, result.as_ref());
+            running.end(class);
         }
         Poll::Ready(result)
     }
@@ -153,7 +156,7 @@ impl<S: fmt::Debug, R: Rule, C> fmt::Debug for Guarded<S, R, C> {
     }
 }
 
-impl<F, R: Rule, C> fmt::Debug for GuardedFuture<F, R, C> {
+impl<F, R: Rule, C, I, Req> fmt::Debug for GuardedFuture<F, R, C, I, Req> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardedFuture").finish_non_exhaustive()
     }

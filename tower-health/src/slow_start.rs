@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 use tokio::time::Instant;
+use tower_classify::Class;
 use tower_discover::{Change, Discover};
 use tower_load::Load;
 use tower_service::Service;
@@ -13,7 +14,7 @@ use tower_service::Service;
 use super::driver::Driver;
 use super::rule::{Endpoint, Live, Rule};
 use super::task::Task;
-use super::{Health, Outcome, Standing};
+use super::{Health, Standing};
 use crate::policy::SlowStart;
 
 /// A discovery whose endpoints have a part of their weight at first, and more and more of it as they get warm; see
@@ -175,7 +176,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Weights<K> {
 
     fn begin(&self, _: &Arc<Endpoint<Self>>) {}
 
-    fn end(&self, _: &Arc<Endpoint<Self>>, (): (), _: Outcome) {}
+    fn end(&self, _: &Arc<Endpoint<Self>>, (): (), _: Class) {}
 }
 
 impl<D> fmt::Debug for SlowStartDiscover<D>

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures_util::Stream;
 use indexmap::IndexSet;
 use tokio::time::Instant;
+use tower_classify::Class;
 use tower_discover::{Change, Discover};
 use tower_load::Load;
 use tower_service::Service;
@@ -16,7 +17,7 @@ use super::driver::Driver;
 use super::rule::{Account, Endpoint, Live, Rule, Same};
 use super::service::GuardedFuture;
 use super::task::Task;
-use super::{Health, Outcome, Standing};
+use super::{Health, Standing};
 use crate::lock::lock;
 
 /// What is seen of the endpoints of a balancer, at any time and from anywhere: for metrics and for an admin page.
@@ -106,7 +107,7 @@ where
 {
     inner: S,
     live: Arc<Live<Observations<K>>>,
-    account: Arc<Account<Observations<K>>>,
+    account: Arc<Account<Observations<K>, ()>>,
     load: Option<fn(&S) -> f64>,
 }
 
@@ -205,7 +206,7 @@ where
                 Change::Insert(key, (inner, live)) => {
                     let observed = Observed {
                         inner,
-                        account: live.account(),
+                        account: live.account(()),
                         live,
                         load: *load,
                     };
@@ -238,7 +239,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = GuardedFuture<S::Future, Observations<K>, ()>;
+    type Future = GuardedFuture<S::Future, Observations<K>, (), (), Req>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let polled = self.inner.poll_ready(cx);
@@ -291,7 +292,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Observations<K> {
         endpoint.state.picked.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), _: Outcome) {
+    fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), _: Class) {
         endpoint.state.ended.fetch_add(1, Ordering::Release);
     }
 }

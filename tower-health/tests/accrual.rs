@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio::time::Instant;
-use tower_health::policy::accrual::{AccrualConfig, FailureAccrual, Outcome, Status};
+use tower_classify::Class::{Ignored, Success};
+use tower_classify::{Class, FailureKind};
+use tower_health::policy::accrual::{AccrualConfig, FailureAccrual, Status};
 use tower_util::rng::SplitMix;
 
-use Outcome::{Failure, Ignored, Success};
+#[allow(non_upper_case_globals, reason = "beside the variants")]
+const Failure: Class = Class::failure(FailureKind::Internal);
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -27,7 +30,7 @@ impl Endpoint {
         }
     }
 
-    fn serve(&mut self, outcome: Outcome) -> Status {
+    fn serve(&mut self, outcome: Class) -> Status {
         let attempt = self.accrual.begin(self.now);
         self.accrual.end(attempt, outcome, self.now, &mut self.rng);
         self.status()

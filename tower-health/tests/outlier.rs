@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio::time::Instant;
+use tower_classify::{Class, FailureKind};
 use tower_health::policy::outlier::{
-    Bounds, Cause, Change, FailurePercentage, Outcome, OutlierConfig, OutlierDetector, Statistic,
+    Bounds, Cause, Change, FailurePercentage, OutlierConfig, OutlierDetector, Statistic,
     SuccessRate,
 };
+
+const FAILED: Class = Class::failure(FailureKind::Internal);
 
 type Detector = OutlierDetector<usize>;
 
@@ -39,9 +42,9 @@ fn only_failure_percentage(bounds: Bounds) -> OutlierConfig {
 fn serve(detector: &mut Detector, endpoint: usize, successes: u32, now: Instant) {
     for n in 0..100 {
         let outcome = if n < successes {
-            Outcome::Success
+            Class::Success
         } else {
-            Outcome::Failure
+            FAILED
         };
         assert_eq!(detector.record(&endpoint, outcome, now), None);
     }
@@ -54,7 +57,7 @@ fn fail(
     now: Instant,
 ) -> Option<Change<usize>> {
     (0..times)
-        .map(|_| detector.record(&endpoint, Outcome::Failure, now))
+        .map(|_| detector.record(&endpoint, FAILED, now))
         .last()
         .unwrap()
 }
@@ -64,7 +67,7 @@ fn only_failures_in_a_row_eject_at_once() {
     let now = Instant::now();
     let mut detector = detector(only_consecutive(), 3, now);
     assert_eq!(fail(&mut detector, 1, 4, now), None);
-    assert_eq!(detector.record(&1, Outcome::Success, now), None);
+    assert_eq!(detector.record(&1, Class::Success, now), None);
     assert_eq!(fail(&mut detector, 1, 4, now), None);
     assert_eq!(
         fail(&mut detector, 1, 1, now),
@@ -258,11 +261,7 @@ fn whoever_is_out_is_left_out_of_the_statistics() {
             let success = endpoint > 1 || n % 2 == 0;
             detector.record(
                 &endpoint,
-                if success {
-                    Outcome::Success
-                } else {
-                    Outcome::Failure
-                },
+                if success { Class::Success } else { FAILED },
                 now,
             );
         }
@@ -409,7 +408,7 @@ fn without_rules_all_return_and_are_forgiven() {
     assert_eq!(detector.ejected(), 0);
     assert_eq!(fail(&mut detector, 1, 99, now), None);
     detector.set_config(only_consecutive()).unwrap();
-    detector.record(&1, Outcome::Success, now);
+    detector.record(&1, Class::Success, now);
     assert_eq!(time_out(&mut detector, &mut now), 30 * SECOND);
 }
 
@@ -482,7 +481,7 @@ proptest! {
                     vec![]
                 }
                 Step::Record(endpoint, success) => {
-                    let outcome = if success { Outcome::Success } else { Outcome::Failure };
+                    let outcome = if success { Class::Success } else { FAILED };
                     detector.record(&endpoint, outcome, now).into_iter().collect()
                 }
                 Step::Wait(seconds) => { now += Duration::from_secs(seconds); detector.sweep(now) }

@@ -5,13 +5,14 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, Weak};
 
 use tokio::time::Instant;
+use tower_classify::Class;
 use tower_util::rng::Rng;
 
 use super::{CheckConfig, CheckState, Verdict};
 use crate::lock::lock;
 use crate::rule::{Endpoint, Rule};
 use crate::task::Task;
-use crate::{Health, Outcome, Reason, Standing};
+use crate::{Health, Reason, Standing};
 
 /// The rule of [`CheckHealth`](super::CheckHealth).
 pub struct Checks<K: Hash + Eq + Clone + fmt::Debug> {
@@ -134,7 +135,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Checks<K> {
         lock(&endpoint.state).traffic = true;
     }
 
-    fn end(&self, _: &Arc<Endpoint<Self>>, (): (), _: Outcome) {}
+    fn end(&self, _: &Arc<Endpoint<Self>>, (): (), _: Class) {}
 }
 
 impl<K: Hash + Eq + Clone + fmt::Debug> PartialEq for Due<K> {

@@ -7,9 +7,10 @@ use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 use tower_balance::error::NoEndpoints;
 use tower_balance::p2c::Balance;
 use tower_balance::picker::{LeastLoaded, RingHash};
+use tower_classify::{Class, FailureKind};
 use tower_discover::{ServiceList, channel};
 use tower_health::policy::outlier::{Cause, OutlierConfig};
-use tower_health::{EjectOutliers, ErrorIsFailure, Health, Outcome, Reason, Standing};
+use tower_health::{EjectOutliers, ErrorIsFailure, Health, Reason, Standing};
 use tower_service::Service;
 use tower_test::mock::Spawn;
 use tower_util::{BoxError, ServiceExt};
@@ -143,8 +144,8 @@ async fn dropped_requests_and_those_of_no_account_do_not_count_and_each_counts_o
     let (only, mut handle) = endpoint(0);
     let list = ServiceList::new::<u32>([only]);
     let classify = |result: Result<&u32, &BoxError>| match result {
-        Ok(_) => Outcome::Ignored,
-        Err(_) => Outcome::Failure,
+        Ok(_) => Class::Ignored,
+        Err(_) => Class::failure(FailureKind::Internal),
     };
     let discover = EjectOutliers::new(list, config(), classify).unwrap();
     let mut balance = Spawn::new(Balance::new(discover.with_health(health.clone())));
@@ -155,6 +156,29 @@ async fn dropped_requests_and_those_of_no_account_do_not_count_and_each_counts_o
     assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
     send(&mut balance, &mut handle, false).await;
     assert_eq!(health.standing(&0).unwrap().0, EJECTED);
+}
+
+/// An endpoint that rejects what is too much for it works; ejected, it would leave its load to the others.
+#[tokio::test(start_paused = true)]
+async fn a_rejection_of_excess_load_does_not_count() {
+    for (kind, expected) in [
+        (FailureKind::Overloaded, Standing::Well),
+        (FailureKind::Unavailable, EJECTED),
+    ] {
+        let health = Health::new();
+        let (only, mut handle) = endpoint(0);
+        let list = ServiceList::new::<u32>([only]);
+        let classify = move |result: Result<&u32, &BoxError>| match result {
+            Ok(_) => Class::Success,
+            Err(_) => Class::failure(kind),
+        };
+        let discover = EjectOutliers::new(list, config(), classify).unwrap();
+        let mut balance = Spawn::new(Balance::new(discover.with_health(health.clone())));
+        for _ in 0..3 {
+            send(&mut balance, &mut handle, false).await;
+        }
+        assert_eq!(health.standing(&0).unwrap().0, expected, "{kind:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

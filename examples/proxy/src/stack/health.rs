@@ -1,20 +1,18 @@
 //! Which endpoints are left out for a while because they fail.
 
-use http::Response;
 use tower::BoxError;
-use tower::classify::http::Code;
+use tower::classify::http::{ClassifyError, HttpClassify};
+use tower::classify::{Class, FailureKind, cause_ref};
 use tower::health::policy::outlier::OutlierConfig;
-use tower::health::{Health, Outcome, Standing, Uneject};
+use tower::health::{Health, Standing, Uneject};
 
 use super::comeback::Comebacks;
 use crate::config::{Cluster, Protocol};
-use crate::front::body::UpstreamBody;
-use crate::front::failure::cause_of;
 use crate::metrics::ClusterStats;
 use crate::upstream::UpstreamError;
 
-/// How an answer speaks of its endpoint.
-pub type Classify = fn(Result<&Response<UpstreamBody>, &BoxError>) -> Outcome;
+/// The classification of a cluster's results.
+pub type Classify = HttpClassify<Upstream>;
 
 /// The configuration of a cluster's detector.
 pub fn detector(cluster: &Cluster) -> OutlierConfig {
@@ -55,25 +53,23 @@ pub fn watch(
     });
 }
 
-/// Judges an answer.
-pub fn classify(result: Result<&Response<UpstreamBody>, &BoxError>) -> Outcome {
-    match result {
-        Ok(response) if response.status().is_server_error() => Outcome::Failure,
-        Ok(response) => match Code::of(response.headers()) {
-            Some(
-                Code::Unknown
-                | Code::DeadlineExceeded
-                | Code::Internal
-                | Code::Unavailable
-                | Code::DataLoss,
-            ) => Outcome::Failure,
-            _ => Outcome::Success,
-        },
-        Err(error) => match cause_of::<UpstreamError>(error.as_ref()) {
-            // The client's fault says nothing of the endpoint, nor does what this side allows or lacks.
-            Some(error) if error.is_ours() => Outcome::Ignored,
-            _ => Outcome::Failure,
-        },
+/// What the results of a cluster's requests mean.
+pub fn classify() -> Classify {
+    HttpClassify::new().errors(Upstream)
+}
+
+/// What the errors of endpoints mean for their health.
+#[derive(Debug, Clone, Copy)]
+pub struct Upstream;
+
+impl ClassifyError<BoxError> for Upstream {
+    fn classify_error(&self, error: &BoxError) -> Class {
+        match cause_ref::<UpstreamError>(error.as_ref()) {
+            // The client's fault says nothing about the endpoint, nor does a local limit.
+            Some(error) if error.is_ours() => Class::Ignored,
+            Some(error) if error.is_unsent() => Class::Unsent,
+            _ => Class::failure(FailureKind::Disconnected),
+        }
     }
 }
 
@@ -96,14 +92,16 @@ mod tests {
         let unavailable = io::Error::from(io::ErrorKind::AddrNotAvailable);
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         for (error, expected) in [
-            (UpstreamError::Exhausted, Outcome::Ignored),
-            (connect(unavailable), Outcome::Ignored),
-            (connect(refused), Outcome::Failure),
-            (UpstreamError::Stalled, Outcome::Failure),
-            (UpstreamError::Closed, Outcome::Failure),
+            (UpstreamError::Exhausted, false),
+            (connect(unavailable), false),
+            (connect(refused), true),
+            (UpstreamError::Stalled, true),
+            (UpstreamError::Closed, true),
         ] {
             let error = BoxError::from(error);
-            assert_eq!(classify(Err(&error)), expected, "{error}");
+            let class = Upstream.classify_error(&error);
+            assert_eq!(class.is_failure(), expected, "{error}");
+            assert_eq!(class == Class::Ignored, !expected, "{error}");
         }
     }
 }

@@ -174,12 +174,8 @@ pub fn cluster(
     let health = Health::new();
     let endpoints = discover(config, connector, stats);
     // Around the endpoints, so that an ejected one reports not ready and every picker skips it.
-    let endpoints = EjectOutliers::new(
-        endpoints,
-        health::detector(config),
-        health::classify as health::Classify,
-    )?
-    .with_health(health.clone());
+    let endpoints = EjectOutliers::new(endpoints, health::detector(config), health::classify())?
+        .with_health(health.clone());
     health::watch(&health, config, stats, endpoints.uneject());
     Ok(ServiceBuilder::new()
         // Shares the balancer among the routes, holds requests while no endpoint is ready, and drives connecting meanwhile.

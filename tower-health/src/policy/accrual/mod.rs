@@ -13,7 +13,8 @@
 //! # async fn main() {
 //! use std::time::Duration;
 //! use tokio::time::Instant;
-//! use tower_health::policy::accrual::{AccrualConfig, FailureAccrual, Outcome, Status};
+//! use tower_classify::{Class, FailureKind};
+//! use tower_health::policy::accrual::{AccrualConfig, FailureAccrual, Status};
 //! use tower_util::rng::SplitMix;
 //!
 //! let mut rng = SplitMix::with_seed(1);
@@ -21,7 +22,7 @@
 //! let mut accrual = FailureAccrual::new(AccrualConfig::default()).unwrap();
 //! for _ in 0..5 {
 //!     let attempt = accrual.begin(now);
-//!     accrual.end(attempt, Outcome::Failure, now, &mut rng);
+//!     accrual.end(attempt, Class::failure(FailureKind::Internal), now, &mut rng);
 //! }
 //! assert!(matches!(accrual.status(now), Status::Dead { .. }));
 //!
@@ -30,7 +31,7 @@
 //! assert_eq!(accrual.status(later), Status::ProbeOpen);
 //! let probe = accrual.begin(later);
 //! assert_eq!(accrual.status(later), Status::ProbeClosed);
-//! accrual.end(probe, Outcome::Success, later, &mut rng);
+//! accrual.end(probe, Class::Success, later, &mut rng);
 //! assert_eq!(accrual.status(later), Status::Alive);
 //! # }
 //! ```
@@ -47,4 +48,4 @@ mod window;
 
 pub use self::config::AccrualConfig;
 pub(crate) use self::state::Step;
-pub use self::state::{Attempt, FailureAccrual, Outcome, Status};
+pub use self::state::{Attempt, FailureAccrual, Status};

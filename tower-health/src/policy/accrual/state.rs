@@ -1,4 +1,5 @@
 use tokio::time::Instant;
+use tower_classify::Class;
 use tower_util::rng::Rng;
 
 use super::AccrualConfig;
@@ -37,18 +38,7 @@ pub enum Status {
     ProbeClosed,
 }
 
-/// The outcome of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The request succeeded.
-    Success,
-    /// The request failed through the fault of the endpoint; this includes failed connections.
-    Failure,
-    /// The result says nothing about the endpoint: the request was cancelled, or was itself invalid.
-    Ignored,
-}
-
-/// A request in flight. It must be ended, if only as [`Outcome::Ignored`]: otherwise the endpoint waits for its probe
+/// A request in flight. It must be ended, if only as [`Class::Ignored`]: otherwise the endpoint waits for its probe
 /// forever.
 #[derive(Debug)]
 #[must_use = "a probe that does not end keeps its endpoint closed"]
@@ -127,32 +117,31 @@ impl FailureAccrual {
         }
     }
 
-    /// Records the outcome of a request.
+    /// Records the result of a request. [`Unsent`](Class::Unsent) counts as a failure.
     pub fn end<R: Rng + ?Sized>(
         &mut self,
         attempt: Attempt,
-        outcome: Outcome,
+        class: Class,
         now: Instant,
         rng: &mut R,
     ) {
         if attempt.life != self.life {
             return;
         }
-        match (self.status, outcome) {
+        match (self.status, class) {
             // Sent while the probe was in flight.
             (Status::ProbeClosed, _) if !attempt.is_probe => {}
             // ## ProbeClosed => Alive | Dead | ProbeOpen
-            (Status::ProbeClosed, Outcome::Success) => self.revive(),
-            (Status::ProbeClosed, Outcome::Failure) => {
+            (Status::ProbeClosed, Class::Success) => self.revive(),
+            (Status::ProbeClosed, class) if class.is_failure() => {
                 self.failed_probes = self.failed_probes.saturating_add(1);
                 self.die(now, rng);
             }
-            (Status::ProbeClosed, Outcome::Ignored) => self.enter(Status::ProbeOpen),
+            (Status::ProbeClosed, _) => self.enter(Status::ProbeOpen),
             // ## Alive => Alive | Dead
-            (Status::Alive, Outcome::Success | Outcome::Failure) => {
-                self.record
-                    .add(&self.config, outcome == Outcome::Success, now);
-                if outcome == Outcome::Failure && self.record.is_bad(&self.config) {
+            (Status::Alive, class) if class.is_success() || class.is_failure() => {
+                self.record.add(&self.config, class.is_success(), now);
+                if class.is_failure() && self.record.is_bad(&self.config) {
                     self.die(now, rng);
                 }
             }

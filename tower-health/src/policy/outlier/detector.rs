@@ -3,6 +3,7 @@ use std::hash::Hash;
 
 use indexmap::IndexMap;
 use tokio::time::Instant;
+use tower_classify::Class;
 
 use super::{Bounds, OutlierConfig};
 use crate::policy::InvalidPolicy;
@@ -18,16 +19,6 @@ pub struct OutlierDetector<K> {
     endpoints: IndexMap<K, Endpoint>,
     ejected: usize,
     swept: Instant,
-}
-
-/// The outcome of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The request succeeded.
-    Success,
-    /// The request failed through the fault of the endpoint. Do not record cancelled requests, nor errors of the
-    /// caller.
-    Failure,
 }
 
 /// A change of which endpoints are to be used.
@@ -82,13 +73,13 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         removed.is_some()
     }
 
-    /// Records the outcome of a request. Returns a change if this failure ejects the endpoint.
+    /// Records the result of a request; [`Unsent`](Class::Unsent) is a failure, and [`Ignored`](Class::Ignored) does nothing. Returns a change if this failure ejects the endpoint.
     ///
     /// Does nothing if the endpoint does not exist, or is ejected already.
     pub fn record<Q: Hash + Eq + ?Sized>(
         &mut self,
         key: &Q,
-        outcome: Outcome,
+        class: Class,
         now: Instant,
     ) -> Option<Change<K>>
     where
@@ -98,7 +89,7 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         if endpoint.is_ejected() {
             return None;
         }
-        endpoint.record(outcome);
+        endpoint.record(class);
         let too_many = self
             .config
             .consecutive
@@ -305,13 +296,12 @@ impl Endpoint {
         self.successes.saturating_add(self.failures)
     }
 
-    fn record(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Success => self.succeed(1),
-            Outcome::Failure => {
-                self.failures = self.failures.saturating_add(1);
-                self.in_a_row = self.in_a_row.saturating_add(1);
-            }
+    fn record(&mut self, class: Class) {
+        if class.is_success() {
+            self.succeed(1);
+        } else if class.is_failure() {
+            self.failures = self.failures.saturating_add(1);
+            self.in_a_row = self.in_a_row.saturating_add(1);
         }
     }
 

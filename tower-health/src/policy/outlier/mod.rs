@@ -17,18 +17,20 @@
 //! # async fn main() {
 //! use std::time::Duration;
 //! use tokio::time::Instant;
-//! use tower_health::policy::outlier::{Cause, Change, Outcome, OutlierConfig, OutlierDetector};
+//! use tower_classify::{Class, FailureKind};
+//! use tower_health::policy::outlier::{Cause, Change, OutlierConfig, OutlierDetector};
 //!
 //! let now = Instant::now();
 //! let mut detector = OutlierDetector::new(OutlierConfig::default(), now).unwrap();
 //! for endpoint in ["a", "b", "c"] {
 //!     detector.insert(endpoint);
 //! }
+//! let failed = Class::failure(FailureKind::Internal);
 //! for _ in 0..4 {
-//!     assert_eq!(detector.record(&"b", Outcome::Failure, now), None);
+//!     assert_eq!(detector.record(&"b", failed, now), None);
 //! }
 //! let ejected = Change::Ejected("b", Cause::Consecutive);
-//! assert_eq!(detector.record(&"b", Outcome::Failure, now), Some(ejected));
+//! assert_eq!(detector.record(&"b", failed, now), Some(ejected));
 //!
 //! // A sweep is due every ten seconds.
 //! assert_eq!(detector.sweep(now + Duration::from_secs(29)), []);
@@ -47,5 +49,5 @@ mod detector;
 mod statistic;
 
 pub use self::config::{Bounds, FailurePercentage, OutlierConfig, SuccessRate};
-pub use self::detector::{Cause, Change, Outcome, OutlierDetector};
+pub use self::detector::{Cause, Change, OutlierDetector};
 pub use self::statistic::Statistic;
