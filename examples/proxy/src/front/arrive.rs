@@ -129,11 +129,13 @@ where
         let State::Called(response) = state else {
             panic!("polled after it was ready");
         };
-        let response = ready!(response.as_mut().poll(cx));
-        // ## Called => Answered
-        // What it held, such as its permit, is released before the answer is written.
-        *state = State::Answered;
-        Poll::Ready(response)
+        let polled = response.as_mut().poll(cx);
+        if polled.is_ready() {
+            // ## Called => Answered
+            // What it held, such as its permit, is released before the answer is written.
+            *state = State::Answered;
+        }
+        polled
     }
 }
 

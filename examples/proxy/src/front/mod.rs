@@ -10,7 +10,6 @@ pub mod failure;
 pub mod forward;
 pub mod headers;
 pub(crate) mod malformed;
-pub mod panic;
 pub mod protocol;
 pub mod refused;
 pub mod rescue;

@@ -28,7 +28,6 @@ use tower::retry::http::HttpRetryLayer;
 use tower::timeout::http::{AcceptDeadlineLayer, ForwardDeadlineLayer};
 use tower::util::MapRequestLayer;
 use tower::{BoxError, Service, ServiceBuilder};
-use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::build::proxy;
 pub use self::cluster::Cluster;
@@ -41,7 +40,6 @@ use crate::front::body::{ClientBody, RequestBody};
 use crate::front::count::CountLayer;
 use crate::front::forward::ForwardLayer;
 use crate::front::headers::hop::Hop;
-use crate::front::panic::Panicked;
 use crate::front::refused::CountRefusedLayer;
 use crate::front::rescue::RescueLayer;
 use crate::front::route::Route;
@@ -76,11 +74,9 @@ where
     B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
 {
     ServiceBuilder::new()
-        // A panic costs its request, and not the connection with all others on it. Outermost, so that it covers every layer.
-        .layer(CatchPanicLayer::custom(Panicked))
         // The client gets an answer to every error, in the protocol that it speaks: none passes this line.
         .layer(RescueLayer)
-        // Requests that no route counts are counted here, by the error that the two lines below fail them with.
+        // Counts the requests that come to no route, by the `Refused` of the two lines below.
         .layer(CountRefusedLayer::new(unrouted))
         // Before anything is decided by the request's fields: reject what others could read in another way, and give the path
         // the form that routes are matched by.
@@ -133,7 +129,7 @@ pub fn route(
         .layer(ForwardLayer::new(hop, protocol))
         // Before anything is held for the request: a client that sends its body slowly takes no permit, nor a connection.
         .layer(ArriveLayer::new(route::uploads(config)))
-        // Reject what the limit below has no permit for; a queue here would only add to the latency of an overload.
+        // Around the limit: reject what it has no permit for. A queue here would only add latency to an overload.
         .load_shed()
         .concurrency_limit(config.limits.max_in_flight)
         // The time of all attempts together, from the end of the request.
@@ -148,7 +144,7 @@ pub fn route(
         .layer(route::responses(config))
         // Outside of the retry, so that a retry avoids the endpoints of the attempts before it.
         .option_layer(notes_endpoints)
-        // Outside of the hedge: an attempt has failed when its copy has failed as well.
+        // Outside of the hedge: an attempt fails only once its hedge has failed too.
         .layer(HttpRetryLayer::new(retry))
         .option_layer(hedge)
         // Innermost, so that each attempt tells its endpoint the time that is left then.
@@ -180,7 +176,7 @@ pub fn cluster(
     Ok(ServiceBuilder::new()
         // Shares the balancer among the routes, holds requests while no endpoint is ready, and drives connecting meanwhile.
         .buffer(config.queue_capacity)
-        // Below the queue, so that it fails those that wait in it as soon as waiting is without prospect.
+        // Below the queue, so that it also fails the requests in it once no endpoint has been ready for this long.
         .layer(FailFastLayer::new(config.failfast_timeout))
         .service(
             Balance::builder(endpoints)
