@@ -1,5 +1,6 @@
 """The proxies side by side, each as installed: its defaults, and of its configuration only what it takes to proxy."""
 
+import copy
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ http {{
     fastcgi_temp_path {dir}/fastcgi;
     uwsgi_temp_path {dir}/uwsgi;
     scgi_temp_path {dir}/scgi;
-    upstream web {{ server 127.0.0.1:{web}; keepalive 16; }}
+    upstream web {{ {web} keepalive 16; }}
     upstream grpc {{ server 127.0.0.1:{grpc}; }}
     server {{
         listen 127.0.0.1:{http1};
@@ -53,7 +54,7 @@ frontend in
     use_backend grpc if {{ path_beg /g. }}
     default_backend web
 backend web
-    server a 127.0.0.1:{web}
+{web}
 backend grpc
     server a 127.0.0.1:{grpc} proto h2
 """
@@ -84,7 +85,7 @@ static_resources:
     connect_timeout: 1s
     load_assignment:
       cluster_name: web
-      endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {web} }} }} }} }}] }}]
+      endpoints: [{{ lb_endpoints: [{web}] }}]
   - name: grpc
     connect_timeout: 1s
     typed_extension_protocol_options:
@@ -105,11 +106,61 @@ cluster = "grpc"
 [[routes]]
 cluster = "web"
 [clusters.web]
-endpoints = ["127.0.0.1:{web}"]
+endpoints = [{web}]
 [clusters.grpc]
 protocol = "http2"
 endpoints = ["127.0.0.1:{grpc}"]
 """
+
+# How each lists the endpoints of `web`.
+ENDPOINTS = {
+    "tower-proxy": ('"127.0.0.1:{port}"', ", "),
+    "nginx": ("server 127.0.0.1:{port};", " "),
+    "HAProxy": ("    server s{port} 127.0.0.1:{port}", "\n"),
+    "Envoy": (
+        "{{ endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }} }} }}",
+        ", ",
+    ),
+}
+
+# What each can be told to do against backends that break, as replacements in the configuration above.
+ROBUST = {
+    "nginx": [
+        ("upstream web {{", "upstream web {{ least_conn;"),
+        ("proxy_pass http://web;", "proxy_pass http://web; proxy_next_upstream error timeout http_502 http_503 http_504;"),
+    ],
+    "HAProxy": [
+        (
+            "\nbackend web\n",
+            """
+backend web
+    balance leastconn
+    option redispatch 1
+    retry-on all-retryable-errors
+    option httpchk
+    default-server check inter 1s fall 2 observe layer7 error-limit 5 on-error mark-down
+""",
+        )
+    ],
+    "Envoy": [
+        (
+            "cluster: web }}",
+            """cluster: web, retry_policy: {{ retry_on: "5xx,reset,connect-failure", num_retries: 2,
+                retry_host_predicate: [{{ name: envoy.retry_host_predicates.previous_hosts, typed_config: {{
+                "@type": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate }} }}],
+                host_selection_retry_max_attempts: 3 }} }}""",
+        ),
+        (
+            "  - name: web\n",
+            """  - name: web
+    lb_policy: LEAST_REQUEST
+    outlier_detection: {{}}
+    circuit_breakers:
+      thresholds: [{{ retry_budget: {{ budget_percent: {{ value: 20 }}, min_retry_concurrency: 10 }} }}]
+""",
+        ),
+    ],
+}
 
 
 class Kind:
@@ -125,8 +176,21 @@ class Kind:
         found = re.search(r"\d+\.\d+\.\d+[\w.+-]*", (run.stdout + run.stderr).split(" version")[-1])
         return found[0] if found else "unknown"
 
+    def robust(self):
+        """The same with what it has against backends that break."""
+        kind = copy.copy(self)
+        for old, new in ROBUST.get(self.name, []):
+            assert old in kind.config, old
+            kind.config = kind.config.replace(old, new)
+        return kind
+
     def start(self, web, grpc):
-        return Running(self, web, grpc)
+        """Starts it before the port `web`, or before several ports."""
+        return Running(self, [web] if isinstance(web, int) else web, grpc)
+
+    def endpoints(self, ports):
+        one, between = ENDPOINTS[self.name]
+        return between.join(one.format(port=port) for port in ports)
 
 
 class Running:
@@ -140,7 +204,13 @@ class Running:
         path = os.path.join(self.dir, "config" + (".yaml" if kind.name == "Envoy" else ""))
         with open(path, "w") as file:
             file.write(
-                kind.config.format(dir=self.dir, web=web, grpc=grpc, http1=self.http1, http2=self.http2)
+                kind.config.format(
+                    dir=self.dir,
+                    web=kind.endpoints(web),
+                    grpc=grpc,
+                    http1=self.http1,
+                    http2=self.http2,
+                )
             )
         command = [part.format(path=path, dir=self.dir) for part in kind.command]
         self.log = open(os.path.join(self.dir, "log"), "w")

@@ -1,4 +1,8 @@
-#![doc = include_str!("../README.md")]
+//! The trait of the Tower family: [`Service`], an asynchronous function from a request to a response.
+//!
+//! This crate contains only the trait and has no dependencies, so that libraries can use it without depending on
+//! middleware. The middleware, and a builder to stack it, is in the crate `tower`. The interface is that of `tower-service`
+//! 0.3.
 
 use std::future::Future;
 use std::task::{Context, Poll};

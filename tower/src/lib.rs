@@ -1,4 +1,4 @@
-#![doc = include_str!("../README.md")]
+#![doc = include_str!("crate.md")]
 #![cfg_attr(feature = "full", doc = include_str!("guide/links.md"))]
 
 pub mod builder;
