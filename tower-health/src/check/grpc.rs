@@ -3,10 +3,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderValue, Method, Request, Response, Uri, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use prost::Message;
+use tower_classify::http::Code;
 use tower_service::Service;
 
 use super::Verdict;
@@ -32,7 +33,7 @@ pub struct GrpcCheck<C> {
 #[non_exhaustive]
 pub enum GrpcCheckError {
     /// The call failed with this gRPC status; `None` if the answer was not gRPC.
-    Status(Option<u16>),
+    Status(Option<Code>),
     /// The answer was not a health check response.
     Malformed,
 }
@@ -132,15 +133,12 @@ where
 {
     let (head, body) = response.into_parts();
     let body = Limited::new(body, MOST_BYTES).collect().await?;
-    let status = body
-        .trailers()
-        .and_then(status)
-        .or_else(|| status(&head.headers));
-    match status {
-        Some(OK) => {}
-        Some(UNIMPLEMENTED) => return Ok(Verdict::Healthy),
+    let trailers = body.trailers().and_then(Code::of);
+    match trailers.or_else(|| Code::of(&head.headers)) {
+        Some(Code::Ok) => {}
+        Some(Code::Unimplemented) => return Ok(Verdict::Healthy),
         // It knows nothing of the service, and so does not serve it.
-        Some(NOT_FOUND) => return Ok(Verdict::Unhealthy),
+        Some(Code::NotFound) => return Ok(Verdict::Unhealthy),
         status => return Err(GrpcCheckError::Status(status).into()),
     }
     let response: HealthCheckResponse = decode(body.to_bytes()).ok_or(GrpcCheckError::Malformed)?;
@@ -148,10 +146,6 @@ where
         ServingStatus::Serving => Ok(Verdict::Healthy),
         _ => Ok(Verdict::Unhealthy),
     }
-}
-
-fn status(headers: &HeaderMap) -> Option<u16> {
-    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
 /// The message of a gRPC response with one message. `None` if it is compressed, or not as long as it says.
@@ -165,9 +159,6 @@ fn decode<M: Message + Default>(mut frame: Bytes) -> Option<M> {
 }
 
 const PATH: &str = "/grpc.health.v1.Health/Check";
-const OK: u16 = 0;
-const NOT_FOUND: u16 = 5;
-const UNIMPLEMENTED: u16 = 12;
 /// The answer has seven.
 const MOST_BYTES: usize = 4096;
 

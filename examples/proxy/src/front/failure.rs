@@ -6,9 +6,9 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use tower::BoxError;
-use tower::buffer::fail_fast::Unavailable;
-use tower::load_shed::error::Overloaded;
-use tower::timeout::error::{DeadlineExceeded, Elapsed};
+use tower::classify::http::Code;
+use tower::classify::{RefusalKind, cause_ref, refusal};
+use tower::timeout::error::DeadlineExceeded;
 use tower::timeout::http::{BodyTimedOut, InvalidTimeout};
 
 use crate::front::headers::authority::BadTarget;
@@ -19,18 +19,6 @@ use crate::transport::framing::BadFraming;
 use crate::transport::trailers::TrailersTooLarge;
 use crate::transport::upload::BodyError;
 use crate::upstream::UpstreamError;
-
-/// Finds an error of type `E` in `error` or in its chain of sources.
-pub fn cause_of<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
-}
 
 /// Why the proxy itself answers, with the two statuses that say so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,24 +75,22 @@ impl Failure {
     /// Reads the error of a route's stack.
     pub fn of(error: &BoxError) -> Self {
         let error: &(dyn Error + 'static) = error.as_ref();
-        if let Some(failure) = cause_of::<Self>(error) {
+        if let Some(failure) = cause_ref::<Self>(error) {
             *failure
-        } else if let Some(failure) = cause_of::<BodyFailure>(error) {
+        } else if let Some(failure) = cause_ref::<BodyFailure>(error) {
             Self::of_upload(*failure)
-        } else if let Some(error) = cause_of::<BodyError>(error) {
+        } else if let Some(error) = cause_ref::<BodyError>(error) {
             Self::of_upload(BodyFailure::of(error))
-        } else if cause_of::<DeadlineExceeded>(error).is_some()
-            || cause_of::<Elapsed>(error).is_some()
-        {
-            Self::Timeout
-        } else if cause_of::<InvalidTimeout>(error).is_some() {
+        } else if cause_ref::<InvalidTimeout>(error).is_some() {
             Self::InvalidTimeout
-        } else if cause_of::<Overloaded>(error).is_some() {
-            Self::Overloaded
-        } else if cause_of::<Unavailable>(error).is_some() {
-            Self::Unavailable
+        } else if let Some(refusal) = refusal(error) {
+            match refusal.kind() {
+                RefusalKind::Elapsed | RefusalKind::DeadlineExceeded => Self::Timeout,
+                RefusalKind::Overloaded => Self::Overloaded,
+                _ => Self::Unavailable,
+            }
         } else {
-            match cause_of::<UpstreamError>(error) {
+            match cause_ref::<UpstreamError>(error) {
                 Some(UpstreamError::Stalled) => Self::UpstreamStalled,
                 Some(UpstreamError::BadAnswer(_)) => Self::BadAnswer,
                 Some(UpstreamError::HeadTooLarge) => Self::AnswerTooLarge,
@@ -125,11 +111,11 @@ impl Failure {
     /// Reads the error of a response's body.
     pub fn of_body(error: &BoxError) -> Self {
         let error: &(dyn Error + 'static) = error.as_ref();
-        let is_late = cause_of::<DeadlineExceeded>(error).is_some()
-            || cause_of::<BodyTimedOut>(error).is_some();
+        let is_late = cause_ref::<DeadlineExceeded>(error).is_some()
+            || cause_ref::<BodyTimedOut>(error).is_some();
         if is_late {
             Self::ResponseTimeout
-        } else if cause_of::<TrailersTooLarge>(error).is_some() {
+        } else if cause_ref::<TrailersTooLarge>(error).is_some() {
             Self::AnswerTooLarge
         } else {
             Self::ResponseBroken
@@ -167,96 +153,104 @@ impl Failure {
         self.terms().0
     }
 
-    /// The gRPC status, and its message.
-    pub fn grpc_status(self) -> (u8, &'static str) {
-        let (_, status, message) = self.terms();
-        (status, message)
+    /// The gRPC code, and its message.
+    pub fn grpc_status(self) -> (Code, &'static str) {
+        let (_, code, message) = self.terms();
+        (code, message)
     }
 
-    /// The HTTP status, the gRPC status (of `google.rpc.Code`), and a sentence for either.
-    fn terms(self) -> (StatusCode, u8, &'static str) {
+    /// The HTTP status, the gRPC code, and a sentence for either.
+    fn terms(self) -> (StatusCode, Code, &'static str) {
         match self {
-            Self::NoRoute => (StatusCode::NOT_FOUND, 12, "no route for this host and path"),
+            Self::NoRoute => (
+                StatusCode::NOT_FOUND,
+                Code::Unimplemented,
+                "no route for this host and path",
+            ),
             Self::Unsupported => (
                 StatusCode::NOT_IMPLEMENTED,
-                12,
+                Code::Unimplemented,
                 "the proxy does not forward this method",
             ),
-            Self::BadTarget(bad) => (StatusCode::BAD_REQUEST, 13, bad.as_str()),
-            Self::BadPath => (StatusCode::BAD_REQUEST, 13, "the request's path is invalid"),
+            Self::BadTarget(bad) => (StatusCode::BAD_REQUEST, Code::Internal, bad.as_str()),
+            Self::BadPath => (
+                StatusCode::BAD_REQUEST,
+                Code::Internal,
+                "the request's path is invalid",
+            ),
             Self::BadFraming(BadFraming::UnknownCoding) => (
                 StatusCode::NOT_IMPLEMENTED,
-                12,
+                Code::Unimplemented,
                 "the proxy knows no transfer coding but chunked",
             ),
             Self::BadFraming(_) => (
                 StatusCode::BAD_REQUEST,
-                13,
+                Code::Internal,
                 "the request's framing is invalid",
             ),
             Self::HeadTooLarge => (
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                8,
+                Code::ResourceExhausted,
                 "the request's head is too large",
             ),
             Self::Loop => (
                 StatusCode::LOOP_DETECTED,
-                13,
+                Code::Internal,
                 "the request has been here before",
             ),
             Self::Overloaded => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                14,
+                Code::Unavailable,
                 "too many requests in flight on this route",
             ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                14,
+                Code::Unavailable,
                 "no upstream is available",
             ),
             Self::BadGateway | Self::ResponseBroken => (
                 StatusCode::BAD_GATEWAY,
-                14,
+                Code::Unavailable,
                 "the upstream broke the connection",
             ),
             Self::BadAnswer => (
                 StatusCode::BAD_GATEWAY,
-                13,
+                Code::Internal,
                 "the upstream's answer is malformed",
             ),
             Self::AnswerTooLarge => (
                 StatusCode::BAD_GATEWAY,
-                13,
+                Code::Internal,
                 "the head of the upstream's answer is too large",
             ),
             Self::Timeout | Self::ResponseTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
-                4,
+                Code::DeadlineExceeded,
                 "the upstream did not answer in time",
             ),
             Self::RequestTimeout => (
                 StatusCode::REQUEST_TIMEOUT,
-                4,
+                Code::DeadlineExceeded,
                 "the request's body did not come in time",
             ),
             Self::MalformedBody => (
                 StatusCode::BAD_REQUEST,
-                13,
+                Code::Internal,
                 "the request's body is malformed",
             ),
             Self::LongTrailers => (
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                8,
+                Code::ResourceExhausted,
                 "the request's trailers are too long",
             ),
             Self::UpstreamStalled => (
                 StatusCode::GATEWAY_TIMEOUT,
-                14,
+                Code::Unavailable,
                 "the upstream does not read the request",
             ),
             Self::InvalidTimeout => (
                 StatusCode::BAD_REQUEST,
-                13,
+                Code::Internal,
                 "the timeout in the request's headers cannot be read",
             ),
         }
@@ -264,7 +258,7 @@ impl Failure {
 
     /// The answer: to a gRPC or gRPC-Web client a status in the headers alone, to others a short plain text.
     pub fn response(self, dialect: Dialect) -> Response<Bytes> {
-        let (status, grpc_status, message) = self.terms();
+        let (status, code, message) = self.terms();
         let mut response = Response::new(match dialect {
             Dialect::Http => Bytes::from(format!("{message}\n")),
             _ => Bytes::new(),
@@ -276,7 +270,7 @@ impl Failure {
         headers.insert(header::CONTENT_TYPE, dialect.content_type());
         if dialect != Dialect::Http {
             // gRPC over HTTP/2, "Trailers-Only": HTTP status 200, and the outcome in the one block of headers.
-            headers.insert("grpc-status", HeaderValue::from(u16::from(grpc_status)));
+            headers.insert("grpc-status", HeaderValue::from(u16::from(code.number())));
             headers.insert("grpc-message", HeaderValue::from_static(message));
         }
         if matches!(self, Self::BadFraming(_)) {

@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 use tower::BoxError;
+use tower::classify::cause_ref;
 
-use crate::front::failure::cause_of;
 use crate::front::server::GivenUp;
 use crate::metrics::RouteStats;
 
@@ -23,7 +23,7 @@ pub(crate) fn count(error: &BoxError, stats: &RouteStats) {
 
 /// The reason, and the status that the client has got.
 fn judge(error: &BoxError) -> Option<(&'static str, Option<StatusCode>)> {
-    if let Some(hyper) = cause_of::<hyper::Error>(&**error) {
+    if let Some(hyper) = cause_ref::<hyper::Error>(&**error) {
         if hyper.is_parse_too_large() {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return Some(("head_too_large", Some(status)));
@@ -32,10 +32,10 @@ fn judge(error: &BoxError) -> Option<(&'static str, Option<StatusCode>)> {
             return Some(("malformed", Some(StatusCode::BAD_REQUEST)));
         }
     }
-    if cause_of::<GivenUp>(&**error) == Some(&GivenUp::Head) {
+    if cause_ref::<GivenUp>(&**error) == Some(&GivenUp::Head) {
         return Some(("head_timeout", None));
     }
     // What this side has found wrong with the connection, and not what the other side says.
-    let h2 = cause_of::<h2::Error>(&**error)?;
+    let h2 = cause_ref::<h2::Error>(&**error)?;
     (h2.is_library() && h2.is_go_away()).then_some(("malformed", None))
 }

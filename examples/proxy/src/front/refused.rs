@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+use tower::classify::cause_ref;
 use tower::{BoxError, Layer, Service};
 
-use super::failure::{Failure, cause_of};
+use super::failure::Failure;
 use crate::metrics::RouteStats;
 
 /// The request was refused before it had a route.
@@ -108,7 +109,7 @@ where
         let this = self.project();
         let polled = this.inner.poll(cx);
         if let Poll::Ready(Err(error)) = &polled
-            && let Some(Refused(failure)) = cause_of(&**error)
+            && let Some(Refused(failure)) = cause_ref(&**error)
         {
             this.stats.failed(failure.reason());
             this.stats.answered(failure.status());

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tower::classify::cause_ref;
 use tower::{BoxError, Layer, Service};
 
-use super::failure::{Failure, cause_of};
+use super::failure::Failure;
 use super::protocol::Dialect;
 
 /// Wraps services in [`Rescue`].
@@ -169,11 +170,11 @@ where
 fn status(failure: Failure) -> HeaderMap {
     let (code, message) = failure.grpc_status();
     let mut trailers = HeaderMap::with_capacity(2);
-    trailers.insert("grpc-status", HeaderValue::from(u16::from(code)));
+    trailers.insert("grpc-status", HeaderValue::from(u16::from(code.number())));
     trailers.insert("grpc-message", HeaderValue::from_static(message));
     trailers
 }
 
 fn is_reset_by_peer(error: &(dyn Error + 'static)) -> bool {
-    cause_of::<h2::Error>(error).is_some_and(|h2| h2.is_reset() && h2.is_remote())
+    cause_ref::<h2::Error>(error).is_some_and(|h2| h2.is_reset() && h2.is_remote())
 }

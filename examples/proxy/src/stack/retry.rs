@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tower::BoxError;
 use tower::classify::http::ClassifyError;
-use tower::classify::{Class, FailureKind};
+use tower::classify::{Class, FailureKind, cause_ref};
 use tower::retry::backoff::Schedule;
 use tower::retry::budget::TpsBudget;
 use tower::retry::http::HttpRules;
@@ -13,7 +13,6 @@ use tower::retry::{Attempt, GaveUp, Next, PerAttempt, RetryPolicy};
 use tower::timeout::error::Elapsed;
 
 use crate::config::Retry;
-use crate::front::failure::cause_of;
 use crate::metrics::RouteStats;
 use crate::upstream::UpstreamError;
 
@@ -51,13 +50,13 @@ pub struct Upstream;
 
 impl ClassifyError<BoxError> for Upstream {
     fn classify_error(&self, error: &BoxError) -> Class {
-        match cause_of::<UpstreamError>(error.as_ref()) {
+        match cause_ref::<UpstreamError>(error.as_ref()) {
             // Another attempt would end the same way.
             Some(UpstreamError::RequestBody(_) | UpstreamError::HeadTooLarge) => Class::Ignored,
             Some(upstream) if upstream.is_unsent() => Class::Unsent,
             Some(_) => Class::failure(FailureKind::Disconnected),
             // An attempt took too long: it may have been processed.
-            None if cause_of::<Elapsed>(error.as_ref()).is_some() => {
+            None if cause_ref::<Elapsed>(error.as_ref()).is_some() => {
                 Class::failure(FailureKind::Timeout)
             }
             // No endpoint is ready, or the queue is gone: an immediate attempt would end the same way.

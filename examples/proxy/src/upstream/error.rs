@@ -1,5 +1,7 @@
 use std::{error, fmt, io};
 
+use tower::classify::{Class, ErrorChain};
+
 use crate::config::Endpoint;
 use crate::transport::framing::BadFraming;
 use crate::transport::upload::{BodyError, Upload};
@@ -73,7 +75,8 @@ impl UpstreamError {
     pub fn is_unsent(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Unsent(_) | Self::Closed | Self::Exhausted => true,
-            Self::Broken(error) => is_refused(error),
+            // The peer refused the stream, or said goodbye before it.
+            Self::Broken(error) => ErrorChain::class(error) == Class::Unsent,
             Self::Interrupted(_)
             | Self::BadAnswer(_)
             | Self::HeadTooLarge
@@ -92,19 +95,6 @@ impl UpstreamError {
             _ => false,
         }
     }
-}
-
-fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {
-    error::Error::source(error)?.downcast_ref()
-}
-
-/// Whether an HTTP/2 peer said that it did not process the stream: REFUSED_STREAM (RFC 9113, 8.7), or a graceful
-/// GOAWAY whose last stream is below this one (6.8).
-fn is_refused(error: &hyper::Error) -> bool {
-    h2_error(error).is_some_and(|h2| {
-        (h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
-            || (h2.is_go_away() && h2.is_remote() && h2.reason() == Some(h2::Reason::NO_ERROR))
-    })
 }
 
 impl ConnectError {

@@ -1,9 +1,9 @@
 use std::error::Error;
 use std::{fmt, io};
 
+use tower::classify::cause_ref;
 use tower::timeout::http::BodyTimedOut;
 
-use crate::front::failure::cause_of;
 use crate::transport::trailers::TrailersTooLarge;
 
 /// What went wrong with the body that a client sends.
@@ -23,23 +23,23 @@ pub enum BodyFailure {
 impl BodyFailure {
     /// Tells why a body failed with `error`.
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        if let Some(known) = cause_of(error) {
+        if let Some(known) = cause_ref(error) {
             return *known;
         }
-        if let Some(timed_out) = cause_of(error) {
+        if let Some(timed_out) = cause_ref(error) {
             return Self::TimedOut(*timed_out);
         }
-        if cause_of::<TrailersTooLarge>(error).is_some() {
+        if cause_ref::<TrailersTooLarge>(error).is_some() {
             return Self::LongTrailers;
         }
-        if let Some(h2) = cause_of::<h2::Error>(error) {
+        if let Some(h2) = cause_ref::<h2::Error>(error) {
             // If it is not the client that gave up, it is told by us that it has broken the rules.
             return match h2.is_remote() || h2.is_io() {
                 true => Self::Incomplete,
                 false => Self::Malformed,
             };
         }
-        match cause_of::<io::Error>(error) {
+        match cause_ref::<io::Error>(error) {
             // So hyper calls chunks that it cannot read, and trailers that are too long.
             Some(error) if error.kind() == io::ErrorKind::InvalidInput => Self::Malformed,
             Some(error) if error.kind() == io::ErrorKind::InvalidData => {
