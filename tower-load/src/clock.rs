@@ -1,15 +1,16 @@
-//! The time, read as seldom as may be.
+//! The clock, and how to avoid reading it.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
 
 use tokio::time::Instant;
 
-/// Computes loads in `f` for the time of the latest request that began or ended on this thread, in place of now: without
-/// reading the clock.
+/// Runs `f`, in which [`Load::load`](crate::Load::load) uses the time of the latest request that started or ended on
+/// this thread, instead of reading the clock.
 ///
-/// For balancers, which compare loads of the same kind. An estimate that fades does so by the same factor for all, whatever
-/// the time; so the comparison is as good, but for the first one of a thread that was idle.
+/// Balancers use it, because they only compare loads of the same kind. All estimates decay by the same factor, whatever
+/// the time, so a stale time does not change the result of a comparison; the exception is the first comparison on a
+/// thread that was idle. If no request has started or ended on this thread yet, the clock is read.
 ///
 /// # Example
 ///
@@ -25,21 +26,22 @@ use tokio::time::Instant;
 /// ```
 #[inline]
 pub fn at_recent_time<R>(f: impl FnOnce() -> R) -> R {
-    /// Also when `f` panics.
+    /// Restores the flag, also if `f` panics.
     struct Reset(bool);
 
     impl Drop for Reset {
         #[inline]
         fn drop(&mut self) {
-            RECENT_WILL_DO.set(self.0);
+            USE_RECENT.set(self.0);
         }
     }
 
-    let _reset = Reset(RECENT_WILL_DO.replace(true));
+    let _reset = Reset(USE_RECENT.replace(true));
     f()
 }
 
-/// Reads the clock: nanoseconds since this process has first done so.
+/// Reads the clock, and records the time as the latest of this thread. Returns nanoseconds since the first reading in
+/// this process.
 #[inline]
 pub(crate) fn now() -> u64 {
     let now = read();
@@ -55,10 +57,10 @@ fn read() -> u64 {
     since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())
 }
 
-/// Now, or nearly so if that will do.
+/// Returns the latest recorded time within [`at_recent_time`], and otherwise the current time.
 #[inline]
 pub(crate) fn now_or_recent() -> u64 {
-    if RECENT_WILL_DO.get() {
+    if USE_RECENT.get() {
         LATEST.get().unwrap_or_else(now)
     } else {
         read()
@@ -66,6 +68,6 @@ pub(crate) fn now_or_recent() -> u64 {
 }
 
 thread_local! {
-    static RECENT_WILL_DO: Cell<bool> = const { Cell::new(false) };
+    static USE_RECENT: Cell<bool> = const { Cell::new(false) };
     static LATEST: Cell<Option<u64>> = const { Cell::new(None) };
 }

@@ -1,4 +1,4 @@
-//! When a request counts as done.
+//! When a request is complete, and is no longer counted as in flight.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,13 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use crate::note::{NoNote, Note};
+use crate::record::{NoRecord, Record};
 
-/// Decides how long a request is counted, by putting its handle `H` where it lives that long.
+/// Decides how long a request counts as in flight: until its handle `H` is dropped.
 ///
 /// # Example
 ///
-/// Counting a request until its response is dropped:
+/// A request that counts as in flight until its response is dropped:
 ///
 /// ```
 /// use tower_load::TrackCompletion;
@@ -36,14 +36,15 @@ use crate::note::{NoNote, Note};
 /// assert_eq!(WhileHeld.track_completion("handle", 42).response, 42);
 /// ```
 pub trait TrackCompletion<H, V>: Clone {
-    /// The response, with the handle in it or without.
+    /// The response type, with or without the handle.
     type Output;
 
-    /// Takes the handle of a request whose response is `value`. The request counts as done when `handle` is dropped.
+    /// Attaches the handle of a request to its response `value`, or drops it. The request is complete when `handle` is
+    /// dropped.
     fn track_completion(&self, handle: H, value: V) -> Self::Output;
 }
 
-/// A request is done when its response future is.
+/// Completes a request when its response future is ready.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct CompleteOnResponse;
@@ -58,34 +59,34 @@ impl<H, V> TrackCompletion<H, V> for CompleteOnResponse {
 }
 
 pin_project! {
-    /// The response future of a counted request. An error, or dropping it, ends the count at once.
+    /// The response future of a measured request. If it fails or is dropped, the request is complete immediately.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
-    pub struct TrackCompletionFuture<F, C, H, N = NoNote> {
-        // Before `future`, so that a request that is dropped is over before what it held is.
+    pub struct TrackCompletionFuture<F, C, H, N = NoRecord> {
+        // Declared before `future`, so that a cancelled request is complete before its inner future is dropped.
         handle: Option<H>,
         #[pin]
         future: F,
         completion: C,
-        note: N,
+        record: N,
     }
 }
 
 impl<F, C, H> TrackCompletionFuture<F, C, H> {
-    /// Hands `handle` to `completion` when `future` answers.
+    /// Creates a future that passes `handle` to `completion` when `future` returns a response.
     pub const fn new(completion: C, handle: H, future: F) -> Self {
-        Self::with_note(completion, handle, future, NoNote)
+        Self::with_record(completion, handle, future, NoRecord)
     }
 }
 
 impl<F, C, H, N> TrackCompletionFuture<F, C, H, N> {
-    /// Like `new`; `note` notes in the handle what came of the request.
-    pub(crate) const fn with_note(completion: C, handle: H, future: F, note: N) -> Self {
+    /// Like `new`; `record` records the result of the request in the handle.
+    pub(crate) const fn with_record(completion: C, handle: H, future: F, record: N) -> Self {
         Self {
             handle: Some(handle),
             future,
             completion,
-            note,
+            record,
         }
     }
 }
@@ -94,18 +95,18 @@ impl<F, C, H, N, T, E> Future for TrackCompletionFuture<F, C, H, N>
 where
     F: Future<Output = Result<T, E>>,
     C: TrackCompletion<H, T>,
-    N: Note<H, T, E>,
+    N: Record<H, T, E>,
 {
     type Output = Result<C::Output, E>;
 
     /// # Panics
     ///
-    /// If polled again after it was ready.
+    /// If it is polled again after it returned `Ready`.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.future.poll(cx));
         let mut handle = this.handle.take().expect("polled after it was ready");
-        this.note.note(&mut handle, result.as_ref());
+        this.record.record(&mut handle, result.as_ref());
         Poll::Ready(match result {
             Ok(value) => Ok(this.completion.track_completion(handle, value)),
             Err(error) => Err(error),

@@ -14,7 +14,7 @@ use crate::Load;
 use std::task::ready;
 
 pin_project_lite::pin_project! {
-    /// Gives a service a load that never changes; or, wrapped around a `Discover`, all its services the same.
+    /// Gives a service a constant load. Around a `Discover`, it gives each discovered service the same constant load.
     #[derive(Debug)]
     pub struct Constant<T, M> {
         inner: T,
@@ -23,7 +23,7 @@ pin_project_lite::pin_project! {
 }
 
 impl<T, M: Copy> Constant<T, M> {
-    /// `inner`, whose load is always `load`.
+    /// Creates a wrapper around `inner` whose load is always `load`.
     pub const fn new(inner: T, load: M) -> Self {
         Self { inner, load }
     }

@@ -1,6 +1,6 @@
-//! How long a service takes, by what became of its requests: what [`PeakEwma`](crate::PeakEwma) goes by, bare.
+//! The latency estimate of [`PeakEwma`](crate::PeakEwma), as a plain value without clock or service.
 //!
-//! Pure: the time comes in as an argument, in nanoseconds since any moment, the same for all calls.
+//! The time is an argument, in nanoseconds since an arbitrary epoch that must be the same for all calls.
 //!
 //! # Example
 //!
@@ -12,7 +12,7 @@
 //! let estimate = Estimate::new(0, Duration::from_secs(10), Duration::from_millis(30));
 //! estimate.begin(0);
 //! estimate.end(0, Some(Class::Success), 50_000_000);
-//! // The peak of 50 ms is taken whole, and nothing is in flight.
+//! // 50 ms is a peak, so the estimate is set to it, and nothing is in flight.
 //! assert_eq!(estimate.cost(50_000_000), 5e7);
 //! ```
 
@@ -24,27 +24,30 @@ use tower_classify::{Class, Failure, Pushback};
 use crate::penalty::{End, Penalty};
 use crate::sync::{AtomicU64, AtomicUsize};
 
-/// An [`Ewma`](crate::Ewma) that many threads may read and write, without a lock, and what failures add to it.
+/// An [`Ewma`](crate::Ewma) of latencies that threads share without a lock, with a penalty for failures.
 ///
-/// The orderings are all relaxed: each word is right by itself, and nothing is concluded from one about another.
+/// All atomic orderings are relaxed: each word is valid by itself, and no word is used to conclude anything about
+/// another.
 ///
 /// All words are in one cache line, and nothing else is: a request writes there three or four times.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Estimate {
-    /// Nanoseconds, as an `f32`, in the upper half, and the time of the last sample in the lower one, in ticks.
+    /// The upper half is the estimate in nanoseconds, as an `f32`; the lower half is the time of the last sample, in
+    /// ticks.
     rtt: AtomicU64,
     pending: AtomicUsize,
-    /// When the last answer came, or when the first request since then went out if none was in flight. Nanoseconds.
+    /// The time of the last response, or of the first request after it if none was in flight then. Nanoseconds.
     silent_since: AtomicU64,
     penalty: Penalty,
-    /// Ticks per nanosecond; the decay time has 1,024 of them.
+    /// Ticks per nanosecond. A decay time is 1,024 ticks.
     ticks: f64,
 }
 
 impl Estimate {
-    /// `rtt` is the estimate until there is a measurement; it fades to 1/e within `decay`, of which less than a millisecond
-    /// counts as one. What failures add fades as fast, but within 10 s at the shortest and 100 s at the longest.
+    /// Creates an estimate that is `rtt` until there is a measurement. It decays to 1/e in `decay`, where less than a
+    /// millisecond counts as one millisecond. The penalty for failures decays at the same rate, but in at least 10 s
+    /// and at most 100 s.
     pub fn new(now: u64, decay: Duration, rtt: Duration) -> Self {
         let ticks = TICKS_PER_DECAY / nanos(decay.max(MIN_DECAY));
         Self {
@@ -56,7 +59,7 @@ impl Estimate {
         }
     }
 
-    /// A request goes out.
+    /// Records that a request was sent.
     #[inline]
     pub fn begin(&self, now: u64) {
         if self.pending.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -64,15 +67,15 @@ impl Estimate {
         }
     }
 
-    /// The request that was sent at `began` is over, with a result of this class; `None` if it was dropped. Call it once for
-    /// each [`begin`](Self::begin).
+    /// Records that the request sent at `began` is complete, with a result of this class, or `None` if it was dropped.
+    /// Must be called once for each [`begin`](Self::begin).
     ///
     /// | class | effect |
     /// |---|---|
-    /// | `Success` | the latency is a sample |
-    /// | `Failure` of any kind, `Unsent` | a failure |
-    /// | `Failure` with a pushback `After(time)` | the same, and the endpoint gets no requests for that time, 300 s at most |
-    /// | `Ignored`, `None` | the latency is a sample if it is above the estimate |
+    /// | `Success` | the latency is added as a sample |
+    /// | `Failure` of any kind, `Unsent` | counts as a failure |
+    /// | `Failure` with a pushback `After(time)` | the same, and for that time, at most 300 s, the estimate is at least a year, so that the endpoint is picked only if there is no other |
+    /// | `Ignored`, `None` | the latency is added as a sample if it is above the estimate |
     #[inline]
     pub fn end(&self, began: u64, class: Option<Class>, now: u64) {
         let class = class.unwrap_or(Class::Ignored);
@@ -85,31 +88,30 @@ impl Estimate {
             Class::Success => {
                 let estimate = self.sample(began, now, false);
                 if !self.penalty.is_none() {
-                    self.penalty.answered(End {
+                    self.penalty.succeeded(End {
                         began,
                         now,
                         estimate,
                     });
                 }
             }
-            Class::Failure(failure) => self.fail(began, now, pause(failure)),
+            Class::Failure(failure) => self.fail(began, now, backoff(failure)),
             Class::Unsent => self.fail(began, now, None),
-            // Neither an answer nor a failure: at most it tells that the service is slower than was thought.
+            // Neither a success nor a failure: it can only show that the service is slower than the estimate.
             _ => {
                 self.sample(began, now, true);
             }
         }
     }
 
-    /// How long the request took is part of the estimate from now on, which is returned; if `only_peak`, only if it took
-    /// longer than that.
+    /// Adds the latency as a sample; if `only_peak`, only if it is above the estimate. Returns the new estimate.
     #[inline]
     fn sample(&self, began: u64, now: u64, only_peak: bool) -> f64 {
         let sample = float(now.saturating_sub(began));
         let tick = tick(now, self.ticks);
         let mut word = self.rtt.load(Ordering::Relaxed);
         loop {
-            let (weight, estimate) = faded(word, tick);
+            let (weight, estimate) = decayed(word, tick);
             let next = if sample > estimate {
                 sample
             } else if only_peak {
@@ -131,30 +133,32 @@ impl Estimate {
         }
     }
 
-    /// A failure says nothing of how long an answer takes: the estimate stays as it is, and fades.
+    /// Records a failure. It says nothing about the latency of responses, so the estimate is unchanged and goes on
+    /// decaying.
     #[cold]
-    fn fail(&self, began: u64, now: u64, pause: Option<Duration>) {
+    fn fail(&self, began: u64, now: u64, backoff: Option<Duration>) {
         let word = self.rtt.load(Ordering::Relaxed);
-        let (_, estimate) = faded(word, tick(now, self.ticks));
+        let (_, estimate) = decayed(word, tick(now, self.ticks));
         let end = End {
             began,
             now,
             estimate,
         };
-        self.penalty.failed(end, pause);
+        self.penalty.failed(end, backoff);
     }
 
-    /// The estimate, in nanoseconds, times the requests in flight and one.
+    /// Returns the cost of another request: the estimate in nanoseconds, times the number of requests in flight plus
+    /// one.
     #[inline]
     pub fn cost(&self, now: u64) -> f64 {
         let word = self.rtt.load(Ordering::Relaxed);
-        let (_, mut rtt) = faded(word, tick(now, self.ticks));
+        let (_, mut rtt) = decayed(word, tick(now, self.ticks));
         let pending = self.pending.load(Ordering::Relaxed);
         if !self.penalty.is_none() {
             rtt = self.penalty.apply(rtt, pending > 0, now);
         }
         if pending > 0 {
-            // One of them is in flight for so long at least, or was until it was given up.
+            // At least one request has been in flight for this long without a response, unless it was dropped.
             let silence = now.saturating_sub(self.silent_since.load(Ordering::Relaxed));
             rtt = rtt.max(float(silence));
         }
@@ -162,11 +166,11 @@ impl Estimate {
     }
 }
 
-/// How long the server asks to get no requests.
-fn pause(failure: Failure) -> Option<Duration> {
+/// Returns the time for which the server asks to receive no requests.
+fn backoff(failure: Failure) -> Option<Duration> {
     match failure.pushback()? {
-        Pushback::After(pause) => Some(pause),
-        // This request is not to be retried, which says nothing about others.
+        Pushback::After(backoff) => Some(backoff),
+        // Only forbids retrying this request.
         Pushback::Never => None,
     }
 }
@@ -175,33 +179,35 @@ fn pack(value: f64, tick: u32) -> u64 {
     u64::from((value as f32).to_bits()) << 32 | u64::from(tick)
 }
 
-/// What is left of the estimate, and as a share of what it was.
+/// Returns the remaining share of the estimate, and the decayed estimate.
 #[inline]
-fn faded(word: u64, tick: u32) -> (f64, f64) {
+fn decayed(word: u64, tick: u32) -> (f64, f64) {
     let value = f64::from(f32::from_bits((word >> 32) as u32));
     let elapsed = tick.wrapping_sub(word as u32);
-    if elapsed == 0 || elapsed >= LATER {
+    if elapsed == 0 || elapsed >= EARLIER {
         return (1.0, value);
     }
     let weight = (-f64::from(elapsed) / TICKS_PER_DECAY).exp();
     (weight, value * weight)
 }
 
-/// The later of the word's time and `tick`.
+/// Returns the later of the word's time and `tick`.
 fn latest(word: u64, tick: u32) -> u32 {
-    if tick.wrapping_sub(word as u32) >= LATER {
+    if tick.wrapping_sub(word as u32) >= EARLIER {
         word as u32
     } else {
         tick
     }
 }
 
-/// Wraps around. That a long silence looks like a short one then happens once in four million decay times.
+/// Converts to ticks, which wrap around: after four million decay times without a sample, the elapsed time appears
+/// short.
 fn tick(nanos: u64, ticks: f64) -> u32 {
     (nanos as i64 as f64 * ticks) as i64 as u32
 }
 
-/// Of nanoseconds; more than 2⁶³, which are 292 years, count as that. From a signed integer it takes one instruction.
+/// Converts nanoseconds, where more than 2⁶³, which is 292 years, count as 2⁶³. The conversion of a signed integer is a
+/// single instruction.
 fn float(nanos: u64) -> f64 {
     nanos.min(i64::MAX as u64) as i64 as f64
 }
@@ -212,8 +218,8 @@ fn nanos(duration: Duration) -> f64 {
 
 const TICKS_PER_DECAY: f64 = 1024.0;
 const MIN_DECAY: Duration = Duration::from_millis(1);
-/// A time that is before the last sample's: of a thread that has read the clock earlier, and writes later.
-const LATER: u32 = u32::MAX - 64 * 1024;
+/// A difference of at least this means a time before the last sample: a thread read the clock earlier and wrote later.
+const EARLIER: u32 = u32::MAX - 64 * 1024;
 
 #[cfg(all(test, tower_loom))]
 mod loom_tests {
@@ -225,30 +231,31 @@ mod loom_tests {
 
     const FAILED: Option<Class> = Some(Class::failure(FailureKind::Unknown));
 
-    /// Two answers at once: none is uncounted, and the slower one is not written over.
+    /// Two responses arrive at the same time: both are counted, and the slower one is not overwritten.
     #[test]
-    fn the_slowest_of_concurrent_answers_counts() {
+    fn the_slowest_of_concurrent_responses_counts() {
         loom::model(|| {
             let second = Duration::from_secs(1);
             let estimate = Arc::new(Estimate::new(0, second, Duration::ZERO));
-            let answer = |estimate: &Estimate, took: u64| {
+            let respond = |estimate: &Estimate, took: u64| {
                 estimate.begin(0);
                 estimate.end(0, Some(Class::Success), took);
             };
             let other = {
                 let estimate = Arc::clone(&estimate);
-                thread::spawn(move || answer(&estimate, 1_000))
+                thread::spawn(move || respond(&estimate, 1_000))
             };
-            answer(&estimate, 2_000);
+            respond(&estimate, 2_000);
             other.join().unwrap();
             assert_eq!(estimate.pending.load(Ordering::Relaxed), 0);
             assert_eq!(estimate.cost(2_000), 2_000.0);
         });
     }
 
-    /// Two failures at once, of requests that were in flight together, are one, however the threads meet.
+    /// Two requests that were in flight together fail at the same time: they count as one failure in every
+    /// interleaving.
     #[test]
-    fn what_fails_together_is_one_failure() {
+    fn concurrent_failures_count_as_one() {
         loom::model(|| {
             let second = Duration::from_secs(1);
             let estimate = Arc::new(Estimate::new(0, second, second));
@@ -260,15 +267,15 @@ mod loom_tests {
             };
             estimate.end(0, FAILED, now);
             other.join().unwrap();
-            // Of the first second 1/e is left; but the failure took as long.
+            // The initial estimate of 1 s has decayed to 1/e; but the failure took 1 s.
             let cost = estimate.cost(now) / 1e9;
             assert!((cost - 1.0).abs() < 0.01, "{cost}");
         });
     }
 
-    /// A failure that meets an answer which was sent after the last failure: either may be the first.
+    /// A failure and a success, both of requests sent after the last failure, are recorded in either order.
     #[test]
-    fn a_failure_is_not_lost_to_an_answer() {
+    fn a_failure_is_not_lost_to_a_success() {
         loom::model(|| {
             let second = Duration::from_secs(1);
             let estimate = Arc::new(Estimate::new(0, second, second));
@@ -280,7 +287,7 @@ mod loom_tests {
             };
             estimate.end(0, FAILED, 0);
             other.join().unwrap();
-            // Twice eight is 16, of which the answer leaves 4; or two is 1.4, and eight times as much 11.3.
+            // Failure first: 2 · 8 = 16, and the success leaves √16 = 4. Success first: √2 = 1.4, times 8 is 11.3.
             let cost = estimate.cost(0) / 1e9;
             assert!(
                 [4.0, 11.3]

@@ -2,17 +2,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// An exponentially weighted moving average that jumps up to peaks and fades down slowly.
+/// An exponentially weighted moving average that rises to a peak immediately and decays slowly.
 ///
-/// A pure value: it has no clock, and reading does not change it. With `w = exp(-elapsed / decay)`,
+/// It has no clock of its own, and reading it does not change it. With `w = exp(-elapsed / decay)`,
 ///
-/// - [`get_at`](Ewma::get_at) is `value * w`: without samples the estimate fades to 0.
-/// - [`add_peak`](Ewma::add_peak) of a sample above the faded value takes the sample; of one below, the average
+/// - [`get_at`](Ewma::get_at) is `value * w`: without samples, the estimate decays to 0.
+/// - [`add_peak`](Ewma::add_peak) sets the estimate to the sample if that is above the decayed value, and otherwise to
 ///   `value * w + sample * (1 - w)`.
 ///
-/// Times before the last sample count as the time of that sample, so a clock that steps back does no harm. No sample stays
-/// for ever: one that is negative or not a number counts as 0, and one of more than 2⁶⁴, or infinite, as 2⁶⁴, which has faded
-/// to 1 after 45 decay times.
+/// A time before the last sample counts as the time of that sample, so a clock that steps back is harmless. Every
+/// sample decays: a negative one or NaN counts as 0, and one above 2⁶⁴, or infinite, as 2⁶⁴, which decays to 1 in 45
+/// decay times.
 ///
 /// # Example
 ///
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 /// let start = Instant::now();
 /// let mut latency = Ewma::new(start, Duration::from_secs(10), 1.0);
 /// assert_eq!(latency.get_at(start), 1.0);
-/// // A tenth of a second later a sample of 5 is a peak, taken whole.
+/// // A tenth of a second later, a sample of 5 is a peak: the estimate is set to it.
 /// assert_eq!(latency.add_peak(start + Duration::from_millis(100), 5.0), 5.0);
 /// // Ten seconds after that, 1/e of it is left.
 /// let later = start + Duration::from_millis(10_100);
@@ -33,8 +33,8 @@ use tokio::time::Instant;
 ///
 /// # Implementation notes
 ///
-/// After Finagle's `PeakEwma`. The weight of time is linear in the exponent, so samples at irregular times are weighed
-/// by the time they stood, not by their number.
+/// As in Finagle's `PeakEwma`. The exponent is proportional to the elapsed time, so samples at irregular intervals are
+/// weighted by time, not by number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ewma {
     value: f64,
@@ -43,8 +43,8 @@ pub struct Ewma {
 }
 
 impl Ewma {
-    /// Begins with `value` at `now`. `decay` is the time in which a value fades to 1/e; under a millisecond counts as
-    /// one.
+    /// Creates an average that is `value` at `now`. `decay` is the time in which a value decays to 1/e; less than a
+    /// millisecond counts as one millisecond.
     pub fn new(now: Instant, decay: Duration, value: f64) -> Self {
         Self {
             value: sane(value),
@@ -53,20 +53,20 @@ impl Ewma {
         }
     }
 
-    /// The estimate at `now`.
+    /// Returns the estimate at `now`.
     pub fn get_at(&self, now: Instant) -> f64 {
         self.value * self.weight(now)
     }
 
-    /// Takes a sample at `now`; returns the new estimate.
+    /// Adds a sample taken at `now`. Returns the new estimate.
     pub fn add_peak(&mut self, now: Instant, sample: f64) -> f64 {
         let sample = sane(sample);
         let weight = self.weight(now);
-        let faded = self.value * weight;
-        self.value = if sample > faded {
+        let decayed = self.value * weight;
+        self.value = if sample > decayed {
             sample
         } else {
-            faded + sample * (1.0 - weight)
+            decayed + sample * (1.0 - weight)
         };
         self.at = self.at.max(now);
         self.value
@@ -86,10 +86,10 @@ fn sane(value: f64) -> f64 {
     if value.is_nan() {
         0.0
     } else {
-        value.clamp(0.0, MOST)
+        value.clamp(0.0, MAX)
     }
 }
 
-/// Of nanoseconds these are 584 years. What is infinite would stay so, whatever it is multiplied by.
-const MOST: f64 = 18_446_744_073_709_551_616.0;
+/// In nanoseconds, 584 years. An infinite value would not decay.
+const MAX: f64 = 18_446_744_073_709_551_616.0;
 const MIN_DECAY: Duration = Duration::from_millis(1);

@@ -1,39 +1,44 @@
-//! How busy a service is: measurements for load balancers.
+//! Load measurements of services, for load balancers.
 //!
-//! A [`Load`] is anything that can say how loaded it is, in a [`Metric`](Load::Metric) that can be compared. Balancers
-//! prefer the service of lesser load. Wrap each endpoint's service in one of:
+//! A service that implements [`Load`] reports its load as a [`Metric`](Load::Metric) that can be compared. Balancers
+//! prefer the service with the lower load. Wrap the service of each endpoint in one of these:
 //!
-//! | measurement | counts | good when |
+//! | wrapper | load | use it if |
 //! |---|---|---|
-//! | [`PendingRequests`] | requests in flight | endpoints are alike, requests are not too different |
-//! | [`PeakEwma`] | latency, peaks at once and fades slowly, times requests in flight | endpoints differ, or one of them may get slow |
-//! | [`Constant`] | nothing: it is what you say | endpoints have fixed ranks |
+//! | [`PendingRequests`] | the number of requests in flight | endpoints are similar, and requests have similar costs |
+//! | [`PeakEwma`] | latency (an average that rises to a peak immediately and decays slowly) times requests in flight | endpoints differ, or one of them may become slow |
+//! | [`Constant`] | a fixed value | endpoints have a fixed order of preference |
 //!
-//! [`Weighted`] says beside that how strong an endpoint is.
+//! [`Weighted`] adds a weight, which is the capacity of an endpoint relative to the others.
 //!
 //! # What a failing endpoint draws
 //!
-//! An endpoint that fails at once is idle, and seems to be the best of all.
+//! An endpoint that fails each request immediately always looks idle, and so attracts requests:
 //!
-//! - [`PendingRequests`] has no defence: beside ten endpoints that work it draws up to twice its share from a choice of two,
-//!   and nearly all requests from a choice among all while the others are busy. Have it ejected, see
-//!   `tower_health`.
-//! - [`PeakEwma`] counts failures: it draws less than 0.5 %, which are trials whether it has recovered. Errors are failures;
-//!   a [classification](PeakEwma::classify) says which responses are failures too, such as an HTTP 503.
-//! - [`Constant`] does not know: it draws what it draws without failures.
+//! - With [`PendingRequests`], one such endpoint among ten working ones receives up to twice its share if the balancer
+//!   picks the less loaded of two, and nearly all requests if it picks the least loaded of all, while the others are
+//!   busy. Eject it: see `tower_health`.
+//! - With [`PeakEwma`], which takes failures into account, it receives less than 0.5 % of the requests, as probes for
+//!   its recovery. Errors are failures; set a [classification](PeakEwma::classify) to treat responses such as an HTTP
+//!   503 as failures too.
+//! - With [`Constant`], it receives as many requests as it would without failures.
 //!
-//! # When is a request over?
+//! # When a request is complete
 //!
-//! A response future that is ready need not mean that the work is done: a body may still be streaming. What a request
-//! holds while it is counted is a handle, and a [`TrackCompletion`] decides where the handle goes.
-//! [`CompleteOnResponse`] drops it with the response future's end; an implementation of your own can put it into the
-//! response, and the request counts until that is dropped.
+//! A request may still be in progress after its response future is ready, for example while the body is streamed. Each
+//! request in flight has a handle, and counts until the handle is dropped. A [`TrackCompletion`] decides when that is:
+//! [`CompleteOnResponse`] drops the handle when the response future is ready; your own implementation can move it into
+//! the response, so that the request counts until the response is dropped.
+//!
+//! Dropping a response future completes the request immediately. The wrappers reserve nothing: their `poll_ready` is
+//! that of the inner service, and they pass on its errors.
 //!
 //! # Cost
 //!
-//! A measurement takes no lock and allocates nothing. What a service's requests share is its own: threads wait for a cache
-//! line only while they begin or end requests to the same service. [`PendingRequests`] is one word, which a request writes
-//! twice; [`PeakEwma`] is some words, and two readings of the clock, see there. [`Constant`] and a [`Weight`] are only read.
+//! No measurement takes a lock or allocates per request. Services share no state, so threads contend for a cache line
+//! only if they start or end requests to the same service at the same time. [`PendingRequests`] writes one atomic word
+//! twice per request. [`PeakEwma`] writes a few words and reads the clock twice per request: see there. [`Constant`]
+//! and [`Weight`] are only read.
 //!
 //! # Example
 //!
@@ -66,10 +71,10 @@ mod constant;
 pub mod estimate;
 mod ewma;
 mod metric;
-mod note;
 pub mod peak_ewma;
 mod penalty;
 pub mod pending_requests;
+mod record;
 mod sync;
 mod weighted;
 

@@ -1,16 +1,16 @@
-/// Something that can say how loaded it is.
+/// Reports the load of a service, which balancers compare.
 pub trait Load {
-    /// The measure; less is better.
+    /// The type of the load; lower is better.
     type Metric: PartialOrd;
 
-    /// The load at this moment.
+    /// Returns the current load.
     fn load(&self) -> Self::Metric;
 
-    /// How strong it is, beside one of weight 1: twice as strong, it gets twice as many requests of a balancer that goes by
-    /// weight. By default 1; [`Weighted`](crate::Weighted) sets it.
+    /// Returns the weight of a service: its capacity, relative to a service of weight 1. A service of weight 2 receives
+    /// twice as many requests from a balancer that uses weights. By default 1; [`Weighted`](crate::Weighted) sets it.
     ///
-    /// Not a method, since tower 0.5.3 does not have it: as a method it would make `endpoint.weight()` ambiguous where
-    /// `weight` is a method of your own trait.
+    /// It is an associated function because tower 0.5.3 does not have it: a method could make calls to a method of your
+    /// own trait ambiguous.
     fn relative_weight(load: &Self) -> u32
     where
         Self: Sized,

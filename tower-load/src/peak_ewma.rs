@@ -1,4 +1,4 @@
-//! Load by latency, which peaks at once and fades slowly, times the requests in flight.
+//! Load measured as a peak-sensitive average of the latency, times the number of requests in flight.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,38 +17,39 @@ use crate::clock;
 use crate::completion::{CompleteOnResponse, TrackCompletion, TrackCompletionFuture};
 use crate::estimate::Estimate;
 use crate::metric::Load;
-use crate::note::NoteClass;
+use crate::record::RecordClass;
 
-/// Measures a service by an estimate of its latency times its requests in flight and one.
+/// Measures the load of a service as an estimate of its latency, times its number of requests in flight plus one.
 ///
-/// The estimate is an [`Ewma`](crate::Ewma) that takes a higher latency at once, and forgets it over the decay time. So a
-/// service that becomes slow is left alone from the first slow answer on, and is tried again by and by.
+/// The estimate is an [`Ewma`](crate::Ewma): it rises to a higher latency immediately, and decays over the decay time.
+/// So a service that becomes slow receives fewer requests from the first slow response on, and more again as the
+/// estimate decays.
 ///
 /// # What a failing endpoint draws
 ///
-/// A service that fails at once is never busy and seems to be fast, so that by its latency alone it would draw most of the
-/// requests. Therefore failures weigh more than answers, the more of them there are in a row:
+/// A service that fails immediately is never busy and appears fast, so by its latency alone it would receive most of
+/// the requests. Therefore consecutive failures add a growing penalty:
 ///
-/// - A request that **fails** tells nothing of how long an answer takes. The first failure doubles what the service is
-///   estimated at, each further one multiplies it by eight, whatever that is: milliseconds or minutes. Requests that were in
-///   flight together and fail together are one failure. Each answer takes back half of it, on a logarithmic scale, so that a
-///   single failure among many answers costs little.
-/// - A service that **fails every request**, beside ten that work, draws well under 0.5 % of the requests: a few at first,
-///   and then one at a time, as a trial, about every 20 s and the longer the slower the others are (up to ten minutes). After
-///   some few answers it has its share again.
-/// - A request that is **dropped** tells only that it would have taken longer; it never lowers the estimate.
-/// - While requests are in flight, the estimate is no lower than the **time since the last answer**. A service that does
-///   not answer at all looks worse and worse.
-/// - A server that **asks for a pause**, as with `retry-after`, is left alone for that time, 300 s at most, unless all others
-///   are as well.
+/// - A request that **fails** does not change the latency estimate. Instead, the first failure doubles the load, and
+///   each further one multiplies it by eight, at any scale from milliseconds to minutes. Requests that were in flight
+///   together and fail together count as one failure. Each success halves the penalty on a logarithmic scale, so a
+///   single failure among many successes has little effect.
+/// - A service that **fails every request**, beside ten working ones, receives well under 0.5 % of the requests: a few
+///   at first, and then one at a time, as a probe, about every 20 s, or less often if the others are slow (at least
+///   every ten minutes). After a few successes it receives its full share again.
+/// - A request that is **dropped** shows only that it would have taken longer. It never lowers the estimate.
+/// - While requests are in flight, the estimate is at least the **time since the last response**, so the load of a
+///   service that does not respond keeps rising.
+/// - A server that **pushes back**, for example with `retry-after`, receives no requests for that time, at most 300 s,
+///   unless all the others have asked for the same.
 ///
-/// By default a request fails if the service's future returns an error. An HTTP 503 is a response, so a server that sends it
-/// at once draws twice its share. Set a [classification](PeakEwma::classify) to have such responses count as failures; for HTTP
-/// and gRPC there is `tower_classify::http::HttpClassify`.
+/// By default a request fails if the service's future returns an error. An HTTP 503 is a response, so a server that
+/// returns it immediately receives twice its share. Set a [classification](PeakEwma::classify) to count such responses
+/// as failures; for HTTP requests and gRPC calls, use `tower_classify::http::HttpClassify`.
 ///
 /// # Example
 ///
-/// A server that refuses at once is the fastest of all, unless its refusals count as failures:
+/// A server that rejects requests immediately would have the lowest load, if its rejections did not count as failures:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -80,28 +81,29 @@ use crate::note::NoteClass;
 ///     PeakEwma::new(server, ms(100), 1e10, CompleteOnResponse::default()).classify(classify)
 /// };
 /// let mut works = measured(Server(200, ms(100)));
-/// let mut refuses = measured(Server(503, ms(1)));
+/// let mut rejects = measured(Server(503, ms(1)));
 ///
 /// works.call(()).await.unwrap();
-/// refuses.call(()).await.unwrap();
-/// assert!(works.load() < refuses.load());
+/// rejects.call(()).await.unwrap();
+/// assert!(works.load() < rejects.load());
 /// # }
 /// ```
 ///
 /// # Cost
 ///
-/// Per request two readings of the clock and an `exp`; per reading of the load one of each, or with
-/// [`at_recent_time`](crate::at_recent_time) none of the clock. No lock, and no allocation. More only while the service
-/// fails.
+/// Each request reads the clock twice and computes an `exp`. Each call of `load` reads the clock once and computes an
+/// `exp`; within [`at_recent_time`](crate::at_recent_time) it does not read the clock. There are no locks and no
+/// allocations. A service with a penalty costs more.
 ///
-/// The requests of one service write the same words: two additions for those in flight, two for a reference count, the time of
-/// the answer, and the estimate if it changes. Threads whose requests to one service begin and end at the same time wait for
-/// two cache lines; those with requests to different services do not.
+/// All requests of a service write the same atomic words: two additions to the number of requests in flight, two to a
+/// reference count, the time of the response, and the estimate if it changes. Threads contend for two cache lines if
+/// they start or end requests to the same service at the same time, and for none if the services are different.
 ///
 /// # Differences from tower 0.5
 ///
-/// There a failed or dropped request is a sample like any other, so that a service which fails in no time draws twice its
-/// share; and the estimate of one that never answers fades to nothing, until it draws as much as there is.
+/// In tower 0.5, a failed or dropped request is a sample like any other, so a service that fails immediately receives
+/// twice its share. And the estimate of a service that never responds decays to zero, until the service receives all
+/// requests.
 pub struct PeakEwma<S, C = CompleteOnResponse, K = ErrorIsFailure> {
     service: S,
     estimate: Arc<Estimate>,
@@ -109,12 +111,12 @@ pub struct PeakEwma<S, C = CompleteOnResponse, K = ErrorIsFailure> {
     classify: K,
 }
 
-/// Latency in nanoseconds times requests in flight and one.
+/// The latency in nanoseconds, times the number of requests in flight plus one.
 #[derive(Copy, Clone, Debug, PartialEq, PartialOrd)]
 pub struct Cost(f64);
 
-/// One request in flight. When it is dropped the request is over, with a result of the class that the classification gave its
-/// response, or that was [set](Handle::set_class) since.
+/// Represents one request in flight, which is complete when the handle is dropped. Its result has the class that the
+/// classification returned for the response, or the one that was [set](Handle::set_class) later.
 #[derive(Debug)]
 pub struct Handle {
     sent_at: u64,
@@ -124,11 +126,12 @@ pub struct Handle {
 }
 
 impl<S, C> PeakEwma<S, C> {
-    /// Measures `service`.
+    /// Measures `service`; `completion` decides when a request is complete.
     ///
-    /// `default_rtt` is the estimate until there is a measurement: several times what is usual, or a server that has just come is
-    /// trusted too soon. `decay_ns` is the time in which an estimate fades to
-    /// 1/e, in nanoseconds; 10 s (`1e10`) is usual. A decay that is not a number, or under 1 ms, counts as 1 ms.
+    /// `default_rtt` is the estimate until there is a measurement. It should be several times the usual latency; with a
+    /// lower value, a new server receives many requests before its latency is known. `decay_ns` is the time in which an
+    /// estimate decays to 1/e, in nanoseconds, typically 10 s (`1e10`). A decay that is NaN, or less than 1 ms, counts
+    /// as 1 ms.
     pub fn new(service: S, default_rtt: Duration, decay_ns: f64, completion: C) -> Self {
         let decay =
             Duration::try_from_secs_f64(decay_ns / NANOS_PER_SEC).unwrap_or(match decay_ns > 0.0 {
@@ -150,20 +153,21 @@ impl<S, C> PeakEwma<S, C> {
 }
 
 impl<S, C, K> PeakEwma<S, C, K> {
-    /// Sets how results are classified: a closure `Fn(Result<&Response, &Error>) -> Class`, or any other [`Classify`]. By
-    /// default [`ErrorIsFailure`].
+    /// Sets how results are classified: a closure `Fn(Result<&Response, &Error>) -> Class`, or any other [`Classify`].
+    /// By default [`ErrorIsFailure`].
     ///
-    /// The latency of a success is measured. A failure of any kind and an unsent request count as failures, and a pushback
-    /// [`After`](tower_classify::Pushback::After) a time keeps all requests from the endpoint for that time. What is ignored
-    /// counts as a request that was dropped.
+    /// The latency of a success is measured. A failure of any kind and an unsent request count as failures, and after a
+    /// pushback [`After`](tower_classify::Pushback::After) a time, the endpoint receives no requests for that time. An
+    /// ignored result counts as a dropped request.
     ///
-    /// Only the result of the response future is classified. If the end of a body tells of a failure, as the trailers of gRPC
-    /// do, let the completion keep the [`Handle`] in the body, and [set the class](Handle::set_class) there.
+    /// Only the result of the response future is classified. If a failure is known only at the end of the body, as with
+    /// the trailers of a gRPC call, have the completion keep the [`Handle`] in the body, and [set the
+    /// class](Handle::set_class) there.
     ///
-    /// An HTTP 429 with a `retry-after` keeps all requests from the endpoint. Where it is meant for one user of many, take a
-    /// classification that ignores it.
+    /// After an HTTP 429 with `retry-after`, no requests at all are sent to the endpoint. If the server means only one
+    /// of many users, use a classification that ignores such responses.
     ///
-    /// The classification is cloned for each request. Put a large one, such as an `HttpClassify`, into an [`Arc`].
+    /// The classification is cloned for each request. Wrap a large one, such as an `HttpClassify`, in an [`Arc`].
     #[must_use]
     pub fn classify<K2>(self, classify: K2) -> PeakEwma<S, C, K2> {
         PeakEwma {
@@ -186,8 +190,8 @@ impl<S, C, K> PeakEwma<S, C, K> {
 }
 
 impl Handle {
-    /// Sets the class of the result, in place of what the classification said. For a [`TrackCompletion`] that puts the
-    /// handle into a body, whose end tells more than its head.
+    /// Sets the class of the result, replacing the one from the classification. Call it from a body that holds the
+    /// handle, if the end of the body shows whether the request failed.
     pub fn set_class(&mut self, class: Class) {
         self.class = Some(class);
     }
@@ -201,24 +205,24 @@ where
 {
     type Response = C::Output;
     type Error = S::Error;
-    type Future = TrackCompletionFuture<S::Future, C, Handle, NoteClass<K, K::Info, Request>>;
+    type Future = TrackCompletionFuture<S::Future, C, Handle, RecordClass<K, K::Info, Request>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.service.poll_ready(cx)
     }
 
     fn call(&mut self, req: Request) -> Self::Future {
-        let note = NoteClass::new::<S::Response, S::Error>(self.classify.clone(), &req);
-        TrackCompletionFuture::with_note(
+        let record = RecordClass::new::<S::Response, S::Error>(self.classify.clone(), &req);
+        TrackCompletionFuture::with_record(
             self.completion.clone(),
             self.handle(),
             self.service.call(req),
-            note,
+            record,
         )
     }
 }
 
-/// Nanoseconds.
+/// Converts to nanoseconds.
 impl From<Cost> for f64 {
     fn from(cost: Cost) -> Self {
         cost.0

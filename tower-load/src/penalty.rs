@@ -1,39 +1,39 @@
-//! How much worse an endpoint looks because of its failures.
+//! The penalty of an endpoint for its failures.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::sync::AtomicU64;
 
-/// A latency that an endpoint is credited with at least, because its requests fail. It fades as other estimates do.
+/// A minimum for the latency estimate of an endpoint whose requests fail. It decays like the estimate.
 ///
-/// - A failure multiplies what the endpoint is estimated at: the first one by two, the following ones by eight. It is a
-///   factor and not a time, so that it is right for endpoints of a millisecond and for those of a minute.
-/// - Only a request that was sent after the last penalty counts. Those that were in flight with it tell nothing new: a
-///   hundred of them that fail together are one failure.
-/// - An answer takes back half of the penalty, on a logarithmic scale: after a few of them it is gone.
-/// - Once it has faded to what the other endpoints are loaded with, the endpoint gets a request, which is a trial. If it
-///   fails, the endpoint is held out for as long as it was estimated at, up to ten minutes: slow endpoints have fewer
-///   requests in the same time, and are tried less often.
-/// - Three decay times after the last failure, or its hold, a trial is due in any case. Otherwise endpoints that were all
-///   broken at once, and have had their penalties multiplied many times, would stay out for long.
+/// - The first failure multiplies the estimate by two, and each further failure multiplies it by eight. It is a factor
+///   rather than a time, so that it suits endpoints with latencies from a millisecond to a minute.
+/// - Only failures of requests that were sent after the last penalty count. The others were in flight at the same time
+///   and give no new information: a hundred requests that fail together count as one failure.
+/// - Each success halves the penalty on a logarithmic scale, so that a few successes remove it.
+/// - When the penalty has decayed to the load of the other endpoints, the endpoint is picked again: that request is a
+///   probe. If it fails, a backoff follows that is as long as the estimate was, at most ten minutes: slow endpoints
+///   receive fewer requests in the same time, so they are probed less often.
+/// - Three decay times after the last failure or the end of its backoff, a probe is due in any case. Otherwise, if all
+///   endpoints fail for a while and their penalties are multiplied many times, they would not recover for a long time.
 ///
 /// # Implementation notes
 ///
-/// The word and the end of the hold are written one after the other. A thread that reads between them sees the penalty
-/// without its hold, for one comparison of loads.
+/// The penalty and the end of the backoff are written one after the other. A thread that reads between the two writes
+/// sees the penalty without its backoff, which affects one comparison of loads.
 #[derive(Debug)]
 pub(crate) struct Penalty {
-    /// `log2` of the latency in nanoseconds, with 8 bits behind the point, in the upper 16 bits; below it the time of the
-    /// last failure that counted, in units of 2¹⁶ ns. 0 if there is no penalty.
+    /// The upper 16 bits are `log2` of the latency in nanoseconds, with 8 fractional bits; the lower 48 bits are the
+    /// time of the last failure that counted, in units of 2¹⁶ ns. 0 if there is no penalty.
     word: AtomicU64,
-    /// Until when the endpoint is held out, and its penalty does not fade. Nanoseconds.
-    held_until: AtomicU64,
+    /// The end of the backoff, during which the penalty does not decay. Nanoseconds.
+    backoff_until: AtomicU64,
     /// Nanoseconds.
     decay: f64,
 }
 
-/// The end of a request, and what the endpoint is estimated at without a penalty, in nanoseconds.
+/// The times of a request that is complete, and the endpoint's estimate without the penalty, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct End {
     pub(crate) began: u64,
@@ -42,12 +42,12 @@ pub(crate) struct End {
 }
 
 impl Penalty {
-    /// Fades to 1/e within `decay`, but not faster than in [`SHORTEST_DECAY`], nor slower than in [`LONGEST_DECAY`].
+    /// Creates a penalty that decays to 1/e in `decay`, limited to [`MIN_DECAY`] and [`MAX_DECAY`].
     pub(crate) fn new(decay: Duration) -> Self {
         Self {
             word: AtomicU64::new(NONE),
-            held_until: AtomicU64::new(0),
-            decay: decay.clamp(SHORTEST_DECAY, LONGEST_DECAY).as_nanos() as f64,
+            backoff_until: AtomicU64::new(0),
+            decay: decay.clamp(MIN_DECAY, MAX_DECAY).as_nanos() as f64,
         }
     }
 
@@ -56,50 +56,50 @@ impl Penalty {
         self.word.load(Ordering::Relaxed) == NONE
     }
 
-    /// What the endpoint is to be estimated at: `estimate` at least.
+    /// Returns the estimate with the penalty: at least `estimate`.
     #[cold]
     pub(crate) fn apply(&self, estimate: f64, is_busy: bool, now: u64) -> f64 {
         let Some(state) = self.state(self.word.load(Ordering::Relaxed), now) else {
             return estimate;
         };
-        if now < state.held_until {
-            return estimate.max(OUT_OF_REACH);
+        if now < state.backoff_until {
+            return estimate.max(UNREACHABLE);
         }
-        // While a trial is in flight, the penalty counts: one request at a time.
-        if state.faded_for >= TRIAL_AFTER * self.decay && !is_busy {
+        // While a probe is in flight, the penalty applies, so that there is one at a time.
+        if state.decaying_for >= PROBE_AFTER * self.decay && !is_busy {
             return estimate;
         }
         estimate.max(self.level(state))
     }
 
-    /// A request failed; the server asks for a `pause`.
+    /// Records a failure. A server that pushes back asks for a backoff.
     #[cold]
-    pub(crate) fn failed(&self, end: End, pause: Option<Duration>) {
-        let pause = pause.map_or(0.0, |pause| pause.min(LONGEST_PAUSE).as_nanos() as f64);
+    pub(crate) fn failed(&self, end: End, pushback: Option<Duration>) {
+        let pushback = pushback.map_or(0.0, |time| time.min(MAX_PUSHBACK).as_nanos() as f64);
         let took = end.now.saturating_sub(end.began) as f64;
         let mut word = self.word.load(Ordering::Relaxed);
-        let hold = loop {
-            let (level, hold) = match self.state(word, end.now) {
-                None => (FIRST * end.estimate, 0.0),
-                Some(state) if state.precedes(end.began) => self.again(state, end.estimate),
-                Some(_) => return self.hold(pause, end.now),
+        let backoff = loop {
+            let (level, backoff) = match self.state(word, end.now) {
+                None => (FIRST_FACTOR * end.estimate, 0.0),
+                Some(state) if state.precedes(end.began) => self.next_penalty(state, end.estimate),
+                Some(_) => return self.back_off(pushback, end.now),
             };
-            let level = level.max(took).max(pause);
+            let level = level.max(took).max(pushback);
             match self.exchange(word, pack(level.log2(), end.now >> UNIT)) {
-                Ok(_) => break hold,
+                Ok(_) => break backoff,
                 Err(current) => word = current,
             }
         };
         if word == NONE {
-            // What is left of the hold of an earlier penalty.
-            self.held_until.store(0, Ordering::Relaxed);
+            // Remove the backoff of an earlier penalty.
+            self.backoff_until.store(0, Ordering::Relaxed);
         }
-        self.hold(hold.max(pause), end.now);
+        self.back_off(backoff.max(pushback), end.now);
     }
 
-    /// A request was answered.
+    /// Records a success.
     #[cold]
-    pub(crate) fn answered(&self, end: End) {
+    pub(crate) fn succeeded(&self, end: End) {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let Some(state) = self.state(word, end.now) else {
@@ -109,10 +109,10 @@ impl Penalty {
                 return;
             }
             let above = self.level(state).max(1.0).log2() - end.estimate.max(1.0).log2();
-            let next = if above < LEAST {
+            let next = if above < MIN_PENALTY {
                 NONE
             } else {
-                // The time remains that of the failure: where a trial was due, the next one is.
+                // The time of the failure is kept: if a probe was due, the next one is too.
                 pack(state.log - above / 2.0, state.stamp)
             };
             match self.exchange(word, next) {
@@ -122,31 +122,32 @@ impl Penalty {
         }
     }
 
-    /// The level after another failure, and how long the endpoint is to be held out, both in nanoseconds.
-    fn again(&self, state: State, estimate: f64) -> (f64, f64) {
+    /// Returns the level after another failure, and the length of the backoff, both in nanoseconds.
+    fn next_penalty(&self, state: State, estimate: f64) -> (f64, f64) {
         let level = self.level(state);
         if level <= estimate {
-            return (FIRST * estimate, 0.0);
+            return (FIRST_FACTOR * estimate, 0.0);
         }
-        // It had time to fade: it was a trial, and `level` is about what the other endpoints are loaded with.
-        let was_trial = state.faded_for >= self.decay;
-        let hold = if was_trial {
-            level.min(LONGEST_HOLD.as_nanos() as f64)
+        // If the penalty had time to decay, the request was a probe, and `level` is about the load of the other
+        // endpoints.
+        let was_probe = state.decaying_for >= self.decay;
+        let backoff = if was_probe {
+            level.min(MAX_BACKOFF.as_nanos() as f64)
         } else {
             0.0
         };
-        (NEXT * level, hold)
+        (NEXT_FACTOR * level, backoff)
     }
 
-    /// What is left of the penalty, in nanoseconds.
+    /// Returns the decayed penalty, in nanoseconds.
     fn level(&self, state: State) -> f64 {
-        state.log.exp2() * (-state.faded_for / self.decay).exp()
+        state.log.exp2() * (-state.decaying_for / self.decay).exp()
     }
 
-    fn hold(&self, nanos: f64, now: u64) {
+    fn back_off(&self, nanos: f64, now: u64) {
         if nanos > 0.0 {
             let until = now.saturating_add(nanos as u64);
-            self.held_until.fetch_max(until, Ordering::Relaxed);
+            self.backoff_until.fetch_max(until, Ordering::Relaxed);
         }
     }
 
@@ -160,79 +161,79 @@ impl Penalty {
             return None;
         }
         let stamp = word & TIME;
-        let held_until = self.held_until.load(Ordering::Relaxed);
-        let longest = LONGEST_HOLD.as_nanos() as u64;
-        // A clock that was set back would make a penalty, or a hold, of the future last until then.
+        let backoff_until = self.backoff_until.load(Ordering::Relaxed);
+        let longest = MAX_BACKOFF.as_nanos() as u64;
+        // If the clock was set back, a penalty or a backoff from the future would last until that time.
         let is_future = stamp > (now >> UNIT) + SKEW;
-        let held_until = if is_future || held_until.saturating_sub(now) > longest {
+        let backoff_until = if is_future || backoff_until.saturating_sub(now) > longest {
             0
         } else {
-            held_until
+            backoff_until
         };
-        let fades_from = held_until.max(stamp << UNIT);
+        let decays_from = backoff_until.max(stamp << UNIT);
         Some(State {
             log: (word >> TIME_BITS) as f64 / STEPS,
             stamp,
-            held_until,
-            faded_for: if is_future {
+            backoff_until,
+            decaying_for: if is_future {
                 f64::INFINITY
             } else {
-                now.saturating_sub(fades_from) as f64
+                now.saturating_sub(decays_from) as f64
             },
         })
     }
 }
 
-/// A penalty, at a certain time.
+/// A penalty at a given time.
 #[derive(Clone, Copy, Debug)]
 struct State {
-    /// `log2` of nanoseconds, before it faded.
+    /// `log2` of nanoseconds, before the decay.
     log: f64,
-    /// When it was given, in units.
+    /// The time of the failure, in units.
     stamp: u64,
-    held_until: u64,
-    /// Nanoseconds.
-    faded_for: f64,
+    backoff_until: u64,
+    /// The time for which it has decayed. Nanoseconds.
+    decaying_for: f64,
 }
 
 impl State {
-    /// Whether it was given before a request was sent that began then.
+    /// Whether the failure was before a request that was sent at `began`.
     fn precedes(&self, began: u64) -> bool {
-        self.stamp <= began >> UNIT || self.faded_for == f64::INFINITY
+        self.stamp <= began >> UNIT || self.decaying_for == f64::INFINITY
     }
 }
 
 fn pack(log: f64, units: u64) -> u64 {
-    // At least 1, so that it is not `NONE`. The cast of what is too great, or not a number, saturates.
-    let log = ((log * STEPS).round() as u64).clamp(1, MOST);
+    // At least 1, so that it is not `NONE`. The cast saturates, and maps NaN to 0.
+    let log = ((log * STEPS).round() as u64).clamp(1, MAX_LOG);
     log << TIME_BITS | units & TIME
 }
 
 const NONE: u64 = 0;
-/// By how much the first failure multiplies. It may be one among many answers, and is to cost little.
-const FIRST: f64 = 2.0;
-/// By how much the following ones do. It takes 2.1 decay times for a factor of 8 to fade.
-const NEXT: f64 = 8.0;
-/// A penalty of less than a fifth is none. Of `log2`.
-const LEAST: f64 = 0.25;
-/// In decay times.
-const TRIAL_AFTER: f64 = 3.0;
-/// As in linkerd2-proxy. With less, an endpoint that is broken would be tried more often than is good for a few hundred
-/// requests per second.
-const SHORTEST_DECAY: Duration = Duration::from_secs(10);
-const LONGEST_DECAY: Duration = Duration::from_secs(100);
-/// The longest that a server may ask to be sent no requests, as in linkerd2-proxy.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// The longest that a failed trial holds an endpoint out.
-const LONGEST_HOLD: Duration = Duration::from_secs(600);
-/// A year, in nanoseconds: more than other endpoints are loaded with.
-const OUT_OF_REACH: f64 = 3e16;
-/// By how much threads may disagree about the time: about a second, in units.
+/// The factor of the first failure. It is small, because that may be a single failure among many successes.
+const FIRST_FACTOR: f64 = 2.0;
+/// The factor of each further failure. It takes 2.1 decay times for a factor of 8 to decay.
+const NEXT_FACTOR: f64 = 8.0;
+/// The minimum penalty, in `log2`: less than a fifth above the estimate counts as no penalty.
+const MIN_PENALTY: f64 = 0.25;
+/// When a probe is due in any case, in decay times.
+const PROBE_AFTER: f64 = 3.0;
+/// As in linkerd2-proxy. With less, probes of a broken endpoint would be too large a share of a few hundred requests
+/// per second.
+const MIN_DECAY: Duration = Duration::from_secs(10);
+const MAX_DECAY: Duration = Duration::from_secs(100);
+/// The maximum backoff that a server may ask for, as in linkerd2-proxy.
+const MAX_PUSHBACK: Duration = Duration::from_secs(300);
+/// The maximum backoff after a failed probe.
+const MAX_BACKOFF: Duration = Duration::from_secs(600);
+/// A year, in nanoseconds: more than the load of any other endpoint.
+const UNREACHABLE: f64 = 3e16;
+/// The maximum difference between the clocks of threads: about a second, in units.
 const SKEW: u64 = 1 << 14;
-/// `log2` of the length of a unit of time, 65,536 ns.
+/// `log2` of the unit of time, 65,536 ns.
 const UNIT: u32 = 16;
 const TIME_BITS: u32 = 48;
 const TIME: u64 = (1 << TIME_BITS) - 1;
 const STEPS: f64 = 256.0;
-/// No penalty is above 2⁶⁴ ns.
-const MOST: u64 = 64 * 256;
+/// The maximum penalty, 2⁶⁴ ns.
+const MAX_LOG: u64 = 64 * 256;

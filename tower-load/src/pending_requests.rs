@@ -1,4 +1,4 @@
-//! Load by the number of requests in flight.
+//! Load measured as the number of requests in flight.
 
 #[cfg(feature = "discover")]
 use std::pin::Pin;
@@ -14,12 +14,12 @@ use tower_service::Service;
 use crate::completion::{CompleteOnResponse, TrackCompletion, TrackCompletionFuture};
 use crate::metric::Load;
 
-/// Measures a service by its requests in flight.
+/// Measures the load of a service as its number of requests in flight.
 ///
 /// # Cost
 ///
-/// Two atomic additions per request, on one word that all requests of the service share, and no allocation. Two threads that
-/// do nothing but that take twice the time of a counter that they share.
+/// Per request, two atomic additions to one word that all requests of the service share. No allocation. If two threads
+/// send requests at the same time, this takes twice as long as incrementing a plain shared counter.
 #[derive(Debug)]
 pub struct PendingRequests<S, C = CompleteOnResponse> {
     service: S,
@@ -27,47 +27,48 @@ pub struct PendingRequests<S, C = CompleteOnResponse> {
     completion: C,
 }
 
-/// How many requests are in flight.
+/// The number of requests in flight.
 #[derive(Clone, Copy, Debug, Default, PartialOrd, PartialEq, Ord, Eq)]
 pub struct Count(usize);
 
-/// Counts the requests in flight of one or several [`PendingRequests`], for all to see.
+/// Counts the requests in flight of one or several [`PendingRequests`].
 ///
 /// # Clone
 ///
-/// A clone is the same counter.
+/// Clones share the count.
 ///
 /// # Implementation notes
 ///
-/// A request has to keep its counter alive, and to count. Both are one reference, to what nothing else
-/// refers to but the counter, once.
+/// Each request in flight holds one reference to an `Arc` to which otherwise only the counter itself holds one. The
+/// reference count is therefore the number of requests in flight plus one, and the same atomic addition keeps the
+/// counter alive.
 #[derive(Clone, Debug, Default)]
 pub struct Counter(Arc<Pending>);
 
 #[derive(Debug, Default)]
 struct Pending {
-    handles: Arc<Alone>,
+    handles: Arc<Padded>,
 }
 
-/// Has its reference count in cache lines of its own.
+/// Aligned so that its reference count shares no cache line with other data.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Alone;
+struct Padded;
 
 impl Counter {
-    /// How many there are.
+    /// Returns the number of requests in flight.
     #[inline]
     pub fn get(&self) -> usize {
         Arc::strong_count(&self.0.handles) - 1
     }
 }
 
-/// One request in flight; drop it when the request is over.
+/// Represents one request in flight, which is complete when the handle is dropped.
 #[derive(Debug)]
-pub struct Handle(#[expect(dead_code, reason = "its reference is what counts")] Arc<Alone>);
+pub struct Handle(#[expect(dead_code, reason = "it is held for its reference count")] Arc<Padded>);
 
 impl<S, C> PendingRequests<S, C> {
-    /// Counts the requests to `service`, each for as long as `completion` says.
+    /// Measures `service`; `completion` decides when a request is complete.
     pub fn new(service: S, completion: C) -> Self {
         Self {
             service,
@@ -76,7 +77,8 @@ impl<S, C> PendingRequests<S, C> {
         }
     }
 
-    /// Counts in `counter`, which others may look at, and others may count in.
+    /// Like [`new`](Self::new), with a counter that other services may share and that can be read elsewhere. The load
+    /// is the value of `counter`.
     pub fn with_counter(service: S, completion: C, counter: &Counter) -> Self {
         Self {
             service,
@@ -91,7 +93,7 @@ impl<S, C> PendingRequests<S, C> {
 }
 
 impl Count {
-    /// The number.
+    /// Returns the number of requests.
     pub const fn get(self) -> usize {
         self.0
     }
@@ -135,7 +137,7 @@ where
 
 #[cfg(feature = "discover")]
 pin_project_lite::pin_project! {
-    /// Wraps each service that a [`Discover`] tells of in [`PendingRequests`].
+    /// Wraps each service from a [`Discover`] in [`PendingRequests`].
     #[derive(Debug)]
     pub struct PendingRequestsDiscover<D, C = CompleteOnResponse> {
         #[pin]
@@ -146,7 +148,7 @@ pin_project_lite::pin_project! {
 
 #[cfg(feature = "discover")]
 impl<D, C> PendingRequestsDiscover<D, C> {
-    /// Wraps the services of `discover`; their requests are counted for as long as `completion` says.
+    /// Wraps the services from `discover`; `completion` decides when their requests are complete.
     pub const fn new<Request>(discover: D, completion: C) -> Self
     where
         D: Discover,

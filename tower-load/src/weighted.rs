@@ -6,11 +6,15 @@ use tower_service::Service;
 
 use crate::metric::Load;
 
-/// Gives a weight to a service that knows its load.
+/// Adds a weight, its relative capacity, to a service that reports a load.
 ///
-/// Put it around what measures the load, and not inside of it: a measurement has the weight 1. The weight can be changed while
-/// it runs, by a [`Weight`]. With 0 the service gets no requests of a balancer that goes by
-/// weight, unless all have 0.
+/// Put it around the wrapper that measures the load, not inside: the measuring wrappers report a weight of 1. The
+/// weight can be changed at any time through a [`Weight`]. A balancer that uses weights sends no requests to a service
+/// of weight 0, unless all weights are 0.
+///
+/// # Clone
+///
+/// Clones share the weight.
 ///
 /// # Example
 ///
@@ -30,24 +34,24 @@ pub struct Weighted<S> {
     weight: Weight,
 }
 
-/// Changes the weight of a [`Weighted`] service.
+/// A handle that changes the weight of a [`Weighted`] service. Clones refer to the same weight.
 #[derive(Clone, Debug)]
 pub struct Weight(Arc<AtomicU32>);
 
 impl Weight {
-    /// The weight from now on.
+    /// Sets the weight.
     pub fn set(&self, weight: u32) {
         self.0.store(weight, Ordering::Relaxed);
     }
 
-    /// The weight.
+    /// Returns the weight.
     pub fn get(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 impl<S> Weighted<S> {
-    /// `inner` has this weight.
+    /// Wraps `inner`, with this weight.
     pub fn new(inner: S, weight: u32) -> Self {
         Self {
             inner,
@@ -55,7 +59,7 @@ impl<S> Weighted<S> {
         }
     }
 
-    /// Another thing of the same weight, which is changed along with it.
+    /// Transforms the inner service. The weight is kept, and existing handles still change it.
     pub fn map<T>(self, f: impl FnOnce(S) -> T) -> Weighted<T> {
         Weighted {
             inner: f(self.inner),
@@ -63,22 +67,22 @@ impl<S> Weighted<S> {
         }
     }
 
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Consumes `self`, returning the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
 
-    /// To change the weight later.
+    /// Returns a handle that changes the weight.
     pub fn handle(&self) -> Weight {
         self.weight.clone()
     }

@@ -1,4 +1,4 @@
-//! Measuring what a `Discover` finds.
+//! The wrappers around a `Discover`.
 #![cfg(feature = "discover")]
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tower_test::mock::{self, Mock};
 type Service = Mock<u32, u32>;
 
 #[tokio::test]
-async fn services_are_wrapped_and_removals_pass() {
+async fn services_are_wrapped_and_removals_are_passed_on() {
     let (changes, discover) = channel::<u8, Service>(4);
     let mut pending = PendingRequestsDiscover::new::<u32>(discover, CompleteOnResponse::default());
     changes.insert(1, mock::pair().0).await.unwrap();
@@ -27,7 +27,7 @@ async fn services_are_wrapped_and_removals_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn peak_ewma_begins_with_the_default() {
+async fn peak_ewma_starts_with_the_default() {
     let (changes, discover) = channel::<u8, Service>(4);
     let second = Duration::from_secs(1);
     let mut ewma =
@@ -41,12 +41,11 @@ async fn peak_ewma_begins_with_the_default() {
     let Some(Ok(Change::Insert(2, second))) = ewma.next().await else {
         panic!("an insert")
     };
-    assert!(first.load() < second.load(), "the older one has faded");
+    assert!(first.load() < second.load(), "the older one has decayed");
 }
 
-/// Each of them by the same classification.
 #[tokio::test(start_paused = true)]
-async fn peak_ewma_classifies_what_is_discovered() {
+async fn peak_ewma_classifies_the_results_of_discovered_services() {
     let (changes, discover) = channel::<u8, Service>(4);
     let second = Duration::from_secs(1);
     let classify = |result: Result<&u32, &BoxError>| match result {
@@ -72,7 +71,7 @@ async fn peak_ewma_classifies_what_is_discovered() {
 }
 
 #[tokio::test]
-async fn a_constant_gives_all_the_same() {
+async fn a_constant_gives_all_services_the_same_load() {
     let (changes, discover) = channel::<u8, Service>(4);
     let mut constant = Constant::new(discover, 3);
     changes.insert(1, mock::pair().0).await.unwrap();

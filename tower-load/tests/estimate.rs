@@ -1,4 +1,5 @@
-//! The estimate behind `PeakEwma`: what answers, failures and silence do to it, and that nothing spoils it for good.
+//! The estimate behind `PeakEwma`: the effect of successes, failures and missing responses, and that it always
+//! recovers.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ fn estimate() -> Estimate {
     Estimate::new(START, DECAY, Duration::from_millis(10))
 }
 
-const ANSWERED: Option<Class> = Some(Class::Success);
+const SUCCESS: Option<Class> = Some(Class::Success);
 const FAILED: Option<Class> = Some(Class::failure(FailureKind::Unknown));
 const DROPPED: Option<Class> = None;
 
@@ -40,7 +41,7 @@ fn assert_cost(estimate: &Estimate, now: u64, expected: u64) {
 }
 
 #[test]
-fn failures_in_a_row_multiply_it_at_any_scale() {
+fn consecutive_failures_multiply_the_estimate_at_any_scale() {
     for default in [
         Duration::from_micros(1),
         Duration::from_millis(10),
@@ -58,32 +59,32 @@ fn failures_in_a_row_multiply_it_at_any_scale() {
 }
 
 #[test]
-fn a_failure_among_answers_is_soon_made_good() {
+fn a_few_successes_remove_a_single_failure() {
     let estimate = estimate();
     request(&estimate, FAILED, START + MS);
     let mut now = START + MS;
     for _ in 0..3 {
         now += MS;
-        request(&estimate, ANSWERED, now);
+        request(&estimate, SUCCESS, now);
     }
     assert!(estimate.cost(now) < 12.0 * MS as f64);
 }
 
 #[test]
-fn what_fails_together_is_one_failure() {
+fn concurrent_failures_count_as_one() {
     let estimate = estimate();
     (0..100).for_each(|_| estimate.begin(START));
     for ends in START + SECOND..START + SECOND + 50 {
         estimate.end(START, FAILED, ends);
     }
-    // They were sent before the endpoint was known to fail, and tell nothing of now.
-    (0..50).for_each(|_| estimate.end(START, ANSWERED, START + SECOND + 100));
+    // Sent before the endpoint failed, so these successes do not lower the penalty.
+    (0..50).for_each(|_| estimate.end(START, SUCCESS, START + SECOND + 100));
     let cost = estimate.cost(START + SECOND + 200);
     assert!((cost - 1e9).abs() < 1e8, "{cost}");
 }
 
 #[test]
-fn after_a_long_failure_a_few_answers_are_enough() {
+fn a_few_successes_remove_the_penalty_of_many_failures() {
     let estimate = estimate();
     let mut now = START;
     for _ in 0..10_000 {
@@ -93,7 +94,7 @@ fn after_a_long_failure_a_few_answers_are_enough() {
     assert!(estimate.cost(now).is_finite() && estimate.cost(now) > 1e15);
     for _ in 0..9 {
         now += MS;
-        request(&estimate, ANSWERED, now);
+        request(&estimate, SUCCESS, now);
     }
     assert!(
         estimate.cost(now) < 12.0 * MS as f64,
@@ -103,7 +104,7 @@ fn after_a_long_failure_a_few_answers_are_enough() {
 }
 
 #[test]
-fn a_trial_is_due_after_three_decay_times_and_is_one_request() {
+fn a_single_probe_is_due_after_three_decay_times() {
     let estimate = estimate();
     for request_number in 1..=100 {
         request(&estimate, FAILED, START + request_number * MS);
@@ -114,24 +115,24 @@ fn a_trial_is_due_after_three_decay_times_and_is_one_request() {
     let due = failed + 31 * SECOND;
     assert!(cost(due) <= 10.0 * MS as f64);
     estimate.begin(due);
-    assert!(cost(due) > 1e15, "there is one already");
+    assert!(cost(due) > 1e15, "a probe is in flight");
     estimate.end(due, FAILED, due + MS);
     assert!(cost(due + 2 * SECOND) > 1e15);
 }
 
 #[test]
-fn an_endpoint_whose_trial_fails_is_held_out_for_as_long_as_it_was_estimated_at() {
+fn the_backoff_after_a_failed_probe_is_as_long_as_the_estimate() {
     let estimate = Estimate::new(START, DECAY, Duration::from_secs(40));
     request(&estimate, FAILED, START + MS);
     request(&estimate, FAILED, START + 2 * MS);
-    // 40 s times 16, of which 1/e² is left.
-    let trial = START + 20 * SECOND;
-    request(&estimate, FAILED, trial);
-    let left = 640.0 * (-2.0_f64).exp();
-    let held = trial + (left * 1e9) as u64;
-    assert!(estimate.cost(held - SECOND) > 1e16);
-    let after = estimate.cost(held + SECOND);
-    assert!((after - 8.0 * left * 0.905e9).abs() < 1e10, "{after}");
+    // 40 s times 16, decayed to 1/e².
+    let probe = START + 20 * SECOND;
+    request(&estimate, FAILED, probe);
+    let decayed = 640.0 * (-2.0_f64).exp();
+    let until = probe + (decayed * 1e9) as u64;
+    assert!(estimate.cost(until - SECOND) > 1e16);
+    let after = estimate.cost(until + SECOND);
+    assert!((after - 8.0 * decayed * 0.905e9).abs() < 1e10, "{after}");
 }
 
 #[test]
@@ -149,7 +150,7 @@ fn a_pushback_is_honoured_up_to_300_s() {
         );
         assert!(estimate.cost(until + 31 * SECOND) < 1e8, "{asked}");
     }
-    // Also that of a request which was in flight with another failure.
+    // Also if the request was in flight together with another one that failed.
     let estimate = estimate();
     (0..2).for_each(|_| estimate.begin(START));
     estimate.end(START, FAILED, START + MS);
@@ -159,7 +160,7 @@ fn a_pushback_is_honoured_up_to_300_s() {
 }
 
 #[test]
-fn failures_of_every_kind_count_alike() {
+fn failures_of_every_kind_count_the_same() {
     for class in [
         Some(Class::Unsent),
         Some(Class::failure(FailureKind::Internal)),
@@ -173,7 +174,7 @@ fn failures_of_every_kind_count_alike() {
 }
 
 #[test]
-fn a_slow_failure_counts_with_its_time() {
+fn after_a_slow_failure_the_estimate_is_at_least_its_latency() {
     let estimate = estimate();
     estimate.begin(START);
     let end = START + 60 * SECOND;
@@ -182,7 +183,7 @@ fn a_slow_failure_counts_with_its_time() {
 }
 
 #[test]
-fn a_dropped_request_only_raises_it() {
+fn a_dropped_request_never_lowers_the_estimate() {
     let (estimate, untouched) = (estimate(), estimate());
     request(&estimate, DROPPED, START + MS);
     assert_cost(&estimate, START + MS, untouched.cost(START + MS) as u64);
@@ -204,14 +205,14 @@ fn an_ignored_result_counts_as_a_dropped_request() {
 }
 
 #[test]
-fn silence_raises_it_while_requests_are_in_flight() {
+fn without_responses_the_estimate_rises_while_requests_are_in_flight() {
     let estimate = estimate();
     for at in [START, START + 900 * MS] {
         estimate.begin(at);
     }
     let now = START + SECOND;
     assert_cost(&estimate, now, 3 * SECOND);
-    estimate.end(START + 900 * MS, ANSWERED, now);
+    estimate.end(START + 900 * MS, SUCCESS, now);
     assert_cost(&estimate, now, 2 * 100 * MS);
     assert_cost(&estimate, now + 500 * MS, 2 * 500 * MS);
     estimate.end(START, DROPPED, now + 500 * MS);
@@ -230,7 +231,7 @@ fn odd_time() -> impl Strategy<Value = u64> {
 
 fn class() -> impl Strategy<Value = Option<Class>> {
     prop_oneof![
-        Just(ANSWERED),
+        Just(SUCCESS),
         Just(FAILED),
         Just(DROPPED),
         Just(Some(Class::Unsent)),
@@ -241,10 +242,10 @@ fn class() -> impl Strategy<Value = Option<Class>> {
 }
 
 proptest! {
-    /// Requests of no time, of ages, that ended before they began, in any order: the estimate is a number all the while, and
-    /// that of the answers which come later, as soon as a peak of 584 years has faded.
+    /// Requests with a latency of zero, of centuries, or that ended before they started, in any order: the estimate is
+    /// always finite, and follows later successes as soon as a peak of 584 years has decayed.
     #[test]
-    fn nothing_spoils_it(
+    fn recovers_from_any_input(
         decay in prop_oneof![Just(Duration::ZERO), Just(DECAY), Just(Duration::from_secs(3600))],
         default in prop_oneof![Just(Duration::ZERO), Just(Duration::MAX), Just(DECAY)],
         odd in prop::collection::vec((odd_time(), odd_time(), class()), 1..20),
@@ -258,10 +259,10 @@ proptest! {
         }
         let mut now = START;
         let step = decay.max(Duration::from_secs(1)).as_nanos() as u64;
-        // Also those within 64 decay times of the future.
+        // Long enough also for times up to 64 decay times in the future.
         for _ in 0..900 {
             now += step;
-            request(&estimate, ANSWERED, now);
+            request(&estimate, SUCCESS, now);
         }
         let cost = estimate.cost(now);
         prop_assert!(cost <= 1.5 * MS as f64, "{cost}");

@@ -12,9 +12,9 @@ fn close(a: f64, b: f64) -> bool {
     (a - b).abs() < 1e-12
 }
 
-/// The vectors of linkerd's `ewma` and Finagle's `PeakEwma`.
+/// The test vectors of linkerd's `ewma` and Finagle's `PeakEwma`.
 #[test]
-fn agrees_with_its_models() {
+fn agrees_with_linkerd_and_finagle() {
     let start = Instant::now();
     let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
 
@@ -28,7 +28,7 @@ fn agrees_with_its_models() {
     let mut ewma = Ewma::new(at(1.0), TAU, 10.0);
     assert!(
         close(ewma.add_peak(at(26.0), 1.0), 1.0),
-        "10 has faded to 0.82, so 1 is a peak"
+        "10 has decayed to 0.82, so 1 is a peak"
     );
 
     let mut ewma = Ewma::new(at(1.0), TAU, 10.0);
@@ -41,7 +41,7 @@ fn agrees_with_its_models() {
 }
 
 #[test]
-fn nonsense_is_harmless() {
+fn invalid_samples_and_earlier_times_are_harmless() {
     let start = Instant::now() + Duration::from_secs(100);
     let mut ewma = Ewma::new(start, Duration::ZERO, f64::NAN);
     assert_eq!(ewma.get_at(start), 0.0);
@@ -55,9 +55,9 @@ fn nonsense_is_harmless() {
     );
 }
 
-/// What no request can take, from a measure of the user's own: it counts as a peak, and fades as any other.
+/// A sample that no request can have, from a user's own measurement, counts as a peak and decays like any other.
 #[test]
-fn no_sample_stays_for_ever() {
+fn every_sample_decays() {
     let start = Instant::now();
     for odd in [
         f64::INFINITY,
@@ -77,7 +77,7 @@ fn no_sample_stays_for_ever() {
         for ewma in [&mut first, &mut later] {
             assert!(ewma.get_at(start).is_finite(), "{odd}");
             let mut now = start;
-            // Ten minutes of samples of 1.
+            // Samples of 1 for ten minutes.
             for _ in 0..600 {
                 now += TAU / 10;
                 ewma.add_peak(now, 1.0);
@@ -89,24 +89,24 @@ fn no_sample_stays_for_ever() {
     }
 }
 
-/// The rise is that of the samples which come later, whichever way the clock has gone.
+/// The estimate follows later samples, whether the clock went back or forth.
 #[test]
-fn a_clock_that_jumps_does_no_harm() {
+fn a_clock_that_jumps_is_harmless() {
     let start = Instant::now() + Duration::from_secs(1_000_000);
     let mut ewma = Ewma::new(start, TAU, 1.0);
     ewma.add_peak(start - Duration::from_secs(500_000), 3.0);
     ewma.add_peak(start + Duration::from_secs(3_000_000_000), 5.0);
     ewma.add_peak(start, 7.0);
     let later = start + Duration::from_secs(3_000_000_000) + 3 * TAU;
-    let faded = 7.0 * (-3.0_f64).exp();
-    assert!((ewma.get_at(later) - faded).abs() < 1e-9);
+    let decayed = 7.0 * (-3.0_f64).exp();
+    assert!((ewma.get_at(later) - decayed).abs() < 1e-9);
     ewma.add_peak(later, f64::INFINITY);
     assert!(ewma.get_at(later + 100 * TAU) < 1e-9);
 }
 
 proptest! {
     #[test]
-    fn stays_between_nothing_and_the_largest_sample(
+    fn stays_between_zero_and_the_largest_sample(
         samples in prop::collection::vec((0_u64..100_000, 0.0_f64..1e9), 1..100),
     ) {
         let mut now = Instant::now();

@@ -1,4 +1,4 @@
-//! Which responses of HTTP and gRPC count as failures, and which pauses are honoured.
+//! Which HTTP and gRPC responses count as failures, and which pushback is honoured.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use tower_classify::Classify;
 use tower_classify::http::HttpClassify;
 use tower_load::estimate::Estimate;
 
-/// What a response means for the load of the endpoint.
+/// The effect of a response on the load of the endpoint.
 #[derive(Debug, PartialEq)]
 enum Effect {
-    Answered,
-    Failed,
+    Success,
+    Failure,
     /// No requests for this number of seconds.
-    Pause(u64),
+    Backoff(u64),
 }
 
-use Effect::{Answered, Failed, Pause};
+use Effect::{Backoff, Failure, Success};
 
 fn effect(status: u16, headers: &[(&str, &str)]) -> Effect {
     let mut request = Request::new(());
@@ -37,63 +37,63 @@ fn effect(status: u16, headers: &[(&str, &str)]) -> Effect {
     let estimate = Estimate::new(0, Duration::from_secs(10), Duration::from_secs(1));
     estimate.begin(0);
     estimate.end(0, Some(class), 0);
-    let is_held = |seconds: u64| estimate.cost(seconds * 1_000_000_000) > 1e16;
-    match (0..=LONGEST).find(|seconds| !is_held(*seconds)) {
-        Some(0) if estimate.cost(0) > 1.5e9 => Failed,
-        Some(0) => Answered,
-        seconds => Pause(seconds.expect("a pause ends")),
+    let is_backing_off = |seconds: u64| estimate.cost(seconds * 1_000_000_000) > 1e16;
+    match (0..=LONGEST).find(|seconds| !is_backing_off(*seconds)) {
+        Some(0) if estimate.cost(0) > 1.5e9 => Failure,
+        Some(0) => Success,
+        seconds => Backoff(seconds.expect("a backoff ends")),
     }
 }
 
-/// In seconds.
+/// The longest backoff to look for, in seconds.
 const LONGEST: u64 = 301;
 
 #[test]
 fn overload_and_server_errors_are_failures() {
     for status in [429, 500, 501, 502, 503, 504, 599] {
-        assert_eq!(effect(status, &[]), Failed, "{status}");
+        assert_eq!(effect(status, &[]), Failure, "{status}");
     }
     for status in [200, 204, 301, 400, 401, 404, 408, 499] {
-        assert_eq!(effect(status, &[]), Answered, "{status}");
+        assert_eq!(effect(status, &[]), Success, "{status}");
     }
 }
 
 #[test]
-fn a_pause_is_read_in_seconds_or_as_a_date() {
+fn retry_after_is_parsed_as_seconds_or_as_a_date() {
     for (text, expected) in [
-        ("0", Failed),
-        (" 120 ", Pause(120)),
-        ("99999999999999999999999", Pause(300)),
-        ("Sun, 06 Nov 1994 08:49:37 GMT", Failed),
-        ("", Failed),
-        ("-1", Failed),
-        ("1.5", Failed),
-        ("soon", Failed),
+        ("0", Failure),
+        (" 120 ", Backoff(120)),
+        ("99999999999999999999999", Backoff(300)),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", Failure),
+        ("", Failure),
+        ("-1", Failure),
+        ("1.5", Failure),
+        ("soon", Failure),
     ] {
         assert_eq!(effect(503, &[("retry-after", text)]), expected, "{text}");
     }
-    assert_eq!(effect(200, &[("retry-after", "5")]), Answered);
+    assert_eq!(effect(200, &[("retry-after", "5")]), Success);
 }
 
 #[test]
-fn a_grpc_status_counts_in_grpc_only() {
+fn a_grpc_status_counts_only_in_a_grpc_response() {
     let grpc = ("content-type", "application/grpc+proto");
     for (status, expected) in [
-        ("0", Answered),
-        ("3", Answered),
-        ("8", Failed),
-        ("13", Failed),
-        ("14", Failed),
-        ("x", Failed),
+        ("0", Success),
+        ("3", Success),
+        ("8", Failure),
+        ("13", Failure),
+        ("14", Failure),
+        ("x", Failure),
     ] {
         let status = ("grpc-status", status);
         assert_eq!(effect(200, &[grpc, status]), expected, "{status:?}");
-        assert_eq!(effect(200, &[status]), Answered);
+        assert_eq!(effect(200, &[status]), Success);
     }
     let unavailable = ("grpc-status", "14");
-    for (text, expected) in [("1000", Pause(1)), ("-1", Failed), ("soon", Failed)] {
+    for (text, expected) in [("1000", Backoff(1)), ("-1", Failure), ("soon", Failure)] {
         let pushback = ("grpc-retry-pushback-ms", text);
         assert_eq!(effect(200, &[grpc, unavailable, pushback]), expected);
     }
-    assert_eq!(effect(503, &[grpc]), Failed, "by a proxy");
+    assert_eq!(effect(503, &[grpc]), Failure, "from a proxy");
 }

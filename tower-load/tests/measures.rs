@@ -1,4 +1,4 @@
-//! What the measurements count, and for how long.
+//! Which requests the measurements count, and until when.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn ready<S: Service<&'static str>>(service: &mut S) {
 }
 
 #[tokio::test]
-async fn pending_requests_are_counted_until_answered_failed_or_dropped() {
+async fn pending_requests_are_counted_until_they_succeed_fail_or_are_dropped() {
     let (service, mut handle) = mock::pair::<&'static str, &'static str>();
     let mut service: PendingRequests<Mock> =
         PendingRequests::new(service, CompleteOnResponse::default());
@@ -65,7 +65,7 @@ impl<V> TrackCompletion<pending_requests::Handle, V> for InResponse {
 }
 
 #[tokio::test]
-async fn a_request_may_count_for_as_long_as_its_response_lives() {
+async fn a_request_can_count_until_its_response_is_dropped() {
     let (service, mut handle) = mock::pair::<&'static str, &'static str>();
     let mut service = PendingRequests::new(service, InResponse);
     ready(&mut service);
@@ -84,7 +84,7 @@ async fn a_request_may_count_for_as_long_as_its_response_lives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn peak_ewma_rises_with_latency_at_once_and_fades() {
+async fn peak_ewma_rises_with_latency_immediately_and_decays() {
     let (service, mut handle) = mock::pair::<&'static str, &'static str>();
     let default = Duration::from_millis(10);
     let mut slow = PeakEwma::new(service, default, SECOND_NS, CompleteOnResponse::default());
@@ -116,7 +116,7 @@ async fn peak_ewma_rises_with_latency_at_once_and_fades() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn peak_ewma_takes_any_decay() {
+async fn peak_ewma_accepts_any_decay() {
     for decay in [f64::NAN, f64::INFINITY, f64::MAX, -1.0, 0.0] {
         let (service, _handle) = mock::pair::<&'static str, &'static str>();
         let service: PeakEwma<Mock> =
@@ -126,7 +126,7 @@ async fn peak_ewma_takes_any_decay() {
     }
 }
 
-/// Keeps the handle in the response, until its end is known.
+/// Keeps the handle in the response, like a body whose end shows the result.
 #[derive(Clone)]
 struct InBody;
 
@@ -138,30 +138,30 @@ impl<V> TrackCompletion<peak_ewma::Handle, V> for InBody {
     }
 }
 
-fn refusals(result: Result<&&str, &BoxError>) -> Class {
-    let refused = Failure::new(FailureKind::Overloaded);
+fn rejections(result: Result<&&str, &BoxError>) -> Class {
+    let rejected = Failure::new(FailureKind::Overloaded);
     let after = Pushback::After(Duration::from_secs(30));
     match result {
-        Ok(&"refused") => Class::Failure(refused),
-        Ok(&"later") => Class::Failure(refused.with_pushback(Some(after))),
+        Ok(&"rejected") => Class::Failure(rejected),
+        Ok(&"later") => Class::Failure(rejected.with_pushback(Some(after))),
         _ => Class::Success,
     }
 }
 
-/// What a response says counts when the request is over, and its end has the last word.
+/// The class of the response counts when the request is complete, unless a class was set later.
 #[tokio::test(start_paused = true)]
-async fn peak_ewma_goes_by_what_responses_say() {
+async fn peak_ewma_uses_the_class_of_the_response() {
     let second = Duration::from_secs(1);
-    // The response, what its end says, and the load before and after it, in seconds.
+    // The response, the class that is set at its end, and the load before and after that, in seconds.
     for (response, end, before, after) in [
         ("answer", None, 2.0, 1.0),
-        ("refused", None, 2.0, 2.0),
+        ("rejected", None, 2.0, 2.0),
         ("later", None, 2.0, 3e7),
         ("answer", Some(Class::Unsent), 2.0, 2.0),
-        ("refused", Some(Class::Success), 2.0, 1.0),
+        ("rejected", Some(Class::Success), 2.0, 1.0),
     ] {
         let (service, mut handle) = mock::pair::<&'static str, &'static str>();
-        let mut service = PeakEwma::new(service, second, 1e10, InBody).classify(refusals);
+        let mut service = PeakEwma::new(service, second, 1e10, InBody).classify(rejections);
         ready(&mut service);
         let mut call = task::spawn(service.call("request"));
         let (_, send) = handle.next_request().await.unwrap();
