@@ -24,7 +24,7 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<F> {
-        Queued { ticket: Ticket<F> },
+        Queued { ticket: Ticket<ResponseFuture<F>> },
         Called { #[pin] response: F, errors: Errors<F> },
         Failed { error: Failure },
     }
@@ -65,7 +65,7 @@ where
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) fn queued(ticket: Ticket<F>) -> Self {
+    pub(crate) fn queued(ticket: Ticket<Self>) -> Self {
         Self {
             state: State::Queued { ticket },
         }

@@ -56,7 +56,7 @@ fn shared(pending: u32) -> (Arc<Shared>, Arc<AtomicUsize>) {
 }
 
 /// Yields a ticket if the request was queued.
-fn send(shared: &Arc<Shared>, request: u32) -> Option<Ticket<Response>> {
+fn send(shared: &Arc<Shared>, request: u32) -> Option<Ticket<ResponseFuture<Response>>> {
     let mut response = ResponseFuture::failed(Failure::Closed);
     let mut request = Some(request);
     let mut place = Place::None;

@@ -9,13 +9,12 @@ use tower_readiness::trace::Span;
 use crate::driver::{Drive, Driver};
 use crate::error::Failure;
 use crate::future::ResponseFuture;
-use crate::gate::{Gate, Inside, Left};
+use crate::gate::{Gate, Left};
 use crate::home::Home;
 use crate::places::{Place, Waiters};
 use crate::queue::{Job, Queue};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::ticket::{Replies, Ticket};
-use crate::turn::{Served, Turn};
 use crate::wakes::Wakes;
 
 /// A request goes one of two ways. While nothing is queued and the service is not in use, the caller calls the service
@@ -31,7 +30,7 @@ pub(crate) struct Shared<Req, F> {
     waker: Waker,
     state: Mutex<State<Req, F>>,
     /// Forgets the type of the requests.
-    into_replies: fn(Arc<Self>) -> Arc<dyn Replies<F>>,
+    into_replies: fn(Arc<Self>) -> Arc<dyn Replies<ResponseFuture<F>>>,
 }
 
 #[derive(Debug)]
@@ -236,7 +235,7 @@ impl<Req, F> Shared<Req, F> {
         self: &Arc<Self>,
         request: Req,
         place: &Place,
-    ) -> Result<Ticket<F>, Failure> {
+    ) -> Result<Ticket<ResponseFuture<F>>, Failure> {
         let job = Job {
             request,
             span: Span::current(),
@@ -262,27 +261,6 @@ impl<Req, F> Shared<Req, F> {
             self.serve(inside);
         }
         Ok(Ticket::new((self.into_replies)(Arc::clone(self)), key))
-    }
-
-    /// Serves the queue until it is empty, the service is pending, or a turn's calls are used up.
-    #[cold]
-    fn serve<'a>(&'a self, mut inside: Inside<'a, Driver<Req, F>>) {
-        let mut calls = Turn::<Req, F>::CALLS;
-        loop {
-            let mut turn = Turn::new(self, inside);
-            let served = turn.serve(&mut calls);
-            let left = turn.end();
-            self.after(left);
-            match served {
-                // Callers that queued while this thread was still inside rely on it.
-                Served::All if left.queued() => match self.gate.try_enter_to_serve() {
-                    Some(again) => inside = again,
-                    None => return,
-                },
-                Served::All | Served::Pending | Served::Failed => return,
-                Served::Some => return self.wakes.wake_worker(),
-            }
-        }
     }
 
     /// Does what leaving the gate asks for, except serving the queue.
@@ -366,7 +344,7 @@ impl<Req, F> Shared<Req, F> {
     }
 }
 
-impl<Req: Send, F: Send> Replies<F> for Shared<Req, F> {
+impl<Req: Send, F: Send> Replies<ResponseFuture<F>> for Shared<Req, F> {
     fn poll_reply(&self, key: usize, cx: &mut Context<'_>) -> Poll<ResponseFuture<F>> {
         match self.lock().queue.take_reply(key, cx.waker()) {
             Some(reply) => Poll::Ready(reply),

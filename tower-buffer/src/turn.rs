@@ -32,6 +32,29 @@ pub(crate) enum Served {
 /// A request that has been called, or has failed.
 type Replied<F> = (usize, ResponseFuture<F>);
 
+impl<Req, F> Shared<Req, F> {
+    /// Serves the queue until it is empty, the service is pending, or a turn's calls are used up.
+    #[cold]
+    pub(crate) fn serve<'a>(&'a self, mut inside: Inside<'a, Driver<Req, F>>) {
+        let mut calls = Turn::<Req, F>::CALLS;
+        loop {
+            let mut turn = Turn::new(self, inside);
+            let served = turn.serve(&mut calls);
+            let left = turn.end();
+            self.after(left);
+            match served {
+                // Callers that queued while this thread was still inside rely on it.
+                Served::All if left.queued() => match self.gate.try_enter_to_serve() {
+                    Some(again) => inside = again,
+                    None => return,
+                },
+                Served::All | Served::Pending | Served::Failed => return,
+                Served::Some => return self.wakes.wake_worker(),
+            }
+        }
+    }
+}
+
 impl<'a, Req, F> Turn<'a, Req, F> {
     /// The maximum number of calls in a turn, so that no caller works for others forever.
     pub(crate) const CALLS: usize = WakeList::CAPACITY;

@@ -70,6 +70,7 @@ pub mod completion;
 mod constant;
 pub mod estimate;
 mod ewma;
+mod handle;
 mod metric;
 pub mod peak_ewma;
 mod penalty;

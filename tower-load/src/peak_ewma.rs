@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tower_classify::{Class, Classify, ErrorIsFailure};
+use tower_classify::{Classify, ErrorIsFailure};
 use tower_service::Service;
 
 #[cfg(feature = "discover")]
@@ -16,6 +16,7 @@ pub use self::discover::PeakEwmaDiscover;
 use crate::clock;
 use crate::completion::{CompleteOnResponse, TrackCompletion, TrackCompletionFuture};
 use crate::estimate::Estimate;
+pub use crate::handle::Handle;
 use crate::metric::Load;
 use crate::record::RecordClass;
 
@@ -115,16 +116,6 @@ pub struct PeakEwma<S, C = CompleteOnResponse, K = ErrorIsFailure> {
 #[derive(Copy, Clone, Debug, PartialEq, PartialOrd)]
 pub struct Cost(f64);
 
-/// Represents one request in flight, which is complete when the handle is dropped. Its result has the class that the
-/// classification returned for the response, or the one that was [set](Handle::set_class) later.
-#[derive(Debug)]
-pub struct Handle {
-    sent_at: u64,
-    estimate: Arc<Estimate>,
-    /// `None` until there is a result.
-    class: Option<Class>,
-}
-
 impl<S, C> PeakEwma<S, C> {
     /// Measures `service`; `completion` decides when a request is complete.
     ///
@@ -177,24 +168,6 @@ impl<S, C, K> PeakEwma<S, C, K> {
             classify,
         }
     }
-
-    fn handle(&self) -> Handle {
-        let now = clock::now();
-        self.estimate.begin(now);
-        Handle {
-            sent_at: now,
-            estimate: Arc::clone(&self.estimate),
-            class: None,
-        }
-    }
-}
-
-impl Handle {
-    /// Sets the class of the result, replacing the one from the classification. Call it from a body that holds the
-    /// handle, if the end of the body shows whether the request failed.
-    pub fn set_class(&mut self, class: Class) {
-        self.class = Some(class);
-    }
 }
 
 impl<S, C, K, Request> Service<Request> for PeakEwma<S, C, K>
@@ -215,7 +188,7 @@ where
         let record = RecordClass::new::<S::Response, S::Error>(self.classify.clone(), &req);
         TrackCompletionFuture::with_record(
             self.completion.clone(),
-            self.handle(),
+            Handle::begin(&self.estimate),
             self.service.call(req),
             record,
         )
@@ -234,12 +207,6 @@ impl<S, C, K> Load for PeakEwma<S, C, K> {
 
     fn load(&self) -> Cost {
         Cost(self.estimate.cost(clock::now_or_recent()))
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.estimate.end(self.sent_at, self.class, clock::now());
     }
 }
 

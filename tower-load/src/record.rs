@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use tower_classify::Classify;
 
-use crate::peak_ewma::Handle;
+use crate::handle::Handle;
 
 /// Records the result of a request in its handle `H`.
 #[expect(unnameable_types, reason = "the trait is sealed")]

@@ -85,11 +85,3 @@ impl<'a> Walk<'a> {
         }
     }
 }
-
-/// Whether an enum or a struct may get more variants or fields.
-pub fn is_open(item: Item<'_>) -> bool {
-    let attributes = item.json["attrs"].as_array().into_iter().flatten();
-    attributes
-        .map(Value::to_string)
-        .any(|attribute| attribute.contains("non_exhaustive"))
-}

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::items::is_open;
 use crate::rustdoc::{Crates, Item, Target};
 
 pub fn of_trait(item: Item<'_>, inner: &Value, path: &str, facts: &mut BTreeSet<String>) {
@@ -106,4 +105,12 @@ pub fn type_parameters(generics: &Value) -> (usize, usize) {
     types.fold((0, 0), |(required, all), param| {
         (required + usize::from(param["default"].is_null()), all + 1)
     })
+}
+
+/// Whether an enum or a struct may get more variants or fields.
+fn is_open(item: Item<'_>) -> bool {
+    let attributes = item.json["attrs"].as_array().into_iter().flatten();
+    attributes
+        .map(Value::to_string)
+        .any(|attribute| attribute.contains("non_exhaustive"))
 }
