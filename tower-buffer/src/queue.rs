@@ -3,14 +3,14 @@
 
 use std::task::Waker;
 
+use slab::Slab;
 use tower_readiness::trace::Span;
 
 use crate::future::ResponseFuture;
 
 #[derive(Debug)]
 pub(crate) struct Queue<Req, F> {
-    slots: Vec<Slot<Req, F>>,
-    vacant: Option<usize>,
+    slots: Slab<Slot<Req, F>>,
     first: Option<usize>,
     last: Option<usize>,
     /// The first request, if the worker has it in hand while the service is not ready: it takes no place.
@@ -19,9 +19,6 @@ pub(crate) struct Queue<Req, F> {
 
 #[derive(Debug)]
 enum Slot<Req, F> {
-    Vacant {
-        next: Option<usize>,
-    },
     /// In the queue, which is a list that is linked both ways, so that a request can leave it anywhere.
     Queued {
         job: Job<Req>,
@@ -48,8 +45,7 @@ pub(crate) struct Job<Req> {
 impl<Req, F> Queue<Req, F> {
     pub(crate) const fn new() -> Self {
         Self {
-            slots: Vec::new(),
-            vacant: None,
+            slots: Slab::new(),
             first: None,
             last: None,
             in_hand: None,
@@ -58,25 +54,12 @@ impl<Req, F> Queue<Req, F> {
 
     /// Puts a request into the reserved place.
     pub(crate) fn push(&mut self, job: Job<Req>) -> usize {
-        let slot = Slot::Queued {
+        let key = self.slots.insert(Slot::Queued {
             job,
             waker: None,
             before: self.last,
             after: None,
-        };
-        let key = match self.vacant {
-            Some(key) => {
-                let Slot::Vacant { next } = std::mem::replace(&mut self.slots[key], slot) else {
-                    unreachable!("the list of vacant slots leads to an occupied one")
-                };
-                self.vacant = next;
-                key
-            }
-            None => {
-                self.slots.push(slot);
-                self.slots.len() - 1
-            }
-        };
+        });
         match self.last.replace(key) {
             Some(last) => *self.after(last) = Some(key),
             None => self.first = Some(key),
@@ -220,17 +203,12 @@ impl<Req, F> Queue<Req, F> {
                 *slot = Slot::Forgotten;
                 (None, false)
             }
-            Slot::Vacant { .. } => {
-                unreachable!("a slot belongs to its response future until that is dropped")
-            }
             Slot::Forgotten | Slot::Replied(_) => (self.vacate(key).map(Dropped::Reply), false),
         }
     }
 
     fn vacate(&mut self, key: usize) -> Option<ResponseFuture<F>> {
-        let slot = std::mem::replace(&mut self.slots[key], Slot::Vacant { next: self.vacant });
-        self.vacant = Some(key);
-        match slot {
+        match self.slots.remove(key) {
             Slot::Replied(reply) => Some(reply),
             _ => None,
         }
