@@ -11,11 +11,11 @@ pub enum Event<'a, K> {
         /// [source](std::error::Error::source).
         error: &'a error::Discover,
     },
-    /// The readiness of an endpoint failed. It was dropped, and is used again only if discovery inserts it again.
+    /// An endpoint failed to become ready. It was dropped, and is used again only if discovery inserts it again.
     EndpointFailed {
         /// The key of the endpoint.
         key: &'a K,
-        /// The error.
+        /// The error from its `poll_ready`.
         error: &'a BoxError,
     },
 }

@@ -10,7 +10,7 @@
 //! let request = |cookies| Request::get("/").header("cookie", cookies).body(()).unwrap();
 //! assert_eq!(key(&request("a=1; session=x")), key(&request("session=x")));
 //! assert_ne!(key(&request("session=y")), key(&request("session=x")));
-//! assert_eq!(key(&request("a=1")), None); // any endpoint will do
+//! assert_eq!(key(&request("a=1")), None); // no key: any endpoint may be picked
 //! ```
 
 use http::header::COOKIE;
@@ -18,12 +18,14 @@ use http::{HeaderName, HeaderValue, Request};
 
 use crate::policy::hash::xxh64;
 
-/// Hashes the value of a header; `None` without the header.
+/// Returns a closure that hashes the value of a header, or returns `None` if the request does not have it. If there are
+/// several values, it hashes the first.
 pub fn header<B>(name: HeaderName) -> impl Fn(&Request<B>) -> Option<u64> + Clone {
     move |request| Some(xxh64(request.headers().get(&name)?.as_bytes(), SEED))
 }
 
-/// Hashes the value of a cookie; `None` without the cookie.
+/// Returns a closure that hashes the value of a cookie, or returns `None` if the request does not have it. If there are
+/// several values, it hashes the first.
 pub fn cookie<B>(name: impl Into<String>) -> impl Fn(&Request<B>) -> Option<u64> + Clone {
     let name = name.into();
     move |request| {
@@ -39,7 +41,7 @@ pub fn cookie<B>(name: impl Into<String>) -> impl Fn(&Request<B>) -> Option<u64>
     }
 }
 
-/// Hashes the path, without the query.
+/// Returns a closure that hashes the path, without the query.
 pub fn path<B>() -> impl Fn(&Request<B>) -> Option<u64> + Clone {
     |request| Some(xxh64(request.uri().path().as_bytes(), SEED))
 }

@@ -2,27 +2,27 @@
 //!
 //! [`p2c::Balance`] takes its endpoints from a [`Discover`](tower_discover::Discover), drives all of them to readiness,
 //! and sends each request to a ready one: by default the less loaded of two drawn at random, or the one that another
-//! picker chooses.
+//! [`picker`] chooses.
 //!
-//! | to | use |
+//! | task | use |
 //! |---|---|
 //! | build a balancer | [`p2c::Balance::builder`] |
-//! | choose by weight, in turn, by a key of the request, by probes | a [`picker`] |
+//! | balance by weight, round robin, by consistent hashing, by probes | a [`picker`] |
 //! | eject failing endpoints, slow-start new ones, observe all of them | the crate `tower-health`, around the discovery |
 //! | connect to a subset of very many endpoints | a [`subset`] |
 //! | send a retry to another endpoint | [`p2c::Balance::avoid_tried`] |
 //! | build your own balancer from the same parts | [`policy`], [`ready_cache`] |
 //!
-//! To compare pickers, see the tables of the simulator in `benches/simulator`, with and without faults.
+//! The simulator in `benches/simulator` compares the pickers, with and without faults.
 //!
 //! A balancer is not `Clone`: share it with a buffer. Do not balance over a name that already leads to a load balancer,
 //! nor over several connections to the same process.
 //!
 //! # Cost
 //!
-//! A balancer has one owner, and is driven by one task at a time: tasks that share it do so by a buffer around it. What their
-//! requests share below it is what is known of one endpoint: its load ([`tower_load`]), which is an atomic
-//! word. An endpoint that gets ready wakes the balancer's task, under a short lock.
+//! A balancer is used by one task at a time; tasks share it through a buffer around it. Below the balancer, requests to
+//! the same endpoint share only its load ([`tower_load`]), which is one or a few atomic words. An endpoint that becomes
+//! ready takes a lock for a short time to wake the balancer's task.
 //!
 //! # Example
 //!
@@ -37,7 +37,7 @@
 //!
 //! let endpoints = ["a", "b", "c"].map(|name| {
 //!     let endpoint = service_fn(move |request: u32| async move { Ok::<_, Infallible>(format!("{request} by {name}")) });
-//!     // The load of each is the number of requests in flight.
+//!     // The load of an endpoint is its number of requests in flight.
 //!     PendingRequests::new(endpoint, CompleteOnResponse::default())
 //! });
 //! let balance = Balance::new(ServiceList::new::<u32>(endpoints));

@@ -1,39 +1,39 @@
-//! Pickers: the policy by which a [`Balance`](crate::p2c::Balance) chooses the endpoint for a request. Without I/O.
+//! Pickers, which choose the endpoint of a request for a [`Balance`](crate::p2c::Balance).
 //!
-//! A [`Picker`] chooses one of the ready [`Endpoints`]. It takes time and randomness from the [`PickContext`], so that
-//! the same pickers run in a balancer, in tests and in the simulator (`benches/simulator`).
+//! A [`Picker`] chooses one of the ready [`Endpoints`]. It does no I/O, and takes time and random numbers from the
+//! [`PickContext`], so that the same pickers run in a balancer, in tests and in the simulator (`benches/simulator`).
 //!
 //! | picker | chooses | use it for |
 //! |---|---|---|
 //! | [`P2c`] | the less loaded of two drawn at random | most cases |
-//! | [`LeastLoaded`] | the least loaded for its weight, of two or more, or of all | endpoints of different capacity, or few endpoints |
-//! | [`RoundRobin`], [`WeightedRoundRobin`] | in turn, by weight | requests of equal cost |
+//! | [`LeastLoaded`] | the endpoint with the lowest load relative to its weight, of two or more drawn at random, or of all | endpoints of different capacity, or few endpoints |
+//! | [`RoundRobin`], [`WeightedRoundRobin`] | each endpoint in turn, equally or by weight | requests of equal cost |
 //! | [`Random`] | at random, by weight | comparison |
-//! | [`RingHash`], [`MaglevHash`] | by a key of the request, always the same endpoint | endpoints with caches |
+//! | [`RingHash`], [`MaglevHash`] | always the same endpoint for a key of the request | endpoints with caches |
 //! | [`Levels`] | first a priority and a zone, then by another picker | spare endpoints, or several zones |
-//! | [`PrequalPicker`] | by what the servers report when probed | many clients, servers on shared machines |
-//! | [`AnyPicker`] | like one of these, chosen at run time | a configuration |
+//! | [`PrequalPicker`] | by the load that servers report in response to probes | many clients, servers on shared machines |
+//! | [`AnyPicker`] | like the picker that was selected at run time | pickers from a configuration |
 //!
 //! The load of an endpoint is its [`Load`](tower_load::Load), and its capacity the
 //! [weight](tower_load::Load::relative_weight). `tests/distribution.rs` and the tables of `benches/simulator` show how
 //! each picker distributes requests at no, low and high load.
 //!
-//! # What a failing endpoint draws
+//! # What a failing endpoint receives
 //!
 //! An endpoint that fails each request immediately never looks busy, and so attracts requests from pickers that use the
 //! load:
 //!
-//! | picker | share of all requests |
+//! | picker | its share of all requests |
 //! |---|---|
-//! | [`RoundRobin`], [`WeightedRoundRobin`], [`Random`], [`RingHash`], [`MaglevHash`] | its share |
-//! | [`RingHash`], [`MaglevHash`] with a bound | up to the bound: 1.5 times its share for 150 % |
-//! | [`P2c`] and [`LeastLoaded`] by [`PendingRequests`](tower_load::PendingRequests) | up to twice its share, while the others are busy |
-//! | [`LeastLoaded::of_all`] by [`PendingRequests`](tower_load::PendingRequests) | nearly all, while all others are busy |
-//! | these three by [`PeakEwma`](tower_load::PeakEwma) | less than 0.5 %, as probes for its recovery |
+//! | [`RoundRobin`], [`WeightedRoundRobin`], [`Random`], [`RingHash`], [`MaglevHash`] | its fair share |
+//! | [`RingHash`], [`MaglevHash`] with a bound | up to the bound: 1.5 times its fair share for 150 % |
+//! | [`P2c`] and [`LeastLoaded`] with [`PendingRequests`](tower_load::PendingRequests) | up to twice its fair share, while the others are busy |
+//! | [`LeastLoaded::of_all`] with [`PendingRequests`](tower_load::PendingRequests) | nearly all, while all others are busy |
+//! | [`P2c`], [`LeastLoaded`] and [`LeastLoaded::of_all`] with [`PeakEwma`](tower_load::PeakEwma) | less than 0.5 %, as probes for its recovery |
 //! | [`PrequalPicker`] | nearly none, if the servers report their failures |
 //!
-//! Within a level, [`Levels`] behaves like its inner picker. With every picker, ejection (`tower-health`)
-//! takes the endpoint out of use.
+//! Within a level, [`Levels`] behaves like its inner picker. With every picker, an endpoint that is ejected
+//! (`tower-health`) receives no requests.
 
 mod any;
 mod hashing;
@@ -54,7 +54,7 @@ pub use self::hashing::{MaglevHash, RingHash};
 #[doc(hidden)]
 pub use self::hints::Hints;
 pub use self::least_loaded::LeastLoaded;
-pub use self::levels::{Group, Levels, Place};
+pub use self::levels::{Group, Levels, Locality};
 pub use self::p2c::P2c;
 pub use self::prequal::{PrequalPicker, Probes};
 pub use self::probing::ProbeAnswer;
@@ -63,10 +63,10 @@ pub use self::turns::{Random, RoundRobin, WeightedRoundRobin};
 
 /// The endpoints of a balancer, as a picker sees them.
 ///
-/// A ready endpoint has an index, from 0 on, until the ready set changes. Each endpoint, ready or not, has a number for
-/// as long as it exists; the numbers are small, and are reused.
+/// A ready endpoint has an index, starting at 0, which is valid until the ready set changes. Each endpoint, ready or
+/// not, has a number while it exists; numbers are small, and are reused.
 pub trait Endpoints {
-    /// The load of an endpoint; less is better.
+    /// The load of an endpoint; lower is better.
     type Load: PartialOrd;
 
     /// Returns the number of ready endpoints.
@@ -81,7 +81,7 @@ pub trait Endpoints {
     /// Returns the weight of the ready endpoint with this index: its capacity, relative to an endpoint of weight 1.
     fn weight(&self, index: usize) -> u32;
 
-    /// Returns the weight of the endpoint with this number, ready or not; `None` if it does not exist any more.
+    /// Returns the weight of the endpoint with this number, ready or not, or `None` if it does not exist anymore.
     fn weight_of(&self, id: usize) -> Option<u32>;
 
     /// Returns the number of the ready endpoint with this index.
@@ -93,7 +93,7 @@ pub trait Endpoints {
 
 /// Endpoints with names that are the same in each balancer, so that all balancers map a key to the same endpoint.
 pub trait Named: Endpoints {
-    /// Returns the name and the weight of the endpoint with this number; `None` if it does not exist any more.
+    /// Returns the name and the weight of the endpoint with this number, or `None` if it does not exist anymore.
     fn name(&self, id: usize) -> Option<(String, u32)>;
 }
 
@@ -111,7 +111,8 @@ pub trait PickContext: Rng {
 pub trait Picker<E: ?Sized, Req> {
     /// Returns the index of a ready endpoint, or `None` for any of them; an out-of-range index counts as `None`.
     ///
-    /// A picker is given the request. Only some of the pickers here, which do not look at it, choose earlier.
+    /// `request` is always `Some` in a picker of your own. It is `None` only for pickers of this module that do not use
+    /// the request, which choose before there is one.
     fn pick<C: PickContext>(
         &mut self,
         endpoints: &E,
@@ -120,7 +121,7 @@ pub trait Picker<E: ?Sized, Req> {
     ) -> Option<usize>;
 
     /// Called when a request is sent to the ready endpoint with this index. It may differ from the picked endpoint, if
-    /// that was not ready any more.
+    /// that one was no longer ready.
     fn sent(&mut self, _endpoints: &E, _index: usize, _request: &Req) {}
 
     /// Called when the endpoint with this number was added or replaced.
@@ -129,7 +130,8 @@ pub trait Picker<E: ?Sized, Req> {
     /// Called when the endpoint with this number was removed.
     fn removed(&mut self, _id: usize) {}
 
-    /// What the balancer may do without, to be faster. The default is right for each picker.
+    /// Returns what the picker requires of the balancer. The default, which requires everything, is correct for every
+    /// picker.
     #[doc(hidden)]
     fn hints(&self) -> Hints {
         Hints::default()

@@ -1,14 +1,14 @@
-//! Subsetting: connects each client to a subset of the endpoints, so that ten thousand clients do not have ten thousand
-//! connections each.
+//! Subsetting: each client connects to a subset of the endpoints only, to limit the number of connections if there are
+//! many clients and many endpoints.
 //!
-//! A subset sits between discovery and the services that connect: it passes on a subset of the discovered targets, such
-//! as addresses, and no service is created for the others.
+//! A [`Subset`] wraps discovery: it passes on a subset of the discovered targets, such as addresses, and no service is
+//! created for the others.
 //!
-//! | subset | each client has | use it if |
+//! | subset | each client connects to | use it if |
 //! |---|---|---|
-//! | [`Subset::rendezvous`] | a fixed number at random, stable over time | clients do not know of each other |
-//! | [`Subset::aperture`] | those in its part of the ring | clients are numbered; all servers then have the same load |
-//! | [`Subset::load_band`] | a random subset whose size follows the client's load | clients do not know of each other, and their load varies |
+//! | [`Subset::rendezvous`] | a fixed number of random endpoints, stable over time | clients do not know of each other |
+//! | [`Subset::aperture`] | the endpoints in its section of the ring | clients are numbered; all servers then have the same load |
+//! | [`Subset::load_band`] | random endpoints, whose number follows the client's load | clients do not know of each other, and their load varies |
 //!
 //! # Example
 //!
@@ -34,11 +34,11 @@
 //!     Change::Remove(key) => Change::Remove(key),
 //! });
 //! let mut balance = Balance::new(ours);
-//! let mut seen = std::collections::BTreeSet::new();
+//! let mut last_in_flight = std::collections::BTreeSet::new();
 //! for _ in 0..100 {
-//!     seen.insert(balance.ready().await.unwrap().call(()).await.unwrap());
+//!     last_in_flight.insert(balance.ready().await.unwrap().call(()).await.unwrap());
 //! }
-//! assert_eq!(seen.len(), 5);
+//! assert_eq!(last_in_flight.len(), 5);
 //! # }
 //! ```
 
@@ -66,8 +66,8 @@ pin_project! {
     ///
     /// # Cost
     ///
-    /// Per change of n targets, with a subset of m: O(log n + m) for rendezvous hashing, O(n) for an aperture. All
-    /// changes that are available at one poll count as one. A load band reads the clock at each poll.
+    /// Per change, with n targets and a subset of m: O(log n + m) for rendezvous hashing and O(n) for an aperture. All
+    /// changes that are available at a poll are applied as one. A load band reads the clock at each poll.
     ///
     /// The stream of a load band does not end when its discovery ends.
     #[derive(Debug)]
@@ -78,20 +78,21 @@ pin_project! {
         #[pin]
         discover: Paced<D>,
         rule: Rule,
-        // By score, then by name, so that all clients have the same order.
-        all: BTreeMap<Place, (D::Key, D::Service)>,
-        chosen: BTreeMap<Place, Weight>,
+        // Ordered by hash, then by name. Clients with the same seed have the same order.
+        all: BTreeMap<Rank, (D::Key, D::Service)>,
+        chosen: BTreeMap<Rank, Weight>,
         // The timer for the next reading of the load, for a load band.
         timer: Option<Pin<Box<Sleep>>>,
-        // The targets whose service was replaced.
-        renewed: BTreeSet<Place>,
-        // Whether there are changes that were not applied yet.
-        heard: bool,
+        // The targets that were inserted or replaced since the last update.
+        replaced: BTreeSet<Rank>,
+        // Whether there are changes that have not been applied yet.
+        changed: bool,
         changes: VecDeque<Change<D::Key, Weighted<D::Service>>>,
     }
 }
 
-type Place = (u64, String);
+/// The hash of a target's name, and the name.
+type Rank = (u64, String);
 
 #[derive(Clone, Debug)]
 enum Rule {
@@ -104,8 +105,9 @@ enum Rule {
         band: LoadBand,
         seed: u64,
         in_flight: Counter,
-        /// The last requests in flight and wanted number of targets.
-        seen: Option<usize>,
+        /// The number of requests in flight when it was last read.
+        last_in_flight: Option<usize>,
+        /// The wanted number of targets.
         size: usize,
     },
 }
@@ -114,31 +116,31 @@ impl<D> Subset<D>
 where
     D: Discover,
 {
-    /// Takes `size` of the targets, by rendezvous hashing of their names with `seed`, which should differ between
-    /// clients: the random subsetting of gRPC. When a target is added or removed, at most one other changes.
+    /// Chooses `size` of the targets by rendezvous hashing of their names with `seed`, which should differ between
+    /// clients: the random subsetting of gRPC. When a target is added or removed, at most one other target changes.
     pub const fn rendezvous(discover: D, size: usize, seed: u64) -> Self {
         Self::new(discover, Rule::Rendezvous { size, seed })
     }
 
-    /// Takes the targets in the aperture of a numbered client: the deterministic aperture of Finagle. If each client
+    /// Chooses the targets in the aperture of a numbered client: the deterministic aperture of Finagle. If each client
     /// balances by weight over its subset, all servers have the same load.
     pub const fn aperture(discover: D, aperture: Aperture) -> Self {
         Self::new(discover, Rule::Aperture(aperture))
     }
 
-    /// Takes about as many of the targets as there are requests in flight: the random aperture of Finagle. `in_flight`
-    /// counts the requests of the whole balancer, with a
+    /// Chooses about as many of the targets as there are requests in flight: the random aperture of Finagle.
+    /// `in_flight` counts the requests of the whole balancer, with a
     /// [`PendingRequests::with_counter`](tower_load::PendingRequests::with_counter) around it; `seed` should differ
     /// between clients.
     ///
-    /// The load is read whenever the balancer polls, and once per second, so that the subset shrinks even without
-    /// traffic. This needs a tokio runtime with timers.
+    /// The load is read at each poll, and at least once per second, so that the subset shrinks even without requests.
+    /// This requires a tokio runtime with timers.
     pub fn load_band(discover: D, band: LoadBand, in_flight: Counter, seed: u64) -> Self {
         let rule = Rule::LoadBand {
             band,
             seed,
             in_flight,
-            seen: None,
+            last_in_flight: None,
             size: 0,
         };
         Self::new(discover, rule)
@@ -151,15 +153,15 @@ where
             all: BTreeMap::new(),
             chosen: BTreeMap::new(),
             timer: None,
-            renewed: BTreeSet::new(),
-            heard: false,
+            replaced: BTreeSet::new(),
+            changed: false,
             changes: VecDeque::new(),
         }
     }
 }
 
 impl Rule {
-    fn place(&self, name: String) -> Place {
+    fn rank(&self, name: String) -> Rank {
         match self {
             Self::Rendezvous { seed, .. } | Self::LoadBand { seed, .. } => {
                 (hash::xxh64(name.as_bytes(), *seed), name)
@@ -169,22 +171,22 @@ impl Rule {
     }
 
     /// Returns the chosen targets with their weights.
-    fn choose<T>(&self, all: &BTreeMap<Place, T>) -> BTreeMap<Place, u32> {
+    fn choose<T>(&self, all: &BTreeMap<Rank, T>) -> BTreeMap<Rank, u32> {
         match self {
             Self::Rendezvous { size, .. } | Self::LoadBand { size, .. } => {
                 let first = all.keys().take(*size);
-                first.map(|place| (place.clone(), WHOLE)).collect()
+                first.map(|rank| (rank.clone(), FULL_WEIGHT)).collect()
             }
             Self::Aperture(aperture) => {
-                let mut places = all.keys().enumerate();
+                let mut ranks = all.keys().enumerate();
                 // Yielded in the order of their indices.
                 let count = u32::try_from(all.len()).unwrap_or(u32::MAX);
                 let chosen = aperture
                     .equal(count)
                     .into_iter()
                     .filter_map(|(index, part)| {
-                        let (_, place) = places.find(|(at, _)| *at == index)?;
-                        Some((place.clone(), (part * f64::from(WHOLE)).round() as u32))
+                        let (_, rank) = ranks.find(|(at, _)| *at == index)?;
+                        Some((rank.clone(), (part * f64::from(FULL_WEIGHT)).round() as u32))
                     });
                 chosen.collect()
             }
@@ -198,7 +200,7 @@ impl Rule {
         let Self::LoadBand {
             band,
             in_flight,
-            seen,
+            last_in_flight,
             size,
             ..
         } = self
@@ -208,10 +210,10 @@ impl Rule {
         let now_in_flight = in_flight.get();
         // The first targets must not wait for a change of the load.
         let first = *size == 0 && targets > 0;
-        if *seen == Some(now_in_flight) && !due && !first {
+        if *last_in_flight == Some(now_in_flight) && !due && !first {
             return false;
         }
-        *seen = Some(now_in_flight);
+        *last_in_flight = Some(now_in_flight);
         let wanted = band.update(now_in_flight, targets, Instant::now());
         std::mem::replace(size, wanted) != wanted
     }
@@ -234,7 +236,7 @@ where
             if this.discover.has_ended() && !matches!(this.rule, Rule::LoadBand { .. }) {
                 return Poll::Ready(None);
             }
-            // Take all available changes before applying any.
+            // Take all available changes before applying them.
             let due = match &mut this.timer {
                 Some(timer) => timer.as_mut().poll(cx).is_ready(),
                 None => false,
@@ -242,45 +244,47 @@ where
             if due {
                 *this.timer = None;
             }
-            *this.heard |= this.rule.resize(this.all.len(), due);
+            *this.changed |= this.rule.resize(this.all.len(), due);
             let mut is_all = false;
-            for _ in 0..MOST_AT_A_TIME {
+            for _ in 0..CHANGES_PER_BATCH {
                 let change = match this.discover.has_ended() {
                     true => Poll::Pending,
                     false => this.discover.as_mut().poll_change(cx),
                 };
                 match change {
                     Poll::Ready(Some(Ok(Change::Insert(key, target)))) => {
-                        let place = this.rule.place(key.to_string());
+                        let rank = this.rule.rank(key.to_string());
                         // Another key with the same name replaces it.
-                        if let Some((old, _)) = this.all.get(&place)
+                        if let Some((old, _)) = this.all.get(&rank)
                             && *old != key
-                            && this.chosen.remove(&place).is_some()
+                            && this.chosen.remove(&rank).is_some()
                         {
                             this.changes.push_back(Change::Remove(old.clone()));
                         }
-                        this.all.insert(place.clone(), (key, target));
-                        this.renewed.insert(place);
-                        *this.heard = true;
+                        this.all.insert(rank.clone(), (key, target));
+                        this.replaced.insert(rank);
+                        *this.changed = true;
                     }
                     Poll::Ready(Some(Ok(Change::Remove(key)))) => {
-                        let place = this.rule.place(key.to_string());
-                        this.all.remove(&place);
-                        if this.chosen.remove(&place).is_some() {
+                        let rank = this.rule.rank(key.to_string());
+                        this.all.remove(&rank);
+                        if this.chosen.remove(&rank).is_some() {
                             this.changes.push_back(Change::Remove(key));
                         }
-                        *this.heard = true;
+                        *this.changed = true;
                     }
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                    Poll::Ready(None) => *this.heard = true,
-                    Poll::Pending if *this.heard => {
+                    Poll::Ready(None) => *this.changed = true,
+                    Poll::Pending if *this.changed => {
                         is_all = true;
                         break;
                     }
                     Poll::Pending => {
                         // The load may change without a change of the targets.
                         if matches!(this.rule, Rule::LoadBand { .. }) {
-                            let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(LOOK)));
+                            let timer = this
+                                .timer
+                                .get_or_insert_with(|| Box::pin(sleep(READ_INTERVAL)));
                             if timer.as_mut().poll(cx).is_ready() {
                                 cx.waker().wake_by_ref();
                             }
@@ -289,32 +293,32 @@ where
                     }
                 }
             }
-            // The first targets were added, or the last removed.
+            // The first targets may have been added, or the last one removed.
             this.rule.resize(this.all.len(), false);
             let chosen = this.rule.choose(this.all);
-            this.chosen.retain(|place, _| {
-                let stays = chosen.contains_key(place);
-                if !stays && let Some((key, _)) = this.all.get(place) {
+            this.chosen.retain(|rank, _| {
+                let stays = chosen.contains_key(rank);
+                if !stays && let Some((key, _)) = this.all.get(rank) {
                     this.changes.push_back(Change::Remove(key.clone()));
                 }
                 stays
             });
-            for (place, weight) in chosen {
-                match this.chosen.get(&place) {
-                    Some(handle) if !this.renewed.contains(&place) => handle.set(weight),
+            for (rank, weight) in chosen {
+                match this.chosen.get(&rank) {
+                    Some(handle) if !this.replaced.contains(&rank) => handle.set(weight),
                     _ => {
-                        if let Some((key, target)) = this.all.get(&place) {
+                        if let Some((key, target)) = this.all.get(&rank) {
                             let target = Weighted::new(target.clone(), weight);
-                            this.chosen.insert(place, target.handle());
+                            this.chosen.insert(rank, target.handle());
                             this.changes.push_back(Change::Insert(key.clone(), target));
                         }
                     }
                 }
             }
-            this.renewed.clear();
-            *this.heard = false;
+            this.replaced.clear();
+            *this.changed = false;
             if this.changes.is_empty() && !is_all && !this.discover.has_ended() {
-                // None of the changes affects the subset, and there are more: yield to other tasks.
+                // None of these changes affects the subset, and there are more: yield to other tasks.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -322,9 +326,9 @@ where
     }
 }
 
-/// The weight of a target that is entirely in the subset.
-const WHOLE: u32 = 1000;
-/// The maximum number of changes taken before they are applied.
-const MOST_AT_A_TIME: usize = 100_000;
-/// The minimum frequency at which the load is read.
-const LOOK: Duration = Duration::from_secs(1);
+/// The weight of a target that is completely in the aperture.
+const FULL_WEIGHT: u32 = 1000;
+/// The maximum number of changes that are taken before they are applied.
+const CHANGES_PER_BATCH: usize = 100_000;
+/// The maximum time between two readings of the load.
+const READ_INTERVAL: Duration = Duration::from_secs(1);

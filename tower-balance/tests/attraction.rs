@@ -1,5 +1,5 @@
-//! What an endpoint draws that fails at once, and looks idle and fast because of it. In virtual time, with the real balancer
-//! and the real measure.
+//! The share of requests that an endpoint receives if it fails immediately, and so appears idle and fast. In paused
+//! time, with the real balancer and the real load measurement.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,24 +18,24 @@ use tower_util::{ServiceExt, service_fn};
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const ENDPOINTS: usize = 11;
-/// Which of the endpoints is broken.
+/// The number of the broken endpoint.
 const BROKEN: usize = 4;
-/// The most that it may draw, of all requests.
-const MOST: f64 = 0.005;
+/// The maximum share of all requests that it may receive.
+const MAX_SHARE: f64 = 0.005;
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
-    /// How long the endpoints take that work.
+    /// The latency of the working endpoints.
     latency: Duration,
-    /// How long the broken one takes to fail.
+    /// The latency of the broken one.
     fails_in: Duration,
-    /// From one request to the next.
+    /// The time between requests.
     every: Duration,
     default_rtt: Duration,
     requests: u32,
 }
 
-/// A second each, 100 per second.
+/// A latency of one second, and 100 requests per second.
 const SECONDS: Case = Case {
     latency: SECOND,
     fails_in: MS,
@@ -43,7 +43,7 @@ const SECONDS: Case = Case {
     default_rtt: SECOND,
     requests: 6_000,
 };
-/// Buoyant's latency, 1,000 per second.
+/// The latency in Buoyant's benchmark, and 1,000 requests per second.
 const BUOYANTS: Case = Case {
     latency: Duration::from_millis(167),
     fails_in: MS,
@@ -52,18 +52,19 @@ const BUOYANTS: Case = Case {
     requests: 20_000,
 };
 
-/// What an endpoint does with the request that is sent at this time after the beginning.
+/// What an endpoint does with a request.
 #[derive(Clone, Copy)]
 enum Does {
     Work,
     Fail,
-    /// It answers, with a 503.
-    Refuse,
+    /// Responds with a 503.
+    Reject,
 }
 
+/// Returns what an endpoint does with a request at this time since the start.
 type Conduct = fn(usize, Duration) -> Does;
 
-/// Endpoint number 4 fails each request.
+/// The broken endpoint fails each request.
 fn fails(number: usize, _: Duration) -> Does {
     match number {
         BROKEN => Does::Fail,
@@ -71,26 +72,26 @@ fn fails(number: usize, _: Duration) -> Does {
     }
 }
 
-fn refuses(number: usize, _: Duration) -> Does {
+fn rejects(number: usize, _: Duration) -> Does {
     match number {
-        BROKEN => Does::Refuse,
+        BROKEN => Does::Reject,
         _ => Does::Work,
     }
 }
 
-/// The share of each endpoint of the requests that are sent from `since` on.
+/// Returns the share of each endpoint in the requests that are sent from `since` on.
 async fn shares<P>(case: Case, conduct: Conduct, picker: P, since: Duration) -> Vec<f64>
 where
     P: for<'a> Picker<ReadyCache<usize, Endpoint, ()>, ()>,
 {
-    let drawn: Arc<[AtomicU64]> = (0..ENDPOINTS).map(|_| AtomicU64::new(0)).collect();
+    let received: Arc<[AtomicU64]> = (0..ENDPOINTS).map(|_| AtomicU64::new(0)).collect();
     let start = Instant::now();
     let endpoints = (0..ENDPOINTS).map(|number| {
-        let drawn = Arc::clone(&drawn);
+        let received = Arc::clone(&received);
         let serve = Box::new(move |()| {
             let at = start.elapsed();
             if at >= since {
-                drawn[number].fetch_add(1, Relaxed);
+                received[number].fetch_add(1, Relaxed);
             }
             let does = conduct(number, at);
             let answer: Answer = Box::pin(async move {
@@ -100,7 +101,7 @@ where
                 }
                 match does {
                     Does::Work => Ok(200),
-                    Does::Refuse => Ok(503),
+                    Does::Reject => Ok(503),
                     Does::Fail => Err("broken"),
                 }
             });
@@ -119,9 +120,15 @@ where
             let _broken = answer.await;
         });
     }
-    let drawn: Vec<_> = drawn.iter().map(|drawn| drawn.load(Relaxed)).collect();
-    let all = drawn.iter().sum::<u64>() as f64;
-    drawn.iter().map(|drawn| *drawn as f64 / all).collect()
+    let received: Vec<_> = received
+        .iter()
+        .map(|received| received.load(Relaxed))
+        .collect();
+    let all = received.iter().sum::<u64>() as f64;
+    received
+        .iter()
+        .map(|received| *received as f64 / all)
+        .collect()
 }
 
 type Answer = std::pin::Pin<Box<dyn Future<Output = Result<u16, &'static str>> + Send>>;
@@ -137,47 +144,48 @@ fn classify(result: Result<&u16, &&'static str>) -> Class {
     }
 }
 
-async fn assert_little_is_drawn(case: Case, conduct: Conduct) {
+async fn assert_share_is_small(case: Case, conduct: Conduct) {
     let share = shares(case, conduct, P2c::new(), Duration::ZERO).await[BROKEN];
-    assert!(share <= MOST, "{case:?} draws {share}");
-    assert!(share > 0.0, "its recovery could not be seen: {case:?}");
+    assert!(share <= MAX_SHARE, "{case:?}: {share}");
+    assert!(share > 0.0, "no probes for its recovery: {case:?}");
 }
 
-/// 18.1 % while a failure counted for 5 s at most: the others, with nine requests in flight each, looked worse.
+/// It was 18.1 % when a failure counted for at most 5 s, because the others, with nine requests in flight each, had a
+/// higher load.
 #[tokio::test(start_paused = true)]
-async fn beside_endpoints_of_a_second_a_failing_one_draws_little() {
+async fn a_failing_endpoint_receives_little_beside_endpoints_with_a_latency_of_a_second() {
     for default_rtt in [30 * MS, SECOND, 5 * SECOND] {
         let case = Case {
             default_rtt,
             ..SECONDS
         };
-        assert_little_is_drawn(case, fails).await;
+        assert_share_is_small(case, fails).await;
     }
 }
 
-/// 2.4 to 4.9 %, with an estimate at the beginning of several times what is usual.
+/// It was 2.4 to 4.9 % with an initial estimate of several times the usual latency.
 #[tokio::test(start_paused = true)]
-async fn whatever_the_first_estimate_is_a_failing_one_draws_little() {
+async fn a_failing_endpoint_receives_little_with_any_initial_estimate() {
     for default_rtt in [0, 1, 30, 500, 1_000, 3_000] {
         let case = Case {
             default_rtt: default_rtt * MS,
             ..BUOYANTS
         };
-        assert_little_is_drawn(case, fails).await;
+        assert_share_is_small(case, fails).await;
     }
 }
 
-/// 20 %.
+/// It was 20 % without a classification.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_classified_as_a_failure_is_one() {
+async fn an_endpoint_whose_responses_are_classified_as_failures_receives_little() {
     for case in [SECONDS, BUOYANTS] {
-        assert_little_is_drawn(case, refuses).await;
+        assert_share_is_small(case, rejects).await;
     }
 }
 
-/// With about as many requests in flight at each scale, and with many more.
+/// With about the same number of requests in flight at each scale, and with many more.
 #[tokio::test(start_paused = true)]
-async fn at_any_scale_of_latency_a_failing_one_draws_little() {
+async fn a_failing_endpoint_receives_little_at_any_scale_of_latency() {
     for (latency, every) in [
         (MS, MS),
         (10 * MS, MS),
@@ -193,33 +201,33 @@ async fn at_any_scale_of_latency_a_failing_one_draws_little() {
             default_rtt: 3 * latency,
             ..SECONDS
         };
-        assert_little_is_drawn(case, fails).await;
+        assert_share_is_small(case, fails).await;
     }
 }
 
-/// While it has not failed yet, a request looks like one of those that will be answered.
+/// Until a request fails, it counts like one that will succeed.
 #[tokio::test(start_paused = true)]
-async fn however_fast_it_fails_it_draws_little() {
+async fn a_failing_endpoint_receives_little_however_fast_it_fails() {
     for fails_in in [Duration::ZERO, MS, 50 * MS] {
         let case = Case {
             fails_in,
             ..BUOYANTS
         };
-        assert_little_is_drawn(case, fails).await;
+        assert_share_is_small(case, fails).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_looks_at_all_sends_it_as_little() {
+async fn a_failing_endpoint_receives_little_from_the_least_loaded_of_all() {
     for case in [SECONDS, BUOYANTS] {
         let share = shares(case, fails, LeastLoaded::of_all(), Duration::ZERO).await[BROKEN];
-        assert!(share > 0.0 && share <= MOST, "{case:?} draws {share}");
+        assert!(share > 0.0 && share <= MAX_SHARE, "{case:?}: {share}");
     }
 }
 
-/// It fails every other request at once.
+/// It fails every other request immediately.
 #[tokio::test(start_paused = true)]
-async fn one_that_fails_half_of_its_requests_draws_much_less_than_its_share() {
+async fn an_endpoint_that_fails_half_of_its_requests_receives_much_less_than_its_share() {
     fn half(number: usize, at: Duration) -> Does {
         match number {
             BROKEN if (at.as_millis() / 10).is_multiple_of(2) => Does::Fail,
@@ -231,7 +239,7 @@ async fn one_that_fails_half_of_its_requests_draws_much_less_than_its_share() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_has_recovered_has_its_share_again() {
+async fn an_endpoint_that_recovers_receives_its_share_again() {
     fn for_twenty_seconds(number: usize, at: Duration) -> Does {
         match number {
             BROKEN if at < 20 * SECOND => Does::Fail,
@@ -242,16 +250,15 @@ async fn one_that_has_recovered_has_its_share_again() {
         requests: 12_000,
         ..SECONDS
     };
-    // A trial is due every 20 to 40 s.
+    // A probe is due every 20 to 40 s.
     let share = shares(case, for_twenty_seconds, P2c::new(), 65 * SECOND).await[BROKEN];
     let fair = 1.0 / ENDPOINTS as f64;
     assert!((0.8 * fair..1.5 * fair).contains(&share), "{share}");
 }
 
-/// Their failures have multiplied the penalties as often as there were requests. None of them is left alone with everything
-/// for long.
+/// Each failed request has multiplied a penalty. Still, no single endpoint receives all requests for long.
 #[tokio::test(start_paused = true)]
-async fn all_that_were_broken_at_once_have_their_shares_again() {
+async fn endpoints_that_failed_at_the_same_time_receive_their_shares_again() {
     fn for_five_seconds(_: usize, at: Duration) -> Does {
         match at {
             at if at < 5 * SECOND => Does::Fail,

@@ -1,4 +1,4 @@
-//! Who gets the requests.
+//! Which endpoints receive the requests.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -23,7 +23,7 @@ fn endpoint(load: u32, allowed: u64) -> (Inner, Requests) {
 }
 
 #[test]
-fn of_two_ready_endpoints_the_less_loaded_gets_the_request() {
+fn the_less_loaded_of_two_ready_endpoints_receives_the_request() {
     let ((light, mut light_handle), (heavy, mut heavy_handle)) = (endpoint(1, 9), endpoint(2, 9));
     let mut balance = Spawn::new(Balance::new(ServiceList::new::<u32>([heavy, light])));
     for n in 0..9 {
@@ -31,7 +31,7 @@ fn of_two_ready_endpoints_the_less_loaded_gets_the_request() {
         drop(balance.call(n));
         assert_eq!(assert_ready!(light_handle.poll_request()).unwrap().0, n);
     }
-    // The light one has used up what it may take.
+    // The less loaded one has used up its permits.
     assert_ready_ok!(balance.poll_ready());
     drop(balance.call(9));
     assert!(heavy_handle.poll_request().is_ready());
@@ -48,7 +48,7 @@ fn waits_until_an_endpoint_is_ready() {
 }
 
 #[test]
-fn an_endpoint_that_is_not_ready_gets_nothing_while_another_is() {
+fn an_endpoint_that_is_not_ready_receives_no_requests_while_another_is() {
     let ((dead, mut dead_handle), (alive, mut alive_handle)) = (endpoint(0, 0), endpoint(9, 99));
     let mut balance = Spawn::new(Balance::new(ServiceList::new::<u32>([dead, alive])));
     for n in 0..20 {
@@ -58,7 +58,7 @@ fn an_endpoint_that_is_not_ready_gets_nothing_while_another_is() {
     }
     assert_pending!(dead_handle.poll_request());
     dead_handle.allow(1);
-    assert!(balance.is_woken(), "driven also while others are ready");
+    assert!(balance.is_woken(), "it is driven although others are ready");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_failed_endpoint_is_dropped() {
     assert_eq!(balance.get_ref().len(), 1);
 }
 
-/// tower#856: tower 0.5 calls whatever has the index of the removed endpoint then, ready or not.
+/// tower#856: tower 0.5 calls the endpoint that now has the index of the removed one, ready or not.
 #[tokio::test]
 async fn a_removal_between_polls_leaves_no_stale_pick() {
     let (sender, discover) = channel::<&str, Inner>(8);
@@ -92,9 +92,9 @@ async fn a_removal_between_polls_leaves_no_stale_pick() {
     assert_eq!(assert_ready!(c.poll_request()).unwrap().0, 7);
 }
 
-/// C10: in tower 0.5 it waits, and nothing will ever wake the task.
+/// C10: in tower 0.5 the balancer is pending, and the task is never woken.
 #[test]
-fn that_there_will_be_no_endpoint_is_an_error() {
+fn fails_if_there_are_no_endpoints_and_discovery_has_ended() {
     let mut balance = Spawn::new(Balance::new(ServiceList::new::<u32>(Vec::<Inner>::new())));
     assert!(assert_ready_err!(balance.poll_ready()).is::<error::NoEndpoints>());
 
@@ -138,7 +138,7 @@ impl futures_util::Stream for Once {
 
 /// C11: tower 0.5 polls the stream again.
 #[test]
-fn a_discovery_that_has_ended_is_not_polled_again() {
+fn discovery_that_has_ended_is_not_polled_again() {
     let (inner, _handle) = endpoint(1, 9);
     let mut balance = Spawn::new(Balance::new(Once(
         vec![Ok(Change::Insert(1, inner))],
@@ -151,7 +151,7 @@ fn a_discovery_that_has_ended_is_not_polled_again() {
 }
 
 #[test]
-fn a_failed_discovery_is_an_error_with_its_source() {
+fn an_error_of_discovery_is_the_source_of_the_error() {
     let mut balance = Spawn::new(Balance::new(Once(vec![Err("no such name")], false)));
     let error = assert_ready_err!(balance.poll_ready());
     let source =
@@ -160,7 +160,7 @@ fn a_failed_discovery_is_an_error_with_its_source() {
 }
 
 #[test]
-fn many_changes_do_not_keep_the_task() {
+fn yields_to_other_tasks_after_many_changes() {
     let changes = (0..1000)
         .map(|key| Ok(Change::Insert(key, endpoint(1, 9).0)))
         .collect();
@@ -171,13 +171,13 @@ fn many_changes_do_not_keep_the_task() {
 
 #[test]
 #[should_panic(expected = "poll_ready must be called first")]
-fn is_not_called_before_it_is_ready() {
+fn panics_if_called_before_it_is_ready() {
     let (inner, _handle) = endpoint(1, 1);
     let _response = Balance::new(ServiceList::new::<u32>([inner])).call(1);
 }
 
 #[tokio::test]
-async fn makes_balancers() {
+async fn make_balance_creates_balancers() {
     async fn discover(replicas: u32) -> Result<ServiceList<Vec<Endpoint>>, Infallible> {
         let endpoint = || {
             PendingRequests::new(
@@ -201,7 +201,7 @@ async fn makes_balancers() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_sent_again_goes_to_another_endpoint() {
+async fn a_retry_goes_to_another_endpoint() {
     let endpoints = (0..5).map(|name| {
         let endpoint = service_fn(move |_: Tried| async move { Ok::<_, Infallible>(name) });
         Constant::new(endpoint, name)
@@ -213,10 +213,13 @@ async fn a_request_that_is_sent_again_goes_to_another_endpoint() {
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..5 {
             let response = balance.ready().await.unwrap().call(request.clone());
-            assert!(seen.insert(response.await.unwrap()), "it went there before");
+            assert!(
+                seen.insert(response.await.unwrap()),
+                "it was sent there before"
+            );
         }
         assert_eq!(request.len(), 5);
-        // All were tried: then any will do.
+        // All were tried, so any of them is picked.
         let response = balance.ready().await.unwrap().call(request.clone());
         assert!(response.await.unwrap() < 5);
     }

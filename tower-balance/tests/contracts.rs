@@ -1,4 +1,4 @@
-//! What a balancer keeps although its endpoints, pickers and callers do not behave.
+//! What a balancer guarantees even if its endpoints, pickers or callers misbehave.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -24,15 +24,15 @@ use tower_service::Service;
 use tower_test::mock::Spawn;
 use tower_util::{ServiceExt, Tried, service_fn};
 
-/// Ready, until it fails or stalls; who calls it then does wrong.
+/// An endpoint that is ready until it fails or stalls. Calling it after that is an error.
 #[derive(Clone, Debug, Default)]
-struct Fickle {
+struct Unreliable {
     name: usize,
     failed: Arc<AtomicBool>,
     stalled: Arc<AtomicBool>,
 }
 
-impl<R> Service<R> for Fickle {
+impl<R> Service<R> for Unreliable {
     type Response = usize;
     type Error = &'static str;
     type Future = Ready<Result<usize, &'static str>>;
@@ -57,7 +57,7 @@ impl<R> Service<R> for Fickle {
     }
 }
 
-impl Load for Fickle {
+impl Load for Unreliable {
     type Metric = u32;
 
     fn load(&self) -> u32 {
@@ -65,10 +65,10 @@ impl Load for Fickle {
     }
 }
 
-fn fickle(count: usize) -> Vec<Fickle> {
-    let numbered = |name| Fickle {
+fn unreliable(count: usize) -> Vec<Unreliable> {
+    let numbered = |name| Unreliable {
         name,
-        ..Fickle::default()
+        ..Unreliable::default()
     };
     (0..count).map(numbered).collect()
 }
@@ -77,15 +77,16 @@ fn ring() -> RingHash<fn(&u64) -> Option<u64>> {
     RingHash::by(|key: &u64| Some(*key))
 }
 
-type List = ServiceList<Vec<Fickle>>;
+type List = ServiceList<Vec<Unreliable>>;
 
-/// All of 40 requests are answered, although one of two endpoints is lost while idle, as a connection that its server closed.
+/// All of 40 requests succeed, although one of two endpoints fails while idle, like a connection that is closed by its
+/// server.
 async fn loses_nothing<P>(balancer: impl Fn(List) -> Balance<List, u64, P>)
 where
-    P: Picker<ReadyCache<usize, Fickle, u64>, u64>,
+    P: Picker<ReadyCache<usize, Unreliable, u64>, u64>,
 {
     for stalls in [false, true] {
-        let services = fickle(2);
+        let services = unreliable(2);
         let lost = services[0].clone();
         let mut balance = balancer(ServiceList::new::<u64>(services));
         for _ in 0..4 {
@@ -103,7 +104,7 @@ where
 }
 
 #[tokio::test]
-async fn who_is_lost_while_idle_gets_no_request() {
+async fn an_endpoint_that_fails_while_idle_receives_no_requests() {
     loses_nothing(|list| Balance::with_picker(list, P2c::new())).await;
     loses_nothing(|list| Balance::with_picker(list, ring())).await;
     loses_nothing(|list| Balance::new(list).avoid_tried(|_| None)).await;
@@ -111,13 +112,13 @@ async fn who_is_lost_while_idle_gets_no_request() {
 
 #[tokio::test]
 #[should_panic(expected = "poll_ready must be called first")]
-async fn a_call_without_poll_ready_is_the_callers_fault_by_request_too() {
-    let mut balance = Balance::with_picker(ServiceList::new::<u64>(fickle(1)), ring());
+async fn panics_if_called_before_it_is_ready_with_a_picker_by_request() {
+    let mut balance = Balance::with_picker(ServiceList::new::<u64>(unreliable(1)), ring());
     let _answer = balance.ready().await.unwrap().call(1);
     let _fault = balance.call(1);
 }
 
-/// A picker of a user: beyond the end, or nobody at all.
+/// A user's picker that returns `None` or an index that is out of range.
 struct Wrong<const BY_REQUEST: bool>(Option<usize>);
 
 impl<E: Endpoints, Req, const BY_REQUEST: bool> Picker<E, Req> for Wrong<BY_REQUEST> {
@@ -134,20 +135,23 @@ impl<E: Endpoints, Req, const BY_REQUEST: bool> Picker<E, Req> for Wrong<BY_REQU
 }
 
 #[tokio::test]
-async fn a_picker_that_is_wrong_neither_spins_nor_panics() {
+async fn an_invalid_pick_neither_spins_nor_panics() {
     for index in [None, Some(2), Some(usize::MAX)] {
-        let list = || ServiceList::new::<u64>(fickle(2));
+        let list = || ServiceList::new::<u64>(unreliable(2));
         let mut balance = Spawn::new(Balance::with_picker(list(), Wrong::<false>(index)));
-        assert!(balance.poll_ready::<u64>().is_pending(), "nobody is picked");
+        assert!(
+            balance.poll_ready::<u64>().is_pending(),
+            "no endpoint is picked"
+        );
         let mut balance = Balance::with_picker(list(), Wrong::<true>(index));
         let answer = balance.ready().await.unwrap().call(1).await;
-        assert!(answer.is_ok(), "somebody that is ready answers");
+        assert!(answer.is_ok(), "a ready endpoint responds");
     }
 }
 
 #[tokio::test]
-async fn polled_twice_it_still_goes_round() {
-    let list = ServiceList::new::<u64>(fickle(2));
+async fn round_robin_continues_if_polled_twice() {
+    let list = ServiceList::new::<u64>(unreliable(2));
     let mut balance = Spawn::new(Balance::with_picker(list, RoundRobin::new()));
     let mut answered = [0; 2];
     for _ in 0..100 {
@@ -159,7 +163,7 @@ async fn polled_twice_it_still_goes_round() {
 }
 
 #[tokio::test]
-async fn a_retry_goes_to_nobody_that_is_drained() {
+async fn a_retry_is_not_sent_to_an_endpoint_of_weight_zero() {
     let endpoints = [("live", 1), ("drained", 0)].map(|(name, weight)| {
         let service = service_fn(move |_: Tried| ready(Ok::<_, Infallible>(name)));
         Weighted::new(Constant::new(service, 0_u32), weight)
@@ -175,11 +179,11 @@ async fn a_retry_goes_to_nobody_that_is_drained() {
     }
 }
 
-/// An endpoint that was picked, but turned out not to be ready, was not tried.
+/// An endpoint that was picked, but was not ready, does not count as tried.
 #[tokio::test]
-async fn only_who_was_sent_the_request_was_tried() {
+async fn only_endpoints_that_the_request_was_sent_to_count_as_tried() {
     for _ in 0..50 {
-        let services = fickle(2);
+        let services = unreliable(2);
         let stalled = services[0].stalled.clone();
         let list = ServiceList::new::<Tried>(services);
         let mut balance = Balance::new(list).avoid_tried(|request: &Tried| Some(request));
@@ -197,9 +201,9 @@ async fn only_who_was_sent_the_request_was_tried() {
     }
 }
 
-/// Also while the service that sends the probes is never ready for one.
+/// Even if the service that sends the probes is never ready.
 #[tokio::test(start_paused = true)]
-async fn probing_ends_with_its_picker() {
+async fn probing_ends_when_the_picker_is_dropped() {
     #[derive(Clone)]
     struct Never;
 
@@ -225,9 +229,9 @@ async fn probing_ends_with_its_picker() {
     ended.expect("it has ended").unwrap();
 }
 
-/// Its clones as well, until enough of them have failed.
+/// The first clones fail too, and are replaced.
 #[tokio::test(start_paused = true)]
-async fn a_prober_that_failed_to_become_ready_is_replaced_by_a_clone() {
+async fn a_probe_service_that_fails_to_become_ready_is_replaced_by_a_clone() {
     struct Broken {
         failed: bool,
         failures: Arc<AtomicUsize>,
@@ -266,11 +270,11 @@ async fn a_prober_that_failed_to_become_ready_is_replaced_by_a_clone() {
 
     let (picker, probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
     let failures = Arc::new(AtomicUsize::new(0));
-    let prober = Broken {
+    let probe = Broken {
         failed: false,
         failures: Arc::clone(&failures),
     };
-    let task = tokio::spawn(probes.run(prober, Duration::from_millis(3)));
+    let task = tokio::spawn(probes.run(probe, Duration::from_millis(3)));
     let endpoints = (0..3).map(|n| {
         let echo = service_fn(move |()| ready(Ok::<_, Infallible>(n)));
         Constant::new(echo, 0_u32)
@@ -287,7 +291,7 @@ async fn a_prober_that_failed_to_become_ready_is_replaced_by_a_clone() {
 }
 
 #[test]
-fn an_error_of_discovery_holds_no_endpoint_back() {
+fn changes_before_an_error_of_discovery_are_applied() {
     type Found = Result<Change<&'static str, u32>, &'static str>;
     let found = stream::iter([Found::Ok(Change::Insert("a", 1)), Err("once")]);
     let mut subset = Subset::rendezvous(found.chain(stream::pending()), 5, 1);
@@ -300,9 +304,9 @@ fn an_error_of_discovery_holds_no_endpoint_back() {
     assert!(inserted);
 }
 
-/// What was heard before the error counts: the other target takes the place of the one that has gone.
+/// The other target replaces the removed one, although an error follows the removal.
 #[test]
-fn a_removal_before_an_error_of_discovery_is_made_good() {
+fn a_removal_before_an_error_of_discovery_is_applied() {
     type Found = Result<Change<&'static str, u32>, &'static str>;
     let target = |key| Found::Ok(Change::Insert(key, 1));
     let first = |found: Vec<Found>| {
@@ -320,7 +324,7 @@ fn a_removal_before_an_error_of_discovery_is_made_good() {
     };
     let chosen = first(vec![target("a"), target("b")])[0];
     let other = if chosen == "a" { "b" } else { "a" };
-    // Both are known, and one is in, when it goes.
+    // Both targets were discovered, and one was chosen, when that one is removed.
     let (changes, found) = futures::channel::mpsc::unbounded::<Found>();
     let mut subset = Subset::rendezvous(found, 1, 1);
     let mut task = tokio_test::task::spawn(());
@@ -335,7 +339,7 @@ fn a_removal_before_an_error_of_discovery_is_made_good() {
     for _ in 0..4 {
         match next() {
             Poll::Ready(Some(Ok(Change::Insert(key, _)))) => seen.push(key),
-            Poll::Ready(None) => panic!("it goes on"),
+            Poll::Ready(None) => panic!("the stream does not end"),
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! How each picker distributes requests: at no, low and high load, with weights from 1 to 1,000.
+//! How each picker distributes requests, at no, low and high load and with weights from 1 to 1,000.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_balance::Balance;
 use tower_balance::picker::{
-    Endpoints, LeastLoaded, Levels, MaglevHash, Named, P2c, PickContext, Picker, Place,
+    Endpoints, LeastLoaded, Levels, Locality, MaglevHash, Named, P2c, PickContext, Picker,
     PrequalPicker, Probes, Random, RingHash, RoundRobin, WeightedRoundRobin,
 };
 use tower_balance::policy::hash::xxh64;
@@ -76,8 +76,8 @@ impl PickContext for Seeded {
     }
 }
 
-/// How many requests are in flight when another one comes: none, one for two endpoints, or a hundred for each and three times
-/// as many as there is weight.
+/// The number of requests in flight when another one arrives: none; one per two endpoints; or a hundred per endpoint,
+/// and at least three times the sum of the weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Busy {
     Idle,
@@ -101,10 +101,10 @@ impl Busy {
 }
 
 const PICKS: usize = 12_000;
-/// Of loads that do not change.
+/// The number of picks with constant loads.
 const PICKS_AT: usize = 6_000;
 
-/// Picks so often, `and` does something with the world and what was picked.
+/// Picks this number of times, and calls `and` with the world and the picked endpoint after each.
 fn pick<P: Picker<World, u64>>(
     mut picker: P,
     world: &mut World,
@@ -122,7 +122,7 @@ fn pick<P: Picker<World, u64>>(
     }
 }
 
-/// The share of each endpoint of requests that each last as long as any other; `and` is called after each of them.
+/// Returns the share of each endpoint if all requests have the same duration; `and` is called after each pick.
 fn shares_and<P: Picker<World, u64>>(
     picker: P,
     weights: &[u32],
@@ -156,7 +156,7 @@ fn shares<P: Picker<World, u64>>(picker: P, weights: &[u32], busy: Busy) -> Vec<
     shares_and(picker, weights, busy, |_| {})
 }
 
-/// The share of each endpoint whose loads stay as they are.
+/// Returns the share of each endpoint with constant loads.
 fn shares_at<P: Picker<World, u64>>(picker: P, loads: &[f64], weights: &[u32]) -> Vec<f64> {
     let mut world = World {
         weights: weights.to_vec(),
@@ -175,7 +175,7 @@ fn by_weight(weights: &[u32]) -> Vec<f64> {
     weights.iter().map(share).collect()
 }
 
-fn alike(weights: &[u32]) -> Vec<f64> {
+fn equal(weights: &[u32]) -> Vec<f64> {
     vec![1.0 / weights.len() as f64; weights.len()]
 }
 
@@ -200,7 +200,7 @@ const WEIGHTS: [&[u32]; 9] = [
     &[1, 1, 1, 1000, 1000, 1000],
 ];
 
-/// Each picker that goes by weight, and how far off it may be: at no load, low load and high load.
+/// Each picker that uses weights, and its tolerance at no load, low load and high load.
 macro_rules! assert_by_weight {
     ($all:expr; $($name:literal: $picker:expr, $tolerances:expr;)*) => {
         $(for &weights in $all {
@@ -218,31 +218,32 @@ fn key(key: &u64) -> Option<u64> {
 }
 
 #[test]
-fn turns_and_draws_are_by_weight_at_any_load() {
+fn round_robin_and_random_follow_weights_at_any_load() {
     assert_by_weight! {
         &WEIGHTS;
-        "turns": WeightedRoundRobin::new(), [0.002; 3];
+        "weighted round robin": WeightedRoundRobin::new(), [0.002; 3];
         "random": Random::new(), [0.02; 3];
-        "turns of a level": Levels::new(WeightedRoundRobin::new(), |_: &str| Place::default()), [0.002; 3];
+        "weighted round robin in a level": Levels::new(WeightedRoundRobin::new(), |_: &str| Locality::default()), [0.002; 3];
     }
 }
 
-/// At low load a request is a large part of all, and no endpoint can have half of one.
+/// The tolerance is greater at low load, where a single request is a large share of all.
 #[test]
-fn the_least_loaded_are_by_weight_at_any_load() {
+fn least_loaded_follows_weights_at_any_load() {
     assert_by_weight! {
         &WEIGHTS;
         "least of two": LeastLoaded::new(), [0.02, 0.1, 0.02];
         "least of three": LeastLoaded::of(3), [0.02, 0.1, 0.02];
         "least of ten": LeastLoaded::of(10), [0.02, 0.1, 0.02];
         "least of all": LeastLoaded::of_all(), [0.02, 0.1, 0.02];
-        "least of a level": Levels::new(LeastLoaded::new(), |_: &str| Place::default()), [0.02, 0.1, 0.02];
+        "least of two in a level": Levels::new(LeastLoaded::new(), |_: &str| Locality::default()), [0.02, 0.1, 0.02];
     }
 }
 
-/// Not those beside a heavy one more than others, nor more than their weight at all.
+/// The neighbours of an endpoint with a large weight receive no more than the others, and none receives more than its
+/// weight.
 #[test]
-fn endpoints_of_little_weight_have_little_at_any_load() {
+fn endpoints_of_small_weight_receive_small_shares_at_any_load() {
     for busy in Busy::ALL {
         for shares in [
             shares(LeastLoaded::new(), &[1000, 1, 1, 1, 1, 1], busy),
@@ -256,10 +257,10 @@ fn endpoints_of_little_weight_have_little_at_any_load() {
     }
 }
 
-/// How uneven the rings are is a matter of their points.
+/// The tolerance of the rings depends on their number of points.
 #[test]
-fn keys_are_by_weight_at_any_load() {
-    // A ring of the last ones would take long to build.
+fn hashing_follows_weights_at_any_load() {
+    // Building a ring with the last weights would take long.
     assert_by_weight! {
         &WEIGHTS[..7];
         "maglev": MaglevHash::by(key), [0.02; 3];
@@ -271,10 +272,10 @@ fn keys_are_by_weight_at_any_load() {
 }
 
 #[test]
-fn those_that_know_no_weights_give_each_the_same_at_any_load() {
+fn pickers_without_weights_distribute_equally_at_any_load() {
     for weights in WEIGHTS {
         for busy in Busy::ALL {
-            let due = alike(weights);
+            let due = equal(weights);
             let what = format!("{weights:?}, {busy:?}");
             assert_shares(&what, &shares(P2c::new(), weights, busy), &due, 0.02);
             assert_shares(
@@ -288,7 +289,7 @@ fn those_that_know_no_weights_give_each_the_same_at_any_load() {
     }
 }
 
-/// The servers answer their probes at once.
+/// The servers respond to their probes immediately.
 fn prequal(weights: &[u32], busy: Busy) -> Vec<f64> {
     let (picker, probes) = PrequalPicker::with_rng(
         PrequalConfig::default().hot_quantile(0.5),
@@ -313,20 +314,20 @@ fn answer(probes: &Probes, world: &World, now: Instant) {
     }
 }
 
-/// 6,146 of 10,000 went to the one that follows the busy ones.
+/// The endpoint that follows the busy ones used to receive 6,146 of 10,000.
 #[test]
-fn ties_are_broken_wherever_the_busy_ones_are() {
+fn ties_are_broken_evenly_wherever_the_busy_endpoints_are() {
     let mut loads = [9.0, 9.0, 9.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0];
     for _ in 0..10 {
         loads.rotate_left(1);
-        // Also if it is no number of requests.
+        // Also if the load is not a number of requests.
         for loads in [loads, loads.map(|load| load * 0.3)] {
             let due = loads.map(|load| if load < 2.0 { 0.2 } else { 0.0 });
             for choices in [10, 11, usize::MAX] {
                 let shares = shares_at(LeastLoaded::of(choices), &loads, &[1; 10]);
                 assert_shares(&format!("{loads:?}"), &shares, &due, 0.02);
             }
-            // A busy one only of two of them: of 45 pairs 10.
+            // A busy endpoint is picked only if both are busy: 10 of 45 pairs.
             let due = loads.map(|load| if load < 2.0 { 7.0 / 45.0 } else { 2.0 / 45.0 });
             let shares = shares_at(P2c::new(), &loads, &[1; 10]);
             assert_shares(&format!("{loads:?}"), &shares, &due, 0.02);
@@ -337,30 +338,30 @@ fn ties_are_broken_wherever_the_busy_ones_are() {
 }
 
 #[test]
-fn ties_go_by_weight() {
+fn ties_are_broken_by_weight() {
     for loads in [[0.0; 3], [2.0; 3]] {
         let weights = [7, 7, 7];
         let shares = shares_at(LeastLoaded::of_all(), &loads, &weights);
-        assert_shares("equal", &shares, &alike(&weights), 0.02);
+        assert_shares("equal", &shares, &equal(&weights), 0.02);
     }
     for choices in [2, 3, usize::MAX] {
         for weights in [[1, 100, 1000], [5, 0, 15], [0, 0, 0]] {
             let shares = shares_at(LeastLoaded::of(choices), &[0.0; 3], &weights);
             let due = match weights {
-                [0, 0, 0] => alike(&weights),
+                [0, 0, 0] => equal(&weights),
                 _ => by_weight(&weights),
             };
             assert_shares(&format!("{weights:?}"), &shares, &due, 0.02);
         }
     }
-    // Equally loaded for their weights.
+    // Equal loads relative to the weights.
     let shares = shares_at(LeastLoaded::of_all(), &[0.25, 0.5, 9.0], &[1, 2, 1]);
     assert_shares("in proportion", &shares, &[1.0 / 3.0, 2.0 / 3.0, 0.0], 0.02);
 }
 
-/// A request that is sent again goes to each of the others alike, and not most often to the next one.
+/// A retry goes to each of the others equally often, and not mostly to the next one.
 #[tokio::test]
-async fn a_second_attempt_is_for_any_of_the_others() {
+async fn retries_are_distributed_equally_over_the_others() {
     let endpoints = (0..5_usize).map(|number| {
         let service = service_fn(move |_: Tried| ready(Ok::<_, Infallible>(number)));
         Constant::new(service, 0_u32)

@@ -1,4 +1,4 @@
-//! Whom the pickers choose, and what becomes of requests when endpoints come, go, and are not ready.
+//! Which endpoints the pickers choose, also while endpoints are added, removed, or not ready.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok};
 use tower_balance::p2c::Balance;
 use tower_balance::picker::{
-    Endpoints, LeastLoaded, Levels, MaglevHash, Named, P2c, PickContext, Picker, Place,
+    Endpoints, LeastLoaded, Levels, Locality, MaglevHash, Named, P2c, PickContext, Picker,
     PrequalPicker, ProbeAnswer, Random, RingHash, RoundRobin, WeightedRoundRobin,
 };
 #[cfg(feature = "ketama")]
@@ -23,7 +23,7 @@ use tower_test::mock::{self, Spawn};
 use tower_util::rng::{Rng, SplitMix};
 use tower_util::{ServiceExt, service_fn};
 
-/// Endpoints as a test wants them: numbered, with a load and a weight, ready or not.
+/// Endpoints for tests: numbered, with a load and a weight, ready or not.
 #[derive(Clone, Debug, Default)]
 struct Fake {
     endpoints: BTreeMap<usize, (f64, u32)>,
@@ -60,7 +60,7 @@ impl Fake {
         Some(self.ready[index])
     }
 
-    /// How often each is picked, of so many requests with different keys.
+    /// Returns the share of each endpoint, out of this number of requests with different keys.
     fn shares<P: Picker<Self, u64>>(&self, picker: P, requests: u64) -> Vec<f64> {
         let mut picker = self.picker(picker);
         let mut cx = Seeded::new(1);
@@ -85,7 +85,7 @@ impl Endpoints for Fake {
     }
 
     fn generation(&self) -> u64 {
-        // Of all that there is, in their order.
+        // A hash of the ready endpoints, in order.
         self.ready
             .iter()
             .fold(self.ready.len() as u64, |sum, &id| sum * 31 + id as u64)
@@ -180,7 +180,7 @@ fn shares_are_by_weight_to_two_percent() {
 }
 
 #[test]
-fn all_of_weight_zero_are_alike() {
+fn weights_of_zero_are_treated_as_equal() {
     let endpoints = Fake::weights(&[0, 0, 0]);
     for shares in [
         endpoints.shares(WeightedRoundRobin::new(), 30_000),
@@ -196,7 +196,7 @@ fn all_of_weight_zero_are_alike() {
 }
 
 #[test]
-fn who_has_no_weight_is_not_picked_first_either() {
+fn an_endpoint_of_weight_zero_is_not_picked_first() {
     let endpoints = Fake::weights(&[0, 0, 0, 1]);
     for seed in 0..200 {
         let mut cx = Seeded::new(seed);
@@ -208,7 +208,7 @@ fn who_has_no_weight_is_not_picked_first_either() {
 }
 
 #[test]
-fn enormous_weights_are_weights() {
+fn very_large_weights_are_valid() {
     let endpoints = Fake::weights(&[u32::MAX, 1, u32::MAX / 2]);
     for shares in [
         endpoints.shares(WeightedRoundRobin::new(), 30_000),
@@ -222,7 +222,7 @@ fn enormous_weights_are_weights() {
 }
 
 #[test]
-fn a_weight_that_changes_counts_from_then_on() {
+fn a_changed_weight_takes_effect() {
     let mut endpoints = Fake::weights(&[1, 1]);
     let mut turns = endpoints.picker(WeightedRoundRobin::new());
     let mut random = endpoints.picker(Random::new());
@@ -243,9 +243,9 @@ fn a_weight_that_changes_counts_from_then_on() {
     );
 }
 
-/// However great the weight that was there before, and however many have none.
+/// However large the removed weight was, and however many endpoints have weight 0.
 #[test]
-fn what_a_great_weight_leaves_behind_is_shared_by_weight() {
+fn after_a_large_weight_is_removed_the_others_share_by_weight() {
     let mut endpoints = Fake::weights(&[1_000_000, 1, 3, 0]);
     let mut turns = endpoints.picker(WeightedRoundRobin::new());
     let mut random = endpoints.picker(Random::new());
@@ -278,7 +278,7 @@ fn what_a_great_weight_leaves_behind_is_shared_by_weight() {
 }
 
 #[test]
-fn the_less_loaded_for_its_weight_gets_it() {
+fn the_lowest_load_relative_to_weight_is_picked() {
     let endpoints = Fake::new([(4.0, 1), (6.0, 3), (5.0, 2)]);
     let shares = endpoints.shares(LeastLoaded::of_all(), 100);
     assert_eq!(shares, [0.0, 1.0, 0.0]);
@@ -293,8 +293,8 @@ fn the_less_loaded_for_its_weight_gets_it() {
     );
 }
 
-/// Of ten endpoints the first four are preferred, and the last two the last resort.
-fn level(name: &str) -> Place {
+/// Of ten endpoints, the first four have the first priority, and the last two the last one.
+fn level(name: &str) -> Locality {
     let n: usize = name
         .strip_prefix("10.0.0.")
         .unwrap()
@@ -302,7 +302,7 @@ fn level(name: &str) -> Place {
         .unwrap()
         .parse()
         .unwrap();
-    Place {
+    Locality {
         priority: match n {
             0..4 => 0,
             4..8 => 1,
@@ -313,7 +313,7 @@ fn level(name: &str) -> Place {
 }
 
 #[test]
-fn the_next_level_gets_what_the_first_cannot_bear() {
+fn requests_beyond_the_capacity_of_a_level_go_to_the_next() {
     let mut endpoints = Fake::weights(&[1; 10]);
     let mut cx = Seeded::new(1);
     let mut picker = endpoints.picker(Levels::new(P2c::new(), level));
@@ -326,7 +326,7 @@ fn the_next_level_gets_what_the_first_cannot_bear() {
         counts.map(|count| (f64::from(count) / 100.0).round() as u32)
     };
     assert_eq!(shares(&endpoints), [100, 0, 0]);
-    // Three of four bear all requests, with 40 % of reserve; two bear 70 %.
+    // With a factor of 140 %, three of four endpoints take all requests, and two take 70 %.
     endpoints.ready.retain(|&id| id != 0);
     assert_eq!(shares(&endpoints), [100, 0, 0]);
     endpoints.ready.retain(|&id| id != 1);
@@ -339,42 +339,43 @@ fn the_next_level_gets_what_the_first_cannot_bear() {
 }
 
 #[test]
-fn requests_stay_in_the_zone_as_far_as_it_can_bear_them() {
+fn requests_stay_in_the_zone_as_far_as_it_has_the_capacity() {
     let endpoints = Fake::weights(&[1; 8]);
-    let all = |_: &str| Place::default();
-    let zoned = |name: &str| Place {
+    let all = |_: &str| Locality::default();
+    let zoned = |name: &str| Locality {
         priority: 0,
         ..level(name)
     };
-    let local = |picker: Levels<LeastLoaded, fn(&str) -> Place>| {
+    let local = |picker: Levels<LeastLoaded, fn(&str) -> Locality>| {
         let shares = endpoints.shares(picker, 20_000);
         shares.iter().step_by(2).sum::<f64>()
     };
-    // As many clients as endpoints in each zone: all stay. Two thirds of the clients: three quarters do.
+    // If clients are distributed like endpoints, all requests stay. With two thirds of the clients, three quarters
+    // stay.
     assert_eq!(
-        local(Levels::new(LeastLoaded::new(), zoned as fn(&str) -> Place).zones(0, [5, 5])),
+        local(Levels::new(LeastLoaded::new(), zoned as fn(&str) -> Locality).zones(0, [5, 5])),
         1.0
     );
     let some =
-        local(Levels::new(LeastLoaded::new(), zoned as fn(&str) -> Place).zones(0, [20, 10]));
+        local(Levels::new(LeastLoaded::new(), zoned as fn(&str) -> Locality).zones(0, [20, 10]));
     assert!((some - 0.75).abs() < 0.02, "{some}");
     let without =
-        local(Levels::new(LeastLoaded::new(), all as fn(&str) -> Place).zones(0, [20, 10]));
+        local(Levels::new(LeastLoaded::new(), all as fn(&str) -> Locality).zones(0, [20, 10]));
     assert!((without - 0.5).abs() < 0.02, "{without}");
 }
 
-/// Each group has turns of its own; and levels within levels are groups like others.
+/// Each group has its own round robin; and levels can be nested.
 #[test]
-fn levels_do_not_disturb_each_others_turns() {
+fn each_level_has_its_own_round_robin() {
     let mut endpoints = Fake::weights(&[1; 25]);
-    // Of the first 20 there are too few: the last five bear the rest.
+    // Too few of the first 20 are ready, so the last five take the rest.
     endpoints.ready = (0..6).chain(20..25).collect();
-    let first = |name: &str| Place {
+    let first = |name: &str| Locality {
         priority: usize::from(name.len() == "10.0.0.20:80".len() && name >= "10.0.0.20:80"),
-        ..Place::default()
+        ..Locality::default()
     };
     let check = |shares: Vec<f64>, tolerance: f64| {
-        // 140 % of 6 of 20.
+        // 140 % of 6 / 20.
         for id in 0..6 {
             assert!((shares[id] - 0.42 / 6.0).abs() < tolerance, "{shares:?}");
         }
@@ -394,26 +395,26 @@ fn levels_do_not_disturb_each_others_turns() {
         endpoints.shares(Levels::new(Random::new(), first), 50_000),
         0.01,
     );
-    let all = |_: &str| Place::default();
+    let all = |_: &str| Locality::default();
     let nested = Levels::new(Levels::new(P2c::new(), all), first);
     check(endpoints.shares(nested, 50_000), 0.01);
 }
 
-/// In panic a level that is out has a part as well, which is not for the first that is left alone.
+/// In panic, a level without ready endpoints has a share too, which is spread over all ready endpoints.
 #[test]
-fn the_part_of_who_is_out_is_for_all_who_are_left() {
+fn the_share_of_a_level_without_ready_endpoints_is_spread_evenly() {
     let mut endpoints = Fake::weights(&[1; 50]);
     endpoints.ready = vec![0, 46, 47, 48, 49];
     let place = |name: &str| {
         let id: usize = name["10.0.0.".len()..name.len() - 3].parse().unwrap();
         let priority = usize::from(id >= 5) + usize::from(id >= 40);
-        Place { priority, zone: 0 }
+        Locality { priority, zone: 0 }
     };
     let shares = endpoints.shares(Levels::new(P2c::new(), place), 20_000);
     assert!(shares[0] < 0.3, "{shares:?}");
 }
 
-/// Moves when one of `count` is not there: all, and those of keys whose endpoint is.
+/// Returns the share of keys that move when one of `count` endpoints is missing, and of those that move needlessly.
 fn moved<P: Picker<Fake, u64>>(new: fn() -> P, count: usize) -> (f64, f64) {
     const KEYS: u64 = 20_000;
     let all = Fake::weights(&vec![1; count]);
@@ -450,7 +451,7 @@ fn a_change_moves_few_keys() {
 }
 
 #[test]
-fn a_key_stays_where_it_is_and_passes_over_who_is_not_ready() {
+fn a_key_stays_at_its_endpoint_and_skips_those_that_are_not_ready() {
     let mut endpoints = Fake::weights(&[1; 10]);
     let mut cx = Seeded::new(1);
     let pickers: [Box<dyn FnMut(&Fake, u64, &mut Seeded) -> usize>; 3] = [
@@ -482,7 +483,7 @@ fn a_key_stays_where_it_is_and_passes_over_who_is_not_ready() {
 }
 
 #[test]
-fn a_key_in_great_demand_overloads_nobody() {
+fn a_hot_key_overloads_no_endpoint() {
     let mut endpoints = Fake::weights(&[1; 10]);
     let mut picker = endpoints.picker(ring().bounded(125).unwrap());
     let mut cx = Seeded::new(1);
@@ -501,9 +502,9 @@ fn a_key_in_great_demand_overloads_nobody() {
     assert!(maglev().table_size(65_536).is_err(), "no prime");
 }
 
-/// Two clients that have found the endpoints one after the other, and the other way round.
+/// Two clients that have discovered the endpoints in opposite orders.
 #[test]
-fn a_key_is_at_home_where_every_client_says() {
+fn all_clients_map_a_key_to_the_same_endpoint() {
     fn homes<P: Picker<Fake, u64>>(mut picker: P, backwards: bool) -> Vec<usize> {
         let endpoints = Fake::weights(&[3, 7, 11, 13]);
         let mut order: Vec<_> = endpoints.endpoints.keys().copied().collect();
@@ -533,7 +534,7 @@ fn a_key_is_at_home_where_every_client_says() {
 }
 
 #[test]
-fn the_bound_follows_who_is_there() {
+fn the_bound_follows_the_ready_endpoints() {
     let mut endpoints = Fake::weights(&[1; 1_000]);
     endpoints.endpoints.insert(5, (f64::INFINITY, 1));
     let mut picker = endpoints.picker(ring().bounded(125).unwrap());
@@ -557,7 +558,7 @@ fn the_bound_follows_who_is_there() {
 }
 
 #[test]
-fn those_who_remain_are_probed_as_often_as_before() {
+fn the_remaining_endpoints_are_probed_as_often_as_before() {
     let mut endpoints = Fake::weights(&[1; 1_000]);
     let (picker, probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
     let mut picker = endpoints.picker(picker);
@@ -576,7 +577,7 @@ fn those_who_remain_are_probed_as_often_as_before() {
 }
 
 #[test]
-fn an_answer_is_nobody_elses_and_who_is_not_ready_takes_no_picks_away() {
+fn a_result_counts_only_for_its_own_endpoint_and_only_while_that_is_ready() {
     let mut endpoints = Fake::weights(&[1; 4]);
     let (picker, probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
     let mut picker = endpoints.picker(picker);
@@ -588,7 +589,8 @@ fn an_answer_is_nobody_elses_and_who_is_not_ready_takes_no_picks_away() {
         latency: std::time::Duration::from_millis(millis),
         failing: 0.0,
     };
-    // The fastest is not ready, but answers its probes. The next best has no answer in each fourth round, and is not picked in it.
+    // The fastest is not ready, but responds to its probes. The next best does not respond in every fourth round, and
+    // is not picked in it.
     endpoints.ready = vec![1, 2, 3];
     let mut second = 0;
     let mut tickets = HashMap::new();
@@ -607,7 +609,7 @@ fn an_answer_is_nobody_elses_and_who_is_not_ready_takes_no_picks_away() {
         "{second} for the best of those that are ready"
     );
 
-    // Number 1 has another endpoint now: nobody knows anything of it.
+    // Number 1 is another endpoint now, without a result.
     picker_removed(&mut picker, 1);
     picker_inserted(&mut picker, &endpoints, 1);
     let mut first_of_all = 0;
@@ -628,7 +630,7 @@ fn picker_inserted<P: Picker<Fake, u64>>(picker: &mut P, endpoints: &Fake, id: u
 }
 
 #[test]
-fn probes_decide_and_without_them_it_is_chance() {
+fn picks_by_probes_or_else_at_random() {
     let endpoints = Fake::weights(&[1; 4]);
     let (picker, probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
     let mut picker = endpoints.picker(picker);
@@ -651,13 +653,13 @@ fn probes_decide_and_without_them_it_is_chance() {
             probes.report(report, now);
         }
     }
-    assert_eq!(asked.len(), 4, "all are asked now and then");
+    assert_eq!(asked.len(), 4, "all are probed now and then");
     assert!(picked[2] > 250, "{picked:?}");
     picker_removed(&mut picker, 2);
     let again = (0..200)
         .filter(|_| probes.next_due().is_some_and(|(id, _)| id == 2))
         .count();
-    assert_eq!(again, 0, "who has gone is not asked");
+    assert_eq!(again, 0, "a removed endpoint is not probed");
 }
 
 fn picker_removed<P: Picker<Fake, u64>>(picker: &mut P, id: usize) {
@@ -665,7 +667,7 @@ fn picker_removed<P: Picker<Fake, u64>>(picker: &mut P, id: usize) {
 }
 
 #[tokio::test]
-async fn who_waits_for_probes_is_woken_and_told_of_the_end() {
+async fn a_task_that_waits_for_probes_is_woken_and_sees_the_end() {
     let endpoints = Fake::weights(&[1; 4]);
     let (picker, probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
     let mut picker = endpoints.picker(picker);
@@ -681,7 +683,7 @@ async fn who_waits_for_probes_is_woken_and_told_of_the_end() {
     assert_eq!(assert_ready!(due.poll()), None);
 }
 
-/// A probe that hangs is given up, one that fails is no answer, and the task ends with the picker.
+/// A probe that times out or fails has no result, and the task ends with the picker.
 #[tokio::test(start_paused = true)]
 async fn probes_are_bounded_and_end_with_the_picker() {
     use std::sync::Arc;
@@ -721,18 +723,18 @@ async fn probes_are_bounded_and_end_with_the_picker() {
     }
     assert!(
         sent.load(Ordering::Relaxed) > 64,
-        "those that failed have made room"
+        "probes that failed no longer count"
     );
     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    assert_eq!(open.load(Ordering::Relaxed), 0, "they were given up");
+    assert_eq!(open.load(Ordering::Relaxed), 0, "they were dropped");
     drop(picker);
     task.await.unwrap();
 }
 
 proptest! {
-    /// Whatever comes, goes, and is ready: each picker gives an endpoint that is ready, if there is one, and never panics.
+    /// Whatever is added, removed, or ready, each picker picks a ready endpoint, if there is one, and never panics.
     #[test]
-    fn no_picker_gives_who_is_not_ready(
+    fn no_picker_picks_an_endpoint_that_is_not_ready(
         steps in prop::collection::vec((0..8_usize, 0..4_u8, any::<u32>()), 1..80),
         seed: u64,
     ) {
@@ -744,8 +746,8 @@ proptest! {
         let mut bounded = self::ring().bounded(100).unwrap();
         let mut envoys = self::ring().compatible(16, 64).unwrap();
         let (mut prequal, _probes) = PrequalPicker::new(PrequalConfig::default()).unwrap();
-        let mut levels = Levels::new(LeastLoaded::new(), level as fn(&str) -> Place).zones(1, [3, 2]);
-        let mut hashed_levels = Levels::new(self::ring(), level as fn(&str) -> Place);
+        let mut levels = Levels::new(LeastLoaded::new(), level as fn(&str) -> Locality).zones(1, [3, 2]);
+        let mut hashed_levels = Levels::new(self::ring(), level as fn(&str) -> Locality);
         macro_rules! each {
             ($picker:ident => $do:expr) => {{
                 { let $picker = &mut p2c; $do } { let $picker = &mut least; $do } { let $picker = &mut all; $do }
@@ -789,7 +791,7 @@ fn echo(load: u32, weight: u32) -> (Echo, mock::Handle<u64, u64>) {
 }
 
 #[tokio::test]
-async fn a_balancer_by_hash_follows_its_endpoints() {
+async fn a_balancer_with_consistent_hashing_follows_its_endpoints() {
     let (changes, discover) = channel(16);
     let mut balance = Balance::with_picker(discover, ring());
     for name in ["a", "b", "c"] {
@@ -813,9 +815,9 @@ async fn a_balancer_by_hash_follows_its_endpoints() {
     }
 }
 
-/// #856 for pickers that choose with the request: nothing is chosen before, so nothing can be stale.
+/// tower#856 for pickers that use the request: they pick in `call`, so a pick cannot be stale.
 #[tokio::test]
-async fn the_choice_by_request_is_made_among_who_is_there() {
+async fn a_pick_by_request_is_among_the_current_endpoints() {
     let (changes, discover) = channel::<_, Echo>(16);
     let mut balance = Spawn::new(Balance::with_picker(discover, ring()));
     let ((one, mut one_handle), (other, mut other_handle)) = (echo(0, 1), echo(0, 1));
@@ -834,7 +836,7 @@ async fn the_choice_by_request_is_made_among_who_is_there() {
 }
 
 #[tokio::test]
-async fn weights_count_in_a_balancer_and_can_be_changed() {
+async fn a_balancer_uses_weights_that_can_change() {
     let endpoints: Vec<_> = (0..3_u64)
         .map(|name| {
             let service = service_fn(move |_: u64| std::future::ready(Ok::<_, Infallible>(name)));
@@ -858,7 +860,7 @@ async fn weights_count_in_a_balancer_and_can_be_changed() {
     }
 }
 
-/// Never ready: what it is asked for is an error.
+/// An endpoint that is never ready, and panics if it is called.
 struct Stuck;
 
 impl Load for Stuck {
@@ -884,7 +886,7 @@ impl Service<u64> for Stuck {
 }
 
 #[tokio::test]
-async fn without_an_endpoint_that_is_ready_no_picker_is_asked() {
+async fn without_ready_endpoints_the_balancer_is_pending_with_any_picker() {
     let stuck = futures::stream::iter([Ok::<_, Infallible>(Change::Insert("stuck", Stuck))]);
     let mut balance = Spawn::new(Balance::with_picker(stuck, LeastLoaded::new()));
     assert_pending!(balance.poll_ready());

@@ -1,4 +1,4 @@
-//! Who is picked by the answers to probes.
+//! Which endpoints are picked by the results of probes.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn report(endpoint: usize, rif: u32, millis: u32) -> Report {
     }
 }
 
-/// A pool with the answers of the endpoints in turn, requests in flight and milliseconds.
+/// Returns a pool with one result per endpoint, given by requests in flight and milliseconds.
 fn pool(config: PrequalConfig, answers: &[(u32, u32)], now: Instant) -> Prequal {
     let mut prequal = Prequal::new(config, 1000).unwrap();
     for (endpoint, (rif, millis)) in answers.iter().enumerate() {
@@ -42,7 +42,7 @@ fn the_fastest_cold_one_is_picked_or_else_the_least_loaded_hot_one() {
     let pick =
         |quantile| pool(config().hot_quantile(quantile), &answers, now).pick(now, &mut rng());
     assert_eq!(pick(0.84), Some(1), "3 is hot");
-    assert_eq!(pick(0.0), Some(0), "requests in flight alone");
+    assert_eq!(pick(0.0), Some(0), "by requests in flight only");
     assert_eq!(pick(1.0), Some(3), "latency alone");
 
     let mut all_hot = Prequal::new(config(), 10).unwrap();
@@ -68,7 +68,7 @@ fn a_pick_counts_as_a_request_in_flight() {
 }
 
 #[test]
-fn with_less_than_two_answers_anyone_is_picked() {
+fn with_fewer_than_two_results_a_random_endpoint_is_picked() {
     let now = Instant::now();
     let mut prequal = pool(config(), &[(0, 1)], now);
     let mut rng = rng();
@@ -83,7 +83,7 @@ fn with_less_than_two_answers_anyone_is_picked() {
 }
 
 #[test]
-fn an_answer_older_than_a_second_does_not_count() {
+fn a_result_older_than_a_second_does_not_count() {
     let start = Instant::now();
     let mut prequal = pool(config().probes_per_request(0.0), &[(0, 1), (0, 2)], start);
     prequal.report(report(2, 0, 3), start + 500 * MILLI, &mut rng());
@@ -94,10 +94,10 @@ fn an_answer_older_than_a_second_does_not_count() {
 }
 
 #[test]
-fn an_answer_is_used_as_often_as_the_formula_says_on_average() {
+fn results_are_used_on_average_as_often_as_in_the_paper() {
     let now = Instant::now();
     let mut rng = rng();
-    // Of 100 endpoints: 2 / (0.84 · 3 - 1) = 1.316 times.
+    // With 100 endpoints: 2 / (0.84 · 3 - 1) = 1.316 times.
     let config = PrequalConfig::default().hot_quantile(1.0).delta(1.0);
     let mut twice = 0;
     for _ in 0..10_000 {
@@ -124,14 +124,14 @@ fn the_oldest_and_the_worst_are_removed_in_turn() {
         left.push(prequal.pool_len());
     }
     assert_eq!(left, [5, 4, 4, 3, 3, 2, 2, 2], "the last two stay");
-    // Gone are the oldest, 0, the worst, 1, and the oldest, 2.
+    // Removed are the oldest, 0, the worst, 1, and the oldest, 2.
     prequal.forget(4);
     prequal.report(report(5, 0, 90), now, &mut rng());
     assert_eq!(prequal.pick(now, &mut rng()), Some(3));
 }
 
 #[test]
-fn a_full_pool_gives_up_the_oldest_and_an_endpoint_has_one_place() {
+fn a_full_pool_drops_the_oldest_result_and_keeps_one_per_endpoint() {
     let now = Instant::now();
     let answers: Vec<_> = (0..20).map(|i| (0, i)).collect();
     let mut prequal = pool(config(), &answers, now);
@@ -143,7 +143,7 @@ fn a_full_pool_gives_up_the_oldest_and_an_endpoint_has_one_place() {
 }
 
 #[test]
-fn fractions_of_probes_add_up() {
+fn fractions_of_probes_accumulate() {
     let mut rng = rng();
     let mut prequal = Prequal::new(config().probes_per_request(0.75), 10).unwrap();
     let counts: Vec<_> = (0..8).map(|_| prequal.probes(&mut rng).len()).collect();
@@ -151,7 +151,7 @@ fn fractions_of_probes_add_up() {
 }
 
 #[test]
-fn each_endpoint_is_probed_as_often_and_none_twice_at_once() {
+fn endpoints_are_probed_equally_often_and_never_twice_for_a_request() {
     let mut rng = rng();
     let mut prequal = Prequal::new(config(), 5).unwrap();
     let mut counts = [0; 5];
@@ -170,7 +170,8 @@ fn each_endpoint_is_probed_as_often_and_none_twice_at_once() {
     assert_eq!(few.probes(&mut rng).len(), 2);
 }
 
-/// The part of 20,000 requests that goes to the one of eleven which fails in a millisecond, while the others take 100.
+/// Returns the share of 20,000 requests that go to the one of eleven servers that fails in 1 ms, while the others take
+/// 100 ms.
 fn share_of_the_fast_failing(known: bool) -> f64 {
     let mut rng = rng();
     let mut now = Instant::now();
@@ -196,17 +197,20 @@ fn share_of_the_fast_failing(known: bool) -> f64 {
 }
 
 #[test]
-fn a_server_that_fails_fast_is_no_sink_if_its_failures_are_known() {
+fn a_server_that_fails_fast_receives_little_if_its_failures_are_reported() {
     let (known, unknown) = (
         share_of_the_fast_failing(true),
         share_of_the_fast_failing(false),
     );
-    assert!(unknown > 0.5, "{unknown}: the hazard is there");
+    assert!(
+        unknown > 0.5,
+        "{unknown}: without reports, it attracts requests"
+    );
     assert!(known < 0.001, "{known}");
 }
 
 #[test]
-fn impossible_configurations_are_refused() {
+fn invalid_configurations_are_rejected() {
     let error = Prequal::new(config().pool_size(0), 1).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -216,7 +220,7 @@ fn impossible_configurations_are_refused() {
 
 proptest! {
     #[test]
-    fn any_answers_are_borne(
+    fn any_results_are_accepted(
         answers in prop::collection::vec((0_usize..30, any::<u32>(), any::<u64>(), any::<f64>(), 0_u64..2000), 0..200),
         endpoints in 0_usize..25,
     ) {

@@ -1,4 +1,4 @@
-//! The cache against its promises, and against a model.
+//! The documented behaviour of the cache, and a comparison with a model.
 
 use std::collections::BTreeMap;
 
@@ -74,16 +74,16 @@ fn a_failed_service_is_dropped_and_the_others_are_polled() {
     a.send_error("broken");
     let failed = assert_ready_err!(poll_pending(&mut cache));
     assert_eq!((failed.0, failed.1.to_string().as_str()), ("a", "broken"));
-    // What is pushed between is not forgotten for what was left over.
+    // A service that is pushed in between is polled too.
     let _c = push(&mut cache, "c", 1);
     assert_ready_ok!(poll_pending(&mut cache));
     assert_eq!(cache.ready_len(), 2);
     assert!(assert_ready!(a.poll_request()).is_none(), "dropped");
 }
 
-/// C13: in tower 0.5 the old one is dropped when it is used, though the new one is not ready.
+/// C13: in tower 0.5 the old service is dropped when it is used, although the new one is not ready.
 #[test]
-fn a_service_goes_on_until_its_replacement_is_ready() {
+fn a_service_is_used_until_its_replacement_is_ready() {
     let mut cache = cache();
     let mut old = push(&mut cache, "a", 9);
     assert_ready_ok!(poll_pending(&mut cache));
@@ -102,7 +102,7 @@ fn a_service_goes_on_until_its_replacement_is_ready() {
 }
 
 #[test]
-fn a_service_stays_if_its_replacement_fails() {
+fn a_service_is_kept_if_its_replacement_fails() {
     let mut cache = cache();
     let _old = push(&mut cache, "a", 9);
     assert_ready_ok!(poll_pending(&mut cache));
@@ -114,7 +114,7 @@ fn a_service_stays_if_its_replacement_fails() {
 }
 
 #[test]
-fn evicting_takes_all_of_a_key() {
+fn evicting_drops_all_services_with_the_key() {
     let mut cache = cache();
     let mut old = push(&mut cache, "a", 9);
     assert_ready_ok!(poll_pending(&mut cache));
@@ -130,7 +130,7 @@ fn evicting_takes_all_of_a_key() {
 
 #[test]
 #[should_panic(expected = "check_ready must be called first")]
-fn a_service_that_is_not_ready_is_not_called() {
+fn panics_if_a_service_that_is_not_ready_is_called() {
     let mut cache = cache();
     let _a = push(&mut cache, "a", 0);
     let _response = cache.call_ready(&"a", 1);
@@ -161,9 +161,9 @@ fn operation() -> impl Strategy<Value = Operation> {
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
 proptest! {
-    /// C28: whatever is done to it, it neither panics nor miscounts, and a service that can be ready becomes so.
+    /// C28: after any operations, the counts are correct, and every service that can become ready does.
     #[test]
-    fn keeps_its_books(operations in prop::collection::vec(operation(), 0..200)) {
+    fn agrees_with_a_model(operations in prop::collection::vec(operation(), 0..200)) {
         let mut cache = cache();
         // The newest handle of each key.
         let mut handles: BTreeMap<&str, Handle<u32, u32>> = BTreeMap::new();
@@ -183,7 +183,7 @@ proptest! {
                 }
                 Operation::Fail(key) => {
                     if let Some(handle) = handles.get_mut(KEYS[key]) {
-                        handle.send_error("told to fail");
+                        handle.send_error("failed by the test");
                     }
                 }
                 Operation::Call(key) => {
@@ -203,7 +203,7 @@ proptest! {
         handles.values_mut().for_each(|handle| handle.allow(9));
         while poll_pending(&mut cache).is_ready_err() {}
         for key in KEYS {
-            // What is left under a key that has a live handle is ready, if it has not failed.
+            // Every remaining key with a live handle is ready, if it has not failed.
             if cache.pending_contains(&key) {
                 prop_assert!(!handles.contains_key(key), "{} is not ready", key);
             }

@@ -1,4 +1,4 @@
-//! Parts of the endpoints: who is in, and what changes when endpoints come and go.
+//! Which endpoints are in a subset, and what changes when endpoints are added and removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ fn insert(n: usize) -> All {
     Ok(Change::Insert(address(n), n))
 }
 
-/// Something with a load, as a balancer wants it.
+/// A service with a load, for a balancer.
 struct Idle;
 
 impl Load for Idle {
@@ -31,7 +31,7 @@ impl Load for Idle {
     }
 }
 
-/// What there is at the end, with the weights, and how many changes it took.
+/// Returns the final subset, with weights, and the number of changes.
 fn end<D>(subset: Subset<D>) -> (BTreeMap<String, u32>, usize)
 where
     D: Discover<Key = String, Service = usize, Error = Infallible>,
@@ -45,7 +45,9 @@ where
                 assert_eq!(key, address(*target.get_ref()));
                 members.insert(key, target.map(|_| Idle));
             }
-            Change::Remove(key) => assert!(members.remove(&key).is_some(), "it was there"),
+            Change::Remove(key) => {
+                assert!(members.remove(&key).is_some(), "only members are removed")
+            }
         }
     }
     let weights = members
@@ -55,7 +57,7 @@ where
 }
 
 #[test]
-fn of_many_a_few_are_passed_on_in_one_go() {
+fn a_few_of_many_targets_are_passed_on_at_once() {
     let (members, changes) = end(Subset::rendezvous(
         stream::iter((0..10_000).map(insert)),
         20,
@@ -71,7 +73,7 @@ fn of_many_a_few_are_passed_on_in_one_go() {
         .keys()
         .filter(|key| others.contains_key(*key))
         .count();
-    assert!(common <= 2, "clients of other seeds have others");
+    assert!(common <= 2, "clients with other seeds have other targets");
     let (few, _) = end(Subset::rendezvous(stream::iter((0..3).map(insert)), 20, 7));
     assert_eq!(few.len(), 3);
     let (none, _) = end(Subset::rendezvous(stream::iter((0..3).map(insert)), 0, 7));
@@ -79,7 +81,7 @@ fn of_many_a_few_are_passed_on_in_one_go() {
 }
 
 #[test]
-fn the_part_of_an_aperture_has_weights() {
+fn the_targets_of_an_aperture_have_weights() {
     let aperture = Aperture::new(1, 4).unwrap();
     let (members, _) = end(Subset::aperture(
         stream::iter((0..18).map(insert)),
@@ -97,7 +99,7 @@ fn the_part_of_an_aperture_has_weights() {
 }
 
 #[test]
-fn all_clients_together_load_all_servers_alike() {
+fn all_clients_together_load_all_servers_equally() {
     for (clients, servers) in [(5, 18), (12, 24), (30, 100), (100, 7)] {
         let mut load: BTreeMap<String, f64> = BTreeMap::new();
         for client in 0..clients {
@@ -121,7 +123,7 @@ fn all_clients_together_load_all_servers_alike() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subset_by_load_widens_and_narrows_also_without_traffic() {
+async fn a_load_band_widens_and_narrows_even_without_requests() {
     use std::time::Duration;
 
     use tokio::time::{Instant, sleep};
@@ -139,7 +141,7 @@ async fn a_subset_by_load_widens_and_narrows_also_without_traffic() {
     let band = LoadBand::new(Instant::now()).min_aperture(2);
     let mut subset = std::pin::pin!(Subset::load_band(all, band, in_flight.clone(), 7));
     let mut members = BTreeSet::new();
-    // Nobody polls but for what the subset itself asks for.
+    // Polled only when the subset wakes the task.
     let mut follow = async |time: Duration, members: &mut BTreeSet<String>| {
         let mut end = std::pin::pin!(sleep(time));
         loop {
@@ -158,7 +160,7 @@ async fn a_subset_by_load_widens_and_narrows_also_without_traffic() {
     let requests: Vec<_> = (0..20).map(|_| balancer.call(())).collect();
     follow(Duration::from_secs(300), &mut members).await;
     assert!((17..=23).contains(&members.len()), "{}", members.len());
-    assert!(members.is_superset(&few), "those that were there stay");
+    assert!(members.is_superset(&few), "the former members are kept");
     drop(requests);
     follow(Duration::from_secs(300), &mut members).await;
     assert_eq!(members, few);
@@ -166,7 +168,7 @@ async fn a_subset_by_load_widens_and_narrows_also_without_traffic() {
 
 proptest! {
     #[test]
-    fn a_subset_follows_its_endpoints(
+    fn a_subset_follows_discovery(
         steps in prop::collection::vec((0..30_usize, any::<bool>()), 0..120),
         size in 0..8_usize,
         seed: u64,
@@ -177,7 +179,7 @@ proptest! {
             true => { all.insert(n); Some(insert(n)) }
             false => all.remove(&n).then(|| Ok(Change::Remove(address(n)))),
         }).collect();
-        // As one who sees each change by itself, and one who sees the end alone.
+        // One subset sees each change separately, the other sees only the end.
         let single = stream::iter(changes).flat_map(|change| stream::iter([change]));
         let whole = stream::iter(all.iter().map(|&n| insert(n)).collect::<Vec<_>>());
         let aperture = Aperture::new(2, 5).unwrap().min_servers(size as u32);

@@ -29,7 +29,7 @@ use crate::sync::{AtomicU64, AtomicUsize};
 /// All atomic orderings are relaxed: each word is valid by itself, and no word is used to conclude anything about
 /// another.
 ///
-/// All words are in one cache line, and nothing else is: a request writes there three or four times.
+/// All words are in one cache line, which contains nothing else. A request writes to it three or four times.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Estimate {
@@ -79,7 +79,7 @@ impl Estimate {
     #[inline]
     pub fn end(&self, began: u64, class: Option<Class>, now: u64) {
         let class = class.unwrap_or(Class::Ignored);
-        // First what takes the cache line for itself.
+        // First, because this write acquires the cache line.
         self.pending.fetch_sub(1, Ordering::Relaxed);
         if class.is_success() || class.is_failure() {
             self.silent_since.store(now, Ordering::Relaxed);

@@ -16,7 +16,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Begins a request.
+    /// Records that a request was sent, and returns its handle.
     pub(crate) fn begin(estimate: &Arc<Estimate>) -> Self {
         let now = clock::now();
         estimate.begin(now);

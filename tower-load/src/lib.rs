@@ -11,7 +11,7 @@
 //!
 //! [`Weighted`] adds a weight, which is the capacity of an endpoint relative to the others.
 //!
-//! # What a failing endpoint draws
+//! # What a failing endpoint receives
 //!
 //! An endpoint that fails each request immediately always looks idle, and so attracts requests:
 //!

@@ -26,7 +26,7 @@ use crate::record::RecordClass;
 /// So a service that becomes slow receives fewer requests from the first slow response on, and more again as the
 /// estimate decays.
 ///
-/// # What a failing endpoint draws
+/// # What a failing endpoint receives
 ///
 /// A service that fails immediately is never busy and appears fast, so by its latency alone it would receive most of
 /// the requests. Therefore consecutive failures add a growing penalty:

@@ -1,7 +1,7 @@
 //! Who competes: the pickers of `tower-balance`, each with a measure of load.
 
 use tower_balance::picker::{
-    AnyPicker, LeastLoaded, Levels, MaglevHash, P2c, Place, PrequalPicker, Probes, Random,
+    AnyPicker, LeastLoaded, Levels, Locality, MaglevHash, P2c, PrequalPicker, Probes, Random,
     RingHash, RoundRobin, WeightedRoundRobin,
 };
 use tower_balance::policy::InvalidPolicy;
@@ -126,10 +126,10 @@ fn prequal(
 pub(crate) type Picker = AnyPicker<Key>;
 
 type Key = fn(&u64) -> Option<u64>;
-type Level = fn(&str) -> Place;
+type Level = fn(&str) -> Locality;
 
-fn first_level(_server: &str) -> Place {
-    Place::default()
+fn first_level(_server: &str) -> Locality {
+    Locality::default()
 }
 
 fn key(request: &u64) -> Option<u64> {

@@ -87,7 +87,7 @@ impl<D: Discover, P> Builder<D, P> {
         self
     }
 
-    /// Rejects requests instead of letting them wait: see [`Balance::reject_if`].
+    /// Rejects requests while no endpoint is ready, instead of letting them wait: see [`Balance::reject_if`].
     pub fn reject_if(
         mut self,
         error: impl Fn() -> Option<BoxError> + Send + Sync + 'static,

@@ -18,9 +18,10 @@ use crate::ready_cache::cache::IdChange;
 use crate::ready_cache::error::Failed;
 use crate::{BoxError, Event, error};
 
-/// Sends each request to one of the ready endpoints, by default the less loaded of two: see the [module](super).
+/// Sends each request to one of the ready endpoints, by default the less loaded of two drawn at random: see the
+/// [module](super).
 ///
-/// To choose by another [`Picker`], use the [`builder`](Balance::builder).
+/// To use another [`Picker`], build it with the [`builder`](Balance::builder).
 pub struct Balance<D, Req, P = P2c>
 where
     D: Discover,
@@ -30,7 +31,7 @@ where
     /// The last result of discovery, if it was an error.
     discover_error: Option<error::Discover>,
     endpoints: ReadyCache<D::Key, D::Service, Req>,
-    /// The index of the endpoint that gets the request, set by `poll_ready`; arbitrary if the picker chooses by
+    /// The index of the endpoint that receives the request, set by `poll_ready`; arbitrary if the picker uses the
     /// request.
     picked: Option<usize>,
     /// The generation of the ready set in which `picked` is valid.
@@ -53,12 +54,12 @@ where
     D::Service: Service<Req>,
     <D::Service as Service<Req>>::Error: Into<BoxError>,
 {
-    /// Balances over the endpoints of `discover`.
+    /// Creates a balancer over the endpoints of `discover`.
     pub fn new(discover: D) -> Self {
         Self::with_parts(discover, P2c::new(), Random::Own(SplitMix::new()))
     }
 
-    /// Like [`new`](Self::new), with the given source of random numbers.
+    /// Like [`new`](Self::new), with the given random number generator.
     pub fn from_rng<R: Rng + Send + Sync + 'static>(discover: D, rng: R) -> Self {
         Self::with_parts(discover, P2c::new(), Random::Given(Box::new(rng)))
     }
@@ -120,8 +121,8 @@ where
         }
     }
 
-    /// Calls `observer` when discovery or an endpoint fails, replacing a former observer. It runs while the balancer is
-    /// polled, so it must not block.
+    /// Calls `observer` when discovery or an endpoint fails, replacing any previous observer. It is called while the
+    /// balancer is polled, so it must not block.
     ///
     /// # Example
     ///
@@ -156,11 +157,11 @@ where
     }
 
     /// Rejects requests instead of letting them wait, while there are endpoints, none of them is ready, and `error`
-    /// returns an error: the next request fails with it. Replaces a former condition; by default requests wait.
+    /// returns an error: the next request fails with it. Replaces any previous condition. By default requests wait.
     ///
-    /// `error` is called whenever the balancer is polled and no endpoint is ready, so it must not block. It does not wake
-    /// the balancer: what it depends on has to wake an endpoint, or discovery, when it changes. The health of
-    /// `tower-health` does so.
+    /// `error` is called whenever the balancer is polled and no endpoint is ready, so it must not block. If its result
+    /// changes, the balancer must be woken, by waking an endpoint or discovery; otherwise it is not called again. The
+    /// `Health` of `tower-health` does so.
     ///
     /// # Example
     ///
@@ -248,7 +249,7 @@ where
         self.endpoints.keys_len()
     }
 
-    /// Whether there are no endpoints.
+    /// Returns whether there are no endpoints.
     pub fn is_empty(&self) -> bool {
         self.endpoints.is_empty()
     }
@@ -286,7 +287,7 @@ where
     fn discovery_failed(&mut self, error: BoxError) {
         tracing::warn!(error, endpoints = self.len(), "discovery failed");
         let error = error::Discover::new(error);
-        self.tell(&Event::DiscoveryFailed { error: &error });
+        self.notify(&Event::DiscoveryFailed { error: &error });
         self.discover_error = Some(error);
     }
 
@@ -300,10 +301,10 @@ where
     fn dropped(&self, failed: &Failed<D::Key>) {
         let Failed(key, error) = failed;
         tracing::warn!(error, "dropping an endpoint that failed to become ready");
-        self.tell(&Event::EndpointFailed { key, error });
+        self.notify(&Event::EndpointFailed { key, error });
     }
 
-    fn tell(&self, event: &Event<'_, D::Key>) {
+    fn notify(&self, event: &Event<'_, D::Key>) {
         if let Some(observer) = &self.observer {
             observer(event);
         }
@@ -315,10 +316,10 @@ where
         refusal.expect("service not ready; poll_ready must be called first")
     }
 
-    /// Called if no endpoint is ready.
+    /// Handles a poll while no endpoint is ready.
     ///
-    /// An error from `poll_ready` is final, also for a buffer above; so it is returned only if no endpoint can be added
-    /// any more. Otherwise the next request fails with the error, if there is one.
+    /// An error from `poll_ready` is final, also for a buffer above, so it is returned only if no endpoint can be added
+    /// anymore. Otherwise the next request fails with the error, if there is one.
     #[cold]
     fn poll_without_endpoint(&mut self) -> Poll<Result<(), BoxError>> {
         self.refusal = None;
@@ -340,7 +341,7 @@ where
     }
 
     #[inline]
-    fn tell_changes(&mut self) {
+    fn report_changes(&mut self) {
         if self.picker.hints().tracks {
             for change in self.endpoints.take_id_changes() {
                 match change {
@@ -371,20 +372,20 @@ where
         }
     }
 
-    /// Whether the endpoint is still ready. If not, it is pending, or was dropped.
+    /// Polls the endpoint again, and returns whether it is still ready. If not, it is pending, or was dropped.
     #[inline]
     fn is_ready_again(&mut self, index: usize) -> bool {
         self.endpoints
             .check_ready_again(index)
             .unwrap_or_else(|failed| {
                 self.dropped(&failed);
-                self.tell_changes();
+                self.report_changes();
                 false
             })
     }
 
-    /// Picks an endpoint for a request. All were ready when last polled; if there are several, the picked one is polled
-    /// again.
+    /// Picks an endpoint for a request. All were ready when they were last polled. If there are several, the picked one
+    /// is polled again.
     fn pick_for(&mut self, request: &Req) -> Option<usize> {
         while self.endpoints.ready_len() > 1 {
             let index = self.pick(Some(request)).unwrap_or(0);
@@ -394,7 +395,7 @@ where
         }
         // The last ready endpoint is not polled again: if it were pending, there would be none to send the request to.
         (self.endpoints.ready_len() == 1).then(|| {
-            // Let the picker know of the request.
+            // So that the picker sees the request.
             let _the_only_one = self.pick(Some(request));
             0
         })
@@ -423,12 +424,13 @@ where
         }
         let picked = self.picked.take();
         if !self.discover.has_ended() {
-            // `Call` even while driven: discovery may use and call services of its own, such as health checks.
+            // `Call` even while the balancer is only driven: discovery may call services of its own, such as health
+            // checks.
             Purpose::Call.run(|| self.poll_discover(cx));
         }
-        // Only the endpoint that gets the request makes a reservation, when it is polled again.
+        // Only the endpoint that receives the request makes a reservation, when it is polled again.
         Purpose::Drive.run(|| self.poll_endpoints(cx));
-        self.tell_changes();
+        self.report_changes();
         let hints = self.picker.hints();
         if hints.by_request {
             // Any ready endpoint may be picked, and is then polled again; the last one is not, so poll it here.

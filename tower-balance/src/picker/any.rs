@@ -1,16 +1,16 @@
 use super::{
-    Hints, LeastLoaded, Levels, MaglevHash, Named, P2c, PickContext, Picker, Place, PrequalPicker,
-    Random, RingHash, RoundRobin, WeightedRoundRobin,
+    Hints, LeastLoaded, Levels, Locality, MaglevHash, Named, P2c, PickContext, Picker,
+    PrequalPicker, Random, RingHash, RoundRobin, WeightedRoundRobin,
 };
 
-/// One of the pickers of this module, chosen at run time, for example by a configuration.
+/// One of the pickers of this module, selected at run time, for example by a configuration.
 ///
-/// `H` returns the keys of requests, for the pickers by hash: a function or a box of one. `F` returns the locality of an
-/// endpoint, for [`Levels`].
+/// `H` returns the key of a request, for [`RingHash`] and [`MaglevHash`]. It can be a function pointer or a boxed
+/// closure. `F` returns the locality of an endpoint, for [`Levels`].
 ///
 /// # Cost
 ///
-/// A `match` per pick, and the size of the largest picker.
+/// A `match` per pick. The value is as large as the largest picker.
 ///
 /// # Example
 ///
@@ -46,7 +46,7 @@ use super::{
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum AnyPicker<H, F = fn(&str) -> Place> {
+pub enum AnyPicker<H, F = fn(&str) -> Locality> {
     /// See [`P2c`].
     P2c(P2c),
     /// See [`LeastLoaded`].
@@ -67,7 +67,7 @@ pub enum AnyPicker<H, F = fn(&str) -> Place> {
     Levels(Levels<LeastLoaded, F>),
 }
 
-/// Evaluates an expression with the picker inside.
+/// Evaluates an expression with the inner picker.
 macro_rules! with_picker {
     ($any:expr, $picker:ident => $result:expr) => {
         match $any {
@@ -87,7 +87,7 @@ macro_rules! with_picker {
 impl<H, F, E, Req> Picker<E, Req> for AnyPicker<H, F>
 where
     H: Fn(&Req) -> Option<u64>,
-    F: Fn(&str) -> Place,
+    F: Fn(&str) -> Locality,
     E: Named<Load: Into<f64>>,
 {
     fn pick<C: PickContext>(

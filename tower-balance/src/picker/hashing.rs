@@ -6,15 +6,16 @@ use super::{Endpoints, Named, PickContext, Picker};
 use crate::policy::Ketama;
 use crate::policy::{BoundedLoad, InvalidPolicy, Maglev, Ring, StableRing, Walk};
 
-/// Consistent hashing on a ring: sends a key to the endpoint that follows it on the ring, the same one while it exists.
+/// Consistent hashing on a ring: requests with the same key go to the same endpoint, while it exists and is ready.
 ///
-/// A closure returns the key of a request, for example the [`xxh64`](crate::policy::hash::xxh64) of a header; `None`
-/// means that any endpoint will do. `tower_balance::http` has closures for headers, cookies and paths. An endpoint that
-/// is not ready is skipped without waiting. The weight of an endpoint is read when it is added.
+/// A closure returns the key of a request, for example the [`xxh64`](crate::policy::hash::xxh64) of a header. If it
+/// returns `None`, a random endpoint is picked. `tower_balance::http` has closures for headers, cookies and paths. An
+/// endpoint that is not ready is skipped: the next one on the ring is picked. The weight of an endpoint is read when it
+/// is added.
 ///
 /// By default the ring is a [`StableRing`], on which a change of the endpoints moves only the keys that have to move.
-/// For the ring of Envoy and gRPC, use [`compatible`](Self::compatible); for that of nginx `ketama`, behind the feature
-/// of that name.
+/// For the ring of Envoy and gRPC, use [`compatible`](Self::compatible); for that of nginx, use `ketama`, behind the
+/// feature of that name.
 #[derive(Clone)]
 pub struct RingHash<H> {
     key: H,
@@ -25,11 +26,11 @@ pub struct RingHash<H> {
 #[derive(Clone)]
 enum AnyRing {
     Stable(StableRing),
-    Compatible(MadeAnew<RingOf>),
+    Compatible(Rebuilt<CompatibleRing>),
 }
 
 #[derive(Clone)]
-enum RingOf {
+enum CompatibleRing {
     Envoy {
         ring: Ring,
         min: usize,
@@ -39,8 +40,8 @@ enum RingOf {
     Nginx(Ketama),
 }
 
-impl RingOf {
-    fn renew(&mut self, endpoints: &[(String, u32)]) {
+impl CompatibleRing {
+    fn rebuild(&mut self, endpoints: &[(String, u32)]) {
         match self {
             Self::Envoy { ring, min, max } => {
                 // The sizes were validated when they were set.
@@ -81,7 +82,7 @@ impl<H> RingHash<H> {
     ///
     /// # Errors
     ///
-    /// Unless it is from 1 to 8,388,608.
+    /// If `points` is not from 1 to 8,388,608.
     pub fn points_per_weight(mut self, points: usize) -> Result<Self, InvalidPolicy> {
         self.ring = AnyRing::Stable(StableRing::new(points)?);
         Ok(self)
@@ -92,10 +93,10 @@ impl<H> RingHash<H> {
     ///
     /// # Errors
     ///
-    /// Unless `1 <= min <= max <= 8,388,608`.
+    /// If `1 <= min <= max <= 8,388,608` does not hold.
     pub fn compatible(mut self, min: usize, max: usize) -> Result<Self, InvalidPolicy> {
         let ring = Ring::with_size::<&str>(&[], min, max)?;
-        self.ring = AnyRing::Compatible(MadeAnew::new(RingOf::Envoy { ring, min, max }));
+        self.ring = AnyRing::Compatible(Rebuilt::new(CompatibleRing::Envoy { ring, min, max }));
         Ok(self)
     }
 
@@ -103,17 +104,18 @@ impl<H> RingHash<H> {
     /// each change of the endpoints.
     #[cfg(feature = "ketama")]
     pub fn ketama(mut self) -> Self {
-        let ring = RingOf::Nginx(Ketama::new::<&str>(&[]));
-        self.ring = AnyRing::Compatible(MadeAnew::new(ring));
+        let ring = CompatibleRing::Nginx(Ketama::new::<&str>(&[]));
+        self.ring = AnyRing::Compatible(Rebuilt::new(ring));
         self
     }
 
-    /// Bounds the requests in flight of an endpoint to `percent` of its share; requests above the bound go to the next
-    /// endpoint on the ring. At least 100; 120 to 200 are usual. The load must be a number of requests in flight.
+    /// Bounds the requests in flight of an endpoint to `percent` of its share: see [`BoundedLoad`]. Requests above the
+    /// bound go to the next endpoint on the ring. 120 to 200 are typical. The load must be a number of requests in
+    /// flight. By default there is no bound.
     ///
     /// # Errors
     ///
-    /// If it is less than 100.
+    /// If `percent` is less than 100.
     pub fn bounded(mut self, percent: u32) -> Result<Self, InvalidPolicy> {
         self.bound = Some(Bound::new(percent)?);
         Ok(self)
@@ -135,8 +137,8 @@ where
         let bound = &mut self.bound;
         match &mut self.ring {
             AnyRing::Stable(ring) => first(endpoints, bound, || ring.walk(hash), cx),
-            AnyRing::Compatible(made) => {
-                let (ring, ids) = made.renewed(endpoints, RingOf::renew);
+            AnyRing::Compatible(rebuilt) => {
+                let (ring, ids) = rebuilt.get(endpoints, CompatibleRing::rebuild);
                 let id = |member: usize| ids[member];
                 first(endpoints, bound, || ring.walk(hash).map(id), cx)
             }
@@ -144,9 +146,9 @@ where
     }
 
     fn inserted(&mut self, endpoints: &E, id: usize) {
-        self.bound.iter_mut().for_each(Bound::forget);
+        self.bound.iter_mut().for_each(Bound::invalidate);
         match &mut self.ring {
-            AnyRing::Compatible(made) => made.insert(id),
+            AnyRing::Compatible(rebuilt) => rebuilt.insert(id),
             AnyRing::Stable(ring) => {
                 let Some((name, weight)) = endpoints.name(id) else {
                     return;
@@ -159,9 +161,9 @@ where
     }
 
     fn removed(&mut self, id: usize) {
-        self.bound.iter_mut().for_each(Bound::forget);
+        self.bound.iter_mut().for_each(Bound::invalidate);
         match &mut self.ring {
-            AnyRing::Compatible(made) => made.remove(id),
+            AnyRing::Compatible(rebuilt) => rebuilt.remove(id),
             AnyRing::Stable(ring) => drop(ring.remove(id)),
         }
     }
@@ -174,7 +176,7 @@ where
 #[derive(Clone)]
 pub struct MaglevHash<H> {
     key: H,
-    table: MadeAnew<Maglev>,
+    table: Rebuilt<Maglev>,
     size: u32,
     bound: Option<Bound>,
 }
@@ -187,28 +189,29 @@ impl<H> MaglevHash<H> {
     {
         Self {
             key,
-            table: MadeAnew::new(Maglev::new::<&str>(&[])),
+            table: Rebuilt::new(Maglev::new::<&str>(&[])),
             size: 65_537,
             bound: None,
         }
     }
 
-    /// Sets the number of slots of the table: a prime, and at least a hundred for each endpoint.
+    /// Sets the number of slots of the table: a prime, which should be at least a hundred times the number of
+    /// endpoints. By default 65,537.
     ///
     /// # Errors
     ///
-    /// If it is not prime, or greater than 5,000,011.
+    /// If `slots` is not prime, or greater than 5,000,011.
     pub fn table_size(mut self, slots: u32) -> Result<Self, InvalidPolicy> {
-        self.table = MadeAnew::new(Maglev::with_size::<&str>(&[], slots)?);
+        self.table = Rebuilt::new(Maglev::with_size::<&str>(&[], slots)?);
         self.size = slots;
         Ok(self)
     }
 
-    /// See [`RingHash::bounded`].
+    /// Bounds the requests in flight of an endpoint: see [`RingHash::bounded`].
     ///
     /// # Errors
     ///
-    /// If it is less than 100.
+    /// If `percent` is less than 100.
     pub fn bounded(mut self, percent: u32) -> Result<Self, InvalidPolicy> {
         self.bound = Some(Bound::new(percent)?);
         Ok(self)
@@ -227,7 +230,7 @@ where
         cx: &mut C,
     ) -> Option<usize> {
         let hash = request.and_then(&self.key).unwrap_or_else(|| cx.next_u64());
-        let (table, ids) = self.table.renewed(endpoints, |table, endpoints| {
+        let (table, ids) = self.table.get(endpoints, |table, endpoints| {
             // The size was validated when it was set.
             if let Ok(new) = Maglev::with_size(endpoints, self.size) {
                 *table = new;
@@ -238,18 +241,18 @@ where
     }
 
     fn inserted(&mut self, _endpoints: &E, id: usize) {
-        self.bound.iter_mut().for_each(Bound::forget);
+        self.bound.iter_mut().for_each(Bound::invalidate);
         self.table.insert(id);
     }
 
     fn removed(&mut self, id: usize) {
-        self.bound.iter_mut().for_each(Bound::forget);
+        self.bound.iter_mut().for_each(Bound::invalidate);
         self.table.remove(id);
     }
 }
 
-/// The first endpoint of `way` that is ready and below the bound, if there is one. If all are above it, the first that
-/// is ready; if none is on the way, any endpoint.
+/// Returns the first endpoint of the walk that is ready and below the bound. If all are above it, returns the first
+/// that is ready; if there is none on the walk, returns a random ready endpoint.
 fn first<E, W>(
     endpoints: &E,
     bound: &mut Option<Bound>,
@@ -262,7 +265,7 @@ where
 {
     let ready = || walk().filter_map(|id| endpoints.index_of(id));
     if let Some(bound) = bound {
-        bound.renew(endpoints);
+        bound.update(endpoints);
         if let Some(index) = ready().find(|&index| bound.has_room(endpoints, index)) {
             return Some(index);
         }
@@ -278,13 +281,13 @@ where
 #[derive(Clone)]
 struct Bound {
     limit: BoundedLoad,
-    /// The requests in flight of all endpoints, at the last renewal.
+    /// The sum of the requests in flight of all endpoints, at the last update.
     active: u64,
     weights: u64,
-    /// The number of ready endpoints at the last renewal.
+    /// The number of ready endpoints at the last update.
     ready: usize,
-    /// The number of picks until the next renewal.
-    renew_in: usize,
+    /// The number of picks until the sums are updated.
+    update_in: usize,
 }
 
 impl Bound {
@@ -294,16 +297,16 @@ impl Bound {
             active: 0,
             weights: 0,
             ready: 0,
-            renew_in: 0,
+            update_in: 0,
         })
     }
 
-    /// Summing up takes a step per endpoint; it is done once per n/16 picks, so about 16 steps per pick.
-    fn renew<E: Endpoints<Load: Into<f64>>>(&mut self, endpoints: &E) {
+    /// Updates the sums, once per n/16 picks. An update takes a step per endpoint, so this is about 16 steps per pick.
+    fn update<E: Endpoints<Load: Into<f64>>>(&mut self, endpoints: &E) {
         let ready = endpoints.ready_len();
         let about_as_many = self.ready / 2 <= ready && ready / 2 <= self.ready;
-        if self.renew_in > 0 && about_as_many {
-            self.renew_in -= 1;
+        if self.update_in > 0 && about_as_many {
+            self.update_in -= 1;
             return;
         }
         let all = || 0..ready;
@@ -312,12 +315,12 @@ impl Bound {
             .fold(0, u64::saturating_add);
         self.weights = all().map(|index| u64::from(endpoints.weight(index))).sum();
         self.ready = ready;
-        self.renew_in = ready / 16;
+        self.update_in = ready / 16;
     }
 
-    /// The endpoints have changed.
-    fn forget(&mut self) {
-        self.renew_in = 0;
+    /// Called when the endpoints have changed, so that the next pick updates the sums.
+    fn invalidate(&mut self) {
+        self.update_in = 0;
     }
 
     fn has_room<E: Endpoints<Load: Into<f64>>>(&self, endpoints: &E, index: usize) -> bool {
@@ -336,7 +339,7 @@ fn active<E: Endpoints<Load: Into<f64>>>(endpoints: &E, index: usize) -> u64 {
 
 /// A table or a ring that is rebuilt with each change of its endpoints.
 #[derive(Clone)]
-struct MadeAnew<T> {
+struct Rebuilt<T> {
     table: T,
     /// The numbers of its endpoints, in its order.
     ids: Vec<usize>,
@@ -344,7 +347,7 @@ struct MadeAnew<T> {
     changed: bool,
 }
 
-impl<T> MadeAnew<T> {
+impl<T> Rebuilt<T> {
     const fn new(table: T) -> Self {
         Self {
             table,
@@ -363,11 +366,11 @@ impl<T> MadeAnew<T> {
         self.changed |= self.all.remove(&id);
     }
 
-    /// Returns the table and its endpoints, after rebuilding it with `renew` if the endpoints have changed.
-    fn renewed<E: Named>(
+    /// Returns the table and its endpoints, after rebuilding it with `rebuild` if the endpoints have changed.
+    fn get<E: Named>(
         &mut self,
         endpoints: &E,
-        renew: impl FnOnce(&mut T, &[(String, u32)]),
+        rebuild: impl FnOnce(&mut T, &[(String, u32)]),
     ) -> (&T, &[usize]) {
         if std::mem::take(&mut self.changed) {
             let named = self.all.iter();
@@ -376,7 +379,7 @@ impl<T> MadeAnew<T> {
             // The same order in all balancers, whatever the order of discovery.
             named.sort_unstable();
             let (names, ids): (Vec<_>, _) = named.into_iter().unzip();
-            renew(&mut self.table, &names);
+            rebuild(&mut self.table, &names);
             self.ids = ids;
         }
         (&self.table, &self.ids)

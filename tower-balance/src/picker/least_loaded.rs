@@ -2,16 +2,16 @@ use super::turns::{Draw, draw_of};
 use super::{Endpoints, Hints, PickContext, Picker};
 use crate::policy::least_request::{is_over, is_whole, relative};
 
-/// Picks the least loaded endpoint for its weight, out of several drawn by weight, or out of all.
+/// Picks the endpoint with the lowest load relative to its weight, out of several drawn by weight, or out of all.
 ///
 /// More choices than two favour the best endpoint more strongly. That is good with one balancer and bad with many,
-/// because all of them pick the same endpoint. Compared is the load divided by the weight; an endpoint of weight 0
-/// receives requests only if all weights are 0.
+/// because all of them pick the same endpoint. The load is divided by the weight before it is compared. An endpoint of
+/// weight 0 receives requests only if all weights are 0.
 ///
 /// # Weights
 ///
-/// Among idle endpoints, requests are distributed at random in proportion to the weights, and so they are among
-/// endpoints of equal load for their weight. Loads that are whole numbers are treated as requests in flight, where a
+/// Among idle endpoints, and among endpoints whose loads are equal relative to their weights, requests are distributed
+/// at random in proportion to the weights. Loads that are whole numbers are treated as requests in flight, where a
 /// difference of one request does not count between endpoints of different weight. Otherwise an endpoint of small
 /// weight would get a request whenever it is idle, however much capacity the others have.
 ///
@@ -19,11 +19,11 @@ use crate::policy::least_request::{is_over, is_whole, relative};
 /// latency, so that of two equally fast endpoints the one with the greater weight gets nearly all requests until it is
 /// busy.
 ///
-/// # What a failing endpoint draws
+/// # What a failing endpoint receives
 ///
 /// With requests in flight as the load, an endpoint that fails immediately always looks idle. While the others are
-/// busy, it gets up to twice its share out of two choices, and nearly everything out of all. With
-/// [`PeakEwma`](tower_load::PeakEwma) it gets less than 0.5 %.
+/// busy, it receives up to twice its share with two choices, and nearly all requests with [`of_all`](Self::of_all).
+/// With [`PeakEwma`](tower_load::PeakEwma) it receives less than 0.5 %.
 ///
 /// # Cost
 ///
@@ -33,17 +33,17 @@ use crate::policy::least_request::{is_over, is_whole, relative};
 pub struct LeastLoaded {
     choices: usize,
     draw: Draw,
-    /// Scratch space: the load of each endpoint for its weight, and its weight.
+    /// Scratch space: the load of each endpoint relative to its weight, and its weight.
     measured: Vec<(f64, u32)>,
 }
 
 impl LeastLoaded {
-    /// Picks the least loaded of two.
+    /// Creates a picker that picks the less loaded of two endpoints.
     pub const fn new() -> Self {
         Self::of(2)
     }
 
-    /// Picks the least loaded of `choices`; at least one.
+    /// Creates a picker that picks the least loaded of `choices` endpoints; 0 counts as 1.
     pub const fn of(choices: usize) -> Self {
         Self {
             choices: if choices == 0 { 1 } else { choices },
@@ -52,7 +52,7 @@ impl LeastLoaded {
         }
     }
 
-    /// Picks the least loaded of all ready endpoints.
+    /// Creates a picker that picks the least loaded of all ready endpoints.
     pub const fn of_all() -> Self {
         Self::of(usize::MAX)
     }
@@ -118,7 +118,7 @@ impl LeastLoaded {
             let weight = endpoints.weight(index);
             let relative_load = relative(load, weight.into());
             let with_next = relative(load + 1.0, weight.into());
-            // Faster than `min`; none of them is NaN.
+            // Faster than `min`; neither value is NaN.
             if relative_load < least {
                 least = relative_load;
             }
@@ -128,7 +128,7 @@ impl LeastLoaded {
             are_counts &= is_whole(load);
             self.measured.push((relative_load, weight));
         }
-        // The endpoints than which no other is better, in the sense of `is_over`.
+        // The endpoints to which no other is preferred, as in `is_over`.
         let is_least = |load: f64| match are_counts && least_with_next < f64::INFINITY {
             true => load < least_with_next,
             false => load <= least,

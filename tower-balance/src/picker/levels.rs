@@ -5,12 +5,12 @@ use super::{Endpoints, Hints, Named, PickContext, Picker};
 use crate::policy::Zones;
 use crate::policy::priority::{Health, LevelLoad, Overflow};
 
-/// Chooses a priority level and a zone first, then an endpoint of these with the picker `P`.
+/// Chooses a priority level and a zone first, and then an endpoint in them with the picker `P`.
 ///
-/// The endpoints of the first priority get all requests while enough of them are ready, with an overprovisioning factor
-/// of 140 %; requests beyond that go to the next priority, and so on: see [`priority`](crate::policy::priority). Within
-/// a level, requests stay in the client's zone as far as its endpoints have the capacity, if the [zones](Self::zones)
-/// are known: see [`Zones`].
+/// The endpoints of the first priority receive all requests while enough of them are ready, with an overprovisioning
+/// factor of 140 %; requests beyond that go to the next priority, and so on: see [`priority`](crate::policy::priority).
+/// Within a level, if the [zones](Self::zones) are known, requests stay in the client's zone as far as its endpoints
+/// have the capacity: see [`Zones`].
 ///
 /// # Example
 ///
@@ -20,7 +20,7 @@ use crate::policy::priority::{Health, LevelLoad, Overflow};
 /// use std::convert::Infallible;
 /// use futures::stream;
 /// use tower_balance::p2c::Balance;
-/// use tower_balance::picker::{Levels, P2c, Place};
+/// use tower_balance::picker::{Levels, Locality, P2c};
 /// use tower_discover::Change;
 /// use tower_load::Constant;
 /// use tower_service::Service;
@@ -30,9 +30,9 @@ use crate::policy::priority::{Health, LevelLoad, Overflow};
 ///     let endpoint = service_fn(move |()| std::future::ready(Ok::<_, Infallible>(name)));
 ///     Ok::<_, Infallible>(Change::Insert(name, Constant::new(endpoint, 0_u32)))
 /// });
-/// let levels = Levels::new(P2c::new(), |name: &str| Place {
+/// let levels = Levels::new(P2c::new(), |name: &str| Locality {
 ///     priority: usize::from(name.starts_with("spare")),
-///     ..Place::default()
+///     ..Locality::default()
 /// });
 /// let mut balance = Balance::builder(stream::iter(endpoints)).pick(levels).build();
 /// for _ in 0..100 {
@@ -47,23 +47,23 @@ use crate::policy::priority::{Health, LevelLoad, Overflow};
 ///
 /// # Cost
 ///
-/// That of `P`, two random numbers, and a step for each endpoint whenever the ready set has changed.
+/// The cost of `P` and two random numbers per pick, and a step for each endpoint whenever the ready set has changed.
 #[derive(Clone)]
 pub struct Levels<P, F> {
     inner: P,
-    place: F,
+    locality: F,
     overflow: Overflow,
     /// The client's own zone, and the number of clients in each zone.
     zones: Option<(usize, Vec<u32>)>,
-    members: HashMap<usize, Place>,
-    /// The generation of the endpoints that `levels` reflects.
+    members: HashMap<usize, Locality>,
+    /// The generation of the ready set that `levels` reflects.
     generation: Option<u64>,
     levels: Vec<Level<P>>,
 }
 
-/// The locality of an endpoint.
+/// The priority and the zone of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct Locality {
     /// The priority: 0 is preferred to 1, and so on. Values over 127 count as 127.
     pub priority: usize,
     /// The zone. Values over 127 count as 127.
@@ -99,13 +99,14 @@ impl<P> Part<P> {
 
 impl<P, F> Levels<P, F>
 where
-    F: Fn(&str) -> Place,
+    F: Fn(&str) -> Locality,
 {
-    /// Chooses with `inner` among the endpoints of a level; `place` returns the locality of the endpoint with a name.
-    pub fn new(inner: P, place: F) -> Self {
+    /// Creates a picker that chooses with `inner` among the endpoints of a level; `locality` returns the locality of
+    /// the endpoint with a given name.
+    pub fn new(inner: P, locality: F) -> Self {
         Self {
             inner,
-            place,
+            locality,
             overflow: Overflow::default(),
             zones: None,
             members: HashMap::new(),
@@ -114,18 +115,22 @@ where
         }
     }
 
-    /// Sets how much of a level's traffic goes to the next one. By default, the overprovisioning factor is 140 %.
+    /// Sets when requests of a level go to the next one. By default [`Overflow::default`], with an overprovisioning
+    /// factor of 140 % and a panic threshold of 50 %.
     #[must_use]
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
-    /// Enables zone-aware routing: the client is in zone `own`, and there are `clients` in each of the zones; the first
-    /// 128 count. By default zones are ignored.
+    /// Enables zone-aware routing: the client is in zone `own`, and `clients` are the numbers of clients in each zone,
+    /// of which the first 128 are used. By default zones are ignored.
     #[must_use]
     pub fn zones(mut self, own: usize, clients: impl IntoIterator<Item = u32>) -> Self {
-        self.zones = Some((own.min(MOST), clients.into_iter().take(MOST + 1).collect()));
+        self.zones = Some((
+            own.min(MAX_NUMBER),
+            clients.into_iter().take(MAX_NUMBER + 1).collect(),
+        ));
         self
     }
 
@@ -140,10 +145,10 @@ where
             level.by_zone.iter_mut().for_each(|zone| zone.ready.clear());
         }
         for index in 0..endpoints.ready_len() {
-            if let Some(place) = self.members.get(&endpoints.id(index)) {
-                let level = &mut self.levels[place.priority];
+            if let Some(locality) = self.members.get(&endpoints.id(index)) {
+                let level = &mut self.levels[locality.priority];
                 level.all.ready.push(index);
-                level.by_zone[place.zone].ready.push(index);
+                level.by_zone[locality.zone].ready.push(index);
             }
         }
         let health = self.levels.iter().map(|level| Health {
@@ -172,7 +177,7 @@ where
         if let Some(drawn) = drawn.filter(|drawn| !self.levels[*drawn].all.ready.is_empty()) {
             return self.levels.get_mut(drawn);
         }
-        // In panic, levels without ready endpoints have traffic too. It is spread evenly over all ready endpoints.
+        // In panic, levels without ready endpoints have a share too. It is spread evenly over all ready endpoints.
         let ready = self.levels.iter().map(|level| level.all.ready.len() as u64);
         let ready = ready.sum::<u64>();
         if ready == 0 {
@@ -190,7 +195,7 @@ where
 
 impl<P, F, E, Req> Picker<E, Req> for Levels<P, F>
 where
-    F: Fn(&str) -> Place,
+    F: Fn(&str) -> Locality,
     E: Named,
     P: for<'a> Picker<Group<'a, E>, Req> + Clone,
 {
@@ -229,9 +234,9 @@ where
         let Some((name, _)) = endpoints.name(id) else {
             return;
         };
-        let Place { priority, zone } = (self.place)(&name);
-        let (priority, zone) = (priority.min(MOST), zone.min(MOST));
-        self.members.insert(id, Place { priority, zone });
+        let Locality { priority, zone } = (self.locality)(&name);
+        let (priority, zone) = (priority.min(MAX_NUMBER), zone.min(MAX_NUMBER));
+        self.members.insert(id, Locality { priority, zone });
         let part = || Part::new(self.inner.clone());
         while self.levels.len() <= priority {
             self.levels.push(Level {
@@ -259,7 +264,7 @@ where
 
     fn removed(&mut self, id: usize) {
         self.generation = None;
-        if let Some(Place { priority, zone }) = self.members.remove(&id) {
+        if let Some(Locality { priority, zone }) = self.members.remove(&id) {
             let level = &mut self.levels[priority];
             level.hosts -= 1;
             for part in [&mut level.all, &mut level.by_zone[zone]] {
@@ -269,7 +274,7 @@ where
     }
 }
 
-/// A group of endpoints, as the picker in a [`Levels`] sees them.
+/// The endpoints of a level or a zone, as the inner picker of [`Levels`] sees them.
 pub struct Group<'a, E: ?Sized> {
     endpoints: &'a E,
     /// The indices of its ready endpoints, in ascending order.
@@ -332,5 +337,5 @@ impl<E: ?Sized> fmt::Debug for Group<'_, E> {
     }
 }
 
-/// Bounds the memory that a large number can take.
-const MOST: usize = 127;
+/// The maximum priority and zone, which bounds the memory that a large number can take.
+const MAX_NUMBER: usize = 127;

@@ -10,35 +10,35 @@ use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::prequal::{Prequal, PrequalConfig, Report};
 
-/// Picks by probes: see [`prequal`](crate::policy::prequal).
+/// Picks by the results of probes: see [`prequal`](crate::policy::prequal).
 ///
-/// With each request a few probes become due. [`Probes`] returns the endpoints to probe and takes the results;
+/// Each request makes a few probes due. [`Probes`] returns the endpoints to probe and takes the results;
 /// [`Probes::run`] sends the probes.
 #[derive(Debug)]
 pub struct PrequalPicker {
-    shared: Arc<Mutex<Shared>>,
+    state: Arc<Mutex<State>>,
 }
 
-/// The probes that are due, and the results of former ones.
+/// Returns the probes that are due to the task that sends them, and takes their results.
 #[derive(Debug)]
 pub struct Probes {
-    shared: Arc<Mutex<Shared>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    /// Identifies endpoints by their index in `members`.
+struct State {
+    /// Its endpoint numbers are indices in `members`.
     prequal: Prequal,
     rng: SplitMix,
     members: Vec<Member>,
-    /// Indices in `members` by endpoint number, and by ticket.
+    /// The index in `members` of each endpoint number, and of each ticket.
     by_id: HashMap<usize, usize>,
     by_ticket: HashMap<usize, usize>,
     next_ticket: usize,
     /// The tickets of the probes that are due.
     due: VecDeque<usize>,
     waker: Option<Waker>,
-    /// The picker was dropped.
+    /// Whether the picker was dropped.
     closed: bool,
 }
 
@@ -46,7 +46,7 @@ struct Shared {
 struct Member {
     id: usize,
     name: Arc<str>,
-    /// Never reused, so that a late result is not attributed to another endpoint.
+    /// Identifies the endpoint in probes. It is never reused, so a late result is not attributed to another endpoint.
     ticket: usize,
 }
 
@@ -60,14 +60,14 @@ impl PrequalPicker {
         Self::with_rng(config, SplitMix::new())
     }
 
-    /// Like [`new`](Self::new), with the given generator for how often a result is used, so that simulations are
+    /// Like [`new`](Self::new), with the given random numbers for how often a result is used, so that simulations are
     /// reproducible.
     ///
     /// # Errors
     ///
     /// If a setting of `config` is out of range.
     pub fn with_rng(config: PrequalConfig, rng: SplitMix) -> Result<(Self, Probes), InvalidPolicy> {
-        let shared = Arc::new(Mutex::new(Shared {
+        let state = Arc::new(Mutex::new(State {
             prequal: Prequal::new(config, 0)?,
             rng,
             members: Vec::new(),
@@ -79,9 +79,9 @@ impl PrequalPicker {
             closed: false,
         }));
         let probes = Probes {
-            shared: Arc::clone(&shared),
+            state: Arc::clone(&state),
         };
-        Ok((Self { shared }, probes))
+        Ok((Self { state }, probes))
     }
 }
 
@@ -105,10 +105,10 @@ impl<E: Named, Req> Picker<E, Req> for PrequalPicker {
             return None;
         }
         let now = cx.now();
-        let mut shared = lock(&self.shared);
-        let waker = shared.add_due(cx);
-        let index = shared.pick(endpoints, now, cx);
-        drop(shared);
+        let mut state = lock(&self.state);
+        let waker = state.add_due(cx);
+        let index = state.pick(endpoints, now, cx);
+        drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -117,79 +117,79 @@ impl<E: Named, Req> Picker<E, Req> for PrequalPicker {
 
     fn inserted(&mut self, endpoints: &E, id: usize) {
         if let Some((name, _)) = endpoints.name(id) {
-            lock(&self.shared).insert(id, name.into());
+            lock(&self.state).insert(id, name.into());
         }
     }
 
     fn removed(&mut self, id: usize) {
-        lock(&self.shared).remove(id);
+        lock(&self.state).remove(id);
     }
 }
 
 impl Drop for PrequalPicker {
     fn drop(&mut self) {
-        let mut shared = lock(&self.shared);
-        shared.closed = true;
-        let waker = shared.waker.take();
-        drop(shared);
+        let mut state = lock(&self.state);
+        state.closed = true;
+        let waker = state.waker.take();
+        drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 }
 
-impl Shared {
-    /// Picks the best ready endpoint. The results of those that are not ready are discarded.
+impl State {
+    /// Picks the best ready endpoint, and discards the results of better ones that are not ready.
     fn pick<E: Endpoints>(
         &mut self,
         endpoints: &E,
         now: Instant,
         rng: &mut impl Rng,
     ) -> Option<usize> {
-        for _ in 0..MOST_TRIES {
-            let place = self.prequal.pick(now, rng)?;
-            match endpoints.index_of(self.members[place].id) {
+        for _ in 0..MAX_TRIES {
+            let position = self.prequal.pick(now, rng)?;
+            match endpoints.index_of(self.members[position].id) {
                 Some(index) => return Some(index),
-                None => self.prequal.forget(place),
+                None => self.prequal.forget(position),
             }
         }
         None
     }
 
-    /// This number now belongs to a new endpoint.
+    /// Adds an endpoint, replacing the former one with this number.
     fn insert(&mut self, id: usize, name: Arc<str>) {
         self.remove(id);
-        let (ticket, place) = (self.next_ticket, self.members.len());
+        let (ticket, position) = (self.next_ticket, self.members.len());
         self.next_ticket += 1;
         self.members.push(Member { id, name, ticket });
-        self.by_id.insert(id, place);
-        self.by_ticket.insert(ticket, place);
+        self.by_id.insert(id, position);
+        self.by_ticket.insert(ticket, position);
         self.prequal.set_endpoints(self.members.len());
     }
 
     fn remove(&mut self, id: usize) {
-        let Some(place) = self.by_id.remove(&id) else {
+        let Some(position) = self.by_id.remove(&id) else {
             return;
         };
-        let removed = self.members.swap_remove(place);
+        let removed = self.members.swap_remove(position);
         self.by_ticket.remove(&removed.ticket);
-        self.prequal.forget(place);
+        self.prequal.forget(position);
         // The last member moves to this index. Its result, under its old index, is discarded.
-        if let Some(moved) = self.members.get(place) {
-            self.by_id.insert(moved.id, place);
-            self.by_ticket.insert(moved.ticket, place);
+        if let Some(moved) = self.members.get(position) {
+            self.by_id.insert(moved.id, position);
+            self.by_ticket.insert(moved.ticket, position);
         }
         self.prequal.set_endpoints(self.members.len());
     }
 
-    /// Adds the probes that are due with another request. Returns the waker of the task that waits for them.
+    /// Adds the probes that another request makes due. Returns the waker of the task that waits for them.
     fn add_due(&mut self, rng: &mut impl Rng) -> Option<Waker> {
-        for &place in self.prequal.probes(rng) {
+        for &position in self.prequal.probes(rng) {
             // If no task sends the probes, the newest are kept.
-            if self.due.len() == MOST_DUE {
+            if self.due.len() == MAX_DUE {
                 self.due.pop_front();
             }
-            self.due.push_back(self.members[place].ticket);
+            self.due.push_back(self.members[position].ticket);
         }
         if self.due.is_empty() {
             None
@@ -202,17 +202,17 @@ impl Shared {
 impl Probes {
     /// Returns an endpoint to probe now, if one is due: the number for its [`report`](Self::report), and its name.
     pub fn next_due(&self) -> Option<(usize, Arc<str>)> {
-        let mut shared = lock(&self.shared);
-        while let Some(ticket) = shared.due.pop_front() {
-            if let Some(&place) = shared.by_ticket.get(&ticket) {
-                return Some((ticket, Arc::clone(&shared.members[place].name)));
+        let mut state = lock(&self.state);
+        while let Some(ticket) = state.due.pop_front() {
+            if let Some(&position) = state.by_ticket.get(&ticket) {
+                return Some((ticket, Arc::clone(&state.members[position].name)));
             }
         }
         None
     }
 
-    /// Waits for [`next_due`](Self::next_due); returns `None` when the picker was dropped. Only the last task to poll
-    /// is woken.
+    /// Waits until a probe is due, and returns it like [`next_due`](Self::next_due). Returns `None` if the picker was
+    /// dropped and no probe is due. Only the last task to poll is woken.
     pub fn poll_due(&self, cx: &mut Context<'_>) -> Poll<Option<(usize, Arc<str>)>> {
         // Registered first, so that a probe that becomes due after the check wakes the task.
         let closed = self.poll_closed(cx).is_ready();
@@ -223,34 +223,34 @@ impl Probes {
         }
     }
 
-    /// Waits until the picker was dropped; the task is also woken when a probe is due.
+    /// Waits until the picker is dropped. The task is also woken when a probe becomes due.
     pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut shared = lock(&self.shared);
-        if shared.closed {
+        let mut state = lock(&self.state);
+        if state.closed {
             return Poll::Ready(());
         }
-        let outdated = shared.waker.replace(cx.waker().clone());
-        drop(shared);
+        let outdated = state.waker.replace(cx.waker().clone());
+        drop(state);
         drop(outdated);
         Poll::Pending
     }
 
-    /// Records the result of a probe; its endpoint is the number from [`next_due`](Self::next_due).
+    /// Records the result of a probe, whose endpoint must be the number from [`next_due`](Self::next_due).
     pub fn report(&self, report: Report, now: Instant) {
-        let mut shared = lock(&self.shared);
-        let Shared {
+        let mut state = lock(&self.state);
+        let State {
             prequal,
             rng,
             by_ticket,
             ..
-        } = &mut *shared;
+        } = &mut *state;
         if let Some(&endpoint) = by_ticket.get(&report.endpoint) {
             prequal.report(Report { endpoint, ..report }, now, rng);
         }
     }
 }
 
-/// The maximum number of probes that wait to be sent; each is useful for at most a second.
-const MOST_DUE: usize = 64;
-/// As many as there are results.
-const MOST_TRIES: usize = 16;
+/// The maximum number of probes that wait to be sent. The result of each is useful for a second by default.
+const MAX_DUE: usize = 64;
+/// The default number of results in the pool.
+const MAX_TRIES: usize = 16;

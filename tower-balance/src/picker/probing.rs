@@ -24,13 +24,14 @@ pub struct ProbeAnswer {
 impl Probes {
     /// Sends the probes, in one task for all endpoints, until the picker is dropped.
     ///
-    /// `probe` is called with the name of an endpoint, and returns the server's response, by any protocol. At most 64
-    /// probes are in flight; one that fails, or takes longer than `patience` (3 ms in the paper), has no result.
-    /// Neither has one for which the readiness of `probe` fails; the next probe then uses a new clone.
+    /// `probe` is called with the name of an endpoint, and returns the server's response; the protocol is up to you. At
+    /// most 64 probes are in flight. A probe that fails, or takes longer than `probe_timeout` (3 ms in the paper), has
+    /// no result. If `probe` fails to become ready, that probe has no result either, and the next one uses a new clone.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the probes in flight; no more are sent, and the picker picks at random.
+    /// Dropping the future drops the probes in flight. No more are sent, so the picker picks at random once the results
+    /// have expired.
     ///
     /// # Example
     ///
@@ -68,18 +69,18 @@ impl Probes {
     /// assert!(third > 50);
     /// # }
     /// ```
-    pub async fn run<S>(self, mut probe: S, patience: Duration)
+    pub async fn run<S>(self, mut probe: S, probe_timeout: Duration)
     where
         S: Service<Arc<str>, Response = ProbeAnswer> + Clone,
     {
-        let pristine = probe.clone();
-        // Whether the readiness of `probe` has failed, so that it must not be polled again.
+        let original = probe.clone();
+        // Whether `probe` failed to become ready, so that it must not be polled again.
         let mut failed = false;
-        let mut under_way = FuturesUnordered::new();
+        let mut in_flight = FuturesUnordered::new();
         loop {
             let due = poll_fn(|cx| {
-                while let Poll::Ready(Some(answered)) = under_way.poll_next_unpin(cx) {
-                    let (endpoint, answer): (usize, Option<ProbeAnswer>) = answered;
+                while let Poll::Ready(Some(completed)) = in_flight.poll_next_unpin(cx) {
+                    let (endpoint, answer): (usize, Option<ProbeAnswer>) = completed;
                     if let Some(answer) = answer {
                         let report = Report {
                             endpoint,
@@ -90,10 +91,10 @@ impl Probes {
                         self.report(report, Instant::now());
                     }
                 }
-                if under_way.len() >= MOST_UNDER_WAY {
+                if in_flight.len() >= MAX_IN_FLIGHT {
                     return self.poll_closed(cx).map(|()| None);
                 }
-                // No probe is taken that could not be sent.
+                // A probe is taken only when it can be sent.
                 if !failed {
                     match probe.poll_ready(cx) {
                         Poll::Ready(ready) => failed = ready.is_err(),
@@ -106,11 +107,11 @@ impl Probes {
                 return;
             };
             if std::mem::take(&mut failed) {
-                probe = pristine.clone();
+                probe = original.clone();
                 continue;
             }
-            let answer = timeout(patience, probe.call(name));
-            under_way.push(async move {
+            let answer = timeout(probe_timeout, probe.call(name));
+            in_flight.push(async move {
                 let answer = answer.await;
                 (endpoint, answer.ok().and_then(Result::ok))
             });
@@ -118,4 +119,4 @@ impl Probes {
     }
 }
 
-const MOST_UNDER_WAY: usize = 64;
+const MAX_IN_FLIGHT: usize = 64;

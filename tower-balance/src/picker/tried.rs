@@ -11,7 +11,7 @@ use crate::policy::hash;
 pub struct AvoidTried<P, Req> {
     inner: P,
     find: fn(&Req) -> Option<&Tried>,
-    /// Distinguishes this balancer's endpoints from those of other balancers that the request may have passed.
+    /// Distinguishes this balancer's endpoints from those of other balancers that the request may have passed through.
     salt: u64,
     draw: Draw,
 }
@@ -43,8 +43,8 @@ impl<P, Req> AvoidTried<P, Req> {
         };
         let mut draw = |but: Option<usize>| {
             let may_be = |index: &usize| is_new(index) && Some(*index) != but;
-            // Nearly always one of a few draws is untried. If not, look at all endpoints.
-            let draws = if weights_count { MOST_DRAWS } else { 0 };
+            // Nearly always, one of a few drawn endpoints is untried. If not, consider all endpoints.
+            let draws = if weights_count { MAX_DRAWS } else { 0 };
             let mut drawn = (0..draws).filter_map(|_| self.draw.draw(endpoints, cx));
             drawn.find(may_be).or_else(|| {
                 let others = (0..endpoints.ready_len()).filter(may_be);
@@ -56,9 +56,9 @@ impl<P, Req> AvoidTried<P, Req> {
         let Some(second) = draw(Some(first)) else {
             return Some(first);
         };
-        let are_alike = weight(first) == weight(second);
+        let are_equal = weight(first) == weight(second);
         let is_less = endpoints.load(second) < endpoints.load(first);
-        Some(if are_alike && is_less { second } else { first })
+        Some(if are_equal && is_less { second } else { first })
     }
 }
 
@@ -126,4 +126,4 @@ fn number(salt: u64, endpoints: &impl Endpoints, index: usize) -> u64 {
     hash::mix(salt, endpoints.id(index) as u64)
 }
 
-const MOST_DRAWS: usize = 8;
+const MAX_DRAWS: usize = 8;

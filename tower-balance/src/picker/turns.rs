@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::{Endpoints, Hints, PickContext, Picker};
 use crate::policy::stride;
 
-/// Picks the ready endpoints in turn, regardless of weight and load. It starts with a random one, so that many
-/// balancers do not start with the same.
+/// Round robin: picks the ready endpoints in turn, regardless of weight and load. It starts at a random endpoint, so
+/// that many balancers do not start at the same one.
 #[derive(Clone, Debug, Default)]
 pub struct RoundRobin {
     next: Option<usize>,
@@ -40,8 +40,8 @@ impl<E: Endpoints, Req> Picker<E, Req> for RoundRobin {
     }
 }
 
-/// Picks endpoints in turn, each in proportion to its weight, with the static stride scheduler of gRPC:
-/// [`Stride`](crate::policy::Stride).
+/// Weighted round robin: picks endpoints in turn, in proportion to their weights, with the static stride scheduler of
+/// gRPC: see [`Stride`](crate::policy::Stride).
 ///
 /// An endpoint of weight 0 receives no requests, unless all weights are 0. Endpoints that are not ready are skipped. A
 /// change of a weight takes effect at the endpoint's next turn.
@@ -55,12 +55,12 @@ pub struct WeightedRoundRobin {
     /// The endpoints with their last known weights.
     order: Vec<(usize, u32)>,
     /// The index in `order` of each endpoint number.
-    places: HashMap<usize, usize>,
+    positions: HashMap<usize, usize>,
     /// The number of endpoints of each weight, to find the greatest weight.
     weights: BTreeMap<u32, usize>,
     /// The number of turns so far.
     turns: Option<u64>,
-    /// Used if no endpoint's turn comes within the limit.
+    /// Used if no ready endpoint takes a turn within the limit.
     draw: Draw,
 }
 
@@ -70,8 +70,8 @@ impl WeightedRoundRobin {
         Self::default()
     }
 
-    fn set_weight(&mut self, place: usize, weight: u32) {
-        let old = std::mem::replace(&mut self.order[place].1, weight);
+    fn set_weight(&mut self, position: usize, weight: u32) {
+        let old = std::mem::replace(&mut self.order[position].1, weight);
         self.count_off(old);
         *self.weights.entry(weight).or_default() += 1;
     }
@@ -104,17 +104,17 @@ impl<E: Endpoints, Req> Picker<E, Req> for WeightedRoundRobin {
         let ready = endpoints.ready_len();
         let count = self.order.len() as u64;
         let mut turns = *self.turns.get_or_insert_with(|| cx.next_u64() >> 32);
-        // An endpoint of the greatest weight takes every turn. But it may not be ready, or be one of very many.
-        for _ in 0..if ready == 0 { 0 } else { MOST_TURNS } {
-            let (round, place) = (turns / count.max(1), turns % count.max(1));
+        // The endpoint of the greatest weight takes every turn, but it may not be ready, or be one of very many.
+        for _ in 0..if ready == 0 { 0 } else { MAX_TURNS } {
+            let (round, position) = (turns / count.max(1), turns % count.max(1));
             turns += 1;
-            let Some(&(id, known)) = self.order.get(place as usize) else {
+            let Some(&(id, known)) = self.order.get(position as usize) else {
                 break;
             };
-            // It may have changed since.
+            // The weight may have changed.
             let weight = endpoints.weight_of(id).unwrap_or(known);
             if weight != known {
-                self.set_weight(place as usize, weight);
+                self.set_weight(position as usize, weight);
             }
             let greatest = self
                 .weights
@@ -125,7 +125,7 @@ impl<E: Endpoints, Req> Picker<E, Req> for WeightedRoundRobin {
             } else {
                 stride::scale(weight, greatest)
             };
-            if stride::takes_turn(scaled, round, place)
+            if stride::takes_turn(scaled, round, position)
                 && let Some(index) = endpoints.index_of(id)
             {
                 self.turns = Some(turns);
@@ -140,10 +140,10 @@ impl<E: Endpoints, Req> Picker<E, Req> for WeightedRoundRobin {
         let Some(weight) = endpoints.weight_of(id) else {
             return;
         };
-        match self.places.get(&id) {
-            Some(&place) => self.set_weight(place, weight),
+        match self.positions.get(&id) {
+            Some(&position) => self.set_weight(position, weight),
             None => {
-                self.places.insert(id, self.order.len());
+                self.positions.insert(id, self.order.len());
                 self.order.push((id, weight));
                 *self.weights.entry(weight).or_default() += 1;
             }
@@ -151,13 +151,13 @@ impl<E: Endpoints, Req> Picker<E, Req> for WeightedRoundRobin {
     }
 
     fn removed(&mut self, id: usize) {
-        let Some(place) = self.places.remove(&id) else {
+        let Some(position) = self.positions.remove(&id) else {
             return;
         };
-        let (_, weight) = self.order.swap_remove(place);
+        let (_, weight) = self.order.swap_remove(position);
         self.count_off(weight);
-        if let Some((moved, _)) = self.order.get(place) {
-            self.places.insert(*moved, place);
+        if let Some((moved, _)) = self.order.get(position) {
+            self.positions.insert(*moved, position);
         }
     }
 }
@@ -194,8 +194,8 @@ impl<E: Endpoints, Req> Picker<E, Req> for Random {
 /// Draws by weight with rejection sampling: draws any endpoint, and accepts it with the ratio of its weight to the
 /// greatest one.
 ///
-/// So there is no table to rebuild, and weights may change at any time. After 64 rejections, which occur if the
-/// greatest weight is more than about 30 times the mean one, it looks at all endpoints.
+/// There is no table to rebuild, so weights may change at any time. After 64 rejections, which occur if the greatest
+/// weight is more than about 30 times the mean, it considers all endpoints.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draw {
     /// The greatest weight seen, or 0 if it is not known.
@@ -216,7 +216,7 @@ impl Draw {
         if ready == 0 {
             return None;
         }
-        for _ in 0..if self.greatest == 0 { 0 } else { MOST_DRAWS } {
+        for _ in 0..if self.greatest == 0 { 0 } else { MAX_DRAWS } {
             let index = cx.next_range(0..ready) as usize;
             let weight = endpoints.weight(index);
             if weight > self.greatest {
@@ -252,8 +252,8 @@ impl Draw {
     }
 }
 
-/// Draws one of these by weight. If all weights are 0 they are treated as equal; returns `None` if there are no
-/// endpoints.
+/// Draws one of these endpoints by weight. If all weights are 0 they are treated as equal. Returns `None` if there are
+/// no endpoints.
 pub(super) fn draw_of(
     among: impl Iterator<Item = (usize, u32)> + Clone,
     cx: &mut impl PickContext,
@@ -267,7 +267,7 @@ pub(super) fn draw_of(
     let mut left = cx.next_range(0..all);
     let mut drawn = None;
     for (index, weight) in among {
-        // The weights may have changed since they were summed. Then this is the last one.
+        // If the weights have changed since they were summed, the last endpoint is drawn.
         drawn = Some(index);
         if left < part(weight) {
             break;
@@ -277,8 +277,8 @@ pub(super) fn draw_of(
     drawn
 }
 
-const MOST_DRAWS: usize = 64;
+const MAX_DRAWS: usize = 64;
 /// As in Finagle.
 const REDRAWS: usize = 5;
-/// Enough for the heaviest endpoint to have a turn, if there are few endpoints.
-const MOST_TURNS: u64 = 128;
+/// Enough for the heaviest endpoint to have a turn, unless there are many endpoints.
+const MAX_TURNS: u64 = 128;

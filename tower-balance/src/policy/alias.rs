@@ -25,7 +25,7 @@ use super::error::ensure;
 /// M. Vose, *A Linear Algorithm for Generating Random Numbers with a Given Distribution*, 1991.
 #[derive(Debug, Clone)]
 pub struct Alias {
-    /// For each column, the share of its own endpoint, and the endpoint of the rest.
+    /// For each column, the share of its own endpoint, and the endpoint that has the rest.
     columns: Vec<(f64, usize)>,
 }
 
@@ -34,13 +34,13 @@ impl Alias {
     ///
     /// # Errors
     ///
-    /// If a weight is negative, infinite or not a number.
+    /// If a weight is negative, infinite or NaN.
     pub fn new(weights: impl IntoIterator<Item = f64>) -> Result<Self, InvalidPolicy> {
         let mut weights: Vec<f64> = weights.into_iter().collect();
-        let sane = weights
+        let valid = weights
             .iter()
             .all(|weight| weight.is_finite() && *weight >= 0.0);
-        ensure(sane, "a weight must be a number of at least 0")?;
+        ensure(valid, "a weight must be a finite number of at least 0")?;
         // Normalized by the greatest weight, so that the sum is finite.
         let greatest = weights.iter().copied().fold(0.0, f64::max);
         if greatest == 0.0 {
@@ -66,14 +66,14 @@ impl Alias {
                 small.push(more);
             }
         }
-        // Left over by rounding: a column whose rest was not assigned belongs to its own endpoint, unless that has
-        // weight 0.
-        let somebody = weights.iter().position(|weight| *weight > 0.0).unwrap_or(0);
+        // Rounding may leave columns whose rest was not assigned. The rest belongs to the column's own endpoint, unless
+        // that has weight 0.
+        let fallback = weights.iter().position(|weight| *weight > 0.0).unwrap_or(0);
         for i in small.into_iter().chain(large) {
             columns[i] = if weights[i] > 0.0 {
                 (1.0, i)
             } else {
-                (0.0, somebody)
+                (0.0, fallback)
             };
         }
         Ok(Self { columns })
@@ -87,8 +87,9 @@ impl Alias {
         Some(if rng.next_f64() < own { column } else { other })
     }
 
-    /// Draws two endpoints. The second differs from the first if one of five draws does: this fails if there is only
-    /// one endpoint, and rarely if one has nearly all the weight.
+    /// Draws two endpoints. If the second equals the first, it is drawn again, up to five draws in total. They are the
+    /// same if there is only one endpoint, and may be the same otherwise: with a probability of 1/32 for two equal
+    /// endpoints, and more often if one has nearly all the weight. Returns `None` if there are none.
     #[inline]
     pub fn draw_two<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<(usize, usize)> {
         let first = self.draw(rng)?;
@@ -120,14 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn impossible_weights_are_refused() {
+    fn invalid_weights_are_rejected() {
         for weight in [-1.0, f64::NAN, f64::INFINITY] {
             assert!(Alias::new([1.0, weight]).is_err(), "{weight}");
         }
     }
 
     #[test]
-    fn without_weights_all_are_alike() {
+    fn weights_of_zero_are_treated_as_equal() {
         assert_eq!(shares(&Alias::new([0.0; 4]).unwrap()), [0.25; 4]);
         let mut rng = SplitMix::with_seed(1);
         assert_eq!(Alias::new([]).unwrap().draw(&mut rng), None);
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn two_draws_are_two_endpoints_nearly_always() {
+    fn two_draws_nearly_always_differ() {
         let alias = Alias::new([1.0, 1.0]).unwrap();
         let mut rng = SplitMix::with_seed(1);
         let pairs = (0..10_000).filter_map(|_| alias.draw_two(&mut rng));
@@ -164,7 +165,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_table_holds_the_weights_whatever_they_are(
+        fn the_table_represents_any_weights(
             weights in prop::collection::vec(
                 prop_oneof![Just(0.0), 0.0..1.0, (0..u32::MAX).prop_map(f64::from), Just(f64::MAX), Just(5e-324)], 1..40),
         ) {

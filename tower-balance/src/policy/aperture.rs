@@ -1,15 +1,16 @@
 use super::InvalidPolicy;
 use super::error::ensure;
 
-/// The deterministic aperture of Finagle: each client connects to a subset of the servers, and all servers get the same
-/// load from all clients together.
+/// The deterministic aperture of Finagle: each client connects to a subset of the servers, and all servers receive the
+/// same load from all clients together.
 ///
-/// Clients and servers are placed on a ring. A client covers a section of the servers' ring that starts at its own
-/// place and is a whole number of clients' places wide, so that each point of the ring is covered by the same number of
-/// clients. A server that is partly covered has that part of its weight. Draw two servers by these weights
-/// ([`Alias`](super::Alias)), and send the request to the less loaded one for its weight.
+/// The ring is divided among the servers in proportion to their weights, and also into one equal interval per client.
+/// The aperture of a client starts at its own interval and is a whole number of intervals wide, so each point of the
+/// ring is in the same number of apertures. A server that is partly in the aperture counts with that part of its
+/// weight. Draw two servers by these weights ([`Alias`](super::Alias)), and send the request to the one with the lower
+/// load relative to its weight.
 ///
-/// Clients must know their number and how many clients there are, and all must see the servers in the same order: sort
+/// Each client must know its number and the number of clients, and all must have the servers in the same order: sort
 /// them, and shuffle them with a seed that all clients share.
 ///
 /// # Example
@@ -27,7 +28,7 @@ use super::error::ensure;
 /// # Implementation notes
 ///
 /// Computed in integers, so that shares are exact. With equal weights the ring is that of Finagle's
-/// `DeterministicAperture`, with unequal ones that of its `WeightedAperture`.
+/// `DeterministicAperture`, with unequal weights that of its `WeightedAperture`.
 #[derive(Debug, Clone, Copy)]
 pub struct Aperture {
     client: u32,
@@ -36,11 +37,11 @@ pub struct Aperture {
 }
 
 impl Aperture {
-    /// Creates the aperture of client number `client`, from 0, of `clients`. Larger numbers wrap around.
+    /// Creates the aperture of client number `client`, starting at 0, of `clients`. Larger numbers wrap around.
     ///
     /// # Errors
     ///
-    /// If there are no clients.
+    /// If `clients` is 0.
     pub fn new(client: u32, clients: u32) -> Result<Self, InvalidPolicy> {
         ensure(clients > 0, "an aperture needs at least one client")?;
         Ok(Self {
@@ -50,8 +51,8 @@ impl Aperture {
         })
     }
 
-    /// Sets the minimum number of servers, if there are that many; 0 counts as 1. By default 12: with fewer, the two
-    /// partly covered servers at the edges get noticeably more than their share from the less loaded of two choices.
+    /// Sets the minimum number of servers, if there are that many; 0 counts as 1. By default 12. With fewer, the two
+    /// servers at the edges, which are partly covered, receive noticeably more than their share with two choices.
     pub fn min_servers(self, min: u32) -> Self {
         Self {
             min: min.max(1),
@@ -59,13 +60,13 @@ impl Aperture {
         }
     }
 
-    /// Returns the servers in the aperture, of `servers` equal ones, in order, each with its covered part.
+    /// Returns the servers in the aperture, out of `servers` with equal weights, in order, each with its covered part.
     pub fn equal(&self, servers: u32) -> Vec<(usize, f64)> {
         self.cover(std::iter::repeat_n(1, servers as usize))
     }
 
-    /// Returns the servers in the aperture, of servers with these weights, in order, each with the covered part of its
-    /// weight.
+    /// Returns the servers in the aperture, out of those with these weights, in order, each with the covered part of
+    /// its weight.
     ///
     /// A server of weight 0 is not used; if all weights are 0 they are treated as equal.
     pub fn weighted(&self, weights: &[u32]) -> Vec<(usize, f64)> {
@@ -81,15 +82,15 @@ impl Aperture {
         if servers == 0 {
             return Vec::new();
         }
-        // The number of clients' places that cover at least the wanted number of servers.
+        // The number of clients' intervals that cover at least the wanted number of servers.
         let wanted = servers.min(u128::from(self.min));
-        let places = (wanted * clients).div_ceil(servers);
-        // A unit of weight is as long as the number of clients, so that a client's place is as long as the sum of the
-        // weights.
+        let intervals = (wanted * clients).div_ceil(servers);
+        // On the ring, a unit of weight is as long as the number of clients, so a client's interval is as long as the
+        // sum of the weights.
         let sum: u128 = weights.clone().map(u128::from).sum();
         let ring = sum * clients;
         let from = u128::from(self.client) * sum;
-        let to = from + places * sum;
+        let to = from + intervals * sum;
 
         let mut end = 0;
         let covered = weights.enumerate().map(|(server, weight)| {
@@ -125,7 +126,7 @@ mod tests {
 
     /// The cases of Finagle's `DeterministicApertureTest` and `RingTest`.
     #[test]
-    fn the_servers_are_those_of_finagle() {
+    fn equal_servers_are_covered_as_in_finagle() {
         assert_eq!(aperture(0, 12).equal(24), whole(0..12));
         assert_eq!(aperture(0, 1).equal(3), whole(0..3));
         assert_eq!(aperture(0, 150).equal(150), whole(0..12));
@@ -139,7 +140,7 @@ mod tests {
 
     /// The random weights of Finagle's `WeightedApertureTest`, times 10¹⁰.
     #[test]
-    fn the_servers_are_those_of_finagle_also_with_weights() {
+    fn weighted_servers_are_covered_as_in_finagle() {
         let weights = [
             986_300_904,
             387_183_898,
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_clients_connect_to_a_server() {
+    fn servers_have_nearly_the_same_number_of_clients() {
         for (clients, servers, expected) in [
             (5, 18, 4..=5),
             (12, 24, 6..=6),
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_numbers_have_defined_outcomes() {
+    fn edge_cases_are_defined() {
         assert!(Aperture::new(0, 0).is_err());
         assert_eq!(aperture(7, 4).equal(18), aperture(3, 4).equal(18));
         assert_eq!(aperture(1, 4).equal(0), []);
@@ -217,7 +218,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_servers_are_loaded_by_their_weight(
+        fn the_load_of_all_servers_is_in_proportion_to_their_weight(
             clients in 1_u32..200, weights in prop::collection::vec(0_u32..1000, 1..200), min in 0_u32..40,
         ) {
             let mut loads = vec![0.0; weights.len()];
@@ -236,11 +237,11 @@ mod tests {
         }
 
         #[test]
-        fn at_least_as_many_as_wanted_are_covered(clients in 1_u32..200, servers in 1_u32..200, client: u32) {
+        fn at_least_the_wanted_number_of_servers_is_covered(clients in 1_u32..200, servers in 1_u32..200, client: u32) {
             let subset = aperture(client, clients).equal(servers);
             let covered: f64 = subset.iter().map(|(_, part)| part).sum();
             prop_assert!(covered >= f64::from(servers.min(12)) - 1e-9);
-            // The excess is at most the place of one client.
+            // The excess is at most the interval of one client.
             let most = f64::from(servers.min(12)) + f64::from(servers) / f64::from(clients);
             prop_assert!(covered <= most.min(f64::from(servers)) + 1e-9);
         }

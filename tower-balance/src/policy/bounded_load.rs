@@ -5,8 +5,9 @@ use super::error::ensure;
 
 /// Consistent hashing with bounded loads: limits the requests in flight of an endpoint relative to its share.
 ///
-/// A hot key overloads its endpoint. So an endpoint with more requests in flight than its slots is skipped, in favour
-/// of the first with a free slot in an order that depends on the hash. Or skip it on a ring:
+/// Without a bound, a hot key overloads its endpoint. With it, an endpoint that has more requests in flight than slots
+/// is skipped: [`pick`](Self::pick) returns the first one with a free slot, in an order that depends on the hash.
+/// Instead, you can follow the order of a ring:
 ///
 /// ```
 /// use tower_balance::policy::{BoundedLoad, Ring};
@@ -34,7 +35,7 @@ impl BoundedLoad {
     ///
     /// # Errors
     ///
-    /// If it is less than 100.
+    /// If `factor` is less than 100.
     pub fn new(factor: u32) -> Result<Self, InvalidPolicy> {
         ensure(
             factor >= 100,
@@ -43,8 +44,8 @@ impl BoundedLoad {
         Ok(Self { factor })
     }
 
-    /// Returns how many requests an endpoint of this weight may have in flight: its share of `all_active` and the new
-    /// request, times the factor, rounded up, and at least one.
+    /// Returns the number of slots, which is how many requests an endpoint of this weight may have in flight: its share
+    /// of `all_active` plus the new request, times the factor, rounded up, and at least one.
     pub fn slots(&self, weight: u32, all_active: u64, all_weights: u64) -> u64 {
         let total = ((u128::from(all_active) + 1) * u128::from(self.factor)).div_ceil(100);
         let part = total * u128::from(weight);
@@ -52,24 +53,26 @@ impl BoundedLoad {
         u64::try_from(slots).unwrap_or(u64::MAX).max(1)
     }
 
-    /// Whether an endpoint has more requests in flight than slots.
+    /// Returns whether an endpoint has more requests in flight than slots.
     pub fn is_over(&self, active: u64, weight: u32, all_active: u64, all_weights: u64) -> bool {
         active > self.slots(weight, all_active, all_weights)
     }
 
-    /// Returns the endpoint of a request with this hash. `endpoints` are the requests in flight and the weight of each.
-    /// It is `preferred` unless that is over its bound; otherwise the first that is not, in an order that depends on
-    /// the hash; if all are, the least overloaded. Returns `None` if `preferred` is out of range.
+    /// Returns the endpoint for a request with this hash. `endpoints` are the requests in flight and the weight of
+    /// each.
+    ///
+    /// Returns `preferred` unless it is over its bound; otherwise the first that is not, in an order that depends on
+    /// the hash; if all are over it, the least overloaded. Returns `None` if `preferred` is out of range.
     ///
     /// # Cost
     ///
-    /// It sums over all endpoints, and allocates if the preferred one is over its bound.
+    /// Takes a step per endpoint, and allocates if the preferred one is over its bound.
     pub fn pick(&self, hash: u64, preferred: usize, endpoints: &[(u64, u32)]) -> Option<usize> {
         let all_active = endpoints
             .iter()
             .fold(0_u64, |sum, (active, _)| sum.saturating_add(*active));
         let all_weights = endpoints.iter().map(|(_, weight)| u64::from(*weight)).sum();
-        // Greater than one: over the bound.
+        // An endpoint is over the bound if this is greater than 1.
         let overload = |(active, weight): (u64, u32)| {
             active as f64 / self.slots(weight, all_active, all_weights) as f64
         };
@@ -104,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_those_of_envoy() {
+    fn slots_are_as_in_envoy() {
         // (10 + 1) · 1.25, rounded up, is 14.
         for (weight, all_weights, slots) in [
             (1, 2, 7),
@@ -126,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn as_many_as_the_slots_are_not_too_many() {
+    fn an_endpoint_is_over_its_bound_with_more_requests_than_slots() {
         // 10 in total, so 7 slots each.
         assert_eq!(bound().pick(1, 0, &[(7, 1), (3, 1)]), Some(0));
         assert_eq!(bound().pick(1, 0, &[(8, 1), (2, 1)]), Some(1));
     }
 
     #[test]
-    fn a_hash_overflows_always_to_the_same_and_different_ones_to_different_ones() {
+    fn the_overflow_of_a_hash_is_stable_and_spread_over_all_endpoints() {
         let mut endpoints = [(0, 1); 5];
         endpoints[0].0 = 50;
         let mut counts = [0; 5];
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_over_is_picked_if_all_are() {
+    fn the_least_overloaded_is_picked_if_all_are_over() {
         // An endpoint of weight 0 has one slot.
         assert_eq!(bound().pick(1, 0, &[(9, 0), (3, 0), (5, 0)]), Some(1));
         assert_eq!(bound().pick(1, 3, &[(9, 0)]), None);
@@ -158,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_gets_more_than_a_slot_too_many(
+        fn no_endpoint_exceeds_its_slots_by_more_than_one(
             weights in prop::collection::vec(1_u32..10, 1..10), keys in prop::collection::vec(0_usize..3, 1..200),
         ) {
             // Requests never end, and there are only three keys.
@@ -173,7 +176,7 @@ mod tests {
         }
 
         #[test]
-        fn any_loads_are_borne(
+        fn any_input_is_accepted(
             hash: u64, preferred in 0_usize..12, endpoints in prop::collection::vec(any::<(u64, u32)>(), 0..10), factor in 100_u32..,
         ) {
             let pick = BoundedLoad::new(factor).unwrap().pick(hash, preferred, &endpoints);

@@ -13,7 +13,7 @@ impl fmt::Display for InvalidPolicy {
 
 impl Error for InvalidPolicy {}
 
-/// Returns an error unless the condition holds.
+/// Returns an error with this text if the condition does not hold.
 pub(super) fn ensure(condition: bool, otherwise: &'static str) -> Result<(), InvalidPolicy> {
     if condition {
         Ok(())

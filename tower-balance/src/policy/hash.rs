@@ -1,8 +1,9 @@
-//! Hashes that are the same in every process and on every machine, so that all clients make the same choice.
+//! Hash functions that return the same values in every process and on every machine, so that all clients make the same
+//! choice.
 //!
 //! They are fast, and do not protect against keys that are chosen to collide.
 
-/// XXH64, the hash that Envoy and gRPC use.
+/// Returns the XXH64 hash, which Envoy and gRPC use.
 ///
 /// ```
 /// use tower_balance::policy::hash::xxh64;
@@ -12,8 +13,8 @@
 ///
 /// # Implementation notes
 ///
-/// After the [specification](https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md). It is written here so that the
-/// balancer has one dependency less; a test compares it with the crate `xxhash-rust`.
+/// Follows the [specification](https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md). It is implemented here
+/// to avoid a dependency; a test compares it with the crate `xxhash-rust`.
 pub fn xxh64(bytes: &[u8], seed: u64) -> u64 {
     let (stripes, tail) = bytes.as_chunks::<32>();
     let hash = if stripes.is_empty() {
@@ -30,7 +31,7 @@ const PRIME_3: u64 = 0x1656_67b1_9e37_79f9;
 const PRIME_4: u64 = 0x85eb_ca77_c2b2_ae63;
 const PRIME_5: u64 = 0x27d4_eb2f_1656_67c5;
 
-/// Hashes whole stripes, each lane of 8 bytes in an accumulator of its own.
+/// Hashes whole stripes. Each lane of 8 bytes has its own accumulator.
 fn converge(stripes: &[[u8; 32]], seed: u64) -> u64 {
     let mut lanes = [
         seed.wrapping_add(PRIME_1).wrapping_add(PRIME_2),
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn xxh64_agrees_with_another_implementation() {
+    fn xxh64_agrees_with_xxhash_rust() {
         let bytes: Vec<u8> = (0..200_u64).map(|n| mix(n, 1) as u8).collect();
         for length in 0..=bytes.len() {
             for seed in [0, 1, u64::MAX, 0x9e37_79b9_7f4a_7c15] {
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn one_changed_bit_of_either_changes_half_of_the_mix() {
+    fn one_changed_bit_of_either_input_changes_half_of_the_bits() {
         for bit in 0..64 {
             let mut changed = 0;
             for n in 0..100 {

@@ -2,15 +2,15 @@ use super::ring::{MAX_POINTS, Points, Walk};
 
 /// The ketama ring of nginx (`hash … consistent`) and Pingora, for clients that must agree with them.
 ///
-/// An endpoint has 160 points for each unit of its weight, so that a change of the endpoints moves only the keys that
-/// have to move. If all clients use this crate, prefer [`StableRing`](super::StableRing), which has this property too:
-/// it is updated rather than rebuilt, and has 64-bit hashes without duplicates.
+/// An endpoint has 160 points for each unit of its weight, so a change of the endpoints moves only the keys that have
+/// to move. If all clients use this crate, prefer [`StableRing`](super::StableRing), which has this property too, is
+/// updated rather than rebuilt, and has 64-bit hashes, with which points practically never coincide.
 ///
-/// - Keys are those of nginx: `host:port`, with an IPv6 host in brackets, or `unix:path`. Without a port, the whole key
-///   is the host.
+/// - Keys of endpoints are those of nginx: `host:port`, with an IPv6 host in brackets, or `unix:path`. Without a port,
+///   the whole key is the host.
 /// - An endpoint of weight 0 has no points. If the weights require more than 8,388,608 points, all endpoints get
 ///   proportionally fewer, but at least one if their weight is not 0; nginx and Pingora have no such limit.
-/// - Of points with the same hash, that of the first endpoint is used. Nginx sorts endpoints by configuration order,
+/// - Of points with the same hash, that of the first endpoint is used. Nginx orders endpoints as in its configuration,
 ///   Pingora by address.
 ///
 /// # Example
@@ -31,7 +31,7 @@ pub struct Ketama {
 }
 
 impl Ketama {
-    /// Builds the ring of endpoints with their weights.
+    /// Builds the ring of these endpoints, each given by key and weight.
     pub fn new<K: AsRef<str>>(endpoints: &[(K, u32)]) -> Self {
         Self::build(endpoints, MAX_POINTS)
     }
@@ -67,13 +67,13 @@ impl Ketama {
         self.points.sorted.len()
     }
 
-    /// Whether there are no points, so that walks are empty.
+    /// Returns whether there are no points, so that walks are empty.
     pub fn is_empty(&self) -> bool {
         self.points.sorted.is_empty()
     }
 }
 
-/// The points of an endpoint, each computed from the one before.
+/// Returns the points of an endpoint, each computed from the previous one.
 fn hashes(key: &str) -> impl Iterator<Item = u64> {
     let (host, port) = match key.rsplit_once(':') {
         _ if key.starts_with("unix:") => (&key[5..], ""),
@@ -111,7 +111,7 @@ mod tests {
 
     /// The test cases of `pingora-ketama`, which were checked against nginx.
     #[test]
-    fn keys_are_where_nginx_has_them() {
+    fn keys_map_to_the_same_endpoints_as_in_nginx() {
         let hosts = |last| -> Vec<_> {
             let weighed = |host| (format!("127.0.0.{host}:6443"), 1);
             (1..=last).map(weighed).collect()
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_moves_needlessly() {
+    fn only_the_keys_of_a_removed_endpoint_move() {
         let (ten, nine) = (local(1..11), local(1..10));
         let (before, after) = (Ketama::new(&ten), Ketama::new(&nine));
         let mut moved = 0;
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_are_nothing_and_that_are_enormous() {
+    fn zero_and_very_large_weights_are_valid() {
         assert_eq!(first(&Ketama::new::<&str>(&[]), "a"), None);
         let ring = Ketama::new(&[("a", 0), ("b", 1)]);
         assert_eq!((ring.len(), first(&ring, "a")), (160, Some(1)));

@@ -1,4 +1,4 @@
-//! Compares loads, or requests in flight, by the weights of their endpoints.
+//! Comparing loads, such as requests in flight, relative to the weights of the endpoints.
 
 use std::cmp::Ordering;
 
@@ -33,22 +33,22 @@ pub fn score(weight: u32, active: usize, bias: f64) -> f64 {
 /// assert_eq!(compare((3.0, 1.0), (4.0, 1.0)), Ordering::Less);
 /// ```
 pub fn compare(a: (f64, f64), b: (f64, f64)) -> Ordering {
-    let alike = (a.1 - b.1).abs() < SAME_WEIGHT;
+    let equal = (a.1 - b.1).abs() < SAME_WEIGHT;
     let relative = |(load, weight): (f64, f64)| match load {
         _ if load.is_nan() => f64::INFINITY,
-        _ if alike => load,
+        _ if equal => load,
         _ if weight > 0.0 => load / weight,
         _ => f64::INFINITY,
     };
     relative(a).total_cmp(&relative(b))
 }
 
-/// Whether an endpoint is more loaded for its weight than `other` would be with one more request. If it is not, neither
-/// is preferred.
+/// Returns whether an endpoint has a higher load relative to its weight than `other`, by at least one request.
 ///
-/// Loads that are whole numbers are treated as requests in flight. They change in steps of one, so smaller differences
-/// mean nothing: an idle endpoint of weight 1 is not less loaded than one of weight 1,000 with one request. Preferring
-/// it would send it a request whenever it is idle, rather than one in a thousand. Other loads are compared as they are.
+/// Loads that are whole numbers are treated as requests in flight, and compared with the load that `other` would have
+/// with one more request. They change in steps of one, so smaller differences are not significant: an idle endpoint of
+/// weight 1 is not less loaded than one of weight 1,000 with one request. Preferring it would send it a request
+/// whenever it is idle, rather than one in a thousand. Other loads are compared as they are.
 #[inline]
 pub(crate) fn is_over(endpoint: (f64, f64), other: (f64, f64)) -> bool {
     let load = relative(endpoint.0, endpoint.1);
@@ -60,7 +60,7 @@ pub(crate) fn is_over(endpoint: (f64, f64), other: (f64, f64)) -> bool {
     }
 }
 
-/// The load divided by the weight; infinite if the weight is 0 or the load is NaN.
+/// Returns the load divided by the weight; infinite if the weight is 0 or the load is NaN.
 #[inline]
 pub(crate) fn relative(load: f64, weight: f64) -> f64 {
     if weight > 0.0 && !load.is_nan() {
@@ -70,7 +70,8 @@ pub(crate) fn relative(load: f64, weight: f64) -> f64 {
     }
 }
 
-/// Avoids `fract`, which is a call to libm on targets without an instruction for it.
+/// Returns whether the load is a whole number. `fract` would be a call to libm on targets without an instruction for
+/// it.
 #[inline]
 pub(crate) fn is_whole(load: f64) -> bool {
     load as i64 as f64 == load
@@ -78,8 +79,8 @@ pub(crate) fn is_whole(load: f64) -> bool {
 
 /// Returns the least loaded of all endpoints; a tie is broken at random. Returns `None` if there are none.
 ///
-/// It looks at all endpoints. If many clients do so, they all choose the same endpoint: unless there is only one
-/// client, draw two endpoints and [`compare`] them.
+/// It compares all endpoints. If there are several clients, they all choose the same endpoint: in that case, draw two
+/// endpoints and [`compare`] them instead.
 ///
 /// ```
 /// use tower_balance::policy::least_request::least;
@@ -122,7 +123,7 @@ mod tests {
 
     /// Envoy's example: weights 2 and 1, idle, and with one request at the heavier.
     #[test]
-    fn requests_in_flight_take_from_the_weight() {
+    fn requests_in_flight_reduce_the_score() {
         for (active, expected) in [(0, 2.0 / 3.0), (1, 0.5), (3, 1.0 / 3.0)] {
             let scores = [score(2, active, 1.0), score(1, 0, 1.0)];
             assert!((scores[0] / (scores[0] + scores[1]) - expected).abs() < 1e-12);
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn weightless_and_nonsensical_loads_lose() {
+    fn weight_zero_and_nan_compare_greater() {
         assert_eq!(compare((0.0, 0.0), (1e9, 1.0)), Ordering::Greater);
         assert_eq!(compare((f64::NAN, 1.0), (1e9, 1.0)), Ordering::Greater);
         assert_eq!(compare((1.0, 0.0), (2.0, 0.0)), Ordering::Less);
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_less_is_less_for_equal_weights_only() {
+    fn a_difference_of_less_than_one_request_does_not_count() {
         for (endpoint, other, expected) in [
             ((1.0, 1.0), (0.0, 1.0), true),
             ((1.0, 1.0), (1.0, 1.0), false),

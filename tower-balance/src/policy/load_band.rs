@@ -41,7 +41,8 @@ pub struct LoadBand {
 }
 
 impl LoadBand {
-    /// Uses the defaults of Finagle: a band from 0.875 to 1.125 requests per endpoint, smoothed over 15 seconds.
+    /// Creates a load band with the defaults of Finagle: 0.875 to 1.125 requests per endpoint, smoothed over 15
+    /// seconds.
     pub fn new(now: Instant) -> Self {
         Self {
             low: 0.875,
@@ -59,18 +60,18 @@ impl LoadBand {
     ///
     /// # Errors
     ///
-    /// Unless `0 <= low < high`, both finite.
+    /// If `0 <= low < high` does not hold, or one of them is not finite.
     pub fn band(self, low: f64, high: f64) -> Result<Self, InvalidPolicy> {
-        let sane = low >= 0.0 && low < high && high.is_finite();
+        let valid = low >= 0.0 && low < high && high.is_finite();
         ensure(
-            sane,
+            valid,
             "the band must be two numbers of at least 0, the lower one first",
         )?;
         Ok(Self { low, high, ..self })
     }
 
-    /// Sets the time constant of the smoothing: after this time, two thirds (1 - 1/e) of a change are followed. By
-    /// default 15 seconds. With zero there is no smoothing.
+    /// Sets the time constant of the smoothing: after this time, the average has followed two thirds (1 - 1/e) of a
+    /// change. By default 15 seconds. With zero there is no smoothing.
     pub fn smoothing(self, time: Duration) -> Self {
         Self {
             smoothing: time.as_secs_f64(),
@@ -126,7 +127,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn impossible_bands_are_refused() {
+    fn invalid_bands_are_rejected() {
         for (low, high) in [
             (1.0, 1.0),
             (2.0, 1.0),
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_peak_does_not_widen_it() {
+    fn a_short_peak_does_not_widen_the_aperture() {
         let start = Instant::now();
         let mut band = LoadBand::new(start);
         band.update(10, 50, start);
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn it_narrows_again_when_the_requests_have_gone() {
+    fn the_aperture_narrows_when_requests_end() {
         let start = Instant::now();
         let mut band = LoadBand::new(start);
         let run = |band: &mut LoadBand, in_flight, from: u32, to: u32| {
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn it_follows_the_number_of_endpoints() {
+    fn the_aperture_follows_the_number_of_endpoints() {
         let start = Instant::now();
         let mut band = LoadBand::new(start).min_aperture(12);
         assert_eq!(band.update(1, 0, start), 0);
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn without_smoothing_it_follows_at_once() {
+    fn without_smoothing_the_aperture_follows_immediately() {
         let start = Instant::now();
         let mut band = LoadBand::new(start).smoothing(Duration::ZERO);
         band.update(9, 50, start);
@@ -189,14 +190,14 @@ mod tests {
         assert_eq!(
             band.update(9, 50, start - SECOND),
             3,
-            "a clock that stepped back does no harm"
+            "a clock that steps back is harmless"
         );
     }
 
     proptest! {
-        /// The measure that Finagle's own test uses.
+        /// With the tolerance of Finagle's own test.
         #[test]
-        fn it_settles_where_the_band_ends(in_flight in 1_usize..100) {
+        fn the_aperture_settles_at_the_end_of_the_band(in_flight in 1_usize..100) {
             let start = Instant::now();
             let mut band = LoadBand::new(start);
             let last = (0..1000).map(|second| band.update(in_flight, 1000, start + second * SECOND)).last();
@@ -205,7 +206,7 @@ mod tests {
         }
 
         #[test]
-        fn it_stays_among_the_endpoints(
+        fn the_aperture_is_at_most_the_number_of_endpoints(
             updates in prop::collection::vec((any::<usize>(), 0_usize..50, 0_u64..100_000), 0..100),
         ) {
             let mut now = Instant::now();

@@ -6,8 +6,8 @@ use super::hash::xxh64;
 /// slot.
 ///
 /// The table is more even than a ring (within 2 % for up to 600 endpoints), and lookup takes constant time. When one of
-/// N endpoints is added or removed, about 1/N of the keys have to move, and a few more do; with
-/// [`StableRing`](super::StableRing) only those that have to.
+/// N endpoints is added or removed, about 1/N of the keys have to move, and a few more move too; with a
+/// [`StableRing`](super::StableRing), only those that have to move do.
 ///
 /// An endpoint of weight 0 has no slots. Endpoints fill the table in the order of their keys, so the order in which
 /// they are given does not matter; among endpoints with the same key, the one given first comes first.
@@ -34,7 +34,7 @@ pub struct Maglev {
     /// The endpoint of each slot. Empty if all weights are 0.
     table: Vec<u32>,
     /// The endpoints whose weight is not 0.
-    weighty: Vec<u32>,
+    weighted: Vec<u32>,
 }
 
 impl Maglev {
@@ -47,11 +47,12 @@ impl Maglev {
         Self::with_size(endpoints, 65_537).expect("a prime")
     }
 
-    /// Builds a table of `size` slots: at least a hundred for each endpoint, so that all get their share.
+    /// Builds a table of `size` slots, which should be at least a hundred for each endpoint, so that all receive their
+    /// share.
     ///
     /// # Errors
     ///
-    /// If the size is not prime, or is more than 5,000,011, as in Envoy, or if there are more than 2³² endpoints.
+    /// If `size` is not prime, or greater than 5,000,011 as in Envoy, or if there are more than 2³² endpoints.
     pub fn with_size<K: AsRef<str>>(
         endpoints: &[(K, u32)],
         size: u32,
@@ -77,11 +78,11 @@ impl Maglev {
         fillers.sort_by(|a, b| key(a).cmp(key(b)));
         Ok(Self {
             table: fill(&mut fillers, size),
-            weighty: fillers.iter().map(|filler| filler.endpoint).collect(),
+            weighted: fillers.iter().map(|filler| filler.endpoint).collect(),
         })
     }
 
-    /// Returns the endpoint of a hash; `None` if there are none.
+    /// Returns the endpoint of a hash, or `None` if there are none.
     #[inline]
     pub fn pick(&self, hash: u64) -> Option<usize> {
         let slot = hash.checked_rem(self.table.len() as u64)?;
@@ -98,9 +99,9 @@ impl Maglev {
         let hashed = std::iter::once(hash)
             .chain(changed)
             .filter_map(|hash| self.pick(hash));
-        let count = self.weighty.len();
+        let count = self.weighted.len();
         let start = hash.checked_rem(count as u64).unwrap_or(0) as usize;
-        let rest = (0..count).map(move |i| self.weighty[(start + i) % count] as usize);
+        let rest = (0..count).map(move |i| self.weighted[(start + i) % count] as usize);
         let mut seen = std::collections::HashSet::new();
         // The last endpoint is remembered only at the next call, so that the first one does not allocate.
         let mut last = None;
@@ -114,14 +115,14 @@ impl Maglev {
     }
 }
 
-/// An endpoint while the table is filled.
+/// The state of an endpoint while the table is filled.
 struct Filler {
     endpoint: u32,
     weight: u64,
-    /// The slot it tries next, and the step to the one after.
+    /// The slot that it tries next, and the step to the following one.
     slot: u64,
     skip: u64,
-    /// It has its turn when the accumulated weight reaches this.
+    /// It takes a slot when its accumulated weight reaches this.
     target: u64,
 }
 
@@ -194,7 +195,7 @@ mod tests {
 
     /// The test cases of Envoy's `maglev_lb_test.cc`.
     #[test]
-    fn the_table_is_the_one_of_envoy() {
+    fn the_table_is_as_in_envoy() {
         let addresses = endpoints((90..96).map(|port| format!("127.0.0.1:{port}")));
         let table = Maglev::with_size(&addresses, 7).unwrap();
         assert_eq!(table.table, [2, 4, 0, 1, 5, 0, 3]);
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn only_primes_up_to_a_bound_are_sizes() {
+    fn only_primes_up_to_the_maximum_are_valid_sizes() {
         let size = |size| Maglev::with_size(&endpoints(0..3), size).map(|table| table.table.len());
         for composite in [0, 1, 4, 9, 65_536, 65_539 * 3, 5_000_023, u32::MAX] {
             assert!(size(composite).is_err(), "{composite}");
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn without_weight_there_is_nothing_to_pick() {
+    fn endpoints_of_weight_zero_are_not_picked() {
         for table in [Maglev::new::<&str>(&[]), Maglev::new(&[("a", 0), ("b", 0)])] {
             assert_eq!(table.pick(7), None);
             assert_eq!(table.walk(7).next(), None);
@@ -235,14 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_goes_where_envoy_sends_it() {
+    fn retries_go_to_the_same_endpoints_as_in_envoy() {
         let table = Maglev::with_size(&endpoints(90..96), 7).unwrap();
         // 0 selects slot 0, and 0 ^ -1 = 2⁶⁴ - 1 selects slot 1, as 2⁶⁴ is 2 modulo 7.
         assert_eq!(table.walk(0).take(2).collect::<Vec<_>>(), [2, 5]);
     }
 
     #[test]
-    fn at_most_two_of_ten_keys_move_when_one_of_ten_leaves() {
+    fn few_keys_move_when_an_endpoint_is_removed() {
         let all = endpoints((0..10).map(|i| format!("10.0.0.{i}:80")));
         let mut rest = all.clone();
         rest[4].1 = 0;
@@ -258,7 +259,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_walk_reaches_all_who_have_weight_and_each_once(
+        fn a_walk_yields_each_endpoint_with_a_weight_once(
             weights in prop::collection::vec(prop_oneof![Just(0), 0..9_u32, any::<u32>()], 0..200),
             hash: u64,
         ) {
@@ -268,8 +269,8 @@ mod tests {
             let mut walk: Vec<_> = table.walk(hash).collect();
             prop_assert_eq!(walk.first().copied(), table.pick(hash));
             walk.sort_unstable();
-            let weighty: Vec<_> = (0..weights.len()).filter(|i| weights[*i] > 0).collect();
-            prop_assert_eq!(walk, weighty);
+            let weighted: Vec<_> = (0..weights.len()).filter(|i| weights[*i] > 0).collect();
+            prop_assert_eq!(walk, weighted);
         }
 
         #[test]

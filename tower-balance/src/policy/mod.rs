@@ -1,18 +1,18 @@
-//! The algorithms of load balancing, as plain values without clock, tasks or I/O, for your own pickers.
+//! Load balancing algorithms, as plain values without clock, tasks or I/O, for your own pickers.
 //!
-//! Endpoints are numbers, mostly 0 to n - 1. Time and randomness are arguments.
+//! Endpoints are identified by numbers, usually 0 to n - 1. Time and random numbers are arguments.
 //!
-//! | for | use |
+//! | task | use |
 //! |---|---|
 //! | consistent hashing, compatible with Envoy and gRPC | [`Ring`] |
 //! | consistent hashing that moves only the keys that have to move | [`StableRing`] |
 //! | consistent hashing, compatible with nginx | `Ketama`, behind the feature `ketama` |
 //! | consistent hashing with constant-time lookup | [`Maglev`] |
-//! | a bound on endpoints with hot keys | [`BoundedLoad`] |
+//! | bounding the load of endpoints with hot keys | [`BoundedLoad`] |
 //! | weighted round robin | [`Stride`] |
 //! | weighted random draws | [`Alias`] |
 //! | comparing loads by weight | [`least_request`] |
-//! | a choice by probes of the servers | [`prequal`] |
+//! | choosing by probes of the servers | [`prequal`] |
 //! | subsets that load all servers equally | [`Aperture`] |
 //! | subsets whose size follows the client's load | [`LoadBand`] |
 //! | zone-aware routing | [`Zones`] |

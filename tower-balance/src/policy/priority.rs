@@ -1,10 +1,10 @@
-//! Priority levels: when a level does not have enough healthy endpoints, the next one gets part of its requests; and
-//! panic mode, when nearly none are healthy.
+//! Priority levels: if a level does not have enough healthy endpoints, the next level receives part of its requests. If
+//! too few endpoints are healthy, panic mode ignores health.
 //!
 //! ```
 //! use tower_balance::policy::priority::{Health, Overflow};
 //!
-//! // Two of the first four endpoints are healthy: overprovisioned by 40 %, they take 70 % of the requests.
+//! // Half of the endpoints of the first level are healthy: with a factor of 140 %, they take 70 % of the requests.
 //! let levels = [Health { healthy: 2, hosts: 4 }, Health { healthy: 4, hosts: 4 }];
 //! let loads = Overflow::default().loads(&levels);
 //! assert_eq!([loads[0].percent, loads[1].percent], [70, 30]);
@@ -15,7 +15,7 @@
 //!
 //! As in Envoy, in whole percent.
 
-/// Distributes requests over priority levels, and decides which are in panic.
+/// Distributes requests over priority levels, and decides which levels are in panic.
 #[derive(Debug, Clone)]
 pub struct Overflow {
     factor: u32,
@@ -25,9 +25,9 @@ pub struct Overflow {
 /// The number of healthy endpoints of a level, or of a locality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
-    /// The healthy endpoints; at most all of them.
+    /// The number of healthy endpoints. More than `hosts` counts as `hosts`.
     pub healthy: usize,
-    /// All endpoints, except those whose health was never determined.
+    /// The number of all endpoints, except those whose health was never determined.
     pub hosts: usize,
 }
 
@@ -36,14 +36,14 @@ pub struct Health {
 pub struct LevelLoad {
     /// Its percentage of all requests. The levels add up to 100, or to 0 if there are no endpoints to send requests to.
     pub percent: u32,
-    /// Whether to balance over all endpoints of the level, healthy or not: there are too few healthy ones for the load,
-    /// and it is more likely that the health is wrong.
+    /// Whether to balance over all endpoints of the level, healthy or not, because there are too few healthy ones for
+    /// the load, and it is more likely that the health information is wrong.
     pub panic: bool,
 }
 
 impl Overflow {
-    /// Sets the overprovisioning factor in percent. By default 140: a level gets all requests while 71.4 % of it are
-    /// healthy. Less than 100 counts as 100.
+    /// Sets the overprovisioning factor in percent. By default 140: a level receives all requests while at least 71.4 %
+    /// of its endpoints are healthy. Less than 100 counts as 100.
     pub fn overprovisioning(self, percent: u32) -> Self {
         Self {
             factor: percent.max(100),
@@ -51,9 +51,9 @@ impl Overflow {
         }
     }
 
-    /// Sets the panic threshold: a level is in panic when less than this percentage of it is healthy, and all levels
-    /// together cannot take all requests. By default 50; with 0 there is no panic, and if no endpoint is healthy, none
-    /// gets requests.
+    /// Sets the panic threshold: a level is in panic when less than this percentage of its endpoints is healthy, and
+    /// all levels together do not have the capacity for all requests. By default 50. With 0 there is no panic; then, if
+    /// no endpoint is healthy, none receives requests.
     pub fn panic_threshold(self, percent: u32) -> Self {
         Self {
             threshold: percent,
@@ -61,28 +61,28 @@ impl Overflow {
         }
     }
 
-    /// Whether there are too few healthy endpoints, so that health is better ignored, if there is only one level.
+    /// Returns whether this level, if it is the only one, is in panic, so that health should be ignored.
     pub fn is_panic(&self, health: Health) -> bool {
-        self.bears(health) < 100 && health.is_below(self.threshold)
+        self.capacity(health) < 100 && health.is_below(self.threshold)
     }
 
-    /// Returns the load of each level, the preferred one first.
+    /// Returns the load of each level. `levels` are in order of preference.
     pub fn loads(&self, levels: &[Health]) -> Vec<LevelLoad> {
-        let bears: Vec<_> = levels
+        let capacity: Vec<_> = levels
             .iter()
-            .map(|level| u64::from(self.bears(*level)))
+            .map(|level| u64::from(self.capacity(*level)))
             .collect();
-        let total = bears.iter().sum::<u64>().min(100);
+        let total = capacity.iter().sum::<u64>().min(100);
         let panics: Vec<_> = levels
             .iter()
             .map(|level| total < 100 && level.is_below(self.threshold))
             .collect();
         let percents = if panics.iter().all(|panic| *panic) {
-            // Health is meaningless here.
+            // All levels are in panic, so health is ignored.
             let hosts: Vec<_> = levels.iter().map(|level| level.hosts as u64).collect();
             split(&hosts, hosts.iter().sum())
         } else {
-            split(&bears, total)
+            split(&capacity, total)
         };
         let load = |(percent, panic)| LevelLoad { percent, panic };
         percents.into_iter().zip(panics).map(load).collect()
@@ -99,16 +99,17 @@ impl Overflow {
     /// assert_eq!(Overflow::default().locality_weights(&[(1, half), (2, all)]), [70, 200]);
     /// ```
     pub fn locality_weights(&self, localities: &[(u32, Health)]) -> Vec<u64> {
-        let weight =
-            |(weight, health): &(u32, Health)| u64::from(*weight) * u64::from(self.bears(*health));
+        let weight = |(weight, health): &(u32, Health)| {
+            u64::from(*weight) * u64::from(self.capacity(*health))
+        };
         localities.iter().map(weight).collect()
     }
 
-    /// The percentage of the requests that it can take.
-    fn bears(&self, health: Health) -> u32 {
+    /// Returns the percentage of all requests for which there is capacity.
+    fn capacity(&self, health: Health) -> u32 {
         let healthy = health.healthy.min(health.hosts) as u128;
-        let bears = (healthy * u128::from(self.factor)).checked_div(health.hosts as u128);
-        bears.unwrap_or(0).min(100) as u32
+        let capacity = (healthy * u128::from(self.factor)).checked_div(health.hosts as u128);
+        capacity.unwrap_or(0).min(100) as u32
     }
 }
 
@@ -123,13 +124,13 @@ impl Default for Overflow {
 
 impl Health {
     fn is_below(self, percent: u32) -> bool {
-        // Without endpoints, nothing is below a threshold.
+        // Without endpoints, 0 % are healthy.
         let healthy = self.healthy as u128 * 100;
         healthy < u128::from(percent) * self.hosts.max(1) as u128
     }
 }
 
-/// Splits 100 in proportion to the parts, until it is used up. The remainder of rounding goes to the first part.
+/// Splits 100 in proportion to the parts. The remainder from rounding goes to the first part that is not 0.
 fn split(parts: &[u64], total: u64) -> Vec<u32> {
     let mut left = 100;
     let share = |part: &u64| {
@@ -171,7 +172,7 @@ mod tests {
 
     /// The cases of Envoy's `load_balancer_impl_base_test.cc` and of its documentation.
     #[test]
-    fn levels_are_loaded_as_in_envoy() {
+    fn levels_have_the_same_load_as_in_envoy() {
         let cases: &[(&[(usize, usize)], &[u32], &[bool])] = &[
             (&[(2, 4), (2, 4)], &[70, 30], &[false, false]),
             (&[(1, 4), (2, 2)], &[35, 65], &[false, false]),
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn without_panic_nobody_gets_what_nobody_can_bear() {
+    fn without_panic_no_load_exceeds_the_capacity() {
         let never = Overflow::default().panic_threshold(0);
         assert_eq!(
             loads(&never, &[(0, 5), (0, 5)]),
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn panic_begins_below_half() {
+    fn panic_starts_below_the_threshold() {
         let overflow = Overflow::default();
         assert!(overflow.is_panic(health(49, 100)));
         assert!(!overflow.is_panic(health(50, 100)));
@@ -249,11 +250,14 @@ mod tests {
                 .is_panic(health(0, 9))
         );
         let high = Overflow::default().panic_threshold(90);
-        assert!(!high.is_panic(health(80, 100)), "they bear all requests");
+        assert!(
+            !high.is_panic(health(80, 100)),
+            "they have the capacity for all requests"
+        );
     }
 
     #[test]
-    fn localities_lose_weight_when_they_cannot_bear_it() {
+    fn the_weight_of_a_locality_decreases_with_its_health() {
         for (healthy, percent) in [(100, 33), (69, 32), (50, 26), (25, 15), (0, 0)] {
             let localities = [(1, health(healthy, 100)), (2, health(9, 9))];
             let weights = Overflow::default().locality_weights(&localities);
@@ -264,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn loads_add_up_to_a_hundred_or_to_nothing(
+        fn loads_add_up_to_a_hundred_or_to_zero(
             levels in prop::collection::vec((any::<u32>(), 0..u32::MAX), 0..8), factor: u32, threshold: u32,
         ) {
             let overflow = Overflow::default().overprovisioning(factor).panic_threshold(threshold);

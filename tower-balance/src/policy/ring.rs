@@ -16,7 +16,7 @@ use super::hash::xxh64;
 /// [`StableRing`](super::StableRing).
 ///
 /// - An endpoint of weight 0, or whose share is less than a point, has no points.
-/// - Of endpoints with the same key, the first gets the requests; the others follow it in the [`walk`](Ring::walk).
+/// - Of endpoints with the same key, the first receives the requests; the others follow it in the [`walk`](Ring::walk).
 /// - Without points, walks are empty.
 ///
 /// # Example
@@ -41,7 +41,7 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Builds a ring of at least 1,024 points and at most 4,096.
+    /// Builds a ring of at least 1,024 points and at most 4,096. Endpoints are given by key and weight.
     pub fn new<K: AsRef<str>>(endpoints: &[(K, u32)]) -> Self {
         Self::build(endpoints, 1024, 4096)
     }
@@ -51,7 +51,7 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// Unless `1 <= min <= max <= 8,388,608`.
+    /// If `1 <= min <= max <= 8,388,608` does not hold.
     pub fn with_size<K: AsRef<str>>(
         endpoints: &[(K, u32)],
         min: usize,
@@ -77,8 +77,8 @@ impl Ring {
         let scale = ((least * min as f64).ceil() / least).min(max as f64);
 
         let mut points = Points::default();
-        // The number of points there should be up to here, and the number there are: what one endpoint gets too much by
-        // rounding up, the next one lacks.
+        // The exact and the actual number of points so far: if rounding up gives one endpoint too many points, the next
+        // one has fewer.
         let (mut target, mut count) = (0.0, 0_usize);
         for (endpoint, (key, weight)) in endpoints.iter().enumerate() {
             if *weight == 0 {
@@ -103,7 +103,7 @@ impl Ring {
         self.points.sorted.len()
     }
 
-    /// Whether there are no points, so that walks are empty.
+    /// Returns whether there are no points, so that walks are empty.
     pub fn is_empty(&self) -> bool {
         self.points.sorted.is_empty()
     }
@@ -114,7 +114,7 @@ impl Ring {
 pub struct Walk<'a> {
     points: &'a Points,
     next: usize,
-    /// The last endpoint yielded, recorded as seen only at the next call.
+    /// The last endpoint yielded, added to `seen` only at the next call, so that the first call does not allocate.
     last: Option<usize>,
     seen: HashSet<usize>,
 }
@@ -148,7 +148,7 @@ pub(super) struct Points {
 }
 
 impl Points {
-    /// Must be followed by [`sort`](Self::sort), and the endpoint must not be on the ring yet.
+    /// Adds the points of an endpoint, which must not be on the ring yet. Must be followed by [`sort`](Self::sort).
     pub(super) fn add(&mut self, endpoint: usize, hashes: impl Iterator<Item = u64>) {
         let before = self.sorted.len();
         self.sorted.extend(hashes.map(|hash| (hash, endpoint)));
@@ -169,7 +169,7 @@ impl Points {
     }
 }
 
-/// The hashes of the points of an endpoint with this key.
+/// Returns the hashes of the points of an endpoint with this key.
 pub(super) fn hashes(key: &str, count: usize) -> impl Iterator<Item = u64> + '_ {
     let mut name = String::with_capacity(key.len() + 8);
     (0..count).map(move |i| {
@@ -197,7 +197,7 @@ mod tests {
 
     /// The test cases of Envoy's `ring_hash_lb_test.cc`.
     #[test]
-    fn the_ring_is_the_one_of_envoy() {
+    fn the_ring_is_as_in_envoy() {
         let ring = Ring::with_size(&endpoints(90..96), 12, 4096).unwrap();
         let expected = [
             (833437586790550860, 4),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_passes_each_endpoint_once_in_the_order_of_the_ring() {
+    fn a_walk_yields_each_endpoint_once_in_the_order_of_the_ring() {
         let ring = Ring::with_size(&endpoints(90..96), 12, 4096).unwrap();
         assert_eq!(ring.walk(0).collect::<Vec<_>>(), [4, 2, 0, 5, 3, 1]);
         assert_eq!(
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_sizes_are_refused() {
+    fn invalid_sizes_are_rejected() {
         let size = |min, max| Ring::with_size(&endpoints(0..2), min, max);
         for (min, max) in [(0, 1), (2, 1), (1, (8 << 20) + 1)] {
             assert!(size(min, max).is_err(), "{min} {max}");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn without_weight_there_are_no_points() {
+    fn endpoints_of_weight_zero_have_no_points() {
         assert_eq!(Ring::new::<&str>(&[]).walk(7).next(), None);
         let ring = Ring::new(&[("a", 0), ("b", 0)]);
         assert!(ring.is_empty());
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_with_one_key_the_first_is_first() {
+    fn of_endpoints_with_the_same_key_the_first_is_picked() {
         let ring = Ring::new(&[("a", 1), ("a", 1)]);
         for hash in (0..100).map(|n| xxh64(&[n], 0)) {
             assert_eq!(ring.walk(hash).collect::<Vec<_>>(), [0, 1]);
@@ -284,7 +284,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_weights_make_a_ring_of_bounded_size(
+        fn the_size_is_bounded_for_any_weights(
             weights in prop::collection::vec(any::<u32>(), 0..50),
             min in 1_usize..200,
             more in 0_usize..200,

@@ -4,14 +4,14 @@ use super::InvalidPolicy;
 use super::error::ensure;
 use super::ring::{MAX_POINTS, hashes};
 
-/// A hash ring on which a change of the endpoints moves only the keys that have to move: an endpoint has a fixed number
-/// of points per unit of weight, whatever the weights of the others.
+/// A hash ring on which a change of the endpoints moves only the keys that have to move, because an endpoint has a
+/// fixed number of points per unit of weight, regardless of the others.
 ///
-/// An added endpoint only takes keys, and a removed one only gives up its own: of N equal endpoints, 1/N of the keys.
-/// Only its own points are inserted or removed. In exchange, it is not compatible with the ring of Envoy and gRPC
+/// If one of N equal endpoints is added or removed, only 1/N of the keys move, to or from that endpoint, and only its
+/// own points are inserted or removed. In exchange, it is not compatible with the ring of Envoy and gRPC
 /// ([`Ring`](super::Ring)), and memory grows with the weights, so keep these small: 1 to 100, not 1,000,000.
 ///
-/// An endpoint of weight 0 has no points. Of endpoints with the same key, the one with the lowest number gets the
+/// An endpoint of weight 0 has no points. Of endpoints with the same key, the one with the lowest number receives the
 /// requests.
 ///
 /// # Example
@@ -40,12 +40,12 @@ pub struct StableRing {
 
 impl StableRing {
     /// Creates an empty ring with this number of points per unit of weight. By default (`StableRing::default()`) 160,
-    /// as in ketama: the busiest of ten endpoints then gets about 10 % more than its share, the busiest of a hundred 25
-    /// %.
+    /// as in ketama: the busiest of ten endpoints then gets about 10 % more than its share, the busiest of a hundred
+    /// 25 %.
     ///
     /// # Errors
     ///
-    /// Unless it is from 1 to 8,388,608.
+    /// If `points_per_weight` is not from 1 to 8,388,608.
     pub fn new(points_per_weight: usize) -> Result<Self, InvalidPolicy> {
         ensure(
             points_per_weight >= 1,
@@ -59,11 +59,11 @@ impl StableRing {
         })
     }
 
-    /// Adds an endpoint, or changes its key or weight. You choose the number.
+    /// Adds the endpoint with this number, or changes its key or weight.
     ///
     /// # Errors
     ///
-    /// If the ring would have more than 8,388,608 points. It is unchanged then.
+    /// If the ring would have more than 8,388,608 points. It remains unchanged.
     pub fn insert(&mut self, endpoint: usize, key: &str, weight: u32) -> Result<(), InvalidPolicy> {
         let old = self.endpoints.get(&endpoint).map_or(0, |(_, count)| *count);
         let count = (weight as usize).saturating_mul(self.per_weight);
@@ -109,7 +109,7 @@ impl StableRing {
         self.points.len()
     }
 
-    /// Whether there are no points, so that walks are empty.
+    /// Returns whether there are no points, so that walks are empty.
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
     }
@@ -147,7 +147,8 @@ mod tests {
         (0..20_000_u32).map(|n| xxh64(&n.to_le_bytes(), 7))
     }
 
-    /// How many keys move, and how many of them between endpoints that stay, when number 4 is removed.
+    /// Returns the number of keys that move when endpoint 4 is removed, and how many of these move between other
+    /// endpoints.
     fn moved(before: impl Fn(u64) -> usize, after: impl Fn(u64) -> usize) -> (usize, usize) {
         let moves = || {
             hashes()
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_keys_of_the_one_that_leaves_move() {
+    fn only_the_keys_of_a_removed_endpoint_move() {
         let (before, mut after) = (ring(0..10), ring(0..10));
         assert!(after.remove(4));
         let first = |ring: &StableRing, hash| ring.walk(hash).next().unwrap();
@@ -170,9 +171,8 @@ mod tests {
         assert!((1..=4000).contains(&moved), "{moved} of 20000");
     }
 
-    /// The reason for two kinds of rings.
     #[test]
-    fn keys_of_those_that_stay_move_on_the_other_ring() {
+    fn on_the_ring_of_envoy_other_keys_move_too() {
         let ring = |endpoints: &[usize]| {
             let endpoints: Vec<_> = endpoints.iter().map(|e| (key(*e), 1)).collect();
             Ring::new(&endpoints)
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_that_grew_is_the_same_as_one_built_anew() {
+    fn a_changed_ring_equals_a_new_one() {
         let mut grown = ring((0..6).rev());
         grown.insert(3, "other", 2).unwrap();
         grown.insert(3, &key(3), 1).unwrap();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_too_large_is_refused_and_stays_as_it_was() {
+    fn a_rejected_insert_leaves_the_ring_unchanged() {
         let mut ring = ring(0..2);
         assert!(ring.insert(0, &key(0), u32::MAX).is_err());
         assert_eq!((ring.len(), ring.walk(0).count()), (320, 2));
@@ -223,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn coming_takes_keys_only_for_the_one_that_comes(
+        fn keys_move_only_to_an_added_endpoint(
             weights in prop::collection::vec(0_u32..5, 1..10), weight in 0_u32..5, hashes: [u64; 32],
         ) {
             let mut ring = StableRing::new(10).unwrap();

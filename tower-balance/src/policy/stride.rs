@@ -1,10 +1,10 @@
-/// The static stride scheduler of gRPC: weighted round robin in which turns are in proportion to the weights, and those
-/// of one endpoint are spread out.
+/// The static stride scheduler of gRPC: weighted round robin in which the turns of each endpoint are in proportion to
+/// its weight, and spread out evenly.
 ///
-/// A pick takes as many steps as the ratio of the greatest weight to the mean.
+/// On average, a pick takes as many steps as the ratio of the greatest weight to the mean.
 ///
-/// Weights are scaled to the range of 1 to 65,535, so two shares differ at most by that factor. If all weights are 0
-/// they are treated as equal.
+/// Weights are scaled to the range from 1 to 65,535, so the shares of two endpoints differ by at most this factor. If
+/// all weights are 0 they are treated as equal.
 ///
 /// # Example
 ///
@@ -27,19 +27,19 @@ pub struct Stride {
     sequence: u32,
 }
 
-/// The meaning of a weight of 0.
+/// How an endpoint of weight 0 is treated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ZeroWeight {
-    /// The endpoint gets no turns.
+    /// It has no turns.
     #[default]
     Never,
-    /// The weight is unknown, and the mean of the others is used, as in gRPC.
+    /// Its weight is unknown, and the mean of the others is used, as in gRPC.
     Mean,
 }
 
 impl Stride {
-    /// Starts at turn `sequence`. It should be random if many clients start at the same time, so that they do not all
-    /// start with the same endpoint.
+    /// Creates a scheduler that starts at turn `sequence`. It should be random if many clients start at the same time,
+    /// so that they do not all start with the same endpoint.
     pub fn new(weights: &[u32], zero: ZeroWeight, sequence: u32) -> Self {
         let greatest = weights.iter().copied().max().unwrap_or(0).max(1);
         let known = weights.iter().filter(|weight| **weight > 0).count().max(1) as u128;
@@ -62,7 +62,7 @@ impl Stride {
         Self { scaled, sequence }
     }
 
-    /// Returns the endpoint whose turn it is; `None` if there are no endpoints.
+    /// Returns the endpoint of the next turn, or `None` if there are no endpoints.
     pub fn pick(&mut self) -> Option<usize> {
         let count = self.scaled.len() as u64;
         if count == 0 {
@@ -81,14 +81,14 @@ impl Stride {
     }
 }
 
-/// The weight relative to the greatest one: 1 to [`MAX`], and 0 for 0.
+/// Returns the weight relative to the greatest one, from 1 to [`MAX`]; or 0 for a weight of 0.
 pub(crate) fn scale(weight: u32, greatest: u32) -> u64 {
     let greatest = u64::from(greatest).max(1);
     let scaled = (u64::from(weight) * MAX + greatest / 2) / greatest;
     if weight == 0 { 0 } else { scaled.clamp(1, MAX) }
 }
 
-/// Whether an endpoint of this scaled weight takes its turn in this round.
+/// Returns whether an endpoint of this scaled weight takes its turn in this round.
 pub(crate) fn takes_turn(scaled: u64, round: u64, endpoint: u64) -> bool {
     // Multiples of the divisor can be dropped, so that nothing overflows.
     (scaled * (round % MAX) + (endpoint % MAX) * OFFSET) % MAX >= MAX - scaled
@@ -110,7 +110,7 @@ mod tests {
 
     /// The test cases of grpc-go's `scheduler_test.go`, and two more.
     #[test]
-    fn the_order_is_the_one_of_grpc() {
+    fn the_order_is_as_in_grpc() {
         let picks = |weights: &[u32], count| picks(weights, ZeroWeight::Mean, count);
         assert_eq!(picks(&[1, 2], 9), [1, 0, 1, 1, 0, 1, 1, 0, 1]);
         assert_eq!(picks(&[1, 1, 2], 4), [1, 2, 0, 2]);
@@ -136,20 +136,20 @@ mod tests {
         assert_eq!(
             picks(&[0, 9, 0], ZeroWeight::Mean, 4),
             [0, 1, 2, 0],
-            "too little is known"
+            "with one known weight, all are equal"
         );
         assert_eq!(picks(&[0, 9, 0], ZeroWeight::Never, 4), [1, 1, 1, 1]);
     }
 
     #[test]
-    fn ten_times_the_weight_is_ten_times_the_picks() {
+    fn picks_are_in_proportion_to_weights() {
         let picks = picks(&[1, 10], ZeroWeight::Never, 60_000);
         let light = picks.iter().filter(|pick| **pick == 0).count();
         assert!((5450..=5460).contains(&light), "{light}");
     }
 
     #[test]
-    fn nobody_is_nobodys_turn() {
+    fn without_endpoints_there_is_no_turn() {
         assert_eq!(Stride::new(&[], ZeroWeight::Mean, 7).pick(), None);
     }
 
@@ -179,7 +179,7 @@ mod tests {
         }
 
         #[test]
-        fn whoever_has_weight_is_picked_and_nobody_else(
+        fn only_endpoints_with_a_weight_are_picked(
             weights in prop::collection::vec(prop_oneof![Just(0), any::<u32>()], 1..8), sequence: u32,
         ) {
             let mut stride = Stride::new(&weights, ZeroWeight::Never, sequence);

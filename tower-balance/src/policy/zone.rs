@@ -4,24 +4,25 @@ use super::Alias;
 
 /// Zone-aware routing: keeps requests in the client's zone, as far as its endpoints have the capacity.
 ///
-/// If the zone's share of the endpoints is at least its share of the clients, all requests stay. Otherwise the share of
-/// requests that stays is what its endpoints can take, and the others go to zones with a larger share of endpoints than
-/// of clients, in proportion to the excess. So every endpoint gets the same load if every client sends the same load.
+/// If the zone's share of the endpoints is at least its share of the clients, all requests stay in the zone. Otherwise
+/// the zone keeps the requests that its endpoints have the capacity for, and the others go to zones with a larger share
+/// of endpoints than of clients, in proportion to the difference. So every endpoint has the same load if every client
+/// sends the same load.
 ///
 /// # Example
 ///
 /// ```
 /// use tower_balance::policy::Zones;
 ///
-/// // Zone 0, which is ours, has two thirds of the clients and half of the endpoints.
+/// // The client's own zone, 0, has two thirds of the clients and half of the endpoints.
 /// let zones = Zones::new(&[20, 10], &[5, 5], 0).unwrap();
 /// assert_eq!(zones.local(), 0.75);
 /// ```
 ///
 /// # Implementation notes
 ///
-/// As in Envoy, computed exactly. In panic the health of a zone is meaningless; the caller must handle this: see
-/// [`priority`](super::priority).
+/// As in Envoy, computed exactly. In panic mode, the number of healthy endpoints of a zone is meaningless, so zones must
+/// not be used; the caller is responsible for this: see [`priority`](super::priority).
 #[derive(Debug, Clone)]
 pub struct Zones {
     zone: usize,
@@ -30,7 +31,8 @@ pub struct Zones {
 }
 
 impl Zones {
-    /// Creates the routing for a client in `zone`, with this number of clients and of healthy endpoints in each zone.
+    /// Creates the routing for a client in `zone`. `clients` and `hosts` are the numbers of clients and of healthy
+    /// endpoints in each zone.
     ///
     /// Returns `None` if requests should be spread regardless of zones: if there are fewer than six endpoints (see
     /// [`with_min_hosts`](Self::with_min_hosts)), if all are in one zone, if there are none in the client's own, or if
@@ -70,7 +72,7 @@ impl Zones {
         self.others.draw(rng).unwrap_or(self.zone)
     }
 
-    /// Returns the share of the requests that stays in the zone, from 0.0 to 1.0.
+    /// Returns the share of the requests that stay in the zone, from 0.0 to 1.0.
     pub fn local(&self) -> f64 {
         self.local
     }
@@ -84,15 +86,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_stay_where_endpoints_are_enough() {
+    fn all_requests_stay_if_the_zone_has_the_capacity() {
         let zones = Zones::new(&[1, 1, 1], &[2, 2, 2], 1).unwrap();
         let mut rng = SplitMix::with_seed(1);
         assert!((0..1000).all(|_| zones.pick(&mut rng) == 1));
     }
 
     #[test]
-    fn the_others_go_where_there_are_more_endpoints_than_clients() {
-        // Our zone has 60 % of the clients and 20 % of the endpoints; the others 20/50, 20/20 and 0/10.
+    fn other_requests_go_to_zones_with_spare_capacity() {
+        // The client's zone has 60 % of the clients and 20 % of the endpoints; the others 20/50, 20/20 and 0/10.
         let zones = Zones::new(&[6, 2, 2, 0], &[4, 10, 4, 2], 0).unwrap();
         let mut rng = SplitMix::with_seed(1);
         let mut counts = [0.0_f64; 4];
@@ -124,7 +126,7 @@ mod tests {
     proptest! {
         /// With clients in every zone that has endpoints, and vice versa.
         #[test]
-        fn all_endpoints_get_the_same(counts in prop::collection::vec((1_u32..50, 3_u32..50), 2..6)) {
+        fn all_endpoints_have_the_same_load(counts in prop::collection::vec((1_u32..50, 3_u32..50), 2..6)) {
             let (clients, hosts): (Vec<_>, Vec<_>) = counts.iter().copied().unzip();
             let mut loads = vec![0.0; hosts.len()];
             let mut rng = SplitMix::with_seed(7);

@@ -12,7 +12,7 @@ use tower_readiness::Purpose;
 use tower_service::Service;
 
 use super::error::Failed;
-use super::wakes::{Signal, Wakes};
+use super::wake_queue::{Signal, WakeQueue};
 
 /// A set of services that tracks which of them are ready; see the [module](super).
 pub struct ReadyCache<K, S, Req>
@@ -27,12 +27,12 @@ where
     ready: Vec<usize>,
     /// Incremented with each change of `ready`.
     generation: u64,
-    wakes: Arc<Wakes>,
-    /// The services that were woken and not polled since; the next one is last.
+    wake_queue: Arc<WakeQueue>,
+    /// The services that were woken and not yet polled, in reverse order.
     woken: Vec<Arc<Signal>>,
     /// The slot of a service that was called in place, to be polled next.
     called: Option<usize>,
-    /// The task that `wakes` wakes.
+    /// The task that `wake_queue` wakes.
     task: Option<Waker>,
     ids: Ids,
     _marker: PhantomData<fn(Req)>,
@@ -122,7 +122,7 @@ where
         self.keys.len()
     }
 
-    /// Whether there are no services.
+    /// Returns whether there are no services.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -137,7 +137,7 @@ where
         self.len() - self.ready_len()
     }
 
-    /// Whether a service with this key is pending.
+    /// Returns whether a service with this key is pending.
     pub fn pending_contains<Q: Hash + Equivalent<K>>(&self, key: &Q) -> bool {
         let pending = |slot| self.entry(slot).index.is_none();
         self.keys
@@ -145,13 +145,13 @@ where
             .is_some_and(|versions| pending(versions.current) || versions.next.is_some_and(pending))
     }
 
-    /// Returns the ready service with this key, and its index.
+    /// Returns the ready service with this key, and its index; or `None` if it is not ready.
     pub fn get_ready<Q: Hash + Equivalent<K>>(&self, key: &Q) -> Option<(usize, &K, &S)> {
         let entry = self.entry(self.keys.get(key)?.current);
         Some((entry.index? as usize, &entry.key, &entry.service))
     }
 
-    /// Returns the ready service with this key, and its index.
+    /// Returns the ready service with this key, and its index; or `None` if it is not ready.
     pub fn get_ready_mut<Q: Hash + Equivalent<K>>(
         &mut self,
         key: &Q,
@@ -161,7 +161,7 @@ where
         Some((entry.index? as usize, &entry.key, &mut entry.service))
     }
 
-    /// Returns the ready service with this index, and its key.
+    /// Returns the ready service with this index, and its key; or `None` if the index is out of range.
     #[inline]
     pub fn get_ready_index(&self, idx: usize) -> Option<(&K, &S)> {
         let entry = self.entry(*self.ready.get(idx)?);
@@ -174,7 +174,7 @@ where
         &self.entry(self.ready[index]).service
     }
 
-    /// Returns the ready service with this index, and its key.
+    /// Returns the ready service with this index, and its key; or `None` if the index is out of range.
     pub fn get_ready_index_mut(&mut self, idx: usize) -> Option<(&K, &mut S)> {
         let entry = self.entry_mut(*self.ready.get(idx)?);
         Some((&entry.key, &mut entry.service))
@@ -299,7 +299,7 @@ where
         }
     }
 
-    /// Called when a service is ready for the first time: if it is to replace another, it does so now.
+    /// Called when a service is ready for the first time. If it is a replacement, the older service is dropped now.
     fn replace_older(&mut self, slot: usize) {
         let key = &self.slots[slot].as_ref().expect("it is ready").key;
         let versions = self
@@ -314,7 +314,7 @@ where
         }
     }
 
-    /// Removes a service that has failed. Its pending replacement, or the service it was to replace, stays.
+    /// Removes a service that has failed. Its pending replacement, or the service that it would have replaced, is kept.
     #[cold]
     fn take_failed(&mut self, slot: usize) -> K {
         let key = self.vacate(slot).key;
@@ -343,16 +343,16 @@ where
     S: Service<Req>,
     S::Error: Into<crate::BoxError>,
 {
-    /// Adds a service, pending. A service with the same key that has been ready is kept until the new one is ready;
-    /// otherwise it is dropped.
+    /// Adds a service, which is pending. If a service with the same key has been ready, it is kept until the new one is
+    /// ready; otherwise it is dropped.
     ///
-    /// This does not wake the polling task: poll after pushing.
+    /// This does not wake the polling task, so call [`poll_pending`](Self::poll_pending) afterwards.
     pub fn push(&mut self, key: K, svc: S) {
         let slot = self.vacant.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
         });
-        let signal = Signal::new(slot, &self.wakes);
+        let signal = Signal::new(slot, &self.wake_queue);
         signal.enqueue();
         let waker = Arc::clone(&signal).into();
         let (id, succeeds, outdated) = match self.keys.entry(key.clone()) {
@@ -396,7 +396,11 @@ where
 
     /// Polls each service that was woken, pushed or called since it was last polled.
     ///
-    /// `Ready(Ok(()))` when all are ready. On an error one service was dropped; poll again for the others.
+    /// Returns `Ready(Ok(()))` when all are ready.
+    ///
+    /// # Errors
+    ///
+    /// If a service fails to become ready. It was dropped; poll again for the others.
     #[inline]
     pub fn poll_pending(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed<K>>> {
         kept_ready(|| self.poll_changed(cx))
@@ -409,12 +413,12 @@ where
         if let Some(called) = self.called.take() {
             self.poll_slot(called)?;
         }
-        // First those that an error left over last time, then those woken since. A service that is woken meanwhile
-        // wakes the task again.
+        // First poll the services that an error left over last time, then those woken since. A service that is woken
+        // meanwhile wakes the task again.
         if !self.woken.is_empty() {
             self.poll_woken()?;
         }
-        if self.wakes.swap(&mut self.woken) {
+        if self.wake_queue.swap(&mut self.woken) {
             self.woken.reverse();
             self.poll_woken()?;
         }
@@ -426,6 +430,10 @@ where
     }
 
     /// Polls whether the service with this key is still ready. If not, it becomes pending.
+    ///
+    /// # Errors
+    ///
+    /// If the service fails to become ready. It was dropped.
     pub fn check_ready<Q: Hash + Equivalent<K>>(
         &mut self,
         cx: &mut Context<'_>,
@@ -438,6 +446,10 @@ where
     }
 
     /// Polls whether the service with this index is still ready. If not, it becomes pending.
+    ///
+    /// # Errors
+    ///
+    /// If the service fails to become ready. It was dropped.
     #[inline]
     pub fn check_ready_index(
         &mut self,
@@ -510,14 +522,14 @@ where
             .is_some_and(|task| task.will_wake(cx.waker()))
         {
             self.task = Some(cx.waker().clone());
-            self.wakes.set_task(cx.waker());
+            self.wake_queue.set_task(cx.waker());
         }
     }
 
     #[cold]
     fn poll_woken(&mut self) -> Result<(), Failed<K>> {
         while let Some(signal) = self.woken.pop() {
-            signal.take_up();
+            signal.mark_dequeued();
             // The slot may have been reused by another service, which has its own signal.
             let current = self.slots[signal.slot].as_ref();
             if current.is_some_and(|entry| Arc::ptr_eq(&entry.signal, &signal)) {
@@ -554,7 +566,8 @@ where
     }
 }
 
-/// Polls services that are kept ready for any request, even if the cache's owner releases its reservation.
+/// Polls services that are kept ready for any request. They keep their reservations even if the caller releases its
+/// own.
 #[inline]
 fn kept_ready<T>(poll: impl FnOnce() -> T) -> T {
     match Purpose::current() {
@@ -576,7 +589,7 @@ where
             vacant: Vec::new(),
             ready: Vec::new(),
             generation: 0,
-            wakes: Arc::default(),
+            wake_queue: Arc::default(),
             woken: Vec::new(),
             called: None,
             task: None,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::BoxError;
 
-/// The readiness of the service with this key failed with this error. The service was dropped.
+/// The service with this key failed to become ready, with this error. It was dropped.
 pub struct Failed<K>(pub K, pub BoxError);
 
 impl<K: fmt::Debug> fmt::Debug for Failed<K> {

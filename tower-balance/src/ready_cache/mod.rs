@@ -3,23 +3,27 @@
 //! Services are [pushed](ReadyCache::push), and driven to readiness by [`ReadyCache::poll_pending`]. A ready service
 //! has an index, which is valid until the set of ready services changes. To send a request, choose a service, check
 //! with [`check_ready_index`](ReadyCache::check_ready_index) that it is still ready, and
-//! [call](ReadyCache::call_ready_index) it; the service is pending again then.
+//! [call](ReadyCache::call_ready_index) it, which makes it pending again.
 //!
-//! This is a building block for load balancers. To just balance requests, use [`Balance`](crate::p2c::Balance).
+//! This is a building block for load balancers. To balance requests, use [`Balance`](crate::p2c::Balance).
 //!
 //! # Replacing
 //!
-//! A service that is pushed with the key of another replaces it when it is ready; until then the old one is used. If
-//! the new one fails, the old one is kept. (In tower 0.5 the old one is removed with its next request.)
+//! If a service is pushed with the key of another one, it replaces that one when it is ready. Until then, the old
+//! service is used; if the new one fails, the old one is kept.
 //!
 //! # Failing
 //!
-//! A service whose readiness fails is dropped and not polled again; [`error::Failed`] holds its key.
+//! A service that fails to become ready is dropped. [`error::Failed`] contains its key.
 //!
 //! # Cost
 //!
-//! Each service has its own waker, so that only services that were woken are polled. Pushing allocates the waker;
+//! Each service has its own waker, so only services that were woken are polled. Pushing a service allocates its waker;
 //! polling and calling allocate nothing.
+//!
+//! # Differences from tower 0.5
+//!
+//! In tower 0.5, a service that is being replaced is dropped after its next request, even if the new one is not ready.
 //!
 //! # Example
 //!
@@ -43,6 +47,6 @@
 
 pub mod cache;
 pub mod error;
-mod wakes;
+mod wake_queue;
 
 pub use self::cache::ReadyCache;

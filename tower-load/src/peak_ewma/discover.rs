@@ -13,7 +13,7 @@ use super::{Handle, PeakEwma};
 use crate::completion::{CompleteOnResponse, TrackCompletion};
 
 pin_project! {
-    /// Wraps each service that a [`Discover`] tells of in [`PeakEwma`].
+    /// Wraps each service from a [`Discover`] in [`PeakEwma`].
     pub struct PeakEwmaDiscover<D, C = CompleteOnResponse, K = ErrorIsFailure> {
         #[pin]
         discover: D,
@@ -25,7 +25,7 @@ pin_project! {
 }
 
 impl<D, C> PeakEwmaDiscover<D, C> {
-    /// Wraps the services of `discover`; for the other arguments see [`PeakEwma::new`].
+    /// Wraps the services from `discover`. For the other arguments, see [`PeakEwma::new`].
     pub fn new<Request>(discover: D, default_rtt: Duration, decay: Duration, completion: C) -> Self
     where
         D: Discover,
@@ -43,7 +43,7 @@ impl<D, C> PeakEwmaDiscover<D, C> {
 }
 
 impl<D, C, K> PeakEwmaDiscover<D, C, K> {
-    /// Sets how results are classified; see [`PeakEwma::classify`]. Each service gets a clone.
+    /// Sets how results are classified: see [`PeakEwma::classify`]. Each service gets a clone.
     #[must_use]
     pub fn classify<K2>(self, classify: K2) -> PeakEwmaDiscover<D, C, K2> {
         PeakEwmaDiscover {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::policy::InvalidPolicy;
 use crate::policy::error::ensure;
 
-/// The number and age of probe results, and which servers are hot.
+/// The configuration of [`Prequal`](super::Prequal).
 #[derive(Debug, Clone)]
 pub struct PrequalConfig {
     pub(super) pool: usize,
@@ -34,26 +34,27 @@ impl PrequalConfig {
         Self { probes, ..self }
     }
 
-    /// Sets how many results are removed per request, the oldest and the worst in turn: otherwise the good ones would
-    /// be used up and only bad ones remain. By default 1.0.
+    /// Sets how many results are removed per request, the oldest and the worst in turn. Without removals, good results
+    /// would be used up and only bad ones would remain. By default 1.0.
     pub fn removals_per_request(self, removals: f64) -> Self {
         Self { removals, ..self }
     }
 
-    /// Sets the net rate at which results may accumulate, per request; the more, the more often each result is reused.
-    /// By default 1.0.
+    /// Sets the net rate at which results may accumulate, per request. The higher it is, the more often each result is
+    /// reused. By default 1.0.
     pub fn delta(self, delta: f64) -> Self {
         Self { delta, ..self }
     }
 
     /// Sets the quantile of the recent requests in flight above which a server is hot. With 0.0 only requests in flight
-    /// count, with 1.0 only latency. By default 2^-0.25, about 0.84, as in the paper. In our simulator, 0.5 has lower
-    /// latencies in nearly all scenarios, especially with fewer than about 24 servers.
+    /// count, with 1.0 only latency. By default 2^-0.25, about 0.84, as in the paper. In the simulator
+    /// (`benches/simulator`), 0.5 results in lower latencies in nearly all scenarios, especially with fewer than about
+    /// 24 servers.
     pub fn hot_quantile(self, quantile: f64) -> Self {
         Self { quantile, ..self }
     }
 
-    /// Sets the latency that is added if all requests of a server fail. By default 5 seconds.
+    /// Sets the penalty: the latency that is added if all requests of a server fail. By default 5 seconds.
     pub fn failure_penalty(self, penalty: Duration) -> Self {
         Self { penalty, ..self }
     }
@@ -80,8 +81,8 @@ impl PrequalConfig {
         )
     }
 
-    /// How often a result may be used with this number of endpoints, on average, so that the pool does not run empty.
-    /// Infinite if there are too few probes for that.
+    /// Returns how often a result may be used with this number of endpoints, on average, so that the pool does not run
+    /// empty. Infinite if there are too few probes for that.
     pub(super) fn uses(&self, endpoints: usize) -> f64 {
         let useful = 1.0 - self.pool as f64 / endpoints as f64;
         let gain = useful * self.probes - self.removals;
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_uses_are_those_of_the_paper() {
+    fn uses_are_as_in_the_paper() {
         let config = PrequalConfig::default();
         assert!((config.uses(100) - 2.0 / 1.52).abs() < 1e-12);
         assert_eq!(config.uses(usize::MAX), 1.0);
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_configurations_are_refused() {
+    fn invalid_configurations_are_rejected() {
         let config = PrequalConfig::default;
         for config in [
             config().pool_size(1),

@@ -1,13 +1,13 @@
-//! Prequal, the probing balancer of YouTube: for servers whose load shows neither in the client's requests in flight
-//! nor in past latencies.
+//! Prequal, the probing load balancer of YouTube, for servers whose load is visible neither in the client's requests in
+//! flight nor in past latencies.
 //!
 //! A client continuously probes a few random servers for their requests in flight and their latency, keeps the results
-//! in a small pool, and sends each request to the best of them. A server with more requests in flight than most is hot,
-//! however fast, and gets a request only if all are hot, the least loaded first. Among the cold ones, the fastest gets
-//! it.
+//! in a small pool, and sends each request to the best server in the pool. A server with more requests in flight than a
+//! quantile of the recent results is hot. Among the servers that are not hot, the one with the lowest latency is
+//! picked; if all are hot, the one with the fewest requests in flight is picked.
 //!
-//! [`Prequal`] is the pool: it says which servers to probe, takes the results, and picks. Sending the probes is up to
-//! you.
+//! [`Prequal`] is the pool: it returns the servers to probe, takes the results, and picks. You send the probes, or use
+//! [`PrequalPicker`](crate::picker::PrequalPicker) with its [`Probes`](crate::picker::Probes).
 //!
 //! # Example
 //!
@@ -37,9 +37,9 @@
 //! B. Wydrowski, R. Kleinberg, S. Rumble, A. Archer, *Load is not what you should balance: Introducing Prequal*, NSDI
 //! 2024. Unlike there, a new result of a server replaces its old one, and the last two results are not removed.
 //!
-//! A server that fails fast has few requests in flight and a low latency: it looks best, and would get all traffic. So
-//! a [`Report`] includes the share of the server's requests that fail. The result then counts as if the server took
-//! longer by that share of the penalty, with the requests in flight that it would have then (by Little's law).
+//! A server that fails fast has few requests in flight and a low latency, so it appears to be the best and would
+//! receive all requests. So a [`Report`] includes the share of the server's requests that fail. That share of the
+//! penalty is added to the latency, and the requests in flight are increased accordingly (by Little's law).
 
 mod config;
 mod pool;

@@ -7,22 +7,23 @@ use super::PrequalConfig;
 use super::seen::Seen;
 use crate::policy::InvalidPolicy;
 
-/// A pool of probe results, and the choice by them; see the [module](super).
+/// A pool of probe results, from which endpoints are picked: see the [module](super).
 ///
 /// # Cost
 ///
-/// A pick looks at each result in the pool at most three times.
+/// A pick examines each result in the pool at most three times.
 #[derive(Debug, Clone)]
 pub struct Prequal {
     config: PrequalConfig,
     endpoints: usize,
-    /// Oldest first, one per endpoint.
-    pool: Vec<Answer>,
+    /// The results, oldest first, one per endpoint.
+    pool: Vec<PoolEntry>,
     seen: Seen,
-    /// The fractions of a probe and of a removal that are left over from the last request.
+    /// The fraction of a probe that is left over from the last request.
     probes_due: f64,
     /// The last endpoints to probe.
     targets: Vec<usize>,
+    /// The fraction of a removal that is left over from the last request.
     removals_due: f64,
     /// Whether to remove the worst result next, rather than the oldest.
     worst_next: bool,
@@ -42,7 +43,7 @@ pub struct Report {
 }
 
 #[derive(Debug, Clone)]
-struct Answer {
+struct PoolEntry {
     endpoint: usize,
     rif: u32,
     latency: Duration,
@@ -55,8 +56,8 @@ impl Prequal {
     ///
     /// # Errors
     ///
-    /// If the pool is smaller than 2, the age is zero, a rate or the delta is not from 0 to 100, or the quantile is not
-    /// from 0 to 1.
+    /// If the pool size is less than 2, the maximum age is zero, a rate or the delta is not from 0 to 100, or the
+    /// quantile is not from 0 to 1.
     pub fn new(config: PrequalConfig, endpoints: usize) -> Result<Self, InvalidPolicy> {
         config.validate()?;
         Ok(Self {
@@ -71,18 +72,18 @@ impl Prequal {
         })
     }
 
-    /// Changes the number of endpoints. Results of endpoints that do not exist any more are removed.
+    /// Changes the number of endpoints. Results of endpoints that do not exist anymore are removed.
     pub fn set_endpoints(&mut self, endpoints: usize) {
         self.endpoints = endpoints;
-        self.pool.retain(|answer| answer.endpoint < endpoints);
+        self.pool.retain(|entry| entry.endpoint < endpoints);
     }
 
     /// Removes the result of an endpoint, because it is not ready or was replaced.
     pub fn forget(&mut self, endpoint: usize) {
-        self.pool.retain(|answer| answer.endpoint != endpoint);
+        self.pool.retain(|entry| entry.endpoint != endpoint);
     }
 
-    /// Returns the endpoints to probe along with a request: different ones, drawn at random and in random order.
+    /// Returns the endpoints to probe with a request. They are all different, drawn at random and in random order.
     pub fn probes<R: Rng + ?Sized>(&mut self, rng: &mut R) -> &[usize] {
         self.probes_due += self.config.probes;
         let due = self.probes_due as usize;
@@ -98,9 +99,9 @@ impl Prequal {
             } else {
                 target
             };
-            // In random order, because the first of equal results is picked, and removed.
-            let place = rng.next_range(0..targets.len() as u64 + 1) as usize;
-            targets.insert(place, target);
+            // In random order, because the first of equal results is picked or removed.
+            let position = rng.next_range(0..targets.len() as u64 + 1) as usize;
+            targets.insert(position, target);
         }
         targets
     }
@@ -115,9 +116,9 @@ impl Prequal {
         if self.pool.len() == self.config.pool {
             self.pool.remove(0);
         }
-        let (rif, latency) = self.penalised(report);
+        let (rif, latency) = self.penalized(report);
         let uses = self.config.uses(self.endpoints) + rng.next_f64();
-        self.pool.push(Answer {
+        self.pool.push(PoolEntry {
             endpoint: report.endpoint,
             rif,
             latency,
@@ -130,8 +131,8 @@ impl Prequal {
     /// Returns `None` if there are no endpoints.
     pub fn pick<R: Rng + ?Sized>(&mut self, now: Instant, rng: &mut R) -> Option<usize> {
         self.pool
-            .retain(|answer| now.saturating_duration_since(answer.at) <= self.config.max_age);
-        if self.pool.len() < FEWEST {
+            .retain(|entry| now.saturating_duration_since(entry.at) <= self.config.max_age);
+        if self.pool.len() < MIN_POOL {
             return (self.endpoints > 0).then(|| rng.next_range(0..self.endpoints as u64) as usize);
         }
         let hot = self.hot();
@@ -140,12 +141,12 @@ impl Prequal {
             .iter()
             .enumerate()
             .min_by_key(|(_, a)| a.rank(hot))?;
-        let answer = &mut self.pool[best];
-        let endpoint = answer.endpoint;
+        let entry = &mut self.pool[best];
+        let endpoint = entry.endpoint;
         // At the next pick, this request is in flight there too.
-        answer.rif = answer.rif.saturating_add(1);
-        answer.uses = answer.uses.saturating_sub(1);
-        if answer.uses == 0 {
+        entry.rif = entry.rif.saturating_add(1);
+        entry.uses = entry.uses.saturating_sub(1);
+        if entry.uses == 0 {
             self.pool.remove(best);
         }
         self.remove_some();
@@ -161,7 +162,7 @@ impl Prequal {
         self.removals_due += self.config.removals;
         while self.removals_due >= 1.0 {
             self.removals_due -= 1.0;
-            if self.pool.len() <= FEWEST {
+            if self.pool.len() <= MIN_POOL {
                 continue;
             }
             let hot = self.hot();
@@ -169,39 +170,39 @@ impl Prequal {
                 .pool
                 .iter()
                 .enumerate()
-                .max_by_key(|(_, answer)| answer.rank(hot));
+                .max_by_key(|(_, entry)| entry.rank(hot));
             let worst = worst.map_or(0, |(i, _)| i);
             self.pool.remove(if self.worst_next { worst } else { 0 });
             self.worst_next = !self.worst_next;
         }
     }
 
-    /// The requests in flight above which a server is hot.
+    /// Returns the number of requests in flight above which a server is hot.
     fn hot(&self) -> u32 {
         if self.config.quantile == 1.0 {
-            // No server is, even if picks have added more requests than were ever reported.
+            // No server is hot, even if picks have added more requests than were ever reported.
             return u32::MAX;
         }
         self.seen.quantile(self.config.quantile)
     }
 
-    /// The result as if each failed request had taken the penalty longer; the requests in flight grow in proportion to
-    /// the latency.
-    fn penalised(&self, report: Report) -> (u32, Duration) {
+    /// Returns the requests in flight and the latency as if each failed request had taken longer by the penalty. The
+    /// requests in flight increase in proportion to the latency.
+    fn penalized(&self, report: Report) -> (u32, Duration) {
         if report.failing.is_nan() || report.failing <= 0.0 {
             return (report.rif, report.latency);
         }
         let extra = self.config.penalty.as_secs_f64() * report.failing.min(1.0);
         let latency = report.latency.as_secs_f64();
-        let longer = (latency + extra) / latency.max(SHORTEST);
+        let longer = (latency + extra) / latency.max(MIN_LATENCY);
         let rif = (f64::from(report.rif) + 1.0) * longer - 1.0;
         let extra = Duration::try_from_secs_f64(extra).unwrap_or(Duration::MAX);
         (rif as u32, report.latency.saturating_add(extra))
     }
 }
 
-impl Answer {
-    /// Lower is better: cold before hot; cold ones by latency, hot ones by requests in flight.
+impl PoolEntry {
+    /// Lower is better: cold before hot, cold ones by latency, hot ones by requests in flight.
     fn rank(&self, hot: u32) -> (bool, u128, u128) {
         let (rif, latency) = (u128::from(self.rif), self.latency.as_nanos());
         if self.rif > hot {
@@ -212,7 +213,7 @@ impl Answer {
     }
 }
 
-/// With one result there is no choice.
-const FEWEST: usize = 2;
+/// The minimum number of results to choose from.
+const MIN_POOL: usize = 2;
 /// The minimum latency that is assumed, in seconds.
-const SHORTEST: f64 = 1e-6;
+const MIN_LATENCY: f64 = 1e-6;

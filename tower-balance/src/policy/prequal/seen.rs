@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-/// The last reported numbers of requests in flight, to compute their quantiles.
+/// The last reported numbers of requests in flight, for their quantiles.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
     in_order: VecDeque<u32>,
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_last_ones_count() {
+    fn only_the_last_values_count() {
         let mut seen = Seen::default();
         assert_eq!(seen.quantile(0.5), 0);
         (0..1000).for_each(|rif| seen.add(rif));

@@ -1,4 +1,4 @@
-//! Tracks which of many services were woken.
+//! A queue of the services that were woken.
 
 use std::sync::{Arc, PoisonError};
 use std::task::{Wake, Waker};
@@ -7,9 +7,9 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
 /// The services that were woken since they were last polled, and the task that polls them.
 #[derive(Debug)]
-pub(super) struct Wakes {
-    /// Whether `state` has woken services, readable without the lock.
-    some: AtomicBool,
+pub(super) struct WakeQueue {
+    /// Whether `state` has woken services, which can be read without the lock.
+    has_woken: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -19,21 +19,21 @@ struct State {
     task: Option<Waker>,
 }
 
-/// The waker of one service. It is queued at most once until it is taken up.
+/// The waker of one service. It is queued at most once, until [`mark_dequeued`](Self::mark_dequeued).
 #[derive(Debug)]
 pub(super) struct Signal {
     pub(super) slot: usize,
     /// Set while it is in the queue of woken services.
     queued: AtomicBool,
-    wakes: Arc<Wakes>,
+    wake_queue: Arc<WakeQueue>,
 }
 
 impl Signal {
-    pub(super) fn new(slot: usize, wakes: &Arc<Wakes>) -> Arc<Self> {
+    pub(super) fn new(slot: usize, wake_queue: &Arc<WakeQueue>) -> Arc<Self> {
         Arc::new(Self {
             slot,
             queued: AtomicBool::new(false),
-            wakes: Arc::clone(wakes),
+            wake_queue: Arc::clone(wake_queue),
         })
     }
 
@@ -47,14 +47,14 @@ impl Signal {
         if self.queued.swap(true, Ordering::AcqRel) {
             return None;
         }
-        let mut state = self.wakes.lock();
+        let mut state = self.wake_queue.lock();
         state.woken.push(Arc::clone(self));
-        self.wakes.some.store(true, Ordering::Release);
+        self.wake_queue.has_woken.store(true, Ordering::Release);
         Some(state)
     }
 
-    /// Must be called before the service is polled: a wake-up after this queues it again.
-    pub(super) fn take_up(&self) {
+    /// Must be called before the service is polled, so that a later wake-up queues it again.
+    pub(super) fn mark_dequeued(&self) {
         // A swap rather than a store: the poll must see what was written before a wake-up that found the flag set.
         self.queued.swap(false, Ordering::AcqRel);
     }
@@ -73,16 +73,16 @@ impl Wake for Signal {
     }
 }
 
-impl Default for Wakes {
+impl Default for WakeQueue {
     fn default() -> Self {
         Self {
-            some: AtomicBool::new(false),
+            has_woken: AtomicBool::new(false),
             state: Mutex::new(State::default()),
         }
     }
 }
 
-impl Wakes {
+impl WakeQueue {
     /// Sets the task to wake.
     pub(super) fn set_task(&self, waker: &Waker) {
         let mut state = self.lock();
@@ -98,14 +98,14 @@ impl Wakes {
     #[inline]
     pub(super) fn swap(&self, list: &mut Vec<Arc<Signal>>) -> bool {
         // A service whose wake-up is not visible here has not woken the task yet, and will.
-        self.some.load(Ordering::Acquire) && self.swap_some(list)
+        self.has_woken.load(Ordering::Acquire) && self.swap_woken(list)
     }
 
     #[cold]
-    fn swap_some(&self, list: &mut Vec<Arc<Signal>>) -> bool {
+    fn swap_woken(&self, list: &mut Vec<Arc<Signal>>) -> bool {
         let mut state = self.lock();
         std::mem::swap(&mut state.woken, list);
-        self.some.store(false, Ordering::Release);
+        self.has_woken.store(false, Ordering::Release);
         true
     }
 
@@ -128,14 +128,14 @@ mod loom_tests {
         }
     }
 
-    /// A service becomes ready and wakes while the task polls it as `poll_pending` does. Either the task sees that it
-    /// is ready, or it is woken and sees it then.
+    /// A service becomes ready and wakes the task, while the task polls it as `poll_pending` does. Either the task sees
+    /// that the service is ready, or it is woken and sees it then.
     fn model(pushed: bool) {
         loom::model(move || {
-            let wakes = Arc::new(Wakes::default());
+            let wake_queue = Arc::new(WakeQueue::default());
             let task = Arc::new(Task(AtomicBool::new(false)));
-            wakes.set_task(&Arc::clone(&task).into());
-            let signal = Signal::new(0, &wakes);
+            wake_queue.set_task(&Arc::clone(&task).into());
+            let signal = Signal::new(0, &wake_queue);
             if pushed {
                 signal.enqueue();
             }
@@ -149,9 +149,9 @@ mod loom_tests {
             };
             let poll = || {
                 let mut woken = Vec::new();
-                wakes.swap(&mut woken);
+                wake_queue.swap(&mut woken);
                 woken.iter().any(|signal: &Arc<Signal>| {
-                    signal.take_up();
+                    signal.mark_dequeued();
                     ready.load(Ordering::Relaxed)
                 })
             };
@@ -167,7 +167,7 @@ mod loom_tests {
     }
 
     #[test]
-    fn no_wake_up_is_lost_of_one_that_is_to_be_polled_anyway() {
+    fn no_wake_up_is_lost_of_a_service_that_is_already_queued() {
         model(true);
     }
 }
