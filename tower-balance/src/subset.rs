@@ -34,11 +34,11 @@
 //!     Change::Remove(key) => Change::Remove(key),
 //! });
 //! let mut balance = Balance::new(ours);
-//! let mut last_in_flight = std::collections::BTreeSet::new();
+//! let mut seen = std::collections::BTreeSet::new();
 //! for _ in 0..100 {
-//!     last_in_flight.insert(balance.ready().await.unwrap().call(()).await.unwrap());
+//!     seen.insert(balance.ready().await.unwrap().call(()).await.unwrap());
 //! }
-//! assert_eq!(last_in_flight.len(), 5);
+//! assert_eq!(seen.len(), 5);
 //! # }
 //! ```
 

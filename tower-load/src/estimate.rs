@@ -46,8 +46,8 @@ pub struct Estimate {
 
 impl Estimate {
     /// Creates an estimate that is `rtt` until there is a measurement. It decays to 1/e in `decay`, where less than a
-    /// millisecond counts as one millisecond. The penalty for failures decays at the same rate, but in at least 10 s
-    /// and at most 100 s.
+    /// millisecond counts as one millisecond. The penalty for failures has the same decay time, but
+    /// at least 10 s and at most 100 s.
     pub fn new(now: u64, decay: Duration, rtt: Duration) -> Self {
         let ticks = TICKS_PER_DECAY / nanos(decay.max(MIN_DECAY));
         Self {

@@ -19,7 +19,8 @@ pub struct PrequalPicker {
     state: Arc<Mutex<State>>,
 }
 
-/// Returns the probes that are due to the task that sends them, and takes their results.
+/// The part of a [`PrequalPicker`] for the task that sends the probes: it returns the endpoints to probe, and takes the
+/// results.
 #[derive(Debug)]
 pub struct Probes {
     state: Arc<Mutex<State>>,
