@@ -5,19 +5,21 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use indexmap::IndexMap;
 use tokio::time::Instant;
 
-use super::gate::{Gate, Pass, Wakes};
+use super::endpoint_status::{EndpointStatus, StatusWaiter, WakeList};
 use super::standing::{Reason, Standing};
 use crate::BoxError;
 use crate::error::NoHealthyEndpoints;
 use crate::lock::lock;
 
-/// The health of the endpoints of one balancer, shared by the wrappers around its discovery: who is out and why, and
-/// whether so few are well that it is better ignored.
+/// The health of the endpoints of one balancer, shared by the wrappers around its `Discover`: which endpoints are
+/// ejected and why, and whether panic mode is on.
 ///
-/// An endpoint is well if it is so for each wrapper. When less than the panic threshold are, by default 50 %, those which
-/// are out are used as well: so few would be crushed, and it is more likely the health that is wrong. That is so too for a
-/// single endpoint that is out, and when all are; endpoints that wait for their first check do not count. With a threshold
-/// of 0 it never is, and requests wait for an endpoint to return, or [fail at once](Self::set_fail_closed).
+/// An endpoint is healthy if every wrapper considers it healthy. If the share of healthy endpoints is below the panic
+/// threshold, by default 50 %, panic mode is on: ejections are ignored and all endpoints are used, because the few
+/// healthy ones would be overloaded, and because it is more likely that the detection is wrong. This includes a single
+/// endpoint that is ejected, and the case that all are. Endpoints that wait for their first check do not count. With a
+/// threshold of 0, panic mode is never on: requests wait until an endpoint returns, or [fail
+/// immediately](Self::set_fail_closed).
 ///
 /// # Example
 ///
@@ -38,17 +40,17 @@ use crate::lock::lock;
 ///
 /// # Clone
 ///
-/// A clone is the same.
+/// Clones share the state and the settings.
 pub struct Health<K>(Arc<Mutex<State<K>>>);
 
 struct State<K> {
     members: IndexMap<K, Member>,
-    /// How many members are not well.
-    unwell: usize,
-    /// How many of these are only not known to be well.
-    unknown: usize,
-    /// How many of these are on trial.
-    on_trial: usize,
+    /// The number of members that are not healthy.
+    unhealthy: usize,
+    /// The number of these that wait for their first check.
+    unchecked: usize,
+    /// The number of these that may be probed.
+    probing: usize,
     percent: u32,
     panic: bool,
     fail_closed: bool,
@@ -57,28 +59,28 @@ struct State<K> {
 
 #[derive(Default)]
 struct Member {
-    /// One for each wrapper.
-    gates: Vec<Arc<Gate>>,
-    unwell: bool,
-    unknown: bool,
-    on_trial: bool,
+    /// The status of the endpoint in each wrapper.
+    statuses: Vec<Arc<EndpointStatus>>,
+    unhealthy: bool,
+    unchecked: bool,
+    probing: bool,
 }
 
-/// One endpoint of one wrapper.
-pub(super) struct Seat<K> {
+/// Makes an endpoint of one wrapper a member of the [`Health`].
+pub(super) struct Membership<K> {
     pub(super) key: K,
     health: Health<K>,
-    gate: Arc<Gate>,
+    status: Arc<EndpointStatus>,
 }
 
 impl<K> Health<K> {
-    /// Without endpoints, and with a panic threshold of 50 %.
+    /// Creates the health of no endpoints, with a panic threshold of 50 %.
     pub fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             members: IndexMap::new(),
-            unwell: 0,
-            unknown: 0,
-            on_trial: 0,
+            unhealthy: 0,
+            unchecked: 0,
+            probing: 0,
             percent: 50,
             panic: false,
             fail_closed: false,
@@ -86,22 +88,22 @@ impl<K> Health<K> {
         })))
     }
 
-    /// Health is ignored when less than so many percent of the endpoints are well; more than 100 counts as 100. By default
-    /// 50; with 0 it never is.
+    /// Sets the panic threshold, in percent: if fewer of the endpoints are healthy, ejections are ignored. By default
+    /// 50; with 0 they are never ignored. More than 100 is the same as 100.
     pub fn set_panic_threshold(&self, percent: u32) {
-        let mut wakes = Wakes::default();
+        let mut wake_list = WakeList::default();
         let mut state = self.lock();
         state.percent = percent.min(100);
-        state.settle(&mut wakes);
+        state.settle(&mut wake_list);
         drop(state);
     }
 
-    /// Whether requests fail at once with [`NoHealthyEndpoints`] while all endpoints are
-    /// out, instead of waiting until one returns. By default they wait.
+    /// Sets whether requests fail immediately with [`NoHealthyEndpoints`] while all endpoints are ejected, instead of
+    /// waiting until one returns. By default they wait.
     ///
-    /// It matters only with a panic threshold of 0. Requests wait nevertheless while an endpoint is not out but not ready,
-    /// as it connects or waits for its first check. The balancer has to be told of this health, by its `reject_if` and
-    /// the [`rejection`](Self::rejection). To be set before there are requests.
+    /// This has an effect only with a panic threshold of 0, and only if [`rejection`](Self::rejection) is passed to the
+    /// `reject_if` of the balancer. Requests still wait while an endpoint is not ready for another reason, because it
+    /// connects or waits for its first check. Set it before the first request.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -122,7 +124,7 @@ impl<K> Health<K> {
     ///     .share_health(health.clone())
     ///     .accrue_failures(Default::default(), ErrorIsFailure)?;
     /// let mut balance = Balance::new(endpoints).reject_if(health.rejection());
-    /// // After five failures the only endpoint is out.
+    /// // After five failures the only endpoint is ejected.
     /// for _ in 0..5 {
     ///     assert_eq!(balance.ready().await?.call(()).await.unwrap_err().to_string(), "broken");
     /// }
@@ -135,10 +137,10 @@ impl<K> Health<K> {
         self.lock().fail_closed = fails;
     }
 
-    /// Returns the condition for a balancer to reject requests: [`NoHealthyEndpoints`] while all endpoints are ejected, if
-    /// [`set_fail_closed`](Self::set_fail_closed) is set.
+    /// Returns the condition for a balancer to reject requests: [`NoHealthyEndpoints`] while all endpoints are ejected,
+    /// if [`set_fail_closed`](Self::set_fail_closed) is set.
     ///
-    /// Costs a lock whenever the balancer is polled and no endpoint is ready.
+    /// It takes a lock whenever the balancer is polled and no endpoint is ready.
     pub fn rejection(
         &self,
     ) -> impl Fn() -> Option<BoxError> + Clone + Send + Sync + 'static + use<K>
@@ -152,30 +154,30 @@ impl<K> Health<K> {
         }
     }
 
-    /// Calls `hook` whenever a wrapper finds that an endpoint does better or worse, in place of the hook there was.
+    /// Calls `hook` whenever a wrapper changes the standing of an endpoint. Replaces the previous hook.
     ///
-    /// It may look at this `Health`; it runs in the middle of a request or of a poll, so it must not block.
+    /// The hook may call the methods of this `Health`. It runs inside a request or a poll, so it must not block.
     pub fn on_change(&self, hook: impl Fn(&K, Standing) + Send + Sync + 'static) {
         self.lock().hook = Some(Arc::new(hook));
     }
 
-    /// Whether health is ignored now.
+    /// Returns whether panic mode is on: ejections are ignored, and all endpoints are used.
     pub fn is_panic(&self) -> bool {
         self.lock().panic
     }
 
-    /// How many endpoints are well for all wrappers.
-    pub fn well(&self) -> usize {
+    /// Returns the number of endpoints that are healthy in all wrappers.
+    pub fn healthy(&self) -> usize {
         let state = self.lock();
-        state.members.len() - state.unwell
+        state.members.len() - state.unhealthy
     }
 
-    /// How many endpoints there are.
+    /// Returns the number of endpoints.
     pub fn len(&self) -> usize {
         self.lock().members.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no endpoints.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -186,97 +188,101 @@ impl<K> Health<K> {
 }
 
 impl<K: Hash + Eq> Health<K> {
-    /// How the endpoint does, and since when: the worst that a wrapper says of it, and of these the latest. `None` if it is
-    /// not here.
+    /// Returns the standing of an endpoint, and since when it has it: the worst of all wrappers, and of several equally
+    /// bad ones the latest. Returns `None` if the endpoint does not exist.
     pub fn standing(&self, key: &K) -> Option<(Standing, Instant)> {
         self.lock().members.get(key).and_then(Member::standing)
     }
 
-    pub(super) fn join(&self, key: K, standing: Standing, now: Instant) -> Seat<K>
+    pub(super) fn join(&self, key: K, standing: Standing, now: Instant) -> Membership<K>
     where
         K: Clone,
     {
-        let mut wakes = Wakes::default();
+        let mut wake_list = WakeList::default();
         let mut state = self.lock();
-        let gate = Arc::new(Gate::new(standing, now, state.panic));
+        let status = Arc::new(EndpointStatus::new(standing, now, state.panic));
         let member = state.members.entry(key.clone()).or_default();
-        member.gates.push(Arc::clone(&gate));
+        member.statuses.push(Arc::clone(&status));
         state.recount(&key);
-        state.settle(&mut wakes);
+        state.settle(&mut wake_list);
         drop(state);
-        Seat {
+        Membership {
             key,
             health: self.clone(),
-            gate,
+            status,
         }
     }
 }
 
-impl<K: Hash + Eq + fmt::Debug> Seat<K> {
-    /// The endpoint does so from now on. Whoever is concerned is woken when the answer is dropped.
+impl<K: Hash + Eq + fmt::Debug> Membership<K> {
+    /// Sets the standing of the endpoint. Dropping the returned value wakes the waiters and calls the hook.
     pub(super) fn set(&self, standing: Standing, now: Instant) -> Changed<'_, K> {
         let mut changed = Changed {
-            seat: self,
+            membership: self,
             standing: None,
             hook: None,
-            wakes: Wakes::default(),
+            wake_list: WakeList::default(),
         };
-        if self.gate.standing().0 == standing {
+        if self.status.standing().0 == standing {
             return changed;
         }
         let mut state = self.health.lock();
         if !self.is_in(&state) {
             return changed;
         }
-        self.gate.set_standing(standing, now, &mut changed.wakes);
+        self.status
+            .set_standing(standing, now, &mut changed.wake_list);
         state.recount(&self.key);
-        state.settle(&mut changed.wakes);
+        state.settle(&mut changed.wake_list);
         (changed.standing, changed.hook) = (Some(standing), state.hook.clone());
         changed
     }
 }
 
-impl<K: Hash + Eq> Seat<K> {
-    /// The endpoint is here no more.
+impl<K: Hash + Eq> Membership<K> {
+    /// Removes the endpoint of this wrapper.
     pub(super) fn leave(&self) {
-        let mut wakes = Wakes::default();
+        let mut wake_list = WakeList::default();
         let mut state = self.health.lock();
         if let Some(member) = state.members.get_mut(&self.key) {
-            member.gates.retain(|gate| !Arc::ptr_eq(gate, &self.gate));
+            member
+                .statuses
+                .retain(|status| !Arc::ptr_eq(status, &self.status));
         }
         state.recount(&self.key);
-        state.settle(&mut wakes);
+        state.settle(&mut wake_list);
         drop(state);
     }
 
-    /// Whether it has not left.
+    /// Whether [`leave`](Self::leave) was not called yet.
     pub(super) fn is_here(&self) -> bool {
         self.is_in(&self.health.lock())
     }
 
     fn is_in(&self, state: &State<K>) -> bool {
-        let is_it = |gate: &Arc<Gate>| Arc::ptr_eq(gate, &self.gate);
+        let is_it = |status: &Arc<EndpointStatus>| Arc::ptr_eq(status, &self.status);
         let member = state.members.get(&self.key);
-        member.is_some_and(|member| member.gates.iter().any(is_it))
+        member.is_some_and(|member| member.statuses.iter().any(is_it))
     }
 
-    /// When the endpoint came, or was well again for all wrappers.
-    pub(super) fn well_since(&self) -> Instant {
-        self.gate.well_since()
+    /// When the endpoint was added, or became healthy again in all wrappers.
+    pub(super) fn healthy_since(&self) -> Instant {
+        self.status.healthy_since()
     }
 
-    pub(super) fn pass(&self) -> Pass {
-        self.gate.pass()
+    pub(super) fn waiter(&self) -> StatusWaiter {
+        self.status.waiter()
     }
 }
 
-/// What there is to do about a change when the locks are free.
-#[must_use = "who is to hear of the change hears of it when this is dropped"]
+/// Reports a change of standing when it is dropped, which must be after the locks are released: it logs the change,
+/// calls the hook and wakes the waiters.
+#[must_use = "the change is reported when this is dropped"]
 pub(super) struct Changed<'a, K: fmt::Debug> {
-    seat: &'a Seat<K>,
+    membership: &'a Membership<K>,
     standing: Option<Standing>,
     hook: Option<Arc<dyn Fn(&K, Standing) + Send + Sync>>,
-    wakes: Wakes,
+    wake_list: WakeList,
 }
 
 impl<K: fmt::Debug> Drop for Changed<'_, K> {
@@ -284,56 +290,56 @@ impl<K: fmt::Debug> Drop for Changed<'_, K> {
         let Some(standing) = self.standing else {
             return;
         };
-        tracing::info!(endpoint = ?self.seat.key, %standing, "the health of an endpoint has changed");
+        tracing::info!(endpoint = ?self.membership.key, %standing, "the standing of an endpoint has changed");
         if let Some(hook) = &self.hook {
-            hook(&self.seat.key, standing);
+            hook(&self.membership.key, standing);
         }
     }
 }
 
 impl<K: Hash + Eq> State<K> {
-    /// The gates of an endpoint have changed.
+    /// Updates the counts after a change of an endpoint in a wrapper.
     fn recount(&mut self, key: &K) {
         let Some(member) = self.members.get_mut(key) else {
             return;
         };
         let standing = member
             .standing()
-            .map_or(Standing::Well, |(standing, _)| standing);
-        let unwell = standing != Standing::Well;
-        let unknown = standing == Standing::Out(Reason::Unchecked);
-        let was_unwell = std::mem::replace(&mut member.unwell, unwell);
-        let was_unknown = std::mem::replace(&mut member.unknown, unknown);
-        let on_trial = standing == Standing::Trial;
-        let was_on_trial = std::mem::replace(&mut member.on_trial, on_trial);
-        self.unwell = self.unwell + usize::from(unwell) - usize::from(was_unwell);
-        self.unknown = self.unknown + usize::from(unknown) - usize::from(was_unknown);
-        self.on_trial = self.on_trial + usize::from(on_trial) - usize::from(was_on_trial);
-        if was_unwell && !unwell {
+            .map_or(Standing::Healthy, |(standing, _)| standing);
+        let unhealthy = standing != Standing::Healthy;
+        let unchecked = standing == Standing::Ejected(Reason::Unchecked);
+        let was_unhealthy = std::mem::replace(&mut member.unhealthy, unhealthy);
+        let was_unchecked = std::mem::replace(&mut member.unchecked, unchecked);
+        let probing = standing == Standing::Probing;
+        let was_probing = std::mem::replace(&mut member.probing, probing);
+        self.unhealthy = self.unhealthy + usize::from(unhealthy) - usize::from(was_unhealthy);
+        self.unchecked = self.unchecked + usize::from(unchecked) - usize::from(was_unchecked);
+        self.probing = self.probing + usize::from(probing) - usize::from(was_probing);
+        if was_unhealthy && !unhealthy {
             let now = Instant::now();
             member
-                .gates
+                .statuses
                 .iter()
-                .for_each(|gate| gate.set_well_since(now));
+                .for_each(|status| status.set_healthy_since(now));
         }
-        if member.gates.is_empty() {
+        if member.statuses.is_empty() {
             self.members.swap_remove(key);
         }
     }
 }
 
 impl<K> State<K> {
-    /// Whether all endpoints are out, and requests are to fail therefore.
+    /// Whether all endpoints are ejected and requests must fail for that reason.
     fn is_closed(&self) -> bool {
-        let out = self.unwell - self.unknown - self.on_trial;
+        let out = self.unhealthy - self.unchecked - self.probing;
         self.fail_closed && !self.panic && out > 0 && out == self.members.len()
     }
 
-    /// Begins panic or ends it.
-    fn settle(&mut self, wakes: &mut Wakes) {
-        let hosts = self.members.len() - self.unknown;
-        let healthy = self.members.len() - self.unwell;
-        // A threshold of 100 % is not met by all being well.
+    /// Turns panic mode on or off, as the counts require.
+    fn settle(&mut self, wake_list: &mut WakeList) {
+        let hosts = self.members.len() - self.unchecked;
+        let healthy = self.members.len() - self.unhealthy;
+        // With a threshold of 100 %, panic mode is off while all endpoints are healthy.
         let panic = healthy < hosts && healthy * 100 < self.percent as usize * hosts;
         if panic == self.panic {
             return;
@@ -343,10 +349,10 @@ impl<K> State<K> {
             panic,
             healthy,
             endpoints = hosts,
-            "the health of endpoints is ignored, or is so no more"
+            "panic mode has changed: while it is on, ejections are ignored"
         );
-        for gate in self.members.values().flat_map(|member| &member.gates) {
-            gate.set_panic(panic, wakes);
+        for status in self.members.values().flat_map(|member| &member.statuses) {
+            status.set_panic(panic, wake_list);
         }
     }
 }
@@ -354,12 +360,12 @@ impl<K> State<K> {
 impl Member {
     fn standing(&self) -> Option<(Standing, Instant)> {
         let badness = |(standing, since): &(Standing, Instant)| match standing {
-            Standing::Well => (0, *since),
-            Standing::Trial => (1, *since),
-            Standing::Out(Reason::Unchecked) => (2, *since),
-            Standing::Out(_) => (3, *since),
+            Standing::Healthy => (0, *since),
+            Standing::Probing => (1, *since),
+            Standing::Ejected(Reason::Unchecked) => (2, *since),
+            Standing::Ejected(_) => (3, *since),
         };
-        let standings = self.gates.iter().map(|gate| gate.standing());
+        let standings = self.statuses.iter().map(|status| status.standing());
         standings.max_by_key(badness)
     }
 }
@@ -381,7 +387,7 @@ impl<K> fmt::Debug for Health<K> {
         let state = self.lock();
         f.debug_struct("Health")
             .field("endpoints", &state.members.len())
-            .field("unwell", &state.unwell)
+            .field("unhealthy", &state.unhealthy)
             .field("panic", &state.panic)
             .finish_non_exhaustive()
     }

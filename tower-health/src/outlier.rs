@@ -12,16 +12,17 @@ use tower_discover::{Change, Discover};
 
 use super::answers::Answers;
 use super::driver::Driver;
-use super::rule::{Endpoint, Rule, Same};
+use super::rule::{ByIdentity, Endpoint, Rule};
 use super::task::Task;
 use super::{Guarded, Health, Reason, Standing};
 use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::outlier::{self, OutlierConfig, OutlierDetector};
 
-/// A discovery whose endpoints are left out for a while when they fail more than the others; see [`outlier`].
+/// A [`Discover`] that ejects endpoints that fail more than the others, for some time; see [`outlier`].
 ///
-/// A new service for an endpoint that is there shares its past; an endpoint that is removed and comes again has none.
+/// If an endpoint is inserted again while it exists, the new service shares its history. An endpoint that is removed
+/// and added again has no history.
 ///
 /// # Example
 ///
@@ -54,11 +55,12 @@ use crate::policy::outlier::{self, OutlierConfig, OutlierDetector};
 ///
 /// # Implementation notes
 ///
-/// The detector runs when the balancer polls its discovery, by a timer of the wrapper's own: there is no task. After the
-/// inner discovery has ended this one is pending, and ends when the last endpoint is gone.
+/// The detector runs when the balancer polls the `Discover`, by a timer of the wrapper; there is no task. After the
+/// inner `Discover` has ended, the wrapper stays pending, and ends when the last endpoint is dropped.
 ///
-/// A success is only counted, at its endpoint. The detector is told of it before the endpoint's next failure, or before the
-/// next sweep: what it finds is the same, and successes take neither its lock nor the clock.
+/// A success only increments a counter of its endpoint. The detector records the counted successes before the next
+/// failure of the endpoint and before the next sweep. The decisions are the same, but a success neither locks the
+/// detector nor reads the clock.
 pub struct EjectOutliers<D, C>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug>,
@@ -71,23 +73,23 @@ where
 pub struct Outliers<K: Hash + Eq + Clone + fmt::Debug> {
     cancelled_after: Option<Duration>,
     count_silence: bool,
-    detector: Mutex<OutlierDetector<Same<Self>>>,
+    detector: Mutex<OutlierDetector<ByIdentity<Self>>>,
     health: Health<K>,
     task: Task,
 }
 
-/// Lets ejected endpoints return before their time; see [`EjectOutliers::uneject`].
+/// Returns ejected endpoints early; created by [`EjectOutliers::uneject`].
 ///
 /// # Clone
 ///
-/// A clone does the same.
+/// Clones refer to the same endpoints.
 pub struct Uneject<K: Hash + Eq + Clone + fmt::Debug>(Weak<Outliers<K>>);
 
 impl<D, C> EjectOutliers<D, C>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
 {
-    /// Ejects outliers among the endpoints of `discover`, whose requests fail if `classify` says so.
+    /// Ejects outliers among the endpoints of `discover`. `classify` decides which results are failures.
     ///
     /// # Errors
     ///
@@ -106,9 +108,9 @@ where
         Ok(Self { driver, classify })
     }
 
-    /// Shares the health with other wrappers of the same endpoints. By default it has its own.
+    /// Sets the health that is shared with other wrappers of the same endpoints. By default the wrapper has its own.
     ///
-    /// To be called before the first endpoint is known; later it has no effect.
+    /// Call it before the first endpoint is added; later it has no effect.
     #[must_use]
     pub fn with_health(mut self, health: Health<D::Key>) -> Self {
         if let Some(rule) = self.driver.rule_mut() {
@@ -117,23 +119,27 @@ where
         self
     }
 
-    /// A way to let ejected endpoints return before their time, for whoever learns in another way that they are well again:
-    /// by a probe, or because they have been restarted.
+    /// Returns a handle that can return ejected endpoints early, for example because a probe of your own has succeeded,
+    /// or because the endpoint was restarted.
     ///
-    /// To be called after [`with_health`](Self::with_health), which has no effect later.
+    /// Call it after [`with_health`](Self::with_health), which has no effect later.
     pub fn uneject(&self) -> Uneject<D::Key> {
         Uneject(self.driver.downgrade_rule())
     }
 }
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Uneject<K> {
-    /// Lets an endpoint return. It counts as ejected once, as if its time had been over. `false` if it is not ejected.
+    /// Returns an endpoint, as if its ejection time had passed: the ejection still makes the next one longer. Returns
+    /// `false` if the endpoint is not ejected.
     pub fn uneject(&self, key: &K) -> bool {
         let Some(rule) = self.0.upgrade() else {
             return false;
         };
         let mut detector = rule.lock();
-        let endpoint = detector.keys().find(|it| it.0.seat.key == *key).cloned();
+        let endpoint = detector
+            .keys()
+            .find(|it| it.0.membership.key == *key)
+            .cloned();
         let Some(endpoint) = endpoint else {
             return false;
         };
@@ -159,7 +165,7 @@ where
 impl<D, C> Unpin for EjectOutliers<D, C> where D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin {}
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
-    fn lock(&self) -> MutexGuard<'_, OutlierDetector<Same<Self>>> {
+    fn lock(&self) -> MutexGuard<'_, OutlierDetector<ByIdentity<Self>>> {
         lock(&self.detector)
     }
 }
@@ -178,15 +184,15 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     }
 
     fn fresh(&self) -> (Answers, Standing) {
-        (Answers::default(), Standing::Well)
+        (Answers::default(), Standing::Healthy)
     }
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
-        self.lock().insert(Same(Arc::clone(endpoint)));
+        self.lock().insert(ByIdentity(Arc::clone(endpoint)));
     }
 
     fn left(&self, endpoint: &Arc<Endpoint<Self>>) {
-        self.lock().remove(&Same(Arc::clone(endpoint)));
+        self.lock().remove(&ByIdentity(Arc::clone(endpoint)));
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -196,7 +202,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
 
     fn run(&self, now: Instant) {
         let mut detector = self.lock();
-        detector.record_all(|Same(endpoint)| endpoint.state.take());
+        detector.record_all(|ByIdentity(endpoint)| endpoint.state.take());
         let mut changes = match self.count_silence {
             true => count_silence(&mut detector, now),
             false => Vec::new(),
@@ -217,24 +223,24 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     }
 
     fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), class: Class) {
-        let is_heard = endpoint.state.end(class, self.count_silence);
+        let answers_again = endpoint.state.end(class, self.count_silence);
         if class.is_failure() {
             self.fail(endpoint, class);
-        } else if is_heard {
-            self.hear(endpoint);
+        } else if answers_again {
+            self.return_silent(endpoint);
         }
     }
 }
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
-    /// An endpoint that was ejected by its silence has succeeded.
+    /// Returns an endpoint that was ejected for silence, because it has succeeded.
     #[cold]
-    fn hear(&self, endpoint: &Arc<Endpoint<Self>>) {
+    fn return_silent(&self, endpoint: &Arc<Endpoint<Self>>) {
         let now = Instant::now();
         let mut detector = self.lock();
-        let same = Same(Arc::clone(endpoint));
+        let same = ByIdentity(Arc::clone(endpoint));
         detector.record_successes(&same, endpoint.state.take());
-        if endpoint.state.hear() {
+        if endpoint.state.clear_silent() {
             let _changed = restore(&mut detector, endpoint, now);
             drop(detector);
         }
@@ -243,27 +249,27 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
     fn fail(&self, endpoint: &Arc<Endpoint<Self>>, class: Class) {
         let now = Instant::now();
         let mut detector = self.lock();
-        let same = Same(Arc::clone(endpoint));
+        let same = ByIdentity(Arc::clone(endpoint));
         detector.record_successes(&same, endpoint.state.take());
         let change = detector.record(&same, class, now);
         if change.is_some() {
-            // By failures, which an answer does not take back.
-            endpoint.state.hear();
+            // Ejected for failures: a later success does not undo that.
+            endpoint.state.clear_silent();
         }
         let _changed = change.as_ref().map(|change| apply(change, now));
         drop(detector);
     }
 }
 
-/// Those that answer nothing, at the end of an interval.
+/// Counts failures of the endpoints that were silent for an interval, and returns the ejections.
 fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
-    detector: &mut OutlierDetector<Same<Outliers<K>>>,
+    detector: &mut OutlierDetector<ByIdentity<Outliers<K>>>,
     now: Instant,
-) -> Vec<outlier::Change<Same<Outliers<K>>>> {
+) -> Vec<outlier::Change<ByIdentity<Outliers<K>>>> {
     if now < detector.next_sweep() {
         return Vec::new();
     }
-    let silent = |endpoint: &Same<Outliers<K>>| (endpoint.clone(), endpoint.0.state.sweep());
+    let silent = |endpoint: &ByIdentity<Outliers<K>>| (endpoint.clone(), endpoint.0.state.sweep());
     let silent: Vec<_> = detector.keys().map(silent).collect();
     let mut changes = Vec::new();
     for (endpoint, failures) in silent {
@@ -271,7 +277,7 @@ fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
         let Some(change) = (0..failures).find_map(&mut record) else {
             continue;
         };
-        if endpoint.0.state.silence() {
+        if endpoint.0.state.mark_silent() {
             changes.push(change);
         } else {
             detector.restore(&endpoint);
@@ -280,17 +286,17 @@ fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
     changes
 }
 
-/// A request that has waited for a whole interval without an answer to any.
+/// The class of a request that was in flight for a whole interval in which its endpoint answered none.
 const SILENT: Class = Class::failure(FailureKind::Timeout);
 
-/// Lets an endpoint return, if it is ejected.
+/// Returns an endpoint, if it is ejected.
 fn restore<'a, K: Hash + Eq + Clone + fmt::Debug>(
-    detector: &mut OutlierDetector<Same<Outliers<K>>>,
+    detector: &mut OutlierDetector<ByIdentity<Outliers<K>>>,
     endpoint: &'a Arc<Endpoint<Outliers<K>>>,
     now: Instant,
 ) -> Option<super::health::Changed<'a, K>> {
-    let restored = detector.restore(&Same(Arc::clone(endpoint)));
-    restored.then(|| endpoint.seat.set(Standing::Well, now))
+    let restored = detector.restore(&ByIdentity(Arc::clone(endpoint)));
+    restored.then(|| endpoint.membership.set(Standing::Healthy, now))
 }
 
 impl<D, C> fmt::Debug for EjectOutliers<D, C>
@@ -324,16 +330,18 @@ impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Outliers<K> {
     }
 }
 
-/// Under the detector's lock, that the last change of an endpoint has the last word.
+/// Must be called with the detector locked, so that the changes of an endpoint are applied in order.
 fn apply<K: Hash + Eq + Clone + fmt::Debug>(
-    change: &outlier::Change<Same<Outliers<K>>>,
+    change: &outlier::Change<ByIdentity<Outliers<K>>>,
     now: Instant,
 ) -> super::health::Changed<'_, K> {
     match change {
-        outlier::Change::Ejected(Same(endpoint), cause) => {
-            let standing = Standing::Out(Reason::Outlier(*cause));
-            endpoint.seat.set(standing, now)
+        outlier::Change::Ejected(ByIdentity(endpoint), cause) => {
+            let standing = Standing::Ejected(Reason::Outlier(*cause));
+            endpoint.membership.set(standing, now)
         }
-        outlier::Change::Returned(Same(endpoint)) => endpoint.seat.set(Standing::Well, now),
+        outlier::Change::Returned(ByIdentity(endpoint)) => {
+            endpoint.membership.set(Standing::Healthy, now)
+        }
     }
 }

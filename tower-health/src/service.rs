@@ -10,41 +10,45 @@ use tower_classify::Classify;
 use tower_load::Load;
 use tower_service::Service;
 
-use super::gate::Pass;
-use super::rule::{Account, Live, Rule, Running};
+use super::endpoint_status::StatusWaiter;
+use super::rule::{EndpointRef, InFlight, Registration, Rule};
 
-/// The service of an endpoint whose health is looked after: ready when the inner one is and the endpoint may be used.
+/// The service of an endpoint whose health is monitored. It is ready if the inner service is ready and the endpoint is
+/// not ejected.
 ///
-/// Its parameters, but for the first, are private to the wrapper that makes it. Where a type has to be named, name that of
-/// the discovery, and its service by `<D as Discover>::Service`.
+/// All type parameters but the first are private to the wrapper that creates the service. To name the type, write
+/// `<D as Discover>::Service`, where `D` is the type of the wrapper.
 ///
 /// # Readiness
 ///
-/// While the endpoint is out, it is pending and does not poll the inner service. The task is woken when the endpoint
-/// returns, and also when it goes out.
+/// While the endpoint is ejected, `poll_ready` returns pending and does not poll the inner service. The task is woken
+/// when the endpoint returns, and also when it is ejected.
 ///
 /// # Cancellation
 ///
-/// A request whose future is dropped counts as a failure if it had waited for as long as the configuration says
-/// (`cancelled_after`). Otherwise it does not count, and neither does one that panics or is
+/// A request whose response future is dropped counts as a failure if it has waited at least as long as
+/// `cancelled_after` in the configuration. Otherwise it does not count; neither does a request that panics or that is
 /// [`withdrawn`](super::withdrawn()).
 ///
 /// # Cost
 ///
-/// `poll_ready` reads a word, and takes a lock of the endpoint's with another waker than before, or when the endpoint has gone
-/// out or returned. A request reads the clock when it starts. When it ends,
+/// `poll_ready` reads an atomic. It takes a lock of the endpoint if the waker has changed, or if the endpoint was
+/// ejected or has returned since the last poll. Each request reads the clock when it begins, and increments and
+/// decrements a reference count that the service does not share with others. When it ends:
 ///
-/// - by [`EjectOutliers`](super::EjectOutliers) a success is an atomic addition at the endpoint, and a failure a reading of
-///   the clock and a lock that all endpoints share; where silence counts, a request is an addition more, when it starts;
-/// - by [`AccrueFailures`](super::AccrueFailures) it reads the clock; while the endpoint is alive, a success is an atomic addition
-///   at the endpoint, and anything else, and the first request of each step of the window, takes a lock of the endpoint's.
-///
-/// A reference to the endpoint is counted up and down by each request, for each service by itself.
+/// - [`EjectOutliers`](super::EjectOutliers): a success takes an atomic addition on a counter of the endpoint; a
+///   failure
+///   reads the clock and takes a lock that all endpoints share. With `count_silence`, each request takes another addition
+///   when it begins.
+/// - [`AccrueFailures`](super::AccrueFailures): each request reads the clock. While the endpoint is alive, a success
+///   takes an
+///   atomic addition on a counter of the endpoint. Any other result, and the first request of each step of the window,
+///   takes a lock of the endpoint.
 pub struct Guarded<S, R: Rule, C> {
     inner: S,
-    pass: Pass,
-    live: Arc<Live<R>>,
-    account: Arc<Account<R, C>>,
+    waiter: StatusWaiter,
+    registration: Arc<Registration<R>>,
+    endpoint_ref: Arc<EndpointRef<R, C>>,
 }
 
 pin_project! {
@@ -56,28 +60,28 @@ pin_project! {
     {
         #[pin]
         inner: F,
-        running: Option<Running<R, C>>,
+        in_flight: Option<InFlight<R, C>>,
         info: I,
         _request: PhantomData<fn(Req)>,
     }
 }
 
 impl<S, R: Rule, C> Guarded<S, R, C> {
-    pub(super) fn new((inner, live): (S, Arc<Live<R>>), classify: C) -> Self {
+    pub(super) fn new((inner, registration): (S, Arc<Registration<R>>), classify: C) -> Self {
         Self {
             inner,
-            pass: live.pass(),
-            account: live.account(classify),
-            live,
+            waiter: registration.waiter(),
+            endpoint_ref: registration.endpoint_ref(classify),
+            registration,
         }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
@@ -94,22 +98,22 @@ where
     type Future = GuardedFuture<S::Future, R, C, C::Info, Req>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        ready!(self.pass.poll(cx));
+        ready!(self.waiter.poll(cx));
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let running = self.account.begin();
-        let info = running.classify().info(&request);
-        GuardedFuture::new(self.inner.call(request), running, info)
+        let in_flight = self.endpoint_ref.begin();
+        let info = in_flight.classify().info(&request);
+        GuardedFuture::new(self.inner.call(request), in_flight, info)
     }
 }
 
 impl<F, R: Rule, C, I, Req> GuardedFuture<F, R, C, I, Req> {
-    pub(super) const fn new(inner: F, running: Running<R, C>, info: I) -> Self {
+    pub(super) const fn new(inner: F, in_flight: InFlight<R, C>, info: I) -> Self {
         Self {
             inner,
-            running: Some(running),
+            in_flight: Some(in_flight),
             info,
             _request: PhantomData,
         }
@@ -127,9 +131,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.inner.poll(cx));
-        if let Some(running) = this.running.take() {
-            let class = running.classify().classify(this.info, result.as_ref());
-            running.end(class);
+        if let Some(in_flight) = this.in_flight.take() {
+            let class = in_flight.classify().classify(this.info, result.as_ref());
+            in_flight.end(class);
         }
         Poll::Ready(result)
     }
@@ -151,7 +155,7 @@ impl<S: fmt::Debug, R: Rule, C> fmt::Debug for Guarded<S, R, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guarded")
             .field("inner", &self.inner)
-            .field("endpoint", &self.live.0.seat.key)
+            .field("endpoint", &self.registration.0.membership.key)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What stands between the balancer and an endpoint.
+//! Whether an endpoint may receive requests in one wrapper, and the tasks that wait for a change of that.
 
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -8,11 +8,12 @@ use tokio::time::Instant;
 use super::standing::Standing;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
-/// Lets requests to an endpoint, or not.
+/// The status of an endpoint in one wrapper: open if it may receive requests.
 #[derive(Debug)]
-pub(super) struct Gate {
-    /// The lowest bit says whether it is open; the others count how often that has changed. Written with the state locked,
-    /// before the wakers are taken out: who reads the same as when it left its waker has it there, or is woken.
+pub(super) struct EndpointStatus {
+    /// The lowest bit is 1 if the status is open; the other bits count the changes. Written with the state locked,
+    /// before the wakers are taken: if a waiter reads the value that it read when it registered its waker, the waker is
+    /// still registered or is about to be woken.
     word: AtomicU64,
     state: Mutex<State>,
 }
@@ -21,38 +22,39 @@ pub(super) struct Gate {
 struct State {
     standing: Standing,
     since: Instant,
-    /// When the endpoint came, or was well again for all wrappers.
-    well_since: Instant,
-    /// Whether standing is ignored.
+    /// When the endpoint was added, or became healthy again in all wrappers.
+    healthy_since: Instant,
+    /// Whether panic mode is on, in which the standing is ignored.
     panic: bool,
-    /// Of those who asked since the last change, whatever the answer: also who was let in has to ask again then.
+    /// The wakers of all waiters that polled since the last change, including those that found it open: they must poll
+    /// again after a change.
     wakers: Vec<(u64, Waker)>,
-    passes: u64,
+    waiters: u64,
 }
 
-/// A service's right to ask at the gate.
+/// Waits on behalf of one service until the status is open.
 #[derive(Debug)]
-pub(super) struct Pass {
-    gate: Arc<Gate>,
+pub(super) struct StatusWaiter {
+    status: Arc<EndpointStatus>,
     id: u64,
-    /// The word when it left a waker, and which.
+    /// The word when the waker was registered, and the waker.
     asked: Option<(u64, Waker)>,
 }
 
-/// Those to be woken, when it is dropped: after the locks.
-#[must_use = "who is to be woken is woken when this is dropped"]
+/// Wakers that are woken when this is dropped, which must be after the locks are released.
+#[must_use = "the wakers are woken when this is dropped"]
 #[derive(Debug, Default)]
-pub(super) struct Wakes(pub(super) Vec<Waker>);
+pub(super) struct WakeList(pub(super) Vec<Waker>);
 
-impl Gate {
+impl EndpointStatus {
     pub(super) fn new(standing: Standing, since: Instant, panic: bool) -> Self {
         let state = State {
             standing,
             since,
-            well_since: since,
+            healthy_since: since,
             panic,
             wakers: Vec::new(),
-            passes: 0,
+            waiters: 0,
         };
         Self {
             word: AtomicU64::new(u64::from(state.is_open())),
@@ -65,43 +67,43 @@ impl Gate {
         (state.standing, state.since)
     }
 
-    pub(super) fn well_since(&self) -> Instant {
-        self.lock().well_since
+    pub(super) fn healthy_since(&self) -> Instant {
+        self.lock().healthy_since
     }
 
-    pub(super) fn set_well_since(&self, now: Instant) {
-        self.lock().well_since = now;
+    pub(super) fn set_healthy_since(&self, now: Instant) {
+        self.lock().healthy_since = now;
     }
 
-    pub(super) fn set_standing(&self, standing: Standing, now: Instant, wakes: &mut Wakes) {
-        self.change(wakes, |state| {
+    pub(super) fn set_standing(&self, standing: Standing, now: Instant, wake_list: &mut WakeList) {
+        self.change(wake_list, |state| {
             (state.standing, state.since) = (standing, now);
         });
     }
 
-    pub(super) fn set_panic(&self, panic: bool, wakes: &mut Wakes) {
-        self.change(wakes, |state| state.panic = panic);
+    pub(super) fn set_panic(&self, panic: bool, wake_list: &mut WakeList) {
+        self.change(wake_list, |state| state.panic = panic);
     }
 
-    pub(super) fn pass(self: &Arc<Self>) -> Pass {
+    pub(super) fn waiter(self: &Arc<Self>) -> StatusWaiter {
         let mut state = self.lock();
-        state.passes += 1;
-        Pass {
-            gate: Arc::clone(self),
-            id: state.passes,
+        state.waiters += 1;
+        StatusWaiter {
+            status: Arc::clone(self),
+            id: state.waiters,
             asked: None,
         }
     }
 
-    fn change(&self, wakes: &mut Wakes, change: impl FnOnce(&mut State)) {
+    fn change(&self, wake_list: &mut WakeList, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         let was_open = state.is_open();
         change(&mut state);
         if state.is_open() != was_open {
             let word = self.word.load(Ordering::Relaxed);
-            // The lowest bit is another one with each change.
+            // Adding one flips the lowest bit.
             self.word.store(word.wrapping_add(1), Ordering::Release);
-            wakes
+            wake_list
                 .0
                 .extend(state.wakers.drain(..).map(|(_, waker)| waker));
         }
@@ -114,15 +116,15 @@ impl Gate {
 
 impl State {
     fn is_open(&self) -> bool {
-        self.panic || !matches!(self.standing, Standing::Out(_))
+        self.panic || !matches!(self.standing, Standing::Ejected(_))
     }
 }
 
-impl Pass {
-    /// Whether requests may go to the endpoint. The task is woken when the answer changes.
+impl StatusWaiter {
+    /// Ready if the endpoint may receive requests. The task is woken when that changes, in either direction.
     #[inline]
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let word = self.gate.word.load(Ordering::Acquire);
+        let word = self.status.word.load(Ordering::Acquire);
         match &self.asked {
             Some((known, waker)) if *known == word && waker.will_wake(cx.waker()) => answer(word),
             _ => self.ask(cx.waker()),
@@ -130,8 +132,8 @@ impl Pass {
     }
 
     fn ask(&mut self, waker: &Waker) -> Poll<()> {
-        let mut state = self.gate.lock();
-        let word = self.gate.word.load(Ordering::Relaxed);
+        let mut state = self.status.lock();
+        let word = self.status.word.load(Ordering::Relaxed);
         let outdated = match state.wakers.iter_mut().find(|(id, _)| *id == self.id) {
             Some((_, known)) => Some(std::mem::replace(known, waker.clone())),
             None => {
@@ -153,9 +155,9 @@ const fn answer(word: u64) -> Poll<()> {
     }
 }
 
-impl Drop for Pass {
+impl Drop for StatusWaiter {
     fn drop(&mut self) {
-        let mut state = self.gate.lock();
+        let mut state = self.status.lock();
         let place = state.wakers.iter().position(|(id, _)| *id == self.id);
         let waker = place.map(|place| state.wakers.swap_remove(place));
         drop(state);
@@ -163,7 +165,7 @@ impl Drop for Pass {
     }
 }
 
-impl Drop for Wakes {
+impl Drop for WakeList {
     fn drop(&mut self) {
         for waker in self.0.drain(..) {
             waker.wake();
@@ -190,25 +192,25 @@ mod loom_tests {
         }
     }
 
-    /// Who asks twice while the endpoint goes out knows it, or is woken.
+    /// A task that polls while the endpoint is being ejected finds it closed, or is woken.
     #[test]
     fn no_change_is_missed() {
         loom::model(|| {
             let now = Instant::now();
-            let gate = Arc::new(Gate::new(Standing::Well, now, false));
-            let mut pass = gate.pass();
+            let status = Arc::new(EndpointStatus::new(Standing::Healthy, now, false));
+            let mut waiter = status.waiter();
             let other = thread::spawn(move || {
-                let mut wakes = Wakes::default();
-                gate.set_standing(Standing::Out(Reason::Dead), now, &mut wakes);
+                let mut wake_list = WakeList::default();
+                status.set_standing(Standing::Ejected(Reason::Dead), now, &mut wake_list);
             });
             let woken = Arc::new(Woken::default());
             let waker = Waker::from(Arc::clone(&woken));
             let cx = Context::from_waker(&waker);
-            let _first = pass.poll(&cx);
-            let last = pass.poll(&cx);
+            let _first = waiter.poll(&cx);
+            let last = waiter.poll(&cx);
             other.join().unwrap();
             assert!(last.is_pending() || woken.0.load(Ordering::Relaxed) == 1);
-            assert!(pass.poll(&cx).is_pending());
+            assert!(waiter.poll(&cx).is_pending());
         });
     }
 }
