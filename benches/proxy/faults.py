@@ -35,6 +35,7 @@ FAULTS = [
 ]
 REQUEST = b"GET / HTTP/1.1\r\nhost: faults\r\n\r\n"
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno"
+BACKLOG = 4096  # So that the kernel takes all connections to a backend that hangs.
 SLOW = 0.5  # seconds
 PATIENCE = 2.0  # seconds that a client waits
 
@@ -43,7 +44,7 @@ class Backend:
     """A process that answers, and does worse after a signal. The kernel accepts connections for it while it is stopped."""
 
     def __init__(self):
-        listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         self.port = listener.getsockname()[1]
         self.process = multiprocessing.get_context("fork").Process(target=serve, args=(listener,), daemon=True)
         self.process.start()
@@ -65,7 +66,7 @@ def serve(listener):
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, lambda: setattr(Answering, "delay", 1.0))
         loop.add_signal_handler(signal.SIGUSR2, lambda: setattr(Answering, "answer", UNAVAILABLE))
-        server = await loop.create_server(Answering, sock=listener)
+        server = await loop.create_server(Answering, sock=listener, backlog=BACKLOG)
         await server.serve_forever()
 
     asyncio.run(run())
@@ -134,6 +135,7 @@ class Load:
         self.port, self.rate, self.before, self.after = port, rate, before, after
         self.idle, self.tasks = [], set()
         self.sent, self.slow, self.errors, self.fault_at = 0, 0, {}, None
+        self.bad_before = 0  # More than none means that the machine is too busy to measure anything.
 
     async def run(self, happen):
         began, number = time.monotonic(), 0
@@ -169,8 +171,7 @@ class Load:
     def count(self, due, result):
         late = time.monotonic() - due > SLOW
         if self.fault_at is None:
-            if late or result != "200":
-                print(f"before the fault: {result} after {time.monotonic() - due:.3f} s", file=sys.stderr)
+            self.bad_before += late or result != "200"
             return
         self.sent += 1
         if result != "200":
@@ -197,8 +198,13 @@ def table(kinds, options):
         for kind in kinds:
             load = measure(kind, fault, options)
             sent = max(sent, load.sent)
-            cells.append(f"{sum(load.errors.values()):,} errors, {load.slow:,} slow")
-            print(f"{what}, {kind.name}: of {load.sent} {load.errors}, {load.slow} slow", file=sys.stderr)
+            counts = [(sum(load.errors.values()), "errors"), (load.slow, "slow")]
+            cells.append(", ".join(f"{count:,} {name}" for count, name in counts if count) or "none")
+            print(
+                f"{what}, {kind.name}: of {load.sent} {load.errors}, {load.slow} slow;"
+                f" before the fault {load.bad_before} slow or failed",
+                file=sys.stderr,
+            )
         lines.append("| " + " | ".join([what, *cells]) + " |")
     note = (
         f"Of some {sent:,} requests in the {options.after:g} seconds from the fault on, {options.rate:,} per second. An error is any"

@@ -154,7 +154,7 @@ backend web
             "  - name: web\n",
             """  - name: web
     lb_policy: LEAST_REQUEST
-    outlier_detection: {{}}
+    outlier_detection: {{ max_ejection_percent: 50 }}
     circuit_breakers:
       thresholds: [{{ retry_budget: {{ budget_percent: {{ value: 20 }}, min_retry_concurrency: 10 }} }}]
 """,
