@@ -21,11 +21,12 @@ use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::accrual::{AccrualConfig, Attempt, FailureAccrual, Status};
 
-/// A discovery whose endpoints are each left out for a while after too many failures of their own, and then tried with one
+/// A [`Discover`] that ejects each endpoint after too many failures of its own, and probes it after some time with one
 /// request; see [`accrual`](crate::policy::accrual).
 ///
-/// Other than for [`EjectOutliers`](super::EjectOutliers) it does not matter how the others do. A new service for an
-/// endpoint that is there shares its past; an endpoint that is removed and comes again has none.
+/// Unlike [`EjectOutliers`](super::EjectOutliers), it does not compare endpoints with each other. If an endpoint is
+/// inserted again while it exists, the new service shares its history. An endpoint that is removed and added again has
+/// no history.
 ///
 /// # Example
 ///
@@ -66,7 +67,7 @@ where
 /// The rule of [`AccrueFailures`].
 pub struct Accrual<K: Hash + Eq + Clone + fmt::Debug> {
     cancelled_after: Option<Duration>,
-    /// To be cloned for each endpoint.
+    /// Cloned for each endpoint.
     alive: FailureAccrual,
     dead: Mutex<Dead<K>>,
     rng: Mutex<Box<dyn Rng + Send>>,
@@ -74,14 +75,14 @@ pub struct Accrual<K: Hash + Eq + Clone + fmt::Debug> {
     task: Task,
 }
 
-/// Those that are dead, and when each may be tried.
+/// The dead endpoints, and when each may be probed.
 type Dead<K> = Vec<(Instant, Weak<Endpoint<Accrual<K>>>)>;
 
 impl<D, C> AccrueFailures<D, C>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
 {
-    /// Looks at the requests to each endpoint of `discover`, which fail if `classify` says so.
+    /// Ejects endpoints of `discover` by their failures. `classify` decides which results are failures.
     ///
     /// # Errors
     ///
@@ -99,9 +100,9 @@ where
         Ok(Self { driver, classify })
     }
 
-    /// Draws the jitter of the waits from your own randomness.
+    /// Sets the random number generator for the jitter of the waits. By default it is seeded randomly.
     ///
-    /// To be called before the first endpoint is known; later it has no effect.
+    /// Call it before the first endpoint is added; later it has no effect.
     #[must_use]
     pub fn with_rng(mut self, rng: impl Rng + Send + 'static) -> Self {
         if let Some(rule) = self.driver.rule_mut() {
@@ -110,9 +111,9 @@ where
         self
     }
 
-    /// Shares the health with other wrappers of the same endpoints. By default it has its own.
+    /// Sets the health that is shared with other wrappers of the same endpoints. By default the wrapper has its own.
     ///
-    /// To be called before the first endpoint is known; later it has no effect.
+    /// Call it before the first endpoint is added; later it has no effect.
     #[must_use]
     pub fn with_health(mut self, health: Health<D::Key>) -> Self {
         if let Some(rule) = self.driver.rule_mut() {
@@ -138,7 +139,8 @@ where
 impl<D, C> Unpin for AccrueFailures<D, C> where D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin {}
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Accrual<K> {
-    /// The gate follows the status, under its lock, that the last change has the last word.
+    /// Sets the standing that corresponds to the status. Must be called with the accrual locked, so that the changes of
+    /// an endpoint are applied in order.
     fn follow<'a>(
         endpoint: &'a Endpoint<Self>,
         accrual: &FailureAccrual,
@@ -209,7 +211,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
         let mut accrual = endpoint.state.lock();
         let was_alive = accrual.status(now) == Status::Alive;
         let attempt = accrual.begin(now);
-        // That is how the gate stands.
+        // The standing is up to date.
         if was_alive {
             return attempt;
         }
@@ -225,7 +227,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
         }
         let mut accrual = endpoint.state.lock();
         let before = accrual.status(now);
-        accrual.end(attempt, class, now, &mut Shared(&self.rng));
+        accrual.end(attempt, class, now, &mut LockedRng(&self.rng));
         let after = accrual.status(now);
         if [before, after] == [Status::Alive; 2] {
             return;
@@ -258,10 +260,10 @@ impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Accrual<K> {
     }
 }
 
-/// Locked only for a draw, which most requests do without.
-struct Shared<'a>(&'a Mutex<Box<dyn Rng + Send>>);
+/// Locks the generator for each number only, which most requests do not draw.
+struct LockedRng<'a>(&'a Mutex<Box<dyn Rng + Send>>);
 
-impl Rng for Shared<'_> {
+impl Rng for LockedRng<'_> {
     fn next_u64(&mut self) -> u64 {
         lock(self.0).next_u64()
     }

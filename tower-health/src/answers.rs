@@ -1,62 +1,65 @@
-//! What an endpoint has answered, without a lock.
+//! Lock-free counters of one endpoint: its successes, and its requests in flight.
 
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tower_classify::Class;
 
-/// The successes of an endpoint that its detector has not been told of, and the requests that wait for it. Alone in its cache
-/// lines, since each request of the endpoint writes here.
+/// The successes of an endpoint that are not yet recorded by its detector, and its requests in flight. Aligned to its
+/// own cache lines, because each request to the endpoint writes here.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Answers {
-    /// The successes times [`SUCCESS`], and the requests that wait: one addition when a request begins, and one when it ends.
+    /// The successes times [`SUCCESS`], plus the requests in flight: one addition when a request begins, one when it
+    /// ends.
     word: AtomicU64,
-    /// Since the last sweep.
+    /// Whether any request was answered since the last sweep.
     answered: AtomicBool,
-    /// Whether it was ejected by its silence. Written with the detector locked.
+    /// Whether the endpoint was ejected for silence. Written with the detector locked.
     silenced: AtomicBool,
-    /// How many waited at the last sweep. Only sweeps write this and the next.
+    /// The requests in flight at the last sweep. Only sweeps write this field and the next.
     before: AtomicUsize,
-    /// How many were counted as failures since the last answer.
+    /// The requests that were counted as failures since the last answer.
     counted: AtomicUsize,
 }
 
 impl Answers {
-    /// A request begins.
+    /// Counts a request that begins.
     pub(super) fn wait(&self) {
         self.word.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request has ended; `waited`, if it has [waited](Self::wait). Returns whether the endpoint has succeeded and was ejected
-    /// by its silence: then it is to be [heard](Self::hear).
+    /// Counts a request that ends; `waited` is true if [`wait`](Self::wait) was called for it. Returns true if the
+    /// request succeeded and the endpoint is ejected for silence: the caller must then call
+    /// [`clear_silent`](Self::clear_silent).
     ///
-    /// The order in which a sweep sees the counts does not matter: at worst a request that ends during it is counted as one
-    /// that waits, and its success takes that back.
+    /// The order in which a sweep sees the counts does not matter: at worst, a request that ends during the sweep is
+    /// counted as in flight, and its success undoes that.
     pub(super) fn end(&self, class: Class, waited: bool) -> bool {
         let succeeded = class == Class::Success;
         let ended = u64::from(succeeded) * SUCCESS;
         let ended = ended.wrapping_sub(u64::from(waited));
         if ended != 0 {
-            // Either `silence` takes this success, or it came before, and what it wrote is seen here.
+            // Either `mark_silent` sees this success, or this operation comes after it and sees `silenced`.
             self.word.fetch_add(ended, Ordering::AcqRel);
         }
-        // Most requests find it set.
+        // Usually it is set already; the load keeps the cache line shared.
         if waited && class != Class::Ignored && !self.answered.load(Ordering::Relaxed) {
             self.answered.store(true, Ordering::Relaxed);
         }
         succeeded && self.silenced.load(Ordering::Relaxed)
     }
 
-    /// The successes so far. With the detector locked.
+    /// Takes the successes that are not yet recorded. Call it with the detector locked.
     pub(super) fn take(&self) -> u64 {
-        // Most endpoints of a balancer may have had none, and reading leaves the cache line where it is.
+        // Many endpoints may have had no successes, and a load keeps the cache line shared.
         match self.word.load(Ordering::Relaxed) / SUCCESS {
             0 => 0,
             _ => self.word.fetch_and(SUCCESS - 1, Ordering::AcqRel) / SUCCESS,
         }
     }
 
-    /// An interval is over: how many requests have waited for all of it without an answer to any, and are to be counted.
+    /// Ends an interval. Returns the number of requests that were in flight for all of it and are not yet counted as
+    /// failures, or 0 if any request was answered.
     pub(super) fn sweep(&self) -> usize {
         let now = (self.word.load(Ordering::Relaxed) % SUCCESS) as usize;
         let before = self.before.swap(now, Ordering::Relaxed);
@@ -70,24 +73,25 @@ impl Answers {
         silent.saturating_sub(counted)
     }
 
-    /// The endpoint is ejected by its silence. `false` if it has succeeded meanwhile: then it is not to be. With the detector
-    /// locked.
-    pub(super) fn silence(&self) -> bool {
+    /// Marks the endpoint as ejected for silence. Returns `false` if it has succeeded in the meantime and must not be
+    /// ejected. Call it with the detector locked.
+    pub(super) fn mark_silent(&self) -> bool {
         self.silenced.store(true, Ordering::Relaxed);
         let silent = self.word.fetch_and(SUCCESS - 1, Ordering::AcqRel) < SUCCESS;
         if !silent {
-            self.hear();
+            self.clear_silent();
         }
         silent
     }
 
-    /// Whether it was ejected by its silence, and is so no more. With the detector locked.
-    pub(super) fn hear(&self) -> bool {
+    /// Clears the mark of [`mark_silent`](Self::mark_silent). Returns whether it was set. Call it with the detector
+    /// locked.
+    pub(super) fn clear_silent(&self) -> bool {
         self.silenced.load(Ordering::Relaxed) && self.silenced.swap(false, Ordering::Relaxed)
     }
 }
 
-/// Sixteen million requests may wait, and 2⁴⁰ succeed between two sweeps.
+/// Leaves room for sixteen million requests in flight, and for 2⁴⁰ successes between two sweeps.
 const SUCCESS: u64 = 1 << 24;
 
 #[cfg(all(test, tower_loom))]
@@ -97,16 +101,16 @@ mod loom_tests {
 
     use super::*;
 
-    /// A success while the endpoint is ejected by its silence: one of the two sees the other.
+    /// A request succeeds while the endpoint is being ejected for silence: one of the two sees the other.
     #[test]
-    fn a_success_keeps_the_endpoint_in_or_lets_it_return() {
+    fn a_concurrent_success_prevents_or_ends_the_ejection() {
         loom::model(|| {
             let answers = Arc::new(Answers::default());
             let other = Arc::clone(&answers);
             answers.wait();
             let request = thread::spawn(move || other.end(Class::Success, true));
             let told = answers.take();
-            let ejected = answers.silence();
+            let ejected = answers.mark_silent();
             let returns = request.join().unwrap();
             assert!(told == 1 || !ejected || returns);
         });
@@ -126,7 +130,7 @@ mod loom_tests {
             request.join().unwrap();
             assert_eq!(first + answers.take(), 2);
             assert_eq!(answers.take(), 0);
-            assert_eq!(answers.word.load(Ordering::Relaxed), 1, "the third waits");
+            assert_eq!(answers.word.load(Ordering::Relaxed), 1, "the third is in flight");
         });
     }
 }

@@ -1,4 +1,4 @@
-//! The attempts at an endpoint. Those that change nothing but a count take no lock.
+//! Failure accrual of an endpoint, in which requests that only change a count take no lock.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
@@ -9,11 +9,12 @@ use crate::policy::accrual::{Attempt, FailureAccrual, Step};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use tower_classify::Class;
 
-/// A [`FailureAccrual`], and the successes that it has not been told of.
+/// A [`FailureAccrual`], and the successes that it has not recorded yet.
 ///
-/// While the endpoint is alive, a success is only counted, until the step of the accrual's window ends. The accrual is told of
-/// them before anything else: what it finds is the same. A success that ends in the very moment in which a step does may count
-/// in the next; and one that ends while another request kills the endpoint, when it is alive again.
+/// While the endpoint is alive, a success only increments a counter, until the current step of the accrual's window
+/// ends. The accrual records the counted successes before anything else, so its decisions are the same. There are two
+/// accepted inaccuracies: a success that ends together with a step may count in the next step, and a success that ends
+/// while another request marks the endpoint dead may count once the endpoint is alive again.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
 #[derive(Debug)]
 pub struct Attempts {
@@ -23,22 +24,22 @@ pub struct Attempts {
     start: Instant,
 }
 
-/// What each success writes, in cache lines of its own.
+/// The successes not recorded yet. Each success writes here, so it has its own cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Fresh(AtomicU64);
 
-/// What each request reads. Written with the accrual locked.
+/// A copy of what each request needs to know of the accrual. Written with the accrual locked.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Known {
-    /// Of the endpoint, or [`NOT_ALIVE`].
+    /// The current life of the endpoint, or [`NOT_ALIVE`].
     life: AtomicU64,
-    /// Until when successes are only counted. Nanoseconds since the start.
+    /// Until when a success only increments the counter, in nanoseconds since the start.
     until: AtomicU64,
 }
 
-/// The accrual, which knows of all successes. When it is dropped, others know what has become of it.
+/// The locked accrual, with all successes recorded. Dropping it updates [`Known`].
 pub(super) struct Locked<'a> {
     accrual: MutexGuard<'a, FailureAccrual>,
     attempts: &'a Attempts,
@@ -59,7 +60,7 @@ impl Attempts {
         attempts
     }
 
-    /// Begins a request, if the endpoint is alive.
+    /// Begins a request. Returns `None` if the endpoint is not alive: then the accrual must be locked.
     pub(super) fn begin(&self) -> Option<Attempt> {
         match self.known.life.load(Ordering::Relaxed) {
             NOT_ALIVE => None,
@@ -67,7 +68,7 @@ impl Attempts {
         }
     }
 
-    /// Ends a request, if that changes nothing but a count.
+    /// Ends a request. Returns `false` if that changes more than a count: then the accrual must be locked.
     pub(super) fn end(&self, attempt: &Attempt, class: Class, now: Instant) -> bool {
         let Known { life, until } = &self.known;
         let alive = life.load(Ordering::Relaxed) == attempt.life();
@@ -122,7 +123,7 @@ impl Drop for Locked<'_> {
             Step::Until(end) => self.attempts.nanos(end),
             Step::NotBegun => 0,
         };
-        // Mostly they are so already.
+        // Usually they are unchanged, and a load keeps the cache line shared.
         if life.load(Ordering::Relaxed) != alive {
             life.store(alive, Ordering::Relaxed);
             self.attempts.fresh.0.store(0, Ordering::Relaxed);
@@ -133,7 +134,7 @@ impl Drop for Locked<'_> {
     }
 }
 
-/// No endpoint has as many lives.
+/// An endpoint never has this life: it would take 2⁶⁴ changes of its status.
 const NOT_ALIVE: u64 = u64::MAX;
 
 #[cfg(all(test, not(tower_loom)))]
@@ -161,9 +162,9 @@ mod tests {
     }
 
     proptest! {
-        /// Each request ends before the next begins; the oracle is the accrual that is told of each.
+        /// Each request ends before the next begins. The oracle is a plain accrual that records each request.
         #[test]
-        fn the_accrual_finds_what_it_would_if_it_was_told_of_each(
+        fn counted_successes_lead_to_the_same_decisions(
             config in configs(),
             requests in prop::collection::vec((0_u64..400, 0..8), 0..200),
         ) {
@@ -201,9 +202,10 @@ mod loom_tests {
     use super::*;
     use crate::policy::accrual::{AccrualConfig, Status};
 
-    /// Two successes, while the accrual is told of what there is: with four requests in all the rate counts, not before.
+    /// Two successes are counted while the accrual records what is counted so far. The rule applies from four requests
+    /// on.
     #[test]
-    fn each_success_is_told_once() {
+    fn each_success_is_recorded_once() {
         loom::model(|| {
             let config = AccrualConfig::never().success_rate_over(0.9, 4);
             let now = Instant::now();

@@ -1,4 +1,4 @@
-//! What all wrappers around a `Discover` have in common: endpoints that live as long as their services, and one timer.
+//! What all wrappers around a `Discover` have in common: endpoints that exist as long as their services, and one timer.
 
 use std::fmt;
 use std::hash::Hash;
@@ -13,7 +13,7 @@ use tower_discover::{Change, Discover, Paced};
 use super::Guarded;
 use super::rule::{Endpoint, Live, Rule};
 
-/// Passes the changes on, each service with a [`Live`] to go with it, and lets the rule do what is due.
+/// Forwards the changes of the inner `Discover`, adds a [`Live`] to each service, and runs the rule when it is due.
 pub(super) struct Driver<D, R>
 where
     D: Discover,
@@ -39,14 +39,15 @@ where
         }
     }
 
-    /// The next change. Without one it is pending, also after discovery has ended, until no service is alive any more.
+    /// Polls for the next change. After the inner `Discover` has ended, it stays pending until the last service is
+    /// dropped.
     pub(super) fn poll_change(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Change<R::Key, (D::Service, Arc<Live<R>>)>, D::Error>>> {
-        // Before anything is looked at: what happens after that wakes the task.
+        // Registered before any state is read, so that no later change is missed.
         self.rule.task().register(cx);
-        // Before discovery, which may have nothing but errors to say.
+        // Before discovery, which may return an error at every poll.
         while self.poll_timer(cx).is_ready() {
             self.rule.run(Instant::now());
         }
@@ -67,7 +68,7 @@ where
         }
     }
 
-    /// The next change, with services that obey the rule.
+    /// Like [`poll_change`](Self::poll_change), with the services wrapped in [`Guarded`].
     pub(super) fn poll_guarded<C: Clone>(
         &mut self,
         cx: &mut Context<'_>,
@@ -92,7 +93,7 @@ where
         Arc::downgrade(&self.rule)
     }
 
-    /// The rule, as long as there has been no endpoint.
+    /// Returns the rule, or `None` once there has been an endpoint.
     pub(super) fn rule_mut(&mut self) -> Option<&mut R> {
         Arc::get_mut(&mut self.rule)
     }
@@ -108,7 +109,7 @@ where
         timer.as_mut().poll(cx)
     }
 
-    /// A new service of an endpoint that is alive shares what is known of it.
+    /// Registers the endpoint of a new service. While an older service of the endpoint exists, they share its state.
     fn enter(&mut self, key: &R::Key) -> Arc<Live<R>> {
         if let Some(live) = self.endpoints.get(key).and_then(Weak::upgrade) {
             return live;

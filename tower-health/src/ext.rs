@@ -15,8 +15,8 @@ use crate::{
 
 /// Adds the wrappers of this crate to any [`Discover`].
 ///
-/// The wrappers of a chain share one [`Health`]: a new one, or the one given to [`share_health`](Self::share_health). Its
-/// panic threshold is 50 % by default.
+/// The wrappers of a chain share one [`Health`]: a new one, or the one given to [`share_health`](Self::share_health).
+/// Its panic threshold is 50 % by default.
 ///
 /// # Example
 ///

@@ -1,4 +1,4 @@
-//! What stands between the balancer and an endpoint.
+//! Whether an endpoint may receive requests in one wrapper, and the tasks that wait for a change of that.
 
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -8,11 +8,12 @@ use tokio::time::Instant;
 use super::standing::Standing;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
-/// Lets requests to an endpoint, or not.
+/// The status of an endpoint in one wrapper: open if it may receive requests.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// The lowest bit says whether it is open; the others count how often that has changed. Written with the state locked,
-    /// before the wakers are taken out: who reads the same as when it left its waker has it there, or is woken.
+    /// The lowest bit is 1 if the status is open; the other bits count the changes. Written with the state locked,
+    /// before the wakers are taken: if a waiter reads the value that it read when it registered its waker, the waker is
+    /// still registered or is about to be woken.
     word: AtomicU64,
     state: Mutex<State>,
 }
@@ -21,26 +22,27 @@ pub(super) struct Gate {
 struct State {
     standing: Standing,
     since: Instant,
-    /// When the endpoint came, or was well again for all wrappers.
+    /// When the endpoint was added, or became healthy again in all wrappers.
     well_since: Instant,
-    /// Whether standing is ignored.
+    /// Whether panic mode is on, in which the standing is ignored.
     panic: bool,
-    /// Of those who asked since the last change, whatever the answer: also who was let in has to ask again then.
+    /// The wakers of all waiters that polled since the last change, including those that found it open: they must poll
+    /// again after a change.
     wakers: Vec<(u64, Waker)>,
     passes: u64,
 }
 
-/// A service's right to ask at the gate.
+/// Waits on behalf of one service until the status is open.
 #[derive(Debug)]
 pub(super) struct Pass {
     gate: Arc<Gate>,
     id: u64,
-    /// The word when it left a waker, and which.
+    /// The word when the waker was registered, and the waker.
     asked: Option<(u64, Waker)>,
 }
 
-/// Those to be woken, when it is dropped: after the locks.
-#[must_use = "who is to be woken is woken when this is dropped"]
+/// Wakers that are woken when this is dropped, which must be after the locks are released.
+#[must_use = "the wakers are woken when this is dropped"]
 #[derive(Debug, Default)]
 pub(super) struct Wakes(pub(super) Vec<Waker>);
 
@@ -99,7 +101,7 @@ impl Gate {
         change(&mut state);
         if state.is_open() != was_open {
             let word = self.word.load(Ordering::Relaxed);
-            // The lowest bit is another one with each change.
+            // Adding one flips the lowest bit.
             self.word.store(word.wrapping_add(1), Ordering::Release);
             wakes
                 .0
@@ -119,7 +121,7 @@ impl State {
 }
 
 impl Pass {
-    /// Whether requests may go to the endpoint. The task is woken when the answer changes.
+    /// Ready if the endpoint may receive requests. The task is woken when that changes, in either direction.
     #[inline]
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let word = self.gate.word.load(Ordering::Acquire);
@@ -190,7 +192,7 @@ mod loom_tests {
         }
     }
 
-    /// Who asks twice while the endpoint goes out knows it, or is woken.
+    /// A task that polls while the endpoint is being ejected finds it closed, or is woken.
     #[test]
     fn no_change_is_missed() {
         loom::model(|| {

@@ -11,13 +11,15 @@ use crate::BoxError;
 use crate::error::NoHealthyEndpoints;
 use crate::lock::lock;
 
-/// The health of the endpoints of one balancer, shared by the wrappers around its discovery: who is out and why, and
-/// whether so few are well that it is better ignored.
+/// The health of the endpoints of one balancer, shared by the wrappers around its `Discover`: which endpoints are
+/// ejected and why, and whether panic mode is on.
 ///
-/// An endpoint is well if it is so for each wrapper. When less than the panic threshold are, by default 50 %, those which
-/// are out are used as well: so few would be crushed, and it is more likely the health that is wrong. That is so too for a
-/// single endpoint that is out, and when all are; endpoints that wait for their first check do not count. With a threshold
-/// of 0 it never is, and requests wait for an endpoint to return, or [fail at once](Self::set_fail_closed).
+/// An endpoint is healthy if every wrapper considers it healthy. If the share of healthy endpoints is below the panic
+/// threshold, by default 50 %, panic mode is on: ejections are ignored and all endpoints are used, because the few
+/// healthy ones would be overloaded, and because it is more likely that the detection is wrong. This includes a single
+/// endpoint that is ejected, and the case that all are. Endpoints that wait for their first check do not count. With a
+/// threshold of 0, panic mode is never on: requests wait until an endpoint returns, or [fail
+/// immediately](Self::set_fail_closed).
 ///
 /// # Example
 ///
@@ -38,16 +40,16 @@ use crate::lock::lock;
 ///
 /// # Clone
 ///
-/// A clone is the same.
+/// Clones share the state and the settings.
 pub struct Health<K>(Arc<Mutex<State<K>>>);
 
 struct State<K> {
     members: IndexMap<K, Member>,
-    /// How many members are not well.
+    /// The number of members that are not healthy.
     unwell: usize,
-    /// How many of these are only not known to be well.
+    /// The number of these that wait for their first check.
     unknown: usize,
-    /// How many of these are on trial.
+    /// The number of these that may be probed.
     on_trial: usize,
     percent: u32,
     panic: bool,
@@ -57,14 +59,14 @@ struct State<K> {
 
 #[derive(Default)]
 struct Member {
-    /// One for each wrapper.
+    /// The status of the endpoint in each wrapper.
     gates: Vec<Arc<Gate>>,
     unwell: bool,
     unknown: bool,
     on_trial: bool,
 }
 
-/// One endpoint of one wrapper.
+/// Makes an endpoint of one wrapper a member of the [`Health`].
 pub(super) struct Seat<K> {
     pub(super) key: K,
     health: Health<K>,
@@ -72,7 +74,7 @@ pub(super) struct Seat<K> {
 }
 
 impl<K> Health<K> {
-    /// Without endpoints, and with a panic threshold of 50 %.
+    /// Creates the health of no endpoints, with a panic threshold of 50 %.
     pub fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             members: IndexMap::new(),
@@ -86,8 +88,8 @@ impl<K> Health<K> {
         })))
     }
 
-    /// Health is ignored when less than so many percent of the endpoints are well; more than 100 counts as 100. By default
-    /// 50; with 0 it never is.
+    /// Sets the panic threshold, in percent: if fewer of the endpoints are healthy, ejections are ignored. By default
+    /// 50; with 0 they are never ignored. More than 100 is the same as 100.
     pub fn set_panic_threshold(&self, percent: u32) {
         let mut wakes = Wakes::default();
         let mut state = self.lock();
@@ -96,12 +98,12 @@ impl<K> Health<K> {
         drop(state);
     }
 
-    /// Whether requests fail at once with [`NoHealthyEndpoints`] while all endpoints are
-    /// out, instead of waiting until one returns. By default they wait.
+    /// Sets whether requests fail immediately with [`NoHealthyEndpoints`] while all endpoints are ejected, instead of
+    /// waiting until one returns. By default they wait.
     ///
-    /// It matters only with a panic threshold of 0. Requests wait nevertheless while an endpoint is not out but not ready,
-    /// as it connects or waits for its first check. The balancer has to be told of this health, by its `reject_if` and
-    /// the [`rejection`](Self::rejection). To be set before there are requests.
+    /// This has an effect only with a panic threshold of 0, and only if [`rejection`](Self::rejection) is passed to the
+    /// `reject_if` of the balancer. Requests still wait while an endpoint is not ready for another reason, because it
+    /// connects or waits for its first check. Set it before the first request.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -122,7 +124,7 @@ impl<K> Health<K> {
     ///     .share_health(health.clone())
     ///     .accrue_failures(Default::default(), ErrorIsFailure)?;
     /// let mut balance = Balance::new(endpoints).reject_if(health.rejection());
-    /// // After five failures the only endpoint is out.
+    /// // After five failures the only endpoint is ejected.
     /// for _ in 0..5 {
     ///     assert_eq!(balance.ready().await?.call(()).await.unwrap_err().to_string(), "broken");
     /// }
@@ -135,10 +137,10 @@ impl<K> Health<K> {
         self.lock().fail_closed = fails;
     }
 
-    /// Returns the condition for a balancer to reject requests: [`NoHealthyEndpoints`] while all endpoints are ejected, if
-    /// [`set_fail_closed`](Self::set_fail_closed) is set.
+    /// Returns the condition for a balancer to reject requests: [`NoHealthyEndpoints`] while all endpoints are ejected,
+    /// if [`set_fail_closed`](Self::set_fail_closed) is set.
     ///
-    /// Costs a lock whenever the balancer is polled and no endpoint is ready.
+    /// It takes a lock whenever the balancer is polled and no endpoint is ready.
     pub fn rejection(
         &self,
     ) -> impl Fn() -> Option<BoxError> + Clone + Send + Sync + 'static + use<K>
@@ -152,30 +154,30 @@ impl<K> Health<K> {
         }
     }
 
-    /// Calls `hook` whenever a wrapper finds that an endpoint does better or worse, in place of the hook there was.
+    /// Calls `hook` whenever a wrapper changes the standing of an endpoint. Replaces the previous hook.
     ///
-    /// It may look at this `Health`; it runs in the middle of a request or of a poll, so it must not block.
+    /// The hook may call the methods of this `Health`. It runs inside a request or a poll, so it must not block.
     pub fn on_change(&self, hook: impl Fn(&K, Standing) + Send + Sync + 'static) {
         self.lock().hook = Some(Arc::new(hook));
     }
 
-    /// Whether health is ignored now.
+    /// Returns whether panic mode is on: ejections are ignored, and all endpoints are used.
     pub fn is_panic(&self) -> bool {
         self.lock().panic
     }
 
-    /// How many endpoints are well for all wrappers.
+    /// Returns the number of endpoints that are healthy in all wrappers.
     pub fn well(&self) -> usize {
         let state = self.lock();
         state.members.len() - state.unwell
     }
 
-    /// How many endpoints there are.
+    /// Returns the number of endpoints.
     pub fn len(&self) -> usize {
         self.lock().members.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no endpoints.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -186,8 +188,8 @@ impl<K> Health<K> {
 }
 
 impl<K: Hash + Eq> Health<K> {
-    /// How the endpoint does, and since when: the worst that a wrapper says of it, and of these the latest. `None` if it is
-    /// not here.
+    /// Returns the standing of an endpoint, and since when it has it: the worst of all wrappers, and of several equally
+    /// bad ones the latest. Returns `None` if the endpoint does not exist.
     pub fn standing(&self, key: &K) -> Option<(Standing, Instant)> {
         self.lock().members.get(key).and_then(Member::standing)
     }
@@ -213,7 +215,7 @@ impl<K: Hash + Eq> Health<K> {
 }
 
 impl<K: Hash + Eq + fmt::Debug> Seat<K> {
-    /// The endpoint does so from now on. Whoever is concerned is woken when the answer is dropped.
+    /// Sets the standing of the endpoint. Dropping the returned value wakes the waiters and calls the hook.
     pub(super) fn set(&self, standing: Standing, now: Instant) -> Changed<'_, K> {
         let mut changed = Changed {
             seat: self,
@@ -237,7 +239,7 @@ impl<K: Hash + Eq + fmt::Debug> Seat<K> {
 }
 
 impl<K: Hash + Eq> Seat<K> {
-    /// The endpoint is here no more.
+    /// Removes the endpoint of this wrapper.
     pub(super) fn leave(&self) {
         let mut wakes = Wakes::default();
         let mut state = self.health.lock();
@@ -249,7 +251,7 @@ impl<K: Hash + Eq> Seat<K> {
         drop(state);
     }
 
-    /// Whether it has not left.
+    /// Whether [`leave`](Self::leave) was not called yet.
     pub(super) fn is_here(&self) -> bool {
         self.is_in(&self.health.lock())
     }
@@ -260,7 +262,7 @@ impl<K: Hash + Eq> Seat<K> {
         member.is_some_and(|member| member.gates.iter().any(is_it))
     }
 
-    /// When the endpoint came, or was well again for all wrappers.
+    /// When the endpoint was added, or became healthy again in all wrappers.
     pub(super) fn well_since(&self) -> Instant {
         self.gate.well_since()
     }
@@ -270,8 +272,9 @@ impl<K: Hash + Eq> Seat<K> {
     }
 }
 
-/// What there is to do about a change when the locks are free.
-#[must_use = "who is to hear of the change hears of it when this is dropped"]
+/// Reports a change of standing when it is dropped, which must be after the locks are released: it logs the change,
+/// calls the hook and wakes the waiters.
+#[must_use = "the change is reported when this is dropped"]
 pub(super) struct Changed<'a, K: fmt::Debug> {
     seat: &'a Seat<K>,
     standing: Option<Standing>,
@@ -284,7 +287,7 @@ impl<K: fmt::Debug> Drop for Changed<'_, K> {
         let Some(standing) = self.standing else {
             return;
         };
-        tracing::info!(endpoint = ?self.seat.key, %standing, "the health of an endpoint has changed");
+        tracing::info!(endpoint = ?self.seat.key, %standing, "the standing of an endpoint has changed");
         if let Some(hook) = &self.hook {
             hook(&self.seat.key, standing);
         }
@@ -292,7 +295,7 @@ impl<K: fmt::Debug> Drop for Changed<'_, K> {
 }
 
 impl<K: Hash + Eq> State<K> {
-    /// The gates of an endpoint have changed.
+    /// Updates the counts after a change of an endpoint in a wrapper.
     fn recount(&mut self, key: &K) {
         let Some(member) = self.members.get_mut(key) else {
             return;
@@ -323,17 +326,17 @@ impl<K: Hash + Eq> State<K> {
 }
 
 impl<K> State<K> {
-    /// Whether all endpoints are out, and requests are to fail therefore.
+    /// Whether all endpoints are ejected and requests must fail for that reason.
     fn is_closed(&self) -> bool {
         let out = self.unwell - self.unknown - self.on_trial;
         self.fail_closed && !self.panic && out > 0 && out == self.members.len()
     }
 
-    /// Begins panic or ends it.
+    /// Turns panic mode on or off, as the counts require.
     fn settle(&mut self, wakes: &mut Wakes) {
         let hosts = self.members.len() - self.unknown;
         let healthy = self.members.len() - self.unwell;
-        // A threshold of 100 % is not met by all being well.
+        // With a threshold of 100 %, panic mode is off while all endpoints are healthy.
         let panic = healthy < hosts && healthy * 100 < self.percent as usize * hosts;
         if panic == self.panic {
             return;
@@ -343,7 +346,7 @@ impl<K> State<K> {
             panic,
             healthy,
             endpoints = hosts,
-            "the health of endpoints is ignored, or is so no more"
+            "panic mode has changed: while it is on, ejections are ignored"
         );
         for gate in self.members.values().flat_map(|member| &member.gates) {
             gate.set_panic(panic, wakes);

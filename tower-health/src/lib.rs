@@ -1,7 +1,7 @@
-//! Health of endpoints: endpoints that fail get no requests.
+//! Health of endpoints: ejects endpoints that fail, so that a balancer sends them no requests.
 //!
-//! Each of these wraps a [`Discover`](tower_discover::Discover), and is one itself, so that they go between the source of
-//! the endpoints and the balancer, one or several:
+//! Each wrapper takes a [`Discover`](tower_discover::Discover) and is a `Discover` itself. Put one or several of them
+//! between the source of the endpoints and the balancer:
 //!
 //! | method of [`HealthExt`] | wrapper | effect |
 //! |---|---|---|
@@ -11,28 +11,79 @@
 //! | [`slow_start`](HealthExt::slow_start) | [`SlowStartDiscover`] | gives new and recovered endpoints less weight at first |
 //! | [`observe`](HealthExt::observe) | [`Observe`] | lists all endpoints with their state, for metrics and admin pages |
 //!
-//! An ejected endpoint is not ready, so every picker skips it, and its requests in flight continue. When it returns, it
-//! wakes the balancer. Wrappers that share a [`Health`] know how many endpoints are healthy at all; if too few are, all
-//! are used.
+//! # Example
 //!
-//! An endpoint that never answers has no failures of its own, as a timeout above the balancer cancels its requests. So a
-//! request that is cancelled after it waited for some time counts as a failure of its endpoint: see
-//! [`OutlierConfig::cancelled_after`](crate::policy::outlier::OutlierConfig::cancelled_after) and
-//! [`AccrualConfig::cancelled_after`](crate::policy::accrual::AccrualConfig::cancelled_after). A server that knows that its
-//! client went away says so with [`withdrawn`]: then it is no fault of the endpoint.
+//! The third endpoint fails. After three consecutive failures it is ejected:
 //!
-//! What counts as a failure is the classification's decision: a [`Classify`](tower_classify::Classify), for example
-//! `tower_classify::http::HttpClassify`, or [`ErrorIsFailure`].
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), tower_health::BoxError> {
+//! use tower_balance::p2c::Balance;
+//! use tower_discover::ServiceList;
+//! use tower_health::policy::outlier::OutlierConfig;
+//! use tower_health::{BoxError, ErrorIsFailure, HealthExt};
+//! use tower_load::{CompleteOnResponse, PendingRequests};
+//! use tower_service::Service;
+//! use tower_util::{ServiceExt, service_fn};
+//!
+//! let endpoints = [true, true, false].map(|works| {
+//!     let endpoint = service_fn(move |()| async move { if works { Ok(()) } else { Err(BoxError::from("broken")) } });
+//!     PendingRequests::new(endpoint, CompleteOnResponse::default())
+//! });
+//! let discover = ServiceList::new::<()>(endpoints)
+//!     .eject_outliers(OutlierConfig::default().consecutive(Some(3)), ErrorIsFailure)?;
+//! let health = discover.health().clone();
+//! let mut balance = Balance::new(discover);
+//!
+//! let mut failed = 0;
+//! for _ in 0..100 {
+//!     failed += u32::from(balance.ready().await?.call(()).await.is_err());
+//! }
+//! assert_eq!((failed, health.well(), health.len()), (3, 2, 3));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Which results are failures
+//!
+//! A [`Classify`](tower_classify::Classify) decides, for example `tower_classify::http::HttpClassify` or
+//! [`ErrorIsFailure`].
 //!
 //! | [`Class`](tower_classify::Class) | counts as |
 //! |---|---|
 //! | `Success` | a success |
 //! | `Failure`, `Unsent` | a failure of the endpoint |
-//! | `Failure` of the kind [`Overloaded`](tower_classify::FailureKind::Overloaded) | nothing: an endpoint that rejects excess load works, and to eject it would move its load to the others |
+//! | `Failure` of the kind [`Overloaded`](tower_classify::FailureKind::Overloaded) | nothing: an endpoint that rejects excess load works, and ejecting it would move its load to the others |
 //! | `Ignored` | nothing |
 //!
-//! The balancer drives the wrappers whenever it is polled: put it behind a buffer for that to happen also while no request
-//! comes. They need a tokio runtime with its timers, and no tasks.
+//! # Readiness
+//!
+//! An ejected endpoint reports not ready, so every picker skips it. When it returns, it wakes the balancer. Wrappers
+//! that share a [`Health`] count the healthy endpoints; if too few are healthy, ejections are ignored and all endpoints
+//! are used.
+//!
+//! The wrappers are driven whenever the balancer is polled. Put the balancer behind a buffer to drive them while there
+//! are no requests as well. They need a tokio runtime with timers, and spawn no tasks.
+//!
+//! # Cancellation
+//!
+//! An endpoint that never responds has no failures of its own, because a timeout above the balancer cancels its
+//! requests. Therefore a request that is cancelled after it has waited for some time counts as a failure of its
+//! endpoint: see [`OutlierConfig::cancelled_after`](crate::policy::outlier::OutlierConfig::cancelled_after) and
+//! [`AccrualConfig::cancelled_after`](crate::policy::accrual::AccrualConfig::cancelled_after). A server whose client
+//! has disconnected cancels the request within [`withdrawn`]; it then does not count.
+//!
+//! Requests in flight to an endpoint that is ejected continue.
+//!
+//! # Errors
+//!
+//! The wrappers pass the errors of the endpoints and of the inner `Discover` through. With [`Health::set_fail_closed`],
+//! requests fail with [`NoHealthyEndpoints`](error::NoHealthyEndpoints) while all endpoints are ejected. Constructors
+//! return [`InvalidPolicy`](error::InvalidPolicy) if a setting is out of range.
+//!
+//! # Cost
+//!
+//! See [`Guarded`] for what each request costs, [`Observe`] for observation and [`SlowStartDiscover`] for weights.
 
 mod accrual;
 mod answers;
@@ -69,7 +120,7 @@ pub use self::withdrawn::withdrawn;
 #[doc(no_inline)]
 pub use tower_classify::ErrorIsFailure;
 
-// They tell the services of one wrapper from those of another, and have nothing for users.
+// Type parameters of the service types, one for each wrapper. Of no use to users.
 #[doc(hidden)]
 pub use self::{
     accrual::Accrual, check::Checks, outlier::Outliers, slow_start::Weights, states::Observations,
@@ -82,8 +133,7 @@ pub mod error {
 
     pub use crate::policy::InvalidPolicy;
 
-    /// All endpoints are ejected, and [`Health::set_fail_closed`](crate::Health::set_fail_closed) makes requests fail in
-    /// that case.
+    /// All endpoints are ejected, and [`Health::set_fail_closed`](crate::Health::set_fail_closed) is set.
     #[derive(Clone, Copy, Debug)]
     pub struct NoHealthyEndpoints(pub(crate) ());
 

@@ -19,9 +19,10 @@ use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::outlier::{self, OutlierConfig, OutlierDetector};
 
-/// A discovery whose endpoints are left out for a while when they fail more than the others; see [`outlier`].
+/// A [`Discover`] that ejects endpoints that fail more than the others, for some time; see [`outlier`].
 ///
-/// A new service for an endpoint that is there shares its past; an endpoint that is removed and comes again has none.
+/// If an endpoint is inserted again while it exists, the new service shares its history. An endpoint that is removed
+/// and added again has no history.
 ///
 /// # Example
 ///
@@ -54,11 +55,12 @@ use crate::policy::outlier::{self, OutlierConfig, OutlierDetector};
 ///
 /// # Implementation notes
 ///
-/// The detector runs when the balancer polls its discovery, by a timer of the wrapper's own: there is no task. After the
-/// inner discovery has ended this one is pending, and ends when the last endpoint is gone.
+/// The detector runs when the balancer polls the `Discover`, by a timer of the wrapper; there is no task. After the
+/// inner `Discover` has ended, the wrapper stays pending, and ends when the last endpoint is dropped.
 ///
-/// A success is only counted, at its endpoint. The detector is told of it before the endpoint's next failure, or before the
-/// next sweep: what it finds is the same, and successes take neither its lock nor the clock.
+/// A success only increments a counter of its endpoint. The detector records the counted successes before the next
+/// failure of the endpoint and before the next sweep. The decisions are the same, but a success neither locks the
+/// detector nor reads the clock.
 pub struct EjectOutliers<D, C>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug>,
@@ -76,18 +78,18 @@ pub struct Outliers<K: Hash + Eq + Clone + fmt::Debug> {
     task: Task,
 }
 
-/// Lets ejected endpoints return before their time; see [`EjectOutliers::uneject`].
+/// Returns ejected endpoints early; created by [`EjectOutliers::uneject`].
 ///
 /// # Clone
 ///
-/// A clone does the same.
+/// Clones refer to the same endpoints.
 pub struct Uneject<K: Hash + Eq + Clone + fmt::Debug>(Weak<Outliers<K>>);
 
 impl<D, C> EjectOutliers<D, C>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
 {
-    /// Ejects outliers among the endpoints of `discover`, whose requests fail if `classify` says so.
+    /// Ejects outliers among the endpoints of `discover`. `classify` decides which results are failures.
     ///
     /// # Errors
     ///
@@ -106,9 +108,9 @@ where
         Ok(Self { driver, classify })
     }
 
-    /// Shares the health with other wrappers of the same endpoints. By default it has its own.
+    /// Sets the health that is shared with other wrappers of the same endpoints. By default the wrapper has its own.
     ///
-    /// To be called before the first endpoint is known; later it has no effect.
+    /// Call it before the first endpoint is added; later it has no effect.
     #[must_use]
     pub fn with_health(mut self, health: Health<D::Key>) -> Self {
         if let Some(rule) = self.driver.rule_mut() {
@@ -117,17 +119,18 @@ where
         self
     }
 
-    /// A way to let ejected endpoints return before their time, for whoever learns in another way that they are well again:
-    /// by a probe, or because they have been restarted.
+    /// Returns a handle that can return ejected endpoints early, for example because a probe of your own has succeeded,
+    /// or because the endpoint was restarted.
     ///
-    /// To be called after [`with_health`](Self::with_health), which has no effect later.
+    /// Call it after [`with_health`](Self::with_health), which has no effect later.
     pub fn uneject(&self) -> Uneject<D::Key> {
         Uneject(self.driver.downgrade_rule())
     }
 }
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Uneject<K> {
-    /// Lets an endpoint return. It counts as ejected once, as if its time had been over. `false` if it is not ejected.
+    /// Returns an endpoint, as if its ejection time had passed: the ejection still makes the next one longer. Returns
+    /// `false` if the endpoint is not ejected.
     pub fn uneject(&self, key: &K) -> bool {
         let Some(rule) = self.0.upgrade() else {
             return false;
@@ -217,24 +220,24 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     }
 
     fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), class: Class) {
-        let is_heard = endpoint.state.end(class, self.count_silence);
+        let answers_again = endpoint.state.end(class, self.count_silence);
         if class.is_failure() {
             self.fail(endpoint, class);
-        } else if is_heard {
-            self.hear(endpoint);
+        } else if answers_again {
+            self.return_silent(endpoint);
         }
     }
 }
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
-    /// An endpoint that was ejected by its silence has succeeded.
+    /// Returns an endpoint that was ejected for silence, because it has succeeded.
     #[cold]
-    fn hear(&self, endpoint: &Arc<Endpoint<Self>>) {
+    fn return_silent(&self, endpoint: &Arc<Endpoint<Self>>) {
         let now = Instant::now();
         let mut detector = self.lock();
         let same = Same(Arc::clone(endpoint));
         detector.record_successes(&same, endpoint.state.take());
-        if endpoint.state.hear() {
+        if endpoint.state.clear_silent() {
             let _changed = restore(&mut detector, endpoint, now);
             drop(detector);
         }
@@ -247,15 +250,15 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
         detector.record_successes(&same, endpoint.state.take());
         let change = detector.record(&same, class, now);
         if change.is_some() {
-            // By failures, which an answer does not take back.
-            endpoint.state.hear();
+            // Ejected for failures: a later success does not undo that.
+            endpoint.state.clear_silent();
         }
         let _changed = change.as_ref().map(|change| apply(change, now));
         drop(detector);
     }
 }
 
-/// Those that answer nothing, at the end of an interval.
+/// Counts failures of the endpoints that were silent for an interval, and returns the ejections.
 fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
     detector: &mut OutlierDetector<Same<Outliers<K>>>,
     now: Instant,
@@ -271,7 +274,7 @@ fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
         let Some(change) = (0..failures).find_map(&mut record) else {
             continue;
         };
-        if endpoint.0.state.silence() {
+        if endpoint.0.state.mark_silent() {
             changes.push(change);
         } else {
             detector.restore(&endpoint);
@@ -280,10 +283,10 @@ fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
     changes
 }
 
-/// A request that has waited for a whole interval without an answer to any.
+/// The class of a request that was in flight for a whole interval in which its endpoint answered none.
 const SILENT: Class = Class::failure(FailureKind::Timeout);
 
-/// Lets an endpoint return, if it is ejected.
+/// Returns an endpoint, if it is ejected.
 fn restore<'a, K: Hash + Eq + Clone + fmt::Debug>(
     detector: &mut OutlierDetector<Same<Outliers<K>>>,
     endpoint: &'a Arc<Endpoint<Outliers<K>>>,
@@ -324,7 +327,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Outliers<K> {
     }
 }
 
-/// Under the detector's lock, that the last change of an endpoint has the last word.
+/// Must be called with the detector locked, so that the changes of an endpoint are applied in order.
 fn apply<K: Hash + Eq + Clone + fmt::Debug>(
     change: &outlier::Change<Same<Outliers<K>>>,
     now: Instant,

@@ -1,4 +1,4 @@
-//! What makes one wrapper another than the next.
+//! What distinguishes one wrapper from another.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -14,38 +14,38 @@ use super::health::Seat;
 use super::task::Task;
 use super::{Health, Standing, withdrawn};
 
-/// A way to tell well endpoints from others. Sealed.
+/// Decides whether endpoints are healthy. Sealed.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
 pub trait Rule: Sized {
-    /// What tells one endpoint from another.
+    /// Identifies an endpoint.
     type Key: Hash + Eq + Clone + fmt::Debug;
 
-    /// What is known of one endpoint.
+    /// The state of one endpoint.
     type State;
 
-    /// What is known of a request on its way.
+    /// The state of a request in flight.
     type Attempt;
 
     fn health(&self) -> &Health<Self::Key>;
 
     fn task(&self) -> &Task;
 
-    /// What is known of a new endpoint, and how it does.
+    /// Returns the state of a new endpoint, and its standing.
     fn fresh(&self) -> (Self::State, Standing);
 
     fn entered(&self, _: &Arc<Endpoint<Self>>) {}
 
     fn left(&self, _: &Arc<Endpoint<Self>>) {}
 
-    /// When to run next. If that may be earlier than it was, the task is woken.
+    /// When to run next. A rule that makes this earlier must wake the task.
     fn next_due(&self) -> Option<Instant> {
         None
     }
 
-    /// Does what is due.
+    /// Runs what is due at `now`.
     fn run(&self, _now: Instant) {}
 
-    /// How long a request must have waited to count as a failure when it is cancelled. `None`: it never does.
+    /// How long a request must have waited to count as a failure when it is cancelled; `None` if it never does.
     fn cancelled_after(&self) -> Option<Duration> {
         None
     }
@@ -56,7 +56,7 @@ pub trait Rule: Sized {
     fn end(&self, endpoint: &Arc<Endpoint<Self>>, attempt: Self::Attempt, class: Class);
 }
 
-/// An endpoint of one wrapper, equal only to itself.
+/// An endpoint of one wrapper.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
 pub struct Endpoint<R: Rule> {
     pub(super) seat: Seat<R::Key>,
@@ -64,27 +64,28 @@ pub struct Endpoint<R: Rule> {
     pub(super) rule: Arc<R>,
 }
 
-/// Held by the services of an endpoint. Dropped with the last of them, the rule forgets the endpoint.
+/// Held by the services of an endpoint. When the last of them is dropped, the rule forgets the endpoint.
 pub(super) struct Live<R: Rule>(pub(super) Arc<Endpoint<R>>);
 
-/// What a service refers to its endpoint by, and lends to its requests: each of them counts its reference here, not where the
-/// requests of the endpoint's other services do. Alone in its cache lines.
+/// A reference to an endpoint, one for each of its services. Requests clone this reference instead of that to the
+/// endpoint, so that the requests of several services do not contend for one reference count. Aligned to its own cache
+/// lines.
 #[repr(align(128))]
 pub(super) struct Account<R: Rule, C> {
     endpoint: Arc<Endpoint<R>>,
-    /// What the results of its requests mean.
+    /// Classifies the results of the requests.
     pub(super) classify: C,
 }
 
-/// A request in flight to an endpoint. Dropped before it is [ended](Self::end), it was cancelled.
+/// A request in flight to an endpoint. It was cancelled if this is dropped without a call of [`end`](Self::end).
 pub(super) struct Running<R: Rule, C> {
     account: Arc<Account<R, C>>,
     attempt: Option<R::Attempt>,
-    /// From then on its cancellation counts as a failure.
+    /// When its cancellation begins to count as a failure.
     overdue: Option<Instant>,
 }
 
-/// A key of endpoints: two are the same only if they are one, also when another with the same name has come.
+/// Compares endpoints by identity: an endpoint that was removed differs from a later one with the same key.
 pub(super) struct Same<R: Rule>(pub(super) Arc<Endpoint<R>>);
 
 impl<R: Rule> Endpoint<R> {
@@ -100,7 +101,7 @@ impl<R: Rule> Endpoint<R> {
         endpoint
     }
 
-    /// Its last service is gone. Requests may still be on their way.
+    /// Called when the last service is dropped. Requests may still be in flight.
     pub(super) fn leave(self: &Arc<Self>) {
         self.rule.left(self);
         self.seat.leave();
@@ -125,7 +126,7 @@ impl<R: Rule> Live<R> {
         self.0.seat.pass()
     }
 
-    /// One for each service.
+    /// Creates the reference of one service.
     pub(super) fn account<C>(&self, classify: C) -> Arc<Account<R, C>> {
         Arc::new(Account {
             endpoint: Arc::clone(&self.0),
@@ -145,7 +146,7 @@ impl<R: Rule, C> Running<R, C> {
         &self.account.classify
     }
 
-    /// A rejection of excess load is no fault of the endpoint.
+    /// Ends the request. A rejection of excess load does not count, because the endpoint works.
     pub(super) fn end(mut self, class: Class) {
         self.end_with(match class {
             Class::Failure(failure) if failure.kind() == FailureKind::Overloaded => Class::Ignored,

@@ -13,33 +13,37 @@ use tower_service::Service;
 use super::gate::Pass;
 use super::rule::{Account, Live, Rule, Running};
 
-/// The service of an endpoint whose health is looked after: ready when the inner one is and the endpoint may be used.
+/// The service of an endpoint whose health is monitored. It is ready if the inner service is ready and the endpoint is
+/// not ejected.
 ///
-/// Its parameters, but for the first, are private to the wrapper that makes it. Where a type has to be named, name that of
-/// the discovery, and its service by `<D as Discover>::Service`.
+/// All type parameters but the first are private to the wrapper that creates the service. To name the type, write
+/// `<D as Discover>::Service`, where `D` is the type of the wrapper.
 ///
 /// # Readiness
 ///
-/// While the endpoint is out, it is pending and does not poll the inner service. The task is woken when the endpoint
-/// returns, and also when it goes out.
+/// While the endpoint is ejected, `poll_ready` returns pending and does not poll the inner service. The task is woken
+/// when the endpoint returns, and also when it is ejected.
 ///
 /// # Cancellation
 ///
-/// A request whose future is dropped counts as a failure if it had waited for as long as the configuration says
-/// (`cancelled_after`). Otherwise it does not count, and neither does one that panics or is
+/// A request whose response future is dropped counts as a failure if it has waited at least as long as
+/// `cancelled_after` in the configuration. Otherwise it does not count; neither does a request that panics or that is
 /// [`withdrawn`](super::withdrawn()).
 ///
 /// # Cost
 ///
-/// `poll_ready` reads a word, and takes a lock of the endpoint's with another waker than before, or when the endpoint has gone
-/// out or returned. A request reads the clock when it starts. When it ends,
+/// `poll_ready` reads an atomic. It takes a lock of the endpoint if the waker has changed, or if the endpoint was
+/// ejected or has returned since the last poll. Each request reads the clock when it begins, and increments and
+/// decrements a reference count that the service does not share with others. When it ends:
 ///
-/// - by [`EjectOutliers`](super::EjectOutliers) a success is an atomic addition at the endpoint, and a failure a reading of
-///   the clock and a lock that all endpoints share; where silence counts, a request is an addition more, when it starts;
-/// - by [`AccrueFailures`](super::AccrueFailures) it reads the clock; while the endpoint is alive, a success is an atomic addition
-///   at the endpoint, and anything else, and the first request of each step of the window, takes a lock of the endpoint's.
-///
-/// A reference to the endpoint is counted up and down by each request, for each service by itself.
+/// - [`EjectOutliers`](super::EjectOutliers): a success takes an atomic addition on a counter of the endpoint; a
+///   failure
+///   reads the clock and takes a lock that all endpoints share. With `count_silence`, each request takes another addition
+///   when it begins.
+/// - [`AccrueFailures`](super::AccrueFailures): each request reads the clock. While the endpoint is alive, a success
+///   takes an
+///   atomic addition on a counter of the endpoint. Any other result, and the first request of each step of the window,
+///   takes a lock of the endpoint.
 pub struct Guarded<S, R: Rule, C> {
     inner: S,
     pass: Pass,
@@ -72,12 +76,12 @@ impl<S, R: Rule, C> Guarded<S, R, C> {
         }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }

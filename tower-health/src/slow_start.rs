@@ -17,15 +17,15 @@ use super::task::Task;
 use super::{Health, Standing};
 use crate::policy::SlowStart;
 
-/// A discovery whose endpoints have a part of their weight at first, and more and more of it as they get warm; see
-/// [`SlowStart`].
+/// A [`Discover`] that gives new and recovered endpoints a fraction of their weight at first, and increases it to the
+/// full weight; see [`SlowStart`].
 ///
-/// An endpoint is new when it comes, and when it is well again for all the wrappers that share its [`Health`]. The picker
-/// has to be one that goes by weight, such as `LeastLoaded`, and not one that builds a table of the weights:
-/// neither `P2c` nor those by hash.
+/// Slow start begins when an endpoint is added, and when it becomes healthy again in all wrappers that share its
+/// [`Health`]. Use it with a picker that reads the weights for each request, such as `LeastLoaded`: not with `P2c`,
+/// which ignores weights, and not with a hashing picker, which builds a table from them.
 ///
-/// All weights are multiplied by 100, so that one of 1 can be divided: 42,949,672 is the greatest that is told from a greater
-/// one.
+/// All weights are multiplied by 100, so that a weight of 1 can be reduced. Therefore all weights above 42,949,672 are
+/// equal.
 ///
 /// # Example
 ///
@@ -52,7 +52,7 @@ use crate::policy::SlowStart;
 ///
 /// # Cost
 ///
-/// A lock of its own and a look at the clock for each weight that a picker asks for.
+/// Each weight that a picker reads takes a lock of the endpoint and reads the clock.
 pub struct SlowStartDiscover<D>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug>,
@@ -67,7 +67,8 @@ pub struct Weights<K> {
     task: Task,
 }
 
-/// The service of an endpoint that may still be getting warm.
+/// The service of an endpoint in a [`SlowStartDiscover`]: reduces the weight of the inner service, and forwards
+/// requests unchanged.
 pub struct Warming<S, K>
 where
     K: Hash + Eq + Clone + fmt::Debug,
@@ -80,7 +81,7 @@ impl<D> SlowStartDiscover<D>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
 {
-    /// Eases the endpoints of `discover` in.
+    /// Applies `slow_start` to the endpoints of `discover`.
     pub fn new(discover: D, slow_start: SlowStart) -> Self {
         let rule = Weights {
             slow_start,
@@ -91,9 +92,10 @@ where
         Self { driver }
     }
 
-    /// Shares the health with other wrappers of the same endpoints: who is well again is eased in again.
+    /// Sets the health that is shared with other wrappers of the same endpoints: an endpoint that becomes healthy again
+    /// starts slowly again. By default the wrapper has its own.
     ///
-    /// To be called before the first endpoint is known; later it has no effect.
+    /// Call it before the first endpoint is added; later it has no effect.
     #[must_use]
     pub fn with_health(mut self, health: Health<D::Key>) -> Self {
         if let Some(rule) = self.driver.rule_mut() {
@@ -132,7 +134,7 @@ impl<S: Load, K: Hash + Eq + Clone + fmt::Debug> Load for Warming<S, K> {
     fn relative_weight(load: &Self) -> u32 {
         let endpoint = &load.live.0;
         let age = Instant::now().saturating_duration_since(endpoint.seat.well_since());
-        // By whole percents, since each new weight is work for some pickers.
+        // Whole percents, because some pickers do work for each change of a weight.
         let percent = (endpoint.rule.slow_start.factor(age) * 100.0).ceil() as u64;
         let weight = u64::from(S::relative_weight(&load.inner)) * percent;
         u32::try_from(weight).unwrap_or(u32::MAX)

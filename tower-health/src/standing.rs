@@ -2,37 +2,38 @@ use std::fmt;
 
 use crate::policy::outlier::Cause;
 
-/// How an endpoint does.
+/// The state of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Well.
+    /// It receives requests.
     Well,
-    /// It gets a request or a few, to see whether it is well again; until then it counts as not well.
+    /// It was ejected and may receive a probe, whose result decides whether it returns. Until then it does not count as
+    /// healthy.
     Trial,
-    /// It is to get no requests.
+    /// It receives no requests.
     Out(Reason),
 }
 
-/// Why an endpoint is to get no requests.
+/// Why an endpoint receives no requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
     /// It is an [outlier](super::EjectOutliers).
     Outlier(Cause),
-    /// It is dead by its [failures](super::AccrueFailures), or waits for the outcome of its trial.
+    /// It was marked dead by [failure accrual](super::AccrueFailures); a probe may be in flight.
     Dead,
-    /// Its checks fail.
+    /// Its [health checks](super::check) fail.
     Checks,
-    /// It has not been checked yet.
+    /// Its first health check has not ended yet.
     Unchecked,
 }
 
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Well => f.write_str("well"),
-            Self::Trial => f.write_str("on trial"),
-            Self::Out(reason) => write!(f, "out: {reason}"),
+            Self::Well => f.write_str("healthy"),
+            Self::Trial => f.write_str("being probed"),
+            Self::Out(reason) => write!(f, "ejected: {reason}"),
         }
     }
 }
@@ -40,11 +41,11 @@ impl fmt::Display for Standing {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Outlier(Cause::Consecutive) => "failed too often in a row",
-            Self::Outlier(Cause::SuccessRate) => "succeeds less often than the others",
-            Self::Outlier(Cause::FailurePercentage) => "fails too many of its requests",
-            Self::Dead => "dead by its failures",
-            Self::Checks => "its checks fail",
+            Self::Outlier(Cause::Consecutive) => "too many consecutive failures",
+            Self::Outlier(Cause::SuccessRate) => "a lower success rate than the others",
+            Self::Outlier(Cause::FailurePercentage) => "too high a failure percentage",
+            Self::Dead => "marked dead by failure accrual",
+            Self::Checks => "health checks fail",
             Self::Unchecked => "not checked yet",
         })
     }

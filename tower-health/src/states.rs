@@ -20,41 +20,43 @@ use super::task::Task;
 use super::{Health, Standing};
 use crate::lock::lock;
 
-/// What is seen of the endpoints of a balancer, at any time and from anywhere: for metrics and for an admin page.
+/// A list of the endpoints of a balancer and their state, for metrics and admin pages. It can be read at any time, from
+/// any thread.
 ///
 /// # Clone
 ///
-/// A clone is the same list.
+/// Clones share the list.
 ///
 /// # Cost
 ///
-/// [`list`](Self::list) holds up the coming and going of endpoints, and no request.
+/// [`list`](Self::list) takes locks that are also taken when endpoints are added or removed or change their standing,
+/// but not by requests that change nothing. For what each request costs, see [`Observe`].
 pub struct EndpointStates<K: Hash + Eq + Clone + fmt::Debug> {
     endpoints: Arc<Mutex<IndexSet<Same<Observations<K>>>>>,
     health: Health<K>,
 }
 
-/// What is seen of one endpoint.
+/// The state of one endpoint.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct EndpointState<K> {
-    /// Its key.
+    /// The key of the endpoint.
     pub key: K,
-    /// Whether it was ready when it was last asked.
+    /// Whether it was ready when it was last polled.
     pub ready: bool,
-    /// How it does.
+    /// Its standing.
     pub standing: Standing,
-    /// Since when it does so.
+    /// Since when it has this standing.
     pub since: Instant,
-    /// How many requests wait for its response.
+    /// The number of requests in flight.
     pub in_flight: usize,
-    /// How many requests it was given.
+    /// The number of requests sent to it since it was added.
     pub picked: u64,
-    /// Its load when it was last given one, if loads are looked at.
+    /// Its load when it last received a request; `None` before the first one, or without [`Observe::with_load`].
     pub load: Option<f64>,
 }
 
-/// A discovery whose endpoints are seen in an [`EndpointStates`]: the outermost wrapper, as a rule.
+/// A [`Discover`] that lists its endpoints in an [`EndpointStates`]. Usually this is the outermost wrapper.
 ///
 /// # Example
 ///
@@ -84,8 +86,8 @@ pub struct EndpointState<K> {
 ///
 /// # Cost
 ///
-/// Two atomic additions per request, on words that all requests of the endpoint share, and a store when the readiness changes,
-/// or for the load.
+/// Each request takes two atomic additions on counters of the endpoint, and a store if the load is recorded. A change
+/// of readiness takes a store.
 pub struct Observe<D>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug>,
@@ -100,7 +102,7 @@ pub struct Observations<K: Hash + Eq + Clone + fmt::Debug> {
     task: Task,
 }
 
-/// The service of an endpoint that is observed.
+/// The service of an endpoint in an [`Observe`]: counts requests, and forwards them unchanged.
 pub struct Observed<S, K>
 where
     K: Hash + Eq + Clone + fmt::Debug,
@@ -111,21 +113,22 @@ where
     load: Option<fn(&S) -> f64>,
 }
 
-/// Only to be looked at: nothing is decided by it. Alone in its cache lines, since each request of the endpoint writes here.
+/// Counters of one endpoint, for display only: no decision depends on them. Aligned to its own cache lines, because
+/// each request to the endpoint writes here.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Counts {
     ready: AtomicBool,
     picked: AtomicU64,
-    /// Those that are not in flight any more.
+    /// The number of requests that are no longer in flight.
     ended: AtomicU64,
-    /// The bits of an `f64`, plus one; 0 is none.
+    /// The bits of an `f64`, plus one; 0 if there is no load yet.
     load: AtomicU64,
 }
 
 impl<K: Hash + Eq + Clone + fmt::Debug> EndpointStates<K> {
-    /// Without endpoints. `health` is what the wrappers share that know how the endpoints do.
+    /// Creates an empty list. `health` is the one that the other wrappers share; the standings are read from it.
     pub fn new(health: Health<K>) -> Self {
         Self {
             endpoints: Arc::default(),
@@ -133,25 +136,25 @@ impl<K: Hash + Eq + Clone + fmt::Debug> EndpointStates<K> {
         }
     }
 
-    /// What is seen of each endpoint, in no particular order.
+    /// Returns the state of each endpoint, in no particular order.
     pub fn list(&self) -> Vec<EndpointState<K>> {
         let endpoints: Vec<_> = self.lock().iter().cloned().collect();
         let seen = endpoints.iter().map(|Same(endpoint)| self.seen(endpoint));
         seen.flatten().collect()
     }
 
-    /// The health.
+    /// Returns the health that the standings are read from.
     pub const fn health(&self) -> &Health<K> {
         &self.health
     }
 
-    /// `None` if it has just gone.
+    /// Returns `None` if the endpoint has just been removed.
     fn seen(&self, endpoint: &Endpoint<Observations<K>>) -> Option<EndpointState<K>> {
         let key = endpoint.seat.key.clone();
         let (standing, since) = self.health.standing(&key)?;
         let counts = &endpoint.state;
         let load = counts.load.load(Ordering::Relaxed);
-        // First those that have ended: each of them was picked before.
+        // `ended` before `picked`: each ended request was picked before, so the difference is never negative.
         let ended = counts.ended.load(Ordering::Acquire);
         let picked = counts.picked.load(Ordering::Relaxed);
         Some(EndpointState {
@@ -174,7 +177,7 @@ impl<D> Observe<D>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
 {
-    /// The endpoints of `discover` are seen in `states`.
+    /// Lists the endpoints of `discover` in `states`.
     pub fn new(discover: D, states: EndpointStates<D::Key>) -> Self {
         let rule = Observations {
             states,
@@ -184,7 +187,7 @@ where
         Self { driver, load: None }
     }
 
-    /// Looks at the load of an endpoint whenever it is given a request. By default it does not.
+    /// Records the load of an endpoint whenever it receives a request. By default it is not recorded.
     #[must_use]
     pub fn with_load(self, load: fn(&D::Service) -> f64) -> Self {
         let load = Some(load);
@@ -245,7 +248,7 @@ where
         let polled = self.inner.poll_ready(cx);
         let ready = matches!(polled, Poll::Ready(Ok(())));
         let known = &self.live.0.state.ready;
-        // Mostly it is so already, and a read leaves the cache line where it is.
+        // Usually it is unchanged, and a load keeps the cache line shared.
         if known.load(Ordering::Relaxed) != ready {
             known.store(ready, Ordering::Relaxed);
         }
@@ -254,7 +257,7 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         if let Some(load) = self.load {
-            // The bits that would overflow are not those of a number.
+            // Saturates only for a NaN with all bits set.
             let bits = load(&self.inner).to_bits().saturating_add(1);
             self.live.0.state.load.store(bits, Ordering::Relaxed);
         }

@@ -3,7 +3,7 @@ use std::task::{Context, Waker};
 
 use crate::lock::lock;
 
-/// The task that polls a driver, and how many endpoints are alive.
+/// The task that polls a driver, and the number of its endpoints.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
 #[derive(Debug, Default)]
 pub struct Task(Mutex<(Option<Waker>, usize)>);

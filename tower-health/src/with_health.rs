@@ -17,13 +17,13 @@ use crate::{
 };
 
 pin_project! {
-    /// A discovery, and the [`Health`] that its wrappers share; created by [`HealthExt`](crate::HealthExt).
+    /// A [`Discover`] and the [`Health`] that its wrappers share; created by [`HealthExt`](crate::HealthExt).
     ///
-    /// It is the discovery that it wraps. Each method adds a wrapper to it, which shares the health.
+    /// As a `Discover`, it behaves like the one it holds. Each method adds a wrapper that shares the health.
     ///
     /// # Cost
     ///
-    /// None: the wrappers added go around what is inside.
+    /// None on top of the wrappers that were added.
     pub struct WithHealth<D>
     where
         D: Discover,
@@ -44,17 +44,17 @@ impl<D: Discover> WithHealth<D> {
         &self.health
     }
 
-    /// Returns the discovery with the wrappers added so far.
+    /// Returns a reference to the inner `Discover`, with the wrappers added so far.
     pub const fn get_ref(&self) -> &D {
         &self.inner
     }
 
-    /// Returns the discovery with the wrappers added so far.
+    /// Returns a mutable reference to the inner `Discover`, with the wrappers added so far.
     pub const fn get_mut(&mut self) -> &mut D {
         &mut self.inner
     }
 
-    /// Returns the discovery with the wrappers added so far.
+    /// Consumes `self`, returning the inner `Discover`, with the wrappers added so far.
     pub fn into_inner(self) -> D {
         self.inner
     }

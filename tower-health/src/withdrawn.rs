@@ -1,12 +1,13 @@
-//! Cancellations that are not the fault of any endpoint.
+//! Cancellations that no endpoint has caused.
 
 use std::cell::Cell;
 
-/// Drops a request's future, or does anything else that does, for a reason that has nothing to do with its endpoint: the
-/// client went away, or broke off its upload.
+/// Runs a closure that cancels requests for a reason unrelated to their endpoints: for example, the client has
+/// disconnected or has aborted its upload.
 ///
-/// Requests that are cancelled within `withdraw`, on this thread, do not count as failures, however long they had waited.
-/// See [`OutlierConfig::cancelled_after`](crate::policy::outlier::OutlierConfig::cancelled_after).
+/// Requests whose response futures are dropped within `withdraw`, on this thread, do not count as failures, no matter
+/// how long they have waited. See
+/// [`OutlierConfig::cancelled_after`](crate::policy::outlier::OutlierConfig::cancelled_after).
 ///
 /// # Example
 ///
@@ -19,7 +20,7 @@ use std::cell::Cell;
 /// withdrawn(|| drop(response));
 /// ```
 pub fn withdrawn<T>(withdraw: impl FnOnce() -> T) -> T {
-    /// Restores what was, also when `withdraw` panics.
+    /// Restores the former value, also if `withdraw` panics.
     struct Restore(bool);
 
     impl Drop for Restore {
@@ -32,7 +33,7 @@ pub fn withdrawn<T>(withdraw: impl FnOnce() -> T) -> T {
     withdraw()
 }
 
-/// Whether what is dropped now is withdrawn.
+/// Whether this thread is within [`withdrawn`].
 pub(super) fn is() -> bool {
     WITHDRAWN.get()
 }

@@ -1,4 +1,4 @@
-//! When an endpoint is dead, and how it comes back.
+//! When an endpoint is marked dead, and how it is revived.
 
 use std::time::Duration;
 
@@ -40,14 +40,14 @@ impl Endpoint {
         self.accrual.status(self.now)
     }
 
-    /// How many failures it takes until it is dead.
+    /// Returns the number of failures until the endpoint is dead.
     fn failures_to_death(&mut self) -> u32 {
         (1..1000)
             .find(|_| self.serve(Failure) != Status::Alive)
             .unwrap()
     }
 
-    /// Waits until it may be probed; returns for how long.
+    /// Waits until the endpoint may be probed, and returns how long that took.
     fn wait(&mut self) -> Duration {
         let Status::Dead { until } = self.status() else {
             panic!("{:?}", self.status())
@@ -64,7 +64,7 @@ fn never() -> AccrualConfig {
 }
 
 #[test]
-fn the_third_failure_in_a_row_kills() {
+fn the_third_consecutive_failure_marks_it_dead() {
     let mut endpoint = Endpoint::new(never().consecutive(3));
     for outcome in [Failure, Failure, Success, Failure, Failure, Ignored] {
         assert_eq!(endpoint.serve(outcome), Status::Alive);
@@ -72,9 +72,9 @@ fn the_third_failure_in_a_row_kills() {
     assert!(matches!(endpoint.serve(Failure), Status::Dead { .. }));
 }
 
-/// Finagle's vectors.
+/// The test vectors of Finagle.
 #[test]
-fn a_low_rate_over_the_last_requests_kills() {
+fn a_low_success_rate_over_the_last_requests_marks_it_dead() {
     let mut endpoint = Endpoint::new(never().success_rate_over(0.5, 100));
     (0..100).for_each(|_| assert_eq!(endpoint.serve(Success), Status::Alive));
     assert_eq!(endpoint.failures_to_death(), 70);
@@ -82,9 +82,9 @@ fn a_low_rate_over_the_last_requests_kills() {
     assert_eq!(endpoint.failures_to_death(), 5);
 }
 
-/// linkerd's vectors.
+/// The test vectors of linkerd2-proxy.
 #[test]
-fn a_low_rate_within_a_time_kills_if_there_were_requests_enough() {
+fn a_low_success_rate_within_the_window_marks_it_dead_if_there_were_enough_requests() {
     for rate in [0.01, 0.5, 1.0] {
         let mut endpoint = Endpoint::new(never().success_rate_within(rate, 10 * SECOND, 5));
         assert_eq!(endpoint.failures_to_death(), 5);
@@ -107,14 +107,14 @@ fn a_low_rate_within_a_time_kills_if_there_were_requests_enough() {
         "the first two are forgotten: 8 of 9"
     );
     later.now += 100 * SECOND;
-    assert_eq!(later.failures_to_death(), 5, "all are forgotten");
+    assert_eq!(later.failures_to_death(), 5, "the window is empty");
 }
 
 #[test]
 fn either_rule_is_enough() {
     let mut endpoint = Endpoint::new(AccrualConfig::default());
     (0..1000).for_each(|_| assert_eq!(endpoint.serve(Success), Status::Alive));
-    assert_eq!(endpoint.failures_to_death(), 5, "in a row");
+    assert_eq!(endpoint.failures_to_death(), 5, "consecutive failures");
     let mut endpoint = Endpoint::new(AccrualConfig::default());
     for outcome in [Success, Failure, Success] {
         assert_eq!(endpoint.serve(outcome), Status::Alive);
@@ -143,7 +143,7 @@ fn one_probe_at_a_time_decides() {
     endpoint
         .accrual
         .end(probe, Ignored, endpoint.now, &mut endpoint.rng);
-    assert_eq!(endpoint.status(), Status::ProbeOpen, "it told nothing");
+    assert_eq!(endpoint.status(), Status::ProbeOpen, "an ignored probe decides nothing");
 
     let probe = endpoint.accrual.begin(endpoint.now);
     endpoint
@@ -151,11 +151,11 @@ fn one_probe_at_a_time_decides() {
         .end(probe, Success, endpoint.now, &mut endpoint.rng);
     assert_eq!(endpoint.status(), Status::Alive);
     endpoint.serve(Failure);
-    assert!(endpoint.wait() <= 10 * SECOND, "the backoff begins anew");
+    assert!(endpoint.wait() <= 10 * SECOND, "the backoff starts again");
 }
 
 #[test]
-fn the_backoff_grows_to_the_longest() {
+fn the_backoff_grows_up_to_the_maximum() {
     let mut endpoint = Endpoint::new(AccrualConfig::default());
     assert_eq!(endpoint.failures_to_death(), 5);
     for half in [5, 10, 20, 40, 80, 150, 150, 150] {
@@ -169,7 +169,7 @@ fn the_backoff_grows_to_the_longest() {
 }
 
 #[test]
-fn what_began_before_it_died_does_not_decide_after() {
+fn requests_that_began_before_a_change_of_the_status_do_not_count_after_it() {
     let mut endpoint = Endpoint::new(never().consecutive(1));
     let [late, later, latest] = [(); 3].map(|()| endpoint.accrual.begin(endpoint.now));
     endpoint.serve(Failure);
@@ -194,7 +194,7 @@ fn what_began_before_it_died_does_not_decide_after() {
 }
 
 #[test]
-fn a_request_that_nobody_asked_for_changes_nothing() {
+fn a_request_that_is_sent_despite_the_status_changes_nothing() {
     let mut endpoint = Endpoint::new(never().consecutive(1));
     let dead = endpoint.serve(Failure);
     for outcome in [Success, Failure, Ignored] {
@@ -212,7 +212,7 @@ fn a_request_that_nobody_asked_for_changes_nothing() {
 }
 
 #[test]
-fn one_found_well_lives_without_a_past() {
+fn a_revived_endpoint_has_no_history() {
     let mut endpoint = Endpoint::new(AccrualConfig::default());
     endpoint.failures_to_death();
     endpoint.accrual.revive();
@@ -222,9 +222,9 @@ fn one_found_well_lives_without_a_past() {
 }
 
 proptest! {
-    /// Whatever happens, a probe that ends well revives, and no wait is longer than the longest.
+    /// In any sequence, a successful probe revives the endpoint, and no wait exceeds the maximum.
     #[test]
-    fn it_always_comes_back(steps in prop::collection::vec((0_u8..3, 0_u64..100), 0..200)) {
+    fn a_dead_endpoint_can_always_be_revived(steps in prop::collection::vec((0_u8..3, 0_u64..100), 0..200)) {
         let mut endpoint = Endpoint::new(AccrualConfig::default().success_rate_over(0.9, 0));
         for (outcome, seconds) in steps {
             endpoint.now += Duration::from_secs(seconds);

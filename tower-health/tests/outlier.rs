@@ -1,4 +1,4 @@
-//! Who is ejected, and for how long.
+//! Which endpoints are ejected, and for how long.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn only_failure_percentage(bounds: Bounds) -> OutlierConfig {
         .bounds(bounds)
 }
 
-/// A hundred requests, of which so many succeed.
+/// Records a hundred requests, of which `successes` succeed.
 fn serve(detector: &mut Detector, endpoint: usize, successes: u32, now: Instant) {
     for n in 0..100 {
         let outcome = if n < successes {
@@ -63,7 +63,7 @@ fn fail(
 }
 
 #[test]
-fn only_failures_in_a_row_eject_at_once() {
+fn only_consecutive_failures_eject_immediately() {
     let now = Instant::now();
     let mut detector = detector(only_consecutive(), 3, now);
     assert_eq!(fail(&mut detector, 1, 4, now), None);
@@ -75,12 +75,12 @@ fn only_failures_in_a_row_eject_at_once() {
     );
     assert!(detector.is_ejected(&1));
     assert_eq!(detector.ejected(), 1);
-    assert_eq!(fail(&mut detector, 1, 9, now), None, "it is out already");
-    assert_eq!(fail(&mut detector, 7, 9, now), None, "nobody knows it");
+    assert_eq!(fail(&mut detector, 1, 9, now), None, "already ejected");
+    assert_eq!(fail(&mut detector, 7, 9, now), None, "unknown endpoint");
 }
 
 #[test]
-fn who_is_out_returns_with_the_first_sweep_after_its_time() {
+fn an_endpoint_returns_at_the_first_sweep_after_its_ejection_time() {
     let start = Instant::now();
     let mut detector = detector(only_consecutive(), 3, start);
     let at = start + SECOND;
@@ -100,15 +100,15 @@ fn who_is_out_returns_with_the_first_sweep_after_its_time() {
 }
 
 #[test]
-fn a_sweep_just_before_its_time_does_not_return_it() {
+fn a_sweep_just_before_the_ejection_time_has_passed_returns_nothing() {
     let start = Instant::now();
     let mut detector = detector(only_consecutive().base_ejection_time(10 * SECOND), 3, start);
     fail(&mut detector, 1, 5, start + MILLI);
-    assert_eq!(detector.sweep(start + 10 * SECOND), [], "out for 9,999 ms");
+    assert_eq!(detector.sweep(start + 10 * SECOND), [], "ejected for 9,999 ms");
     assert_eq!(detector.sweep(start + 20 * SECOND), [Change::Returned(1)]);
 }
 
-/// How long endpoint 1 is out when it fails at `now`.
+/// Returns how long endpoint 1 is ejected when it fails at `now`.
 fn time_out(detector: &mut Detector, now: &mut Instant) -> Duration {
     let start = *now;
     assert!(fail(detector, 1, 5, start).is_some());
@@ -120,7 +120,7 @@ fn time_out(detector: &mut Detector, now: &mut Instant) -> Duration {
 }
 
 #[test]
-fn the_time_out_grows_with_each_ejection_up_to_the_longest_and_shrinks_with_each_interval_of_peace()
+fn the_ejection_time_grows_with_each_ejection_up_to_the_maximum_and_shrinks_with_each_interval_without()
 {
     let mut now = Instant::now();
     let mut detector = detector(only_consecutive(), 3, now);
@@ -149,7 +149,7 @@ fn the_time_out_grows_with_each_ejection_up_to_the_longest_and_shrinks_with_each
 }
 
 #[test]
-fn a_base_above_the_maximum_is_the_longest() {
+fn a_base_above_the_maximum_is_the_maximum() {
     let mut now = Instant::now();
     let mut detector = detector(only_consecutive().base_ejection_time(400 * SECOND), 3, now);
     for _ in 0..3 {
@@ -158,7 +158,7 @@ fn a_base_above_the_maximum_is_the_longest() {
 }
 
 #[test]
-fn who_succeeds_less_than_the_others_is_ejected() {
+fn an_endpoint_that_succeeds_less_than_the_others_is_ejected() {
     let now = Instant::now();
     let mut detector = detector(only_success_rate(), 5, now);
     (0..5).for_each(|endpoint| {
@@ -196,7 +196,7 @@ fn a_success_rate_at_the_threshold_is_no_outlier() {
 }
 
 #[test]
-fn without_enough_endpoints_or_requests_nobody_is_judged() {
+fn without_enough_endpoints_or_requests_nothing_is_ejected() {
     let now = Instant::now();
     let mut four = detector(only_success_rate(), 4, now);
     (0..4).for_each(|endpoint| {
@@ -249,7 +249,7 @@ fn two_of_nine_that_fail_everything_mask_each_other_unless_compared_by_the_media
 }
 
 #[test]
-fn whoever_is_out_is_left_out_of_the_statistics() {
+fn ejected_endpoints_are_excluded_from_the_statistics() {
     let now = Instant::now();
     let config = OutlierConfig::default().max_ejection_percent(50);
     let mut detector = detector(config, 6, now);
@@ -273,7 +273,7 @@ fn whoever_is_out_is_left_out_of_the_statistics() {
 }
 
 #[test]
-fn who_fails_as_much_as_the_threshold_is_ejected_by_envoy_and_not_by_grpc() {
+fn an_endpoint_at_the_failure_threshold_is_ejected_with_envoys_bounds_and_not_with_grpcs() {
     let now = Instant::now();
     let sweep = |bounds, successes| {
         let mut detector = detector(only_failure_percentage(bounds), 5, now);
@@ -294,7 +294,7 @@ fn who_fails_as_much_as_the_threshold_is_ejected_by_envoy_and_not_by_grpc() {
     assert_eq!(sweep(Bounds::Grpc, 14), ejected);
 }
 
-/// Lets all fail, and counts who is ejected.
+/// Lets all endpoints fail, and counts the ejected ones.
 fn ejected_of(endpoints: usize, percent: u32, bounds: Bounds) -> usize {
     let now = Instant::now();
     let config = only_consecutive()
@@ -308,7 +308,7 @@ fn ejected_of(endpoints: usize, percent: u32, bounds: Bounds) -> usize {
 }
 
 #[test]
-fn no_more_than_the_maximum_are_out_but_always_one_may_be() {
+fn at_most_the_maximum_is_ejected_but_always_one_may_be() {
     for (endpoints, percent, envoy, grpc) in [
         (3, 10, 1, 1),
         (10, 10, 1, 1),
@@ -355,11 +355,11 @@ fn the_worst_are_ejected_first() {
 }
 
 #[test]
-fn a_removed_endpoint_makes_room_and_comes_back_with_a_clean_sheet() {
+fn removing_an_ejected_endpoint_allows_another_ejection_and_clears_its_history() {
     let now = Instant::now();
     let mut detector = detector(only_consecutive(), 3, now);
     fail(&mut detector, 0, 5, now);
-    assert_eq!(fail(&mut detector, 1, 5, now), None, "one is out already");
+    assert_eq!(fail(&mut detector, 1, 5, now), None, "one is already ejected");
     assert!(detector.remove(&0));
     assert!(!detector.remove(&0));
     assert_eq!(detector.ejected(), 0);
@@ -371,7 +371,7 @@ fn a_removed_endpoint_makes_room_and_comes_back_with_a_clean_sheet() {
 }
 
 #[test]
-fn one_found_well_returns_at_once() {
+fn a_restored_endpoint_returns_immediately() {
     let now = Instant::now();
     let mut detector = detector(only_consecutive(), 3, now);
     fail(&mut detector, 0, 5, now);
@@ -382,7 +382,7 @@ fn one_found_well_returns_at_once() {
 }
 
 #[test]
-fn another_interval_counts_from_the_last_sweep() {
+fn a_changed_interval_counts_from_the_last_sweep() {
     let start = Instant::now();
     let mut detector = detector(only_consecutive().interval(8 * SECOND), 3, start);
     detector
@@ -396,7 +396,7 @@ fn another_interval_counts_from_the_last_sweep() {
 }
 
 #[test]
-fn without_rules_all_return_and_are_forgiven() {
+fn without_rules_all_return_and_histories_are_cleared() {
     let mut now = Instant::now();
     let mut detector = detector(only_consecutive(), 3, now);
     time_out(&mut detector, &mut now);
@@ -413,7 +413,7 @@ fn without_rules_all_return_and_are_forgiven() {
 }
 
 #[test]
-fn impossible_configurations_are_refused() {
+fn configurations_out_of_range_are_rejected() {
     let now = Instant::now();
     let rate = |statistic| {
         Some(SuccessRate {
@@ -461,9 +461,9 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// What the changes say is what the detector says, and an ejection is never one too many.
+    /// The changes agree with the state of the detector, and the maximum is never exceeded.
     #[test]
-    fn changes_tell_who_is_out(steps in prop::collection::vec(step(), 0..300), percent in 0_u32..=100) {
+    fn changes_agree_with_the_ejected_endpoints(steps in prop::collection::vec(step(), 0..300), percent in 0_u32..=100) {
         let mut now = Instant::now();
         let config = OutlierConfig::default()
             .consecutive(Some(3))

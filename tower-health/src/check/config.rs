@@ -28,12 +28,13 @@ pub struct CheckConfig {
 }
 
 impl CheckConfig {
-    /// The time from the end of a check to the next one. By default 10 seconds.
+    /// Sets the time from the end of a check to the next one. By default 10 seconds.
     pub fn interval(self, interval: Duration) -> Self {
         Self { interval, ..self }
     }
 
-    /// The interval for an endpoint that is healthy and had no request since its last check. By default the same.
+    /// Sets the interval for an endpoint that is healthy and has received no request since its last check. By default
+    /// (`None`) the same as for others.
     pub fn no_traffic_interval(self, interval: Option<Duration>) -> Self {
         Self {
             no_traffic_interval: interval,
@@ -41,12 +42,12 @@ impl CheckConfig {
         }
     }
 
-    /// When a check is given up as failing. By default 1 second.
+    /// Sets the timeout of a check, after which it has failed. By default 1 second.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// By how many percent of it at most an interval is longer, at random. By default 10.
+    /// Sets the jitter: each interval is longer by a random share of up to this percentage. By default 10.
     pub fn jitter_percent(self, percent: u32) -> Self {
         Self {
             jitter_percent: percent,
@@ -54,8 +55,9 @@ impl CheckConfig {
         }
     }
 
-    /// How many checks in a row have to find an endpoint healthy that was not, and how many have to fail that one that was
-    /// is not any more. By default 2 and 3. For an endpoint that is new, one is enough either way.
+    /// Sets the number of consecutive successful checks after which an unhealthy endpoint is healthy, and the number of
+    /// consecutive failed checks after which a healthy endpoint is unhealthy. By default 2 and 3. For a new endpoint,
+    /// the first check decides.
     pub fn thresholds(self, healthy: u32, unhealthy: u32) -> Self {
         Self {
             healthy_threshold: healthy,
@@ -64,7 +66,7 @@ impl CheckConfig {
         }
     }
 
-    /// How many checks may run at a time; the others wait for their turn. By default 32.
+    /// Sets the maximum number of concurrent checks; the others wait. By default 32.
     pub fn concurrency(self, most: usize) -> Self {
         Self {
             concurrency: most,
@@ -72,7 +74,7 @@ impl CheckConfig {
         }
     }
 
-    /// How long to wait for the next check.
+    /// Returns how long to wait before the next check.
     pub(super) fn wait<R: Rng + ?Sized>(&self, traffic: bool, rng: &mut R) -> Duration {
         let idle = self.no_traffic_interval.filter(|_| !traffic);
         let interval = idle.unwrap_or(self.interval);
@@ -94,11 +96,11 @@ impl CheckConfig {
         )?;
         ensure(
             self.healthy_threshold > 0 && self.unhealthy_threshold > 0,
-            "at least one check must find out",
+            "the thresholds must be at least 1",
         )?;
         ensure(
             self.concurrency > 0,
-            "at least one check must be allowed to run",
+            "the number of concurrent checks must be at least 1",
         )
     }
 }

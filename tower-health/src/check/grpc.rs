@@ -14,13 +14,16 @@ use super::Verdict;
 use super::health_v1::{HealthCheckRequest, HealthCheckResponse, ServingStatus};
 use crate::BoxError;
 
-/// A check by gRPC: `grpc.health.v1.Health/Check`.
+/// A health check over gRPC: calls `grpc.health.v1.Health/Check`.
 ///
-/// An endpoint is healthy if it says `SERVING`, or that it does not implement health checks (as gRFC A17 has it); unhealthy
-/// at once if it says anything else of the service; failing if the call fails.
+/// | response | verdict |
+/// |---|---|
+/// | `SERVING`, or status UNIMPLEMENTED: the endpoint has no health checks (as in gRFC A17) | [`Healthy`](Verdict::Healthy) |
+/// | any other serving status, or status NOT_FOUND: the endpoint does not know the service | [`Unhealthy`](Verdict::Unhealthy) |
+/// | anything else | an error, which counts as [`Failing`](Verdict::Failing) |
 ///
-/// It asks over channels which `connect` makes for the keys of the endpoints, new ones or old ones: services of HTTP/2
-/// requests, such as those of tonic or hyper. The `uri` is what the requests go to; its path is replaced.
+/// The service `connect` returns the channel for the key of an endpoint, which may be new or shared: a service that
+/// takes HTTP/2 requests, such as a tonic channel or a hyper client.
 #[derive(Clone, Debug)]
 pub struct GrpcCheck<C> {
     connect: C,
@@ -28,22 +31,23 @@ pub struct GrpcCheck<C> {
     message: Bytes,
 }
 
-/// The endpoint did not say how it does.
+/// The health of the endpoint could not be determined.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum GrpcCheckError {
-    /// The call failed with this gRPC status; `None` if the answer was not gRPC.
+    /// The call failed with this gRPC status; `None` if the response had no gRPC status.
     Status(Option<Code>),
-    /// The answer was not a health check response.
+    /// The message is not a valid health check response.
     Malformed,
 }
 
 impl<C> GrpcCheck<C> {
-    /// Asks for the named service at `uri`; for the server as a whole if the name is empty. Channels come from `connect`.
+    /// Creates a check of the named service, or of the server as a whole if the name is empty. Requests are sent over
+    /// the channels of `connect`, with the scheme and authority of `uri`; its path is replaced.
     ///
     /// # Errors
     ///
-    /// If the URI has a scheme without an authority, or the reverse.
+    /// If `uri` has a scheme but no authority, or an authority but no scheme.
     pub fn new(connect: C, uri: Uri, service: &str) -> Result<Self, http::Error> {
         let mut parts = uri.into_parts();
         parts.path_and_query = Some(http::uri::PathAndQuery::from_static(PATH));
@@ -98,8 +102,8 @@ impl fmt::Display for GrpcCheckError {
             Self::Status(Some(status)) => {
                 write!(f, "the health check failed with gRPC status {status}")
             }
-            Self::Status(None) => f.write_str("the health check was not answered in gRPC"),
-            Self::Malformed => f.write_str("the answer to the health check makes no sense"),
+            Self::Status(None) => f.write_str("the health check response is not gRPC"),
+            Self::Malformed => f.write_str("the health check response is malformed"),
         }
     }
 }
@@ -118,7 +122,7 @@ fn request(uri: Uri, message: Bytes) -> Request<Full<Bytes>> {
     request
 }
 
-/// A message of gRPC: not compressed, with its length before it.
+/// Encodes an uncompressed gRPC message, prefixed with its length.
 fn encode(message: &impl Message) -> Bytes {
     let mut frame = BytesMut::new();
     frame.put_u8(0);
@@ -137,7 +141,7 @@ where
     match trailers.or_else(|| Code::of(&head.headers)) {
         Some(Code::Ok) => {}
         Some(Code::Unimplemented) => return Ok(Verdict::Healthy),
-        // It knows nothing of the service, and so does not serve it.
+        // The endpoint does not know the service.
         Some(Code::NotFound) => return Ok(Verdict::Unhealthy),
         status => return Err(GrpcCheckError::Status(status).into()),
     }
@@ -148,7 +152,7 @@ where
     }
 }
 
-/// The message of a gRPC response with one message. `None` if it is compressed, or not as long as it says.
+/// Decodes the only message of a gRPC response. Returns `None` if it is compressed, or if its length prefix is wrong.
 fn decode<M: Message + Default>(mut frame: Bytes) -> Option<M> {
     let compressed = frame.try_get_u8().ok()?;
     let length = frame.try_get_u32().ok()?;
@@ -159,7 +163,7 @@ fn decode<M: Message + Default>(mut frame: Bytes) -> Option<M> {
 }
 
 const PATH: &str = "/grpc.health.v1.Health/Check";
-/// The answer has seven.
+/// A valid response has seven bytes.
 const MOST_BYTES: usize = 4096;
 
 #[cfg(test)]
@@ -179,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_as_protobuf_has_them() {
+    fn messages_are_encoded_as_in_protobuf() {
         assert_eq!(*request(""), [0; 5]);
         assert_eq!(*request("a.B"), *b"\0\0\0\0\x05\x0a\x03a.B");
         let long = request(&"x".repeat(300));
@@ -197,7 +201,7 @@ mod tests {
         }
     }
 
-    /// A later version of the service may have more to say.
+    /// A later version of the service may add fields.
     #[test]
     fn unknown_fields_are_skipped() {
         let frame = [0, 0, 0, 0, 5, 8, 1, 0x12, 1, b'x'];
@@ -206,7 +210,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_answer_is_read_without_a_panic(frame: Vec<u8>) {
+        fn decoding_never_panics(frame: Vec<u8>) {
             let status = status_in(&frame);
             prop_assert!(status.is_none() || frame.len() >= 5);
         }

@@ -1,9 +1,9 @@
 //! The messages of `grpc.health.v1`, as prost-build generates them from `health.proto` in github.com/grpc/grpc-proto.
 //!
-//! Not those of tonic-health: tonic and axum, which it depends on, depend on `tower`, so that `tower` could not depend on
-//! them.
+//! Those of tonic-health cannot be used: it depends on tonic and axum, which depend on `tower`, so `tower` cannot
+//! depend on it.
 
-/// Asks for the health of a service.
+/// Requests the health of a service.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct HealthCheckRequest {
     /// The name of the service; empty for the server as a whole.
@@ -11,7 +11,7 @@ pub(super) struct HealthCheckRequest {
     pub(super) service: String,
 }
 
-/// Says how a service does.
+/// The health of a service.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(super) struct HealthCheckResponse {
     #[prost(enumeration = "ServingStatus", tag = "1")]
@@ -24,6 +24,6 @@ pub(super) enum ServingStatus {
     Unknown = 0,
     Serving = 1,
     NotServing = 2,
-    /// Only in the answers of `Watch`.
+    /// Only in responses to `Watch`.
     ServiceUnknown = 3,
 }

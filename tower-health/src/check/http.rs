@@ -15,10 +15,12 @@ use tower_service::Service;
 use super::Verdict;
 use crate::BoxError;
 
-/// A check by a `GET` over HTTP/1.1, each on a connection of its own: an endpoint is healthy if it answers with an expected
-/// status, by default 200. With another it is unhealthy at once, as in Envoy, and failing if it does not answer.
+/// A health check over HTTP/1.1: sends a `GET` request on a new connection.
 ///
-/// Its request is the address; `map_request` makes it from other keys. TLS is not spoken.
+/// An endpoint is healthy if it responds with an expected status, by default 200. With any other status it is unhealthy
+/// immediately, as in Envoy. If it does not respond, the check fails, and the threshold decides.
+///
+/// The request of the service is the address; convert other keys with `map_request`. TLS is not supported.
 ///
 /// ```
 /// use tower_health::check::HttpCheck;
@@ -34,9 +36,9 @@ pub struct HttpCheck {
 }
 
 impl HttpCheck {
-    /// Asks for a path such as `/healthz`.
+    /// Creates a check that requests a path such as `/healthz`.
     pub fn new(path: Uri) -> Self {
-        // Of an absolute one the path counts: requests are in origin form.
+        // Requests are in origin form, so only the path and the query of an absolute URI are used.
         let path_and_query = path.path_and_query().cloned();
         let uri = path_and_query.map_or_else(|| Uri::from_static("/"), Uri::from);
         Self {
@@ -47,20 +49,21 @@ impl HttpCheck {
         }
     }
 
-    /// The `Host` header. By default the address.
+    /// Sets the `Host` header. By default the address.
     #[must_use]
     pub fn host(self, host: HeaderValue) -> Self {
         let host = Some(host);
         Self { host, ..self }
     }
 
-    /// The statuses of a healthy endpoint.
+    /// Sets the statuses of a healthy endpoint. By default 200 only.
     #[must_use]
     pub fn expect_status(self, expected: RangeInclusive<u16>) -> Self {
         Self { expected, ..self }
     }
 
-    /// The statuses that count for the threshold, as if there were no answer. By default none.
+    /// Sets the statuses that count as a failed check, for the threshold, as if there were no response. By default
+    /// none.
     #[must_use]
     pub fn failing_status(self, failing: RangeInclusive<u16>) -> Self {
         let failing = Some(failing);
@@ -108,7 +111,7 @@ async fn ask(check: &HttpCheck, address: SocketAddr) -> Result<StatusCode, BoxEr
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
     let response = match select(pin!(sender.send_request(request)), pin!(connection)).await {
         Either::Left((response, _)) => response?,
-        // The connection has ended, maybe after the answer.
+        // The connection has ended, possibly after the response.
         Either::Right((_, response)) => response.await?,
     };
     Ok(response.status())

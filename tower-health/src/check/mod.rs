@@ -1,10 +1,11 @@
-//! Active checks: each endpoint is asked now and then whether it is well.
+//! Active health checks: checks each endpoint at intervals, and ejects it while the checks fail.
 //!
-//! A check is a service: its request is the key of the endpoint, and it answers with a [`Verdict`]. [`CheckHealth`] calls it
-//! for each endpoint, at once when the endpoint comes, and then in intervals. An endpoint gets requests after its first
-//! check that finds it healthy; until the first check has ended, nothing is known of it, and it does not count for panic.
+//! A check is a service: its request is the key of an endpoint, and its response is a [`Verdict`]. [`CheckHealth`]
+//! calls it for each endpoint, immediately when the endpoint is added, and then at intervals. An endpoint receives
+//! requests once a check has found it healthy. Until its first check has ended, it does not count for the panic
+//! threshold.
 //!
-//! There are checks by TCP, HTTP and gRPC behind the features `check-tcp`, `check-http` and `check-grpc`.
+//! The features `check-tcp`, `check-http` and `check-grpc` provide checks over TCP, HTTP and gRPC.
 //!
 //! # Example
 //!
@@ -30,7 +31,7 @@
 //! let health = discover.health().clone();
 //! let mut balance = Balance::new(discover);
 //!
-//! // With half of the endpoints well, there is no panic.
+//! // Half of the endpoints are healthy, so panic mode is off.
 //! for _ in 0..10 {
 //!     assert_eq!(balance.ready().await.unwrap().call(()).await.unwrap(), "second");
 //! }

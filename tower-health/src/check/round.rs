@@ -12,7 +12,7 @@ use crate::BoxError;
 use crate::rule::{Endpoint, Rule};
 
 pin_project! {
-    /// A check that runs: what it finds, within its time.
+    /// A running check with its timeout. Resolves to the endpoint and the verdict.
     pub(super) struct Running<F, R>
     where
         R: Rule,
@@ -55,7 +55,7 @@ where
             }
             Poll::Pending => {
                 ready!(this.timeout.poll(cx));
-                tracing::debug!(endpoint = ?this.endpoint.seat.key, "a health check took too long");
+                tracing::debug!(endpoint = ?this.endpoint.seat.key, "a health check has timed out");
                 Verdict::Failing
             }
         };

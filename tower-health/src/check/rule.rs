@@ -23,16 +23,17 @@ pub struct Checks<K: Hash + Eq + Clone + fmt::Debug> {
     task: Task,
 }
 
-/// What is known of an endpoint.
+/// The state of an endpoint.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
 #[derive(Debug, Default)]
 pub struct Checked {
     state: CheckState,
-    /// Whether it had a request since its last check.
+    /// Whether it has received a request since its last check.
     traffic: bool,
 }
 
-/// An endpoint is in the schedule once, or its check is running. Who is gone stays until its turn.
+/// When to check each endpoint. An endpoint is in the schedule once, unless its check is running. A removed endpoint
+/// stays until its check is due.
 struct Schedule<K: Hash + Eq + Clone + fmt::Debug> {
     later: BinaryHeap<Reverse<Due<K>>>,
     now: VecDeque<Weak<Endpoint<Checks<K>>>>,
@@ -54,12 +55,12 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Checks<K> {
         }
     }
 
-    /// Whether an endpoint waits for its check, but not for its time.
+    /// Whether the check of any endpoint is due.
     pub(super) fn has_due(&self) -> bool {
         !lock(&self.schedule).now.is_empty()
     }
 
-    /// The next one to be checked now.
+    /// Takes the next endpoint whose check is due.
     pub(super) fn take_due(&self) -> Option<Arc<Endpoint<Self>>> {
         let mut schedule = lock(&self.schedule);
         loop {
@@ -71,19 +72,19 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Checks<K> {
         }
     }
 
-    /// A check has ended: the next one is due after the interval.
+    /// Records the verdict of a check, and schedules the next one.
     pub(super) fn checked(&self, endpoint: &Arc<Endpoint<Self>>, verdict: Verdict) {
         let now = Instant::now();
         let mut checked = lock(&endpoint.state);
         let healthy = checked.state.record(verdict, &self.config);
-        // Who is out has no requests: that is no reason to let it wait.
+        // An ejected endpoint receives no requests; that must not delay its next check.
         let traffic = std::mem::take(&mut checked.traffic) || !healthy;
         drop(checked);
         let standing = match healthy {
             true => Standing::Well,
             false => Standing::Out(Reason::Checks),
         };
-        // Only one check of an endpoint runs at a time: no other has a later word.
+        // Only one check of an endpoint runs at a time, so the standing is set in order.
         drop(endpoint.seat.set(standing, now));
         let wait = self.config.wait(traffic, &mut **lock(&self.rng));
         let at = now.checked_add(wait).unwrap_or(now + FAR);

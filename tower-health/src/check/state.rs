@@ -1,17 +1,18 @@
 use super::CheckConfig;
 
-/// What a check has found.
+/// The result of a health check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The endpoint is well.
+    /// The endpoint is healthy.
     Healthy,
-    /// The check failed, which may be chance: the threshold decides. An error and a timeout are this too.
+    /// The check failed, possibly by chance: the endpoint is ejected once the threshold is reached. Errors and timeouts
+    /// of a check have this verdict.
     Failing,
-    /// The endpoint says itself that it is not well: that is enough, whatever the threshold.
+    /// The endpoint reports that it is unhealthy: it is ejected immediately, whatever the threshold.
     Unhealthy,
 }
 
-/// What the checks of one endpoint have found until now, without clock or I/O.
+/// Decides from the verdicts of its checks whether an endpoint is healthy, without clock or I/O.
 ///
 /// ```
 /// use tower_health::check::{CheckConfig, CheckState, Verdict};
@@ -28,17 +29,17 @@ pub enum Verdict {
 #[derive(Debug, Clone, Default)]
 pub struct CheckState {
     healthy: Option<bool>,
-    /// How many in a row have found otherwise.
+    /// The number of consecutive verdicts that contradict `healthy`.
     otherwise: u32,
 }
 
 impl CheckState {
-    /// Whether it is healthy; `None` before the first check.
+    /// Returns whether the endpoint is healthy; `None` before the first check.
     pub const fn is_healthy(&self) -> Option<bool> {
         self.healthy
     }
 
-    /// A check has ended. Whether the endpoint is healthy now.
+    /// Records the verdict of a check. Returns whether the endpoint is healthy now.
     pub fn record(&mut self, verdict: Verdict, config: &CheckConfig) -> bool {
         let found = verdict == Verdict::Healthy;
         let Some(healthy) = self.healthy.filter(|_| verdict != Verdict::Unhealthy) else {
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdicts_count_in_a_row_but_for_the_first_one_and_what_the_endpoint_says_itself() {
+    fn only_consecutive_verdicts_count_except_the_first_one_and_unhealthy() {
         let config = CheckConfig::default().thresholds(2, 3);
         let mut state = CheckState::default();
         for (step, (verdict, healthy)) in [

@@ -8,9 +8,9 @@ use tower_service::Service;
 
 use super::Verdict;
 
-/// A check that connects: an endpoint is healthy if it accepts. The connection is closed at once.
+/// A health check over TCP: an endpoint is healthy if it accepts a connection. The connection is closed immediately.
 ///
-/// Its request is the address; `map_request` makes it from other keys.
+/// The request of the service is the address; convert other keys with `map_request`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpCheck;
 

@@ -18,15 +18,16 @@ use crate::policy::InvalidPolicy;
 use crate::rule::Rule;
 use crate::{Guarded, Health};
 
-/// A discovery whose endpoints are checked, and get no requests while the checks fail; see the [module](super).
+/// A [`Discover`] that checks its endpoints, and ejects them while the checks fail; see the [module](super).
 ///
-/// The checks run when the balancer polls its discovery; there is no task. If the check service is not ready, the checks
-/// wait; if it fails to become ready, the check of an endpoint has failed, and a fresh clone of the service does the next
-/// one. The check of an endpoint that goes away meanwhile ends by itself.
+/// The checks run when the balancer polls the `Discover`; there is no task. While the check service is not ready, the
+/// checks wait. If its `poll_ready` fails, the check of one endpoint counts as [`Verdict::Failing`], and a new clone of
+/// the service is used from then on. If an endpoint is removed during its check, the check runs to its end and is
+/// ignored.
 ///
 /// # Panics
 ///
-/// A check that panics does so in the balancer's task.
+/// If a check panics, it panics in the task that polls the balancer.
 pub struct CheckHealth<D, M>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug>,
@@ -34,9 +35,9 @@ where
 {
     driver: Driver<D, Checks<D::Key>>,
     check: M,
-    /// Never polled: one whose readiness failed must not be polled again.
+    /// The service to clone when `check` fails to become ready. It is never polled itself.
     pristine: M,
-    /// `M::clone`.
+    /// `M::clone`, stored here so that only `new` needs the bound.
     clone: fn(&M) -> M,
     running: FuturesUnordered<Running<M::Future, Checks<D::Key>>>,
 }
@@ -46,7 +47,7 @@ where
     D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
     M: Service<D::Key, Response = Verdict>,
 {
-    /// Checks the endpoints of `discover` by `check`.
+    /// Checks the endpoints of `discover` with the service `check`.
     ///
     /// # Errors
     ///
@@ -65,9 +66,9 @@ where
         })
     }
 
-    /// Draws the jitter of the intervals from your own randomness.
+    /// Sets the random number generator for the jitter of the intervals. By default it is seeded randomly.
     ///
-    /// To be called before the first endpoint is known; later it has no effect.
+    /// Call it before the first endpoint is added; later it has no effect.
     #[must_use]
     pub fn with_rng(mut self, rng: impl Rng + Send + 'static) -> Self {
         if let Some(rule) = self.driver.rule_mut() {
@@ -76,9 +77,9 @@ where
         self
     }
 
-    /// Shares the health with other wrappers of the same endpoints. By default it has its own.
+    /// Sets the health that is shared with other wrappers of the same endpoints. By default the wrapper has its own.
     ///
-    /// To be called before the first endpoint is known; later it has no effect.
+    /// Call it before the first endpoint is added; later it has no effect.
     #[must_use]
     pub fn with_health(mut self, health: Health<D::Key>) -> Self {
         if let Some(rule) = self.driver.rule_mut() {
@@ -87,7 +88,7 @@ where
         self
     }
 
-    /// The health of the endpoints.
+    /// Returns the health of the endpoints.
     pub fn health(&self) -> &Health<D::Key> {
         self.driver.rule().health()
     }
@@ -98,7 +99,8 @@ where
     D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
     M: Service<D::Key, Response = Verdict, Error: Into<BoxError>>,
 {
-    /// Ends checks and begins others, until there is nothing left to do. Whether the timer has to be looked at again.
+    /// Completes and starts checks until all are pending. Returns whether the timer must be polled again, because a
+    /// check has ended.
     fn poll_checks(&mut self, cx: &mut Context<'_>) -> bool {
         let rule = self.driver.rule();
         let mut ended = false;
@@ -117,7 +119,7 @@ where
             };
             if let Err(error) = ready {
                 let error: BoxError = error.into();
-                tracing::warn!(error, "a health check cannot be done");
+                tracing::warn!(error, "the health check service failed to become ready");
                 self.check = (self.clone)(&self.pristine);
                 if let Some(endpoint) = rule.take_due() {
                     rule.checked(&endpoint, Verdict::Failing);

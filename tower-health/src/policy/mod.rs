@@ -1,8 +1,6 @@
-//! The algorithms of health, as plain values without clock, tasks or I/O.
+//! The algorithms of this crate as plain values, without clock, tasks or I/O: time and randomness are arguments.
 //!
-//! Time and randomness are arguments.
-//!
-//! | for | use |
+//! | algorithm | type or module |
 //! |---|---|
 //! | outlier detection: ejecting endpoints that fail more than the others | [`outlier`] |
 //! | failure accrual: ejecting an endpoint by its own failures, then probing it | [`accrual`] |

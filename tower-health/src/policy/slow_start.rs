@@ -43,7 +43,7 @@ impl SlowStart {
     ///
     /// # Errors
     ///
-    /// Unless it is from 0 to 1.
+    /// If it is not from 0 to 1.
     pub fn least(self, least: f64) -> Result<Self, InvalidPolicy> {
         ensure(
             (0.0..=1.0).contains(&least),
@@ -52,14 +52,14 @@ impl SlowStart {
         Ok(Self { least, ..self })
     }
 
-    /// Sets how fast the weight grows: with more than 1.0 faster at first, with less faster at the end. By default 1.0.
+    /// Sets how the weight grows: above 1.0 faster at first, below 1.0 faster at the end. By default 1.0.
     ///
     /// # Errors
     ///
-    /// Unless it is finite and greater than 0.
+    /// If it is not finite and greater than 0.
     pub fn aggression(self, aggression: f64) -> Result<Self, InvalidPolicy> {
         let sane = aggression > 0.0 && aggression.is_finite();
-        ensure(sane, "the aggression must be a number of more than 0")?;
+        ensure(sane, "the aggression must be a finite number greater than 0")?;
         Ok(Self { aggression, ..self })
     }
 
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_parameters_are_refused() {
+    fn parameters_out_of_range_are_rejected() {
         for value in [-0.1, 1.1, f64::NAN] {
             assert!(slow_start().least(value).is_err(), "{value}");
         }
@@ -119,7 +119,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_grows_with_the_age_from_the_least_part_to_all(
+        fn the_factor_grows_with_the_age_from_the_minimum_to_one(
             window in any::<Duration>(), ages: [Duration; 2], least in 0.0..=1.0, aggression in 1e-9..1e9,
         ) {
             let slow_start = SlowStart::new(window).least(least).unwrap().aggression(aggression).unwrap();

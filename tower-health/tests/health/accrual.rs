@@ -19,7 +19,7 @@ const DEAD: Standing = Standing::Out(Reason::Dead);
 
 type List = ServiceList<Vec<Inner>>;
 
-/// Dead after three failures, for five to ten seconds and then for twice as long.
+/// Endpoints are dead after three failures, for five to ten seconds and then for twice as long.
 fn discover(endpoints: Vec<Inner>, health: &Health<usize>) -> AccrueFailures<List, ErrorIsFailure> {
     let list = ServiceList::new::<u32>(endpoints);
     let config = AccrualConfig::never().consecutive(3);
@@ -29,7 +29,7 @@ fn discover(endpoints: Vec<Inner>, health: &Health<usize>) -> AccrueFailures<Lis
         .with_health(health.clone())
 }
 
-/// A health without panic.
+/// A health in which panic mode is never on.
 fn health() -> Health<usize> {
     let health = Health::new();
     health.set_panic_threshold(0);
@@ -37,7 +37,7 @@ fn health() -> Health<usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_request_is_let_through_to_a_dead_endpoint_and_its_success_revives_it() {
+async fn one_request_probes_a_dead_endpoint_and_its_success_revives_it() {
     let health = health();
     let (bad, mut handle) = endpoint(0);
     let (good, _good_handle) = endpoint(9);
@@ -68,7 +68,7 @@ async fn one_request_is_let_through_to_a_dead_endpoint_and_its_success_revives_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trial_that_fails_makes_the_wait_longer_and_one_that_is_dropped_leaves_it_to_the_next() {
+async fn a_failed_probe_extends_the_wait_and_a_cancelled_one_is_followed_by_another() {
     let health = health();
     let (only, mut handle) = endpoint(0);
     let mut balance = Spawn::new(Balance::new(discover(vec![only], &health)));
@@ -89,18 +89,18 @@ async fn a_trial_that_fails_makes_the_wait_longer_and_one_that_is_dropped_leaves
     let failed = Instant::now();
     timeout(60 * SECOND, balance.ready())
         .await
-        .expect("it wakes its task")
+        .expect("the task is woken")
         .unwrap();
     let waited = failed.elapsed().as_secs_f64();
     assert!((10.0..=20.0).contains(&waited), "{waited}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trial_that_panics_is_followed_by_another() {
+async fn a_probe_that_panics_is_followed_by_another() {
     let mut calls = 0;
     let service = service_fn(move |_: u32| {
         calls += 1;
-        assert!(calls != 4, "as it should");
+        assert!(calls != 4, "the expected panic");
         std::future::ready(if calls < 4 {
             Err(BoxError::from("no"))
         } else {
@@ -134,7 +134,7 @@ async fn when_all_are_dead_all_are_used() {
         send(&mut balance, &mut handle, false).await;
     }
     assert!(health.is_panic());
-    // A trial is as good as the only request; when it fails, the timer has to be set again.
+    // In panic mode a request is a probe as well; when it fails, the timer must be set again.
     advance(10 * SECOND).await;
     send(&mut balance, &mut handle, false).await;
     assert!(balance.is_woken());
@@ -147,7 +147,7 @@ async fn when_all_are_dead_all_are_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_removed_while_dead_is_forgotten_also_by_the_timer() {
+async fn an_endpoint_removed_while_dead_no_longer_sets_the_timer() {
     let (sender, discover) = channel::<&str, Inner>(8);
     let config = AccrualConfig::never().consecutive(1);
     let health = Health::new();
@@ -185,7 +185,7 @@ async fn two_wrappers_that_share_the_health_count_each_endpoint_once() {
         (health.well(), health.len(), health.is_panic()),
         (2, 3, false)
     );
-    // Alive again for the one, but not for the other.
+    // Alive again in one wrapper, but not in the other.
     advance(10 * SECOND).await;
     assert!(!gets_any(&mut balance, &mut handles[0]));
     assert!(matches!(

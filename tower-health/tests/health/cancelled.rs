@@ -1,4 +1,4 @@
-//! An endpoint that never answers has no failures of its own: requests to it are cancelled.
+//! An endpoint that never responds has no failures of its own: requests to it are cancelled.
 
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +23,7 @@ type Balanced = BoxService<(), (), BoxError>;
 
 const LONG: Duration = Duration::from_millis(500);
 
-/// Two that answer, and one that never does.
+/// Two endpoints that respond, and one that never does.
 fn endpoints() -> ServiceList<Vec<Endpoint>> {
     let works = service_fn(|()| async { Ok::<_, BoxError>(()) }).boxed_clone();
     let hangs = service_fn(|()| pending::<Result<(), BoxError>>()).boxed_clone();
@@ -31,7 +31,7 @@ fn endpoints() -> ServiceList<Vec<Endpoint>> {
     ServiceList::new::<()>(endpoints.into())
 }
 
-/// A balancer for each way to leave endpoints out, with a health that has no panic.
+/// A balancer with each of the two ejecting wrappers, in which panic mode is never on.
 fn balancers(cancelled_after: Option<Duration>) -> [(Balanced, Health<usize>); 2] {
     let watched = || {
         let health = Health::new();
@@ -57,7 +57,7 @@ fn balancers(cancelled_after: Option<Duration>) -> [(Balanced, Health<usize>); 2
     [ejects, accrues]
 }
 
-/// Makes requests until `count` of them are on their way to the endpoint that hangs, and returns these.
+/// Sends requests until `count` of them are in flight to the endpoint that hangs, and returns these.
 async fn hanging(balance: &mut Balanced, count: usize) -> Vec<impl Future<Output = ()> + use<>> {
     let mut hanging = Vec::new();
     while hanging.len() < count {
@@ -74,7 +74,7 @@ fn is_out(health: &Health<usize>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_below_a_timeout_is_left_out() {
+async fn an_endpoint_that_hangs_below_a_timeout_is_ejected() {
     for defaults in [
         OutlierConfig::default(),
         OutlierConfig::default().success_rate(None),
@@ -91,13 +91,13 @@ async fn an_endpoint_below_a_timeout_is_left_out() {
                 timed_out += 1;
             }
         }
-        // While it is out the time stands still, as all others answer at once.
+        // While it is ejected the paused clock does not advance, as all others respond immediately.
         assert_eq!(timed_out, 5);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_those_that_waited_for_long_count() {
+async fn only_requests_that_have_waited_long_enough_count() {
     for (mut balance, health) in balancers(Some(LONG)) {
         let requests = hanging(&mut balance, 50).await;
         advance(LONG - Duration::from_millis(1)).await;
@@ -111,7 +111,7 @@ async fn only_those_that_waited_for_long_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_withdrawn_or_panics_does_not_count() {
+async fn a_withdrawn_or_panicking_request_does_not_count() {
     for (mut balance, health) in balancers(Some(LONG)) {
         let requests = hanging(&mut balance, 50).await;
         advance(2 * LONG).await;
@@ -121,10 +121,10 @@ async fn what_is_withdrawn_or_panics_does_not_count() {
         advance(2 * LONG).await;
         let panicked = catch_unwind(AssertUnwindSafe(move || {
             let _requests = requests;
-            panic!("as asked for");
+            panic!("the expected panic");
         }));
         assert!(panicked.is_err() && !is_out(&health));
-        // It ends with that.
+        // This ends the panic.
         let requests = hanging(&mut balance, 5).await;
         advance(LONG).await;
         drop(requests);
@@ -133,7 +133,7 @@ async fn what_is_withdrawn_or_panics_does_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn none_counts_if_none_is_to() {
+async fn cancelled_requests_do_not_count_if_that_is_disabled() {
     for (mut balance, health) in balancers(None) {
         let requests = hanging(&mut balance, 50).await;
         advance(3600 * SECOND).await;

@@ -20,7 +20,8 @@ use crate::{Inner, SECOND, endpoint, gets_any};
 const FAILS: Standing = Standing::Out(Reason::Checks);
 const UNCHECKED: Standing = Standing::Out(Reason::Unchecked);
 
-/// What the checks find, and when there were any. Who is not in the map does not answer.
+/// The verdicts of the checks, and when the checks ran. The check of an endpoint that is not in the map never
+/// completes.
 #[derive(Clone, Default)]
 struct World(Arc<Mutex<State>>);
 
@@ -32,7 +33,7 @@ struct State {
     most: usize,
 }
 
-/// A check that runs.
+/// A running check.
 struct Running(World);
 
 impl Drop for Running {
@@ -88,7 +89,7 @@ macro_rules! balance {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_gets_requests_after_its_first_success_and_none_after_some_failures() {
+async fn an_endpoint_receives_requests_after_its_first_success_and_none_after_some_failures() {
     let world = World::default();
     world.set("a", Verdict::Failing);
     let (sender, health, mut balance) = balance!(config().thresholds(2, 2), world);
@@ -124,7 +125,7 @@ async fn an_endpoint_gets_requests_after_its_first_success_and_none_after_some_f
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_without_an_answer_fails_after_its_time() {
+async fn a_check_fails_after_its_timeout() {
     let world = World::default();
     let (sender, health, mut balance) = balance!(config(), world);
     let (a, _handle) = endpoint(0);
@@ -139,7 +140,7 @@ async fn a_check_without_an_answer_fails_after_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_not_checked_yet_does_not_count_for_panic_and_who_fails_does() {
+async fn unchecked_endpoints_do_not_count_for_the_panic_threshold_and_failing_ones_do() {
     let world = World::default();
     let (sender, health, mut balance) = balance!(config(), world);
     health.set_panic_threshold(50);
@@ -153,7 +154,7 @@ async fn who_was_not_checked_yet_does_not_count_for_panic_and_who_fails_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_many_checks_run_at_a_time_and_all_have_their_turn() {
+async fn concurrency_is_limited_and_all_endpoints_are_checked() {
     let world = World::default();
     let config = config().concurrency(3);
     let (sender, _health, mut balance) = balance!(config, world);
@@ -169,7 +170,7 @@ async fn so_many_checks_run_at_a_time_and_all_have_their_turn() {
     advance(SECOND).await;
     assert_pending!(balance.poll_ready());
     assert_eq!(world.checks(), 6);
-    // Whoever has gone before his turn is not checked.
+    // An endpoint that is removed before its check is not checked.
     sender.remove("g").await.unwrap();
     assert_pending!(balance.poll_ready());
     advance(SECOND).await;
@@ -213,7 +214,7 @@ async fn without_requests_the_interval_may_be_longer_and_the_balancer_sleeps_mea
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_out_does_not_wait_longer_for_want_of_requests() {
+async fn the_no_traffic_interval_does_not_apply_to_ejected_endpoints() {
     let world = World::default();
     world.set("a", Verdict::Failing);
     let config = config().no_traffic_interval(Some(60 * SECOND));
@@ -228,7 +229,7 @@ async fn who_is_out_does_not_wait_longer_for_want_of_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn jitter_keeps_the_checks_of_endpoints_apart() {
+async fn jitter_spreads_the_checks_of_endpoints() {
     let world = World::default();
     let (sender, _health, balance) = balance!(CheckConfig::default().jitter_percent(50), world);
     let mut balance = balance.into_inner();
@@ -252,7 +253,7 @@ async fn jitter_keeps_the_checks_of_endpoints_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_removed_while_its_check_runs_comes_again_unchecked() {
+async fn an_endpoint_that_is_removed_during_its_check_and_added_again_is_unchecked() {
     let world = World::default();
     let (sender, health, mut balance) = balance!(config(), world);
     let (a, _handle) = endpoint(0);
@@ -265,7 +266,7 @@ async fn an_endpoint_removed_while_its_check_runs_comes_again_unchecked() {
     world.set("a", Verdict::Healthy);
     sender.insert("a", a).await.unwrap();
     assert_ready_ok!(balance.poll_ready());
-    // The old one ends meanwhile, and is of no account.
+    // The old check ends in the meantime, and is ignored.
     for _ in 0..5 {
         advance(SECOND).await;
         assert_ready_ok!(balance.poll_ready());
@@ -275,7 +276,7 @@ async fn an_endpoint_removed_while_its_check_runs_comes_again_unchecked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_checks_cannot_be_done_they_fail() {
+async fn checks_fail_while_the_check_service_fails_to_become_ready() {
     let (sender, discover) = channel::<&str, Inner>(64);
     let polled = Arc::default();
     let broken = Broken {
@@ -295,7 +296,7 @@ async fn when_checks_cannot_be_done_they_fail() {
     assert_eq!(polled.load(Ordering::Relaxed), 1);
 }
 
-/// Not ready, but for a while; a clone is another try.
+/// Fails to become ready at first; each clone is another attempt.
 struct Broken {
     failures: usize,
     failed: bool,
@@ -350,7 +351,7 @@ async fn a_check_service_that_failed_to_become_ready_is_replaced_by_a_clone() {
         handles.push(handle);
         sender.insert(key, inner).await.unwrap();
     }
-    // Two checks fail for it, each with a service of its own; the third is done.
+    // Two checks fail for that reason, each with its own clone; the third is done.
     assert_ready_ok!(balance.poll_ready());
     assert_eq!(health.well(), 1);
     advance(10 * SECOND).await;
@@ -359,7 +360,7 @@ async fn a_check_service_that_failed_to_become_ready_is_replaced_by_a_clone() {
 }
 
 #[test]
-fn impossible_configurations_are_refused() {
+fn configurations_out_of_range_are_rejected() {
     let zero = std::time::Duration::ZERO;
     for config in [
         config().interval(zero),

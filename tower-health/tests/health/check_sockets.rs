@@ -1,4 +1,4 @@
-//! Checks over sockets, and by the implementation of tonic.
+//! Checks over sockets, and against the health service of tonic.
 
 use std::net::SocketAddr;
 
@@ -7,24 +7,24 @@ use tokio::net::TcpListener;
 use tower_health::check::Verdict;
 use tower_service::Service;
 
-/// An address where nobody listens.
-async fn nobody() -> SocketAddr {
+/// Returns an address without a listener.
+async fn unused_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
 
 #[tokio::test]
-async fn who_accepts_is_healthy_by_tcp() {
+async fn a_tcp_endpoint_that_accepts_is_healthy() {
     use tower_health::check::TcpCheck;
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     assert_eq!(TcpCheck.call(address).await.unwrap(), Verdict::Healthy);
-    let error = TcpCheck.call(nobody().await).await.unwrap_err();
+    let error = TcpCheck.call(unused_address().await).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
-/// Answers one request with this, and returns what was asked.
+/// Answers one request, and returns it.
 async fn answer(listener: TcpListener, answer: &'static [u8]) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut asked = Vec::new();
@@ -36,7 +36,7 @@ async fn answer(listener: TcpListener, answer: &'static [u8]) -> String {
 }
 
 #[tokio::test]
-async fn the_status_decides_by_http() {
+async fn the_http_status_decides() {
     use http::HeaderValue;
     use tower_health::check::HttpCheck;
 
@@ -84,11 +84,11 @@ async fn the_status_decides_by_http() {
         };
         assert!(asked.contains(&format!("\r\nhost: {host}\r\n")), "{asked}");
     }
-    assert!(check.clone().call(nobody().await).await.is_err());
+    assert!(check.clone().call(unused_address().await).await.is_err());
 }
 
 #[tokio::test]
-async fn what_tonic_says_by_grpc() {
+async fn the_grpc_check_understands_tonic() {
     use std::convert::Infallible;
 
     use bytes::Bytes;
@@ -116,7 +116,7 @@ async fn what_tonic_says_by_grpc() {
         assert_eq!(check("some.Service").call(0).await.unwrap(), verdict);
     }
 
-    // Servers that do not know of health, that fail, and that are none.
+    // Servers without health checks, servers that fail, and servers that are not gRPC.
     for (status, verdict) in [
         (Some("12"), Ok(Verdict::Healthy)),
         (

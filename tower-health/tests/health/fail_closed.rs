@@ -24,7 +24,7 @@ fn health<K>() -> Health<K> {
     health
 }
 
-/// Two requests, which both fail at once.
+/// Asserts that two requests both fail immediately.
 async fn refuses<S>(balance: &mut Spawn<S>)
 where
     S: Service<u32, Response = u32, Error = BoxError>,
@@ -53,7 +53,7 @@ macro_rules! accruing {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_fail_at_once_while_all_are_out_and_not_longer() {
+async fn requests_fail_immediately_only_while_all_endpoints_are_ejected() {
     let health = health();
     let (a, mut handle) = endpoint(0);
     let mut balance = accruing!([a], health, LeastLoaded::new());
@@ -62,7 +62,7 @@ async fn requests_fail_at_once_while_all_are_out_and_not_longer() {
     }
     assert_eq!((health.well(), health.len()), (0, 1));
     refuses(&mut balance).await;
-    // A trial goes to the endpoint, and while it is under way the others fail at once.
+    // The endpoint is probed, and while the probe is in flight, other requests fail immediately.
     advance(Duration::from_secs(30)).await;
     assert_ready_ok!(balance.poll_ready());
     let trial = balance.call(1);
@@ -73,7 +73,7 @@ async fn requests_fail_at_once_while_all_are_out_and_not_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_do_those_that_go_by_a_key() {
+async fn requests_of_a_hashing_picker_fail_immediately_too() {
     let health = health();
     let (a, mut handle) = endpoint(0);
     let by_key = RingHash::by(|n: &u32| Some(u64::from(*n)));
@@ -84,9 +84,9 @@ async fn so_do_those_that_go_by_a_key() {
     refuses(&mut balance).await;
 }
 
-/// By default, and as long as one of them may get ready.
+/// By default, and while one of the endpoints may become ready.
 #[tokio::test(start_paused = true)]
-async fn requests_wait_if_they_are_told_to_or_an_endpoint_connects() {
+async fn requests_wait_by_default_or_while_an_endpoint_connects() {
     let health = health();
     let ((a, mut handle), (b, mut connecting)) = (endpoint(0), endpoint(0));
     connecting.allow(0);
@@ -110,9 +110,9 @@ async fn requests_wait_if_they_are_told_to_or_an_endpoint_connects() {
     assert_pending!(balance.poll_ready());
 }
 
-/// With a threshold, all of them are used when all are out.
+/// With a panic threshold, all endpoints are used when all are ejected.
 #[tokio::test(start_paused = true)]
-async fn panic_comes_first() {
+async fn panic_mode_takes_precedence() {
     let health = Health::new();
     health.set_fail_closed(true);
     let (a, mut handle) = endpoint(0);
@@ -124,7 +124,7 @@ async fn panic_comes_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outliers_are_out_and_a_waiting_request_hears_of_it() {
+async fn a_waiting_request_fails_when_the_last_endpoint_is_ejected() {
     let health = health();
     let ((a, mut handle), (b, mut connecting)) = (endpoint(0), endpoint(0));
     connecting.allow(0);
@@ -157,7 +157,7 @@ async fn outliers_are_out_and_a_waiting_request_hears_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_not_been_checked_is_waited_for() {
+async fn requests_wait_for_an_endpoint_that_is_not_checked_yet() {
     let health = health();
     let (sender, discover) = channel::<&str, Inner>(4);
     let check = service_fn(async |key| match key {
@@ -179,7 +179,7 @@ async fn what_has_not_been_checked_is_waited_for() {
     sender.insert("bad", bad).await.unwrap();
     sender.insert("slow", slow).await.unwrap();
     assert_pending!(balance.poll_ready());
-    // Its check takes too long.
+    // Its check times out.
     advance(2 * SECOND).await;
     assert!(balance.is_woken());
     refuses(&mut balance).await;

@@ -1,4 +1,4 @@
-//! Endpoints that are not well, and the balancer.
+//! The wrappers with a balancer.
 
 mod accrual;
 mod cancelled;
@@ -24,14 +24,14 @@ pub(crate) type Requests = Handle<u32, u32>;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-/// An endpoint that is always ready.
+/// Creates an endpoint that is always ready.
 pub(crate) fn endpoint(load: u32) -> (Inner, Requests) {
     let (service, mut handle) = mock::pair();
     handle.allow(1000);
     (Constant::new(service, load), handle)
 }
 
-/// Sends a request, which the mock answers or fails.
+/// Sends a request, which succeeds if `works` and otherwise fails.
 pub(crate) async fn send<S>(balance: &mut Spawn<S>, handle: &mut Requests, works: bool)
 where
     S: Service<u32, Response = u32, Error = BoxError>,
@@ -46,7 +46,7 @@ where
     assert_eq!(response.await.is_ok(), works);
 }
 
-/// Whether a balancer with an endpoint sends it anything within some requests, which are cancelled.
+/// Returns whether the endpoint of `handle` receives any of some requests. The requests are cancelled.
 pub(crate) fn gets_any<S>(balance: &mut Spawn<S>, handle: &mut Requests) -> bool
 where
     S: Service<u32, Response = u32, Error = BoxError>,

@@ -44,7 +44,7 @@ fn three() -> (Vec<Inner>, [Requests; 3]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ejected_endpoint_gets_nothing_until_its_time_is_over_and_wakes_the_balancer_then() {
+async fn an_ejected_endpoint_receives_nothing_until_its_ejection_ends_and_then_wakes_the_balancer() {
     let health = Health::new();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&heard);
@@ -76,7 +76,7 @@ async fn an_ejected_endpoint_gets_nothing_until_its_time_is_over_and_wakes_the_b
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_requests_and_with_no_other_the_balancer_is_woken_when_an_endpoint_returns() {
+async fn an_idle_balancer_is_woken_when_its_only_endpoint_returns() {
     let health = Health::new();
     health.set_panic_threshold(0);
     let (bad, mut handle) = endpoint(0);
@@ -95,14 +95,14 @@ async fn without_requests_and_with_no_other_the_balancer_is_woken_when_an_endpoi
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_too_few_are_well_all_are_used_and_when_enough_are_the_bad_ones_are_not() {
+async fn ejections_are_ignored_while_too_few_endpoints_are_healthy() {
     let health = Health::new();
     let (endpoints, mut handles) = three();
     let mut balance = balance(endpoints, &health);
     for _ in 0..3 {
         send(&mut balance, &mut handles[0], false).await;
     }
-    assert!(!health.is_panic(), "two of three are well");
+    assert!(!health.is_panic(), "two of three are healthy");
     for _ in 0..3 {
         send(&mut balance, &mut handles[1], false).await;
     }
@@ -121,7 +121,7 @@ async fn when_too_few_are_well_all_are_used_and_when_enough_are_the_bad_ones_are
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_ejected_is_a_panic_and_with_threshold_zero_a_wait() {
+async fn when_all_are_ejected_all_are_used_or_requests_wait_with_threshold_zero() {
     let health = Health::new();
     let (only, mut handle) = endpoint(0);
     let mut balance = balance(vec![only], &health);
@@ -139,7 +139,7 @@ async fn all_ejected_is_a_panic_and_with_threshold_zero_a_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_requests_and_those_of_no_account_do_not_count_and_each_counts_once() {
+async fn cancelled_and_ignored_requests_do_not_count_and_others_count_once() {
     let health = Health::new();
     let (only, mut handle) = endpoint(0);
     let list = ServiceList::new::<u32>([only]);
@@ -152,13 +152,13 @@ async fn dropped_requests_and_those_of_no_account_do_not_count_and_each_counts_o
     send(&mut balance, &mut handle, false).await;
     send(&mut balance, &mut handle, false).await;
     send(&mut balance, &mut handle, true).await;
-    assert!(gets_any(&mut balance, &mut handle), "and drops them");
+    assert!(gets_any(&mut balance, &mut handle), "and the requests are dropped");
     assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
     send(&mut balance, &mut handle, false).await;
     assert_eq!(health.standing(&0).unwrap().0, EJECTED);
 }
 
-/// An endpoint that rejects what is too much for it works; ejected, it would leave its load to the others.
+/// An endpoint that rejects excess load works; ejecting it would move its load to the others.
 #[tokio::test(start_paused = true)]
 async fn a_rejection_of_excess_load_does_not_count() {
     for (kind, expected) in [
@@ -182,7 +182,7 @@ async fn a_rejection_of_excess_load_does_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_removed_while_ejected_comes_again_without_a_past() {
+async fn an_endpoint_that_is_removed_while_ejected_and_added_again_has_no_history() {
     let health = Health::new();
     health.set_panic_threshold(0);
     let (sender, discover) = channel::<&str, Inner>(8);
@@ -193,7 +193,7 @@ async fn an_endpoint_removed_while_ejected_comes_again_without_a_past() {
     for _ in 0..3 {
         send(&mut balance, &mut handle, false).await;
     }
-    // A new service of the same endpoint is as ejected.
+    // A new service of the same endpoint is ejected as well.
     let (again, mut again_handle) = endpoint(0);
     sender.insert("a", again).await.unwrap();
     assert_pending!(balance.poll_ready());
@@ -211,7 +211,7 @@ async fn an_endpoint_removed_while_ejected_comes_again_without_a_past() {
     let (fresh, mut fresh_handle) = endpoint(0);
     sender.insert("a", fresh).await.unwrap();
     send(&mut balance, &mut fresh_handle, false).await;
-    // A request to the one that is gone does not count for the new one.
+    // A request to the removed endpoint does not count for the new one.
     drop((running, handle.poll_request(), again_handle.poll_request()));
     send(&mut balance, &mut fresh_handle, false).await;
     assert_eq!(health.standing(&"a").unwrap().0, Standing::Well);
@@ -220,7 +220,7 @@ async fn an_endpoint_removed_while_ejected_comes_again_without_a_past() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_when_discovery_has_and_the_last_endpoint_is_gone() {
+async fn it_ends_when_discovery_has_ended_and_the_last_endpoint_is_dropped() {
     let health = Health::new();
     let mut empty = balance(Vec::new(), &health);
     assert!(assert_ready_err!(empty.poll_ready()).is::<NoEndpoints>());
@@ -234,7 +234,7 @@ async fn it_ends_when_discovery_has_and_the_last_endpoint_is_gone() {
     assert!(assert_ready_err!(balance.poll_ready()).is::<NoEndpoints>());
 }
 
-/// Polls the balancer whenever it is woken, for a time, and counts.
+/// Polls the balancer whenever it is woken, and counts the polls.
 #[tokio::test(start_paused = true)]
 async fn an_idle_balancer_is_polled_once_for_each_sweep() {
     let (only, mut handle) = endpoint(0);
@@ -255,7 +255,7 @@ async fn an_idle_balancer_is_polled_once_for_each_sweep() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_clock_stands_still_nothing_is_swept_and_nobody_returns() {
+async fn while_the_clock_is_paused_nothing_is_swept_and_no_endpoint_returns() {
     let health = Health::new();
     let (endpoints, mut handles) = three();
     let mut balance = balance(endpoints, &health);
@@ -270,9 +270,9 @@ async fn while_the_clock_stands_still_nothing_is_swept_and_nobody_returns() {
     }
 }
 
-/// A picker that goes by the request does not ask again whether the endpoint is ready.
+/// A hashing picker must not use an endpoint that was ejected after it became ready.
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_ejected_by_another_request_is_passed_over_by_hash_too() {
+async fn a_hashing_picker_skips_an_endpoint_that_was_ejected_by_another_request() {
     let health = Health::new();
     let (endpoints, mut handles) = three();
     let list = ServiceList::new::<u32>(endpoints);
@@ -317,9 +317,9 @@ fn a_wrapped_balancer_can_be_sent_to_a_task() {
     is_send(&balance.into_inner());
 }
 
-/// Three requests that nothing answers, and what the endpoint is after each of some intervals.
+/// Three requests without a response, and the standing of the endpoint after each interval.
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_answers_nothing_for_an_interval_is_out_until_it_answers() {
+async fn an_endpoint_that_is_silent_for_an_interval_is_ejected_until_it_answers() {
     for counts in [false, true] {
         let health = Health::new();
         let (hung, mut hung_handle) = endpoint(0);
@@ -341,7 +341,7 @@ async fn an_endpoint_that_answers_nothing_for_an_interval_is_out_until_it_answer
             advance(10 * SECOND).await;
             let _: Poll<Result<(), BoxError>> = balance.poll_ready();
         };
-        // They have not waited for the whole of the first.
+        // The requests did not wait for all of the first interval.
         advance(5 * SECOND).await;
         sweep(&mut balance).await;
         assert_eq!(standing(), Standing::Well);
@@ -353,13 +353,13 @@ async fn an_endpoint_that_answers_nothing_for_an_interval_is_out_until_it_answer
         assert_eq!(standing(), EJECTED);
         send(&mut balance, &mut good_handle, true).await;
 
-        // It has been slow only.
+        // The endpoint was only slow.
         waiting.remove(0).send_response(1);
         requests.remove(0).await.unwrap();
         assert_eq!(standing(), Standing::Well);
         assert!(balance.is_woken());
         send(&mut balance, &mut hung_handle, true).await;
-        // Those that wait still are two.
+        // Two requests are still in flight.
         for _ in 0..9 {
             sweep(&mut balance).await;
             assert_eq!(standing(), Standing::Well);
@@ -389,7 +389,7 @@ async fn an_endpoint_that_answers_some_requests_is_not_silent() {
         assert_ready_ok!(balance.poll_ready());
         assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
     }
-    // Failures are no answers that take back what they have done.
+    // A failure does not undo an ejection for failures.
     for _ in 0..3 {
         send(&mut balance, &mut handle, false).await;
     }
@@ -401,7 +401,7 @@ async fn an_endpoint_that_answers_some_requests_is_not_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_can_be_let_in_before_its_time() {
+async fn an_endpoint_can_be_returned_early() {
     let health = Health::new();
     let (bad, mut bad_handle) = endpoint(0);
     let (good, _good_handle) = endpoint(9);
@@ -409,7 +409,7 @@ async fn an_endpoint_can_be_let_in_before_its_time() {
     let discover = EjectOutliers::new(list, config(), ErrorIsFailure).unwrap();
     let discover = discover.with_health(health.clone());
     let uneject = discover.uneject();
-    assert!(!uneject.uneject(&0), "it is not known yet");
+    assert!(!uneject.uneject(&0), "not added yet");
     let mut balance = Spawn::new(Balance::with_picker(discover, LeastLoaded::of_all()));
     for _ in 0..3 {
         send(&mut balance, &mut bad_handle, false).await;
@@ -421,7 +421,7 @@ async fn an_endpoint_can_be_let_in_before_its_time() {
     for _ in 0..3 {
         send(&mut balance, &mut bad_handle, false).await;
     }
-    // The second ejection is twice as long, as if the first had not been cut short.
+    // The second ejection is twice as long, as if the first had not ended early.
     for interval in 1..=6 {
         assert_eq!(health.standing(&0).unwrap().0, EJECTED, "{interval}");
         advance(10 * SECOND).await;

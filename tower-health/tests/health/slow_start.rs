@@ -19,7 +19,7 @@ use tower_util::{BoxError, ServiceExt, service_fn};
 use crate::{SECOND, endpoint};
 
 #[tokio::test(start_paused = true)]
-async fn a_new_endpoint_among_old_ones_gets_a_tenth_of_a_share_and_more_with_time() {
+async fn a_new_endpoint_receives_a_tenth_of_its_share_at_first_and_more_with_time() {
     let counts = [AtomicU32::new(0), AtomicU32::new(0)];
     let endpoint = |count| {
         let service = service_fn(move |(): ()| {
@@ -50,7 +50,7 @@ async fn a_new_endpoint_among_old_ones_gets_a_tenth_of_a_share_and_more_with_tim
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_is_well_again_is_eased_in_again() {
+async fn an_endpoint_that_is_healthy_again_starts_slowly_again() {
     let health = Health::new();
     let service = service_fn(|works: bool| {
         std::future::ready(if works {
@@ -86,7 +86,7 @@ async fn an_endpoint_that_is_well_again_is_eased_in_again() {
         700,
         "it gets nothing anyway"
     );
-    // In panic, since it is the only one.
+    // In panic mode, because it is the only endpoint.
     advance(10 * SECOND).await;
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(futures_util::Stream::poll_next(Pin::new(&mut discover), &mut cx).is_pending());
@@ -98,7 +98,7 @@ async fn an_endpoint_that_is_well_again_is_eased_in_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn great_weights_are_bounded_and_none_stays_none() {
+async fn large_weights_are_bounded_and_zero_stays_zero() {
     let (sender, discover) = channel(8);
     for (key, weight) in [("most", u32::MAX), ("none", 0), ("one", 1)] {
         let (inner, _handle) = endpoint(0);
@@ -117,9 +117,9 @@ async fn great_weights_are_bounded_and_none_stays_none() {
     }
 }
 
-/// An endpoint that has just come has a tenth of its weight, and so a tenth of the other's requests.
+/// An endpoint that was just added has a tenth of its weight, and so receives a tenth of the other's requests.
 #[tokio::test(start_paused = true)]
-async fn a_newcomer_in_slow_start_does_not_get_half_at_once() {
+async fn a_new_endpoint_in_slow_start_does_not_receive_half_immediately() {
     for picker in [LeastLoaded::new(), LeastLoaded::of_all()] {
         let (changes, discover) = channel(4);
         let slow_start = SlowStart::new(60 * SECOND);

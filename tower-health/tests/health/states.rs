@@ -19,7 +19,7 @@ fn only(states: &EndpointStates<&'static str>) -> EndpointState<&'static str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_list_says_how_each_endpoint_does_and_what_it_has_to_do() {
+async fn the_list_has_the_standing_and_the_requests_of_each_endpoint() {
     let states = EndpointStates::new(Health::new());
     states.health().set_panic_threshold(0);
     let (sender, discover) = channel::<&str, Inner>(8);
@@ -64,7 +64,7 @@ async fn the_list_says_how_each_endpoint_does_and_what_it_has_to_do() {
         (false, dead, began + SECOND)
     );
     assert_eq!((a.picked, a.in_flight), (4, 0));
-    assert_eq!(a.standing.to_string(), "out: dead by its failures");
+    assert_eq!(a.standing.to_string(), "ejected: marked dead by failure accrual");
 
     sender.remove("a").await.unwrap();
     assert_pending!(balance.poll_ready());
@@ -72,7 +72,7 @@ async fn the_list_says_how_each_endpoint_does_and_what_it_has_to_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_service_of_an_endpoint_goes_on_counting() {
+async fn a_new_service_of_an_endpoint_continues_its_counts() {
     let states = EndpointStates::new(Health::new());
     let (sender, discover) = channel::<&str, Inner>(8);
     let mut balance = Spawn::new(Balance::<_, u32>::new(Observe::new(

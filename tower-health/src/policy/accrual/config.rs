@@ -32,7 +32,7 @@ pub(super) struct Over {
 }
 
 impl AccrualConfig {
-    /// No rules: an endpoint is never marked dead.
+    /// Creates a configuration without rules: an endpoint is never marked dead.
     pub fn never() -> Self {
         Self {
             consecutive: None,
@@ -84,8 +84,8 @@ impl AccrualConfig {
         }
     }
 
-    /// Sets how long an endpoint is dead: `min` to twice `min`, doubled after each failed probe, up to `max`. By
-    /// default 5 and 300 seconds.
+    /// Sets how long an endpoint is dead before it is probed: from `min` to twice `min` at random, doubled after each
+    /// failed probe, up to `max`. By default 5 and 300 seconds.
     pub fn backoff(self, min: Duration, max: Duration) -> Self {
         Self {
             min_wait: min,
@@ -94,12 +94,12 @@ impl AccrualConfig {
         }
     }
 
-    /// The wait after this number of failed probes: half of it fixed, half random.
+    /// Returns the wait after this number of failed probes: half of it fixed, half random.
     pub(super) fn wait<R: Rng + ?Sized>(&self, failed_probes: u32, rng: &mut R) -> Duration {
         let doubled = 2_u32
             .checked_pow(failed_probes)
             .and_then(|n| self.min_wait.checked_mul(n));
-        // Leave room for jitter below the maximum, also when the wait does not grow any more.
+        // Leaves room for jitter below the maximum once the wait no longer grows.
         let most = (self.max_wait / 2).max(self.min_wait);
         let half = doubled.unwrap_or(most).min(most);
         let nanos = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX);
@@ -121,7 +121,7 @@ impl AccrualConfig {
             .flatten()
             .all(|rate| (0.0..=1.0).contains(&rate));
         ensure(sane, "a success rate must be a number from 0 to 1")?;
-        // The window moves in tenths.
+        // The window moves in ten steps of at least a nanosecond.
         let sane = self
             .within
             .is_none_or(|rule| rule.window >= Duration::from_nanos(10));
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_longest_with_jitter() {
+    fn waits_double_up_to_the_maximum_with_jitter() {
         let mut rng = SplitMix::with_seed(1);
         let config = AccrualConfig::default();
         for (failed, min, max) in [
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_configurations_are_refused() {
+    fn configurations_out_of_range_are_rejected() {
         let config = AccrualConfig::default;
         let second = Duration::from_secs(1);
         for config in [

@@ -1,10 +1,10 @@
-//! Failure accrual: whether one endpoint is dead, judged by its own failures, and when to probe it.
+//! Failure accrual: marks an endpoint dead by its own failures, and decides when to probe it.
 //!
-//! A [`FailureAccrual`] is told when each request begins and how it ends. After too many failures the endpoint is dead
-//! for some time, then one request probes it: a success revives it, a failure extends the time.
+//! A [`FailureAccrual`] records when each request begins, and its result. After too many failures the endpoint is dead
+//! for some time. Then one request probes it: a success revives it, a failure extends the time.
 //!
-//! It does not block requests: its [`Status`] says which endpoints to avoid. If all endpoints are to be avoided, send
-//! requests nevertheless.
+//! It does not block requests: the [`Status`] tells the caller which endpoints to avoid. If all of them should be
+//! avoided, send requests nevertheless.
 //!
 //! # Example
 //!
@@ -38,7 +38,7 @@
 //!
 //! # Implementation notes
 //!
-//! Follows Finagle's `FailureAccrualFactory`, with these differences: the outcome of a request that began before the
+//! Follows Finagle's `FailureAccrualFactory`, with these differences: the result of a request that began before the
 //! endpoint was marked dead or revived does not count, as in linkerd2-proxy; any failure of a probe keeps it dead; and
 //! the longest waits have jitter too.
 

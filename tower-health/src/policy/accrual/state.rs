@@ -27,7 +27,7 @@ pub struct FailureAccrual {
 pub enum Status {
     /// Send requests.
     Alive,
-    /// Send no requests until then.
+    /// Send no requests until the given time.
     Dead {
         /// When it may be probed.
         until: Instant,
@@ -38,23 +38,23 @@ pub enum Status {
     ProbeClosed,
 }
 
-/// A request in flight. It must be ended, if only as [`Class::Ignored`]: otherwise the endpoint waits for its probe
-/// forever.
+/// A request in flight. Pass it to [`FailureAccrual::end`], if only with [`Class::Ignored`]: a probe that never ends
+/// keeps its endpoint at [`Status::ProbeClosed`] forever.
 #[derive(Debug)]
-#[must_use = "a probe that does not end keeps its endpoint closed"]
+#[must_use = "a probe that never ends keeps its endpoint closed"]
 pub struct Attempt {
     life: u64,
     is_probe: bool,
 }
 
-/// The step of the window that runs.
+/// When the current step of the window ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step {
-    /// There is no window.
+    /// Never: there is no window.
     Endless,
-    /// It ends then.
+    /// At this time.
     Until(Instant),
-    /// The next record begins it.
+    /// No step has begun; the next record begins one.
     NotBegun,
 }
 
@@ -150,12 +150,13 @@ impl FailureAccrual {
         }
     }
 
-    /// The life of the endpoint, if it is alive.
+    /// Returns the number of the current life, or `None` if the endpoint is not alive.
     pub(crate) fn life(&self) -> Option<u64> {
         (self.status == Status::Alive).then_some(self.life)
     }
 
-    /// For how long successes may be collected, to be recorded by [`succeeded`](Self::succeeded) before anything else is.
+    /// Returns how long successes may be collected. They must be recorded by [`succeeded`](Self::succeeded) before
+    /// anything else is.
     pub(crate) fn step(&self) -> Step {
         match &self.record.window {
             None => Step::Endless,
@@ -163,7 +164,7 @@ impl FailureAccrual {
         }
     }
 
-    /// Records successes of requests to an endpoint that is alive.
+    /// Records a number of successes, if the endpoint is alive.
     pub(crate) fn succeeded(&mut self, successes: u64) {
         if self.status == Status::Alive {
             self.record.succeeded(&self.config, successes);
@@ -211,7 +212,7 @@ impl Record {
         self.average(config, success, 1);
     }
 
-    /// As many successes, at the time of the last record.
+    /// Records a number of successes, at the time of the last record.
     fn succeeded(&mut self, config: &AccrualConfig, successes: u64) {
         if successes == 0 {
             return;

@@ -34,7 +34,7 @@ impl Window {
         self.steps[self.current].0 += successes;
     }
 
-    /// When the current step ends. `None` if nothing was recorded yet.
+    /// Returns when the current step ends; `None` if nothing was recorded yet.
     pub(super) fn step_ends(&self) -> Option<Instant> {
         self.began?.checked_add(self.step)
     }

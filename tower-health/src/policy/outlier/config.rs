@@ -36,7 +36,7 @@ pub struct SuccessRate {
     pub statistic: Statistic,
     /// The minimum number of endpoints with enough requests. By default 5.
     pub min_endpoints: usize,
-    /// The minimum number of requests in an interval to judge an endpoint. By default 100.
+    /// The minimum number of requests in an interval for an endpoint to be compared. By default 100.
     pub min_requests: u64,
 }
 
@@ -47,11 +47,11 @@ pub struct FailurePercentage {
     pub threshold: u32,
     /// The minimum number of endpoints with enough requests. By default 5.
     pub min_endpoints: usize,
-    /// The minimum number of requests in an interval to judge an endpoint. By default 50.
+    /// The minimum number of requests in an interval for the rule to apply to an endpoint. By default 50.
     pub min_requests: u64,
 }
 
-/// What happens exactly at a limit.
+/// How the limits are applied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Bounds {
     /// An ejection is allowed if the maximum is not exceeded with it. An endpoint at the failure threshold is ejected.
@@ -78,8 +78,8 @@ impl OutlierConfig {
         Self { max, ..self }
     }
 
-    /// Sets how many of the endpoints may be ejected at the same time, in percent. One always may, unless it is 0. By
-    /// default 10.
+    /// Sets the percentage of endpoints that may be ejected at the same time. One endpoint always may be, unless this
+    /// is 0. By default 10.
     pub fn max_ejection_percent(self, percent: u32) -> Self {
         Self {
             max_percent: percent,
@@ -87,7 +87,7 @@ impl OutlierConfig {
         }
     }
 
-    /// Sets what happens exactly at a limit. By default as in Envoy.
+    /// Sets how the limits are applied: as in Envoy, or as in gRPC. By default as in Envoy.
     pub fn bounds(self, bounds: Bounds) -> Self {
         Self { bounds, ..self }
     }
@@ -115,9 +115,9 @@ impl OutlierConfig {
     /// Sets whether the requests in flight of an endpoint count as failures when it has answered none of them for an
     /// interval. By default they do not.
     ///
-    /// This ejects an endpoint that hangs long before its requests time out. Each request counts once, and the first
-    /// response undoes it. Use it if responses normally begin within an interval; those of gRPC streams may begin with
-    /// their first message, at any time.
+    /// This ejects an endpoint that hangs, long before its requests time out. Each request counts once, and the
+    /// endpoint returns with its first response. Use it if responses normally begin within an interval. The response of
+    /// a gRPC stream may not begin before its first message, which can take any time.
     pub fn count_silence(self, counts: bool) -> Self {
         Self {
             count_silence: counts,
@@ -141,7 +141,7 @@ impl OutlierConfig {
         }
     }
 
-    /// Whether there is any rule.
+    /// Whether any rule is enabled.
     pub(super) fn is_active(&self) -> bool {
         self.consecutive.is_some()
             || self.success_rate.is_some()
@@ -166,7 +166,7 @@ impl OutlierConfig {
             let sane = factor.is_finite() && factor >= 0.0;
             ensure(
                 sane,
-                "the factor of the deviation must be a number of at least 0",
+                "the factor of the deviation must be a finite number of at least 0",
             )?;
         }
         let threshold = self.failure_percentage.map_or(0, |rule| rule.threshold);

@@ -12,7 +12,7 @@ use crate::policy::InvalidPolicy;
 ///
 /// # Cost
 ///
-/// Recording a request is a look-up; a sweep sorts the endpoints by success rate.
+/// Recording a request takes a hash look-up; a sweep sorts the endpoints by success rate.
 #[derive(Debug, Clone)]
 pub struct OutlierDetector<K> {
     config: OutlierConfig,
@@ -21,7 +21,7 @@ pub struct OutlierDetector<K> {
     swept: Instant,
 }
 
-/// A change of which endpoints are to be used.
+/// A change of the endpoints that may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change<K> {
     /// The endpoint must not get new requests. Requests in flight may continue.
@@ -73,9 +73,10 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         removed.is_some()
     }
 
-    /// Records the result of a request; [`Unsent`](Class::Unsent) is a failure, and [`Ignored`](Class::Ignored) does nothing. Returns a change if this failure ejects the endpoint.
+    /// Records the result of a request. [`Unsent`](Class::Unsent) counts as a failure, and [`Ignored`](Class::Ignored)
+    /// does not count. Returns a change if this failure ejects the endpoint.
     ///
-    /// Does nothing if the endpoint does not exist, or is ejected already.
+    /// Does nothing if the endpoint does not exist, or is already ejected.
     pub fn record<Q: Hash + Eq + ?Sized>(
         &mut self,
         key: &Q,
@@ -101,7 +102,7 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         }
     }
 
-    /// Records a number of successes, as that many calls of `record` would.
+    /// Records a number of successes, like that many calls of [`record`](Self::record).
     pub fn record_successes<Q: Hash + Eq + ?Sized>(&mut self, key: &Q, successes: u64)
     where
         K: Borrow<Q>,
@@ -120,15 +121,15 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
 
     /// Returns when the next sweep is due.
     pub fn next_sweep(&self) -> Instant {
-        // A time that the clock cannot represent is as good as never.
+        // If the clock cannot represent the time, there is no sweep for a year.
         let far = || self.swept + FAR;
         self.swept
             .checked_add(self.config.interval)
             .unwrap_or_else(far)
     }
 
-    /// Ejects the outliers of the interval, returns endpoints whose ejection time is over, and starts a new interval.
-    /// Does nothing before a sweep is due.
+    /// Ejects the outliers of the interval, returns endpoints whose ejection time has passed, and starts a new
+    /// interval. Does nothing before a sweep is due.
     pub fn sweep(&mut self, now: Instant) -> Vec<Change<K>> {
         if now < self.next_sweep() {
             return Vec::new();
@@ -180,7 +181,7 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         Ok(self.endpoints.iter_mut().filter_map(was_ejected).collect())
     }
 
-    /// Whether an endpoint is ejected.
+    /// Returns whether an endpoint is ejected; `false` if it does not exist.
     pub fn is_ejected<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -203,7 +204,7 @@ impl<K: Hash + Eq + Clone> OutlierDetector<K> {
         self.endpoints.len()
     }
 
-    /// Whether there are no endpoints.
+    /// Returns whether there are no endpoints.
     pub fn is_empty(&self) -> bool {
         self.endpoints.is_empty()
     }
@@ -283,7 +284,7 @@ struct Endpoint {
     failures: u64,
     in_a_row: u32,
     ejected_at: Option<Instant>,
-    /// The factor of the ejection time: that of the current ejection, or one less than that of the next.
+    /// The multiplier of the ejection time: of the current ejection, or one less than that of the next.
     multiplier: u32,
 }
 

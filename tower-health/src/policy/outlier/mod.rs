@@ -1,14 +1,14 @@
-//! Outlier detection: ejects endpoints that do much worse than the others, for some time.
+//! Outlier detection: ejects endpoints that fail much more than the others, for some time.
 //!
-//! An [`OutlierDetector`] is told the outcome of each request, and ejects an endpoint
+//! An [`OutlierDetector`] records the result of each request, and ejects an endpoint
 //!
 //! - immediately, after a number of consecutive failures,
 //! - at a sweep, if its success rate is far below that of the others ([`Statistic`]),
 //! - at a sweep, if its failure percentage is too high.
 //!
-//! It returns at the first sweep after its ejection time, which grows with every ejection and shrinks while the
-//! endpoint is not ejected. By default, at most a tenth of the endpoints are ejected at the same time, the worst first;
-//! but one always may be.
+//! The endpoint returns at the first sweep after its ejection time, which grows with every ejection and shrinks while
+//! it is not ejected. By default, at most a tenth of the endpoints are ejected at the same time, the worst first; but
+//! one always may be.
 //!
 //! # Example
 //!

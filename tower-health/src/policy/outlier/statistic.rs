@@ -10,14 +10,14 @@ pub enum Statistic {
     /// Below the median by more than this number of standard deviations, estimated by the median absolute deviation.
     /// Use 3.0.
     ///
-    /// Detects outliers as long as they are less than half. If most rates are alike, that median is near 0; a minimum
+    /// Detects outliers while they are fewer than half. If most rates are similar, that median is near 0; a minimum
     /// of 0.01 is used, so that with 3.0 no endpoint is ejected for less than 4.4 percentage points.
     Mad(f64),
 }
 
 impl Statistic {
-    /// Returns the rate, up to 1.0, below which an endpoint is an outlier. If it is below 0.0, as it is without any
-    /// `rates`, no endpoint is. Sorts the `rates`.
+    /// Returns the rate, up to 1.0, below which an endpoint is an outlier. It is below 0.0 if no endpoint can be one,
+    /// for example without any `rates`. Sorts the `rates`.
     ///
     /// ```
     /// use tower_health::policy::outlier::Statistic;
@@ -83,13 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn the_threshold_is_the_one_of_envoy() {
+    fn the_threshold_is_that_of_envoy() {
         let threshold = Statistic::StdDev(1.9).threshold(&mut [0.5, 1.0, 1.0, 1.0, 1.0]);
         assert!((threshold - 0.52).abs() < 1e-12, "mean 0.9, deviation 0.2");
     }
 
     #[test]
-    fn outliers_mask_each_other_from_the_standard_deviation() {
+    fn outliers_mask_each_other_in_the_standard_deviation() {
         let most = |all| most_found(Statistic::StdDev(1.9), all);
         let table = [
             (3, 0),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn outliers_do_not_mask_each_other_from_the_median() {
+    fn outliers_do_not_mask_each_other_in_the_median() {
         for (all, bad) in [(3, 1), (4, 1), (5, 2), (9, 4), (10, 4), (100, 49)] {
             assert_eq!(most_found(Statistic::Mad(3.0), all), bad, "of {all}");
         }
@@ -125,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_median_one_is_never_an_outlier(
+        fn the_median_endpoint_is_never_an_outlier(
             mut rates in prop::collection::vec(0.0..=1.0, 0..50), factor in 0.1..5.0,
         ) {
             for statistic in [Statistic::StdDev(factor), Statistic::Mad(factor)] {
