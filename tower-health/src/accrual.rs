@@ -151,7 +151,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Accrual<K> {
             Status::ProbeOpen => Standing::Trial,
             Status::Dead { .. } | Status::ProbeClosed => Standing::Out(Reason::Dead),
         };
-        endpoint.seat.set(standing, now)
+        endpoint.membership.set(standing, now)
     }
 }
 

@@ -130,7 +130,11 @@ mod loom_tests {
             request.join().unwrap();
             assert_eq!(first + answers.take(), 2);
             assert_eq!(answers.take(), 0);
-            assert_eq!(answers.word.load(Ordering::Relaxed), 1, "the third is in flight");
+            assert_eq!(
+                answers.word.load(Ordering::Relaxed),
+                1,
+                "the third is in flight"
+            );
         });
     }
 }

@@ -11,16 +11,16 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_discover::{Change, Discover, Paced};
 
 use super::Guarded;
-use super::rule::{Endpoint, Live, Rule};
+use super::rule::{Endpoint, Registration, Rule};
 
-/// Forwards the changes of the inner `Discover`, adds a [`Live`] to each service, and runs the rule when it is due.
+/// Forwards the changes of the inner `Discover`, adds a [`Registration`] to each service, and runs the rule when it is due.
 pub(super) struct Driver<D, R>
 where
     D: Discover,
     R: Rule,
 {
     discover: Paced<D>,
-    endpoints: IndexMap<R::Key, Weak<Live<R>>>,
+    endpoints: IndexMap<R::Key, Weak<Registration<R>>>,
     timer: Option<Pin<Box<Sleep>>>,
     rule: Arc<R>,
 }
@@ -44,7 +44,7 @@ where
     pub(super) fn poll_change(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Change<R::Key, (D::Service, Arc<Live<R>>)>, D::Error>>> {
+    ) -> Poll<Option<Result<Change<R::Key, (D::Service, Arc<Registration<R>>)>, D::Error>>> {
         // Registered before any state is read, so that no later change is missed.
         self.rule.task().register(cx);
         // Before discovery, which may return an error at every poll.
@@ -53,8 +53,8 @@ where
         }
         match Pin::new(&mut self.discover).poll_change(cx)? {
             Poll::Ready(Some(Change::Insert(key, service))) => {
-                let live = self.enter(&key);
-                return Poll::Ready(Some(Ok(Change::Insert(key, (service, live)))));
+                let registration = self.enter(&key);
+                return Poll::Ready(Some(Ok(Change::Insert(key, (service, registration)))));
             }
             Poll::Ready(Some(Change::Remove(key))) => {
                 self.endpoints.swap_remove(&key);
@@ -110,13 +110,14 @@ where
     }
 
     /// Registers the endpoint of a new service. While an older service of the endpoint exists, they share its state.
-    fn enter(&mut self, key: &R::Key) -> Arc<Live<R>> {
-        if let Some(live) = self.endpoints.get(key).and_then(Weak::upgrade) {
-            return live;
+    fn enter(&mut self, key: &R::Key) -> Arc<Registration<R>> {
+        if let Some(registration) = self.endpoints.get(key).and_then(Weak::upgrade) {
+            return registration;
         }
-        let live = Arc::new(Live(Endpoint::enter(&self.rule, key.clone())));
-        self.endpoints.insert(key.clone(), Arc::downgrade(&live));
-        live
+        let registration = Arc::new(Registration(Endpoint::enter(&self.rule, key.clone())));
+        self.endpoints
+            .insert(key.clone(), Arc::downgrade(&registration));
+        registration
     }
 }
 

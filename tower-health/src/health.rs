@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use indexmap::IndexMap;
 use tokio::time::Instant;
 
-use super::gate::{Gate, Pass, Wakes};
+use super::endpoint_status::{EndpointStatus, StatusWaiter, WakeList};
 use super::standing::{Reason, Standing};
 use crate::BoxError;
 use crate::error::NoHealthyEndpoints;
@@ -46,11 +46,11 @@ pub struct Health<K>(Arc<Mutex<State<K>>>);
 struct State<K> {
     members: IndexMap<K, Member>,
     /// The number of members that are not healthy.
-    unwell: usize,
+    unhealthy: usize,
     /// The number of these that wait for their first check.
-    unknown: usize,
+    unchecked: usize,
     /// The number of these that may be probed.
-    on_trial: usize,
+    probing: usize,
     percent: u32,
     panic: bool,
     fail_closed: bool,
@@ -60,17 +60,17 @@ struct State<K> {
 #[derive(Default)]
 struct Member {
     /// The status of the endpoint in each wrapper.
-    gates: Vec<Arc<Gate>>,
-    unwell: bool,
-    unknown: bool,
-    on_trial: bool,
+    statuses: Vec<Arc<EndpointStatus>>,
+    unhealthy: bool,
+    unchecked: bool,
+    probing: bool,
 }
 
 /// Makes an endpoint of one wrapper a member of the [`Health`].
-pub(super) struct Seat<K> {
+pub(super) struct Membership<K> {
     pub(super) key: K,
     health: Health<K>,
-    gate: Arc<Gate>,
+    status: Arc<EndpointStatus>,
 }
 
 impl<K> Health<K> {
@@ -78,9 +78,9 @@ impl<K> Health<K> {
     pub fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             members: IndexMap::new(),
-            unwell: 0,
-            unknown: 0,
-            on_trial: 0,
+            unhealthy: 0,
+            unchecked: 0,
+            probing: 0,
             percent: 50,
             panic: false,
             fail_closed: false,
@@ -91,10 +91,10 @@ impl<K> Health<K> {
     /// Sets the panic threshold, in percent: if fewer of the endpoints are healthy, ejections are ignored. By default
     /// 50; with 0 they are never ignored. More than 100 is the same as 100.
     pub fn set_panic_threshold(&self, percent: u32) {
-        let mut wakes = Wakes::default();
+        let mut wake_list = WakeList::default();
         let mut state = self.lock();
         state.percent = percent.min(100);
-        state.settle(&mut wakes);
+        state.settle(&mut wake_list);
         drop(state);
     }
 
@@ -169,7 +169,7 @@ impl<K> Health<K> {
     /// Returns the number of endpoints that are healthy in all wrappers.
     pub fn well(&self) -> usize {
         let state = self.lock();
-        state.members.len() - state.unwell
+        state.members.len() - state.unhealthy
     }
 
     /// Returns the number of endpoints.
@@ -194,60 +194,63 @@ impl<K: Hash + Eq> Health<K> {
         self.lock().members.get(key).and_then(Member::standing)
     }
 
-    pub(super) fn join(&self, key: K, standing: Standing, now: Instant) -> Seat<K>
+    pub(super) fn join(&self, key: K, standing: Standing, now: Instant) -> Membership<K>
     where
         K: Clone,
     {
-        let mut wakes = Wakes::default();
+        let mut wake_list = WakeList::default();
         let mut state = self.lock();
-        let gate = Arc::new(Gate::new(standing, now, state.panic));
+        let status = Arc::new(EndpointStatus::new(standing, now, state.panic));
         let member = state.members.entry(key.clone()).or_default();
-        member.gates.push(Arc::clone(&gate));
+        member.statuses.push(Arc::clone(&status));
         state.recount(&key);
-        state.settle(&mut wakes);
+        state.settle(&mut wake_list);
         drop(state);
-        Seat {
+        Membership {
             key,
             health: self.clone(),
-            gate,
+            status,
         }
     }
 }
 
-impl<K: Hash + Eq + fmt::Debug> Seat<K> {
+impl<K: Hash + Eq + fmt::Debug> Membership<K> {
     /// Sets the standing of the endpoint. Dropping the returned value wakes the waiters and calls the hook.
     pub(super) fn set(&self, standing: Standing, now: Instant) -> Changed<'_, K> {
         let mut changed = Changed {
-            seat: self,
+            membership: self,
             standing: None,
             hook: None,
-            wakes: Wakes::default(),
+            wake_list: WakeList::default(),
         };
-        if self.gate.standing().0 == standing {
+        if self.status.standing().0 == standing {
             return changed;
         }
         let mut state = self.health.lock();
         if !self.is_in(&state) {
             return changed;
         }
-        self.gate.set_standing(standing, now, &mut changed.wakes);
+        self.status
+            .set_standing(standing, now, &mut changed.wake_list);
         state.recount(&self.key);
-        state.settle(&mut changed.wakes);
+        state.settle(&mut changed.wake_list);
         (changed.standing, changed.hook) = (Some(standing), state.hook.clone());
         changed
     }
 }
 
-impl<K: Hash + Eq> Seat<K> {
+impl<K: Hash + Eq> Membership<K> {
     /// Removes the endpoint of this wrapper.
     pub(super) fn leave(&self) {
-        let mut wakes = Wakes::default();
+        let mut wake_list = WakeList::default();
         let mut state = self.health.lock();
         if let Some(member) = state.members.get_mut(&self.key) {
-            member.gates.retain(|gate| !Arc::ptr_eq(gate, &self.gate));
+            member
+                .statuses
+                .retain(|status| !Arc::ptr_eq(status, &self.status));
         }
         state.recount(&self.key);
-        state.settle(&mut wakes);
+        state.settle(&mut wake_list);
         drop(state);
     }
 
@@ -257,18 +260,18 @@ impl<K: Hash + Eq> Seat<K> {
     }
 
     fn is_in(&self, state: &State<K>) -> bool {
-        let is_it = |gate: &Arc<Gate>| Arc::ptr_eq(gate, &self.gate);
+        let is_it = |status: &Arc<EndpointStatus>| Arc::ptr_eq(status, &self.status);
         let member = state.members.get(&self.key);
-        member.is_some_and(|member| member.gates.iter().any(is_it))
+        member.is_some_and(|member| member.statuses.iter().any(is_it))
     }
 
     /// When the endpoint was added, or became healthy again in all wrappers.
-    pub(super) fn well_since(&self) -> Instant {
-        self.gate.well_since()
+    pub(super) fn healthy_since(&self) -> Instant {
+        self.status.healthy_since()
     }
 
-    pub(super) fn pass(&self) -> Pass {
-        self.gate.pass()
+    pub(super) fn waiter(&self) -> StatusWaiter {
+        self.status.waiter()
     }
 }
 
@@ -276,10 +279,10 @@ impl<K: Hash + Eq> Seat<K> {
 /// calls the hook and wakes the waiters.
 #[must_use = "the change is reported when this is dropped"]
 pub(super) struct Changed<'a, K: fmt::Debug> {
-    seat: &'a Seat<K>,
+    membership: &'a Membership<K>,
     standing: Option<Standing>,
     hook: Option<Arc<dyn Fn(&K, Standing) + Send + Sync>>,
-    wakes: Wakes,
+    wake_list: WakeList,
 }
 
 impl<K: fmt::Debug> Drop for Changed<'_, K> {
@@ -287,9 +290,9 @@ impl<K: fmt::Debug> Drop for Changed<'_, K> {
         let Some(standing) = self.standing else {
             return;
         };
-        tracing::info!(endpoint = ?self.seat.key, %standing, "the standing of an endpoint has changed");
+        tracing::info!(endpoint = ?self.membership.key, %standing, "the standing of an endpoint has changed");
         if let Some(hook) = &self.hook {
-            hook(&self.seat.key, standing);
+            hook(&self.membership.key, standing);
         }
     }
 }
@@ -303,23 +306,23 @@ impl<K: Hash + Eq> State<K> {
         let standing = member
             .standing()
             .map_or(Standing::Well, |(standing, _)| standing);
-        let unwell = standing != Standing::Well;
-        let unknown = standing == Standing::Out(Reason::Unchecked);
-        let was_unwell = std::mem::replace(&mut member.unwell, unwell);
-        let was_unknown = std::mem::replace(&mut member.unknown, unknown);
-        let on_trial = standing == Standing::Trial;
-        let was_on_trial = std::mem::replace(&mut member.on_trial, on_trial);
-        self.unwell = self.unwell + usize::from(unwell) - usize::from(was_unwell);
-        self.unknown = self.unknown + usize::from(unknown) - usize::from(was_unknown);
-        self.on_trial = self.on_trial + usize::from(on_trial) - usize::from(was_on_trial);
-        if was_unwell && !unwell {
+        let unhealthy = standing != Standing::Well;
+        let unchecked = standing == Standing::Out(Reason::Unchecked);
+        let was_unhealthy = std::mem::replace(&mut member.unhealthy, unhealthy);
+        let was_unchecked = std::mem::replace(&mut member.unchecked, unchecked);
+        let probing = standing == Standing::Trial;
+        let was_probing = std::mem::replace(&mut member.probing, probing);
+        self.unhealthy = self.unhealthy + usize::from(unhealthy) - usize::from(was_unhealthy);
+        self.unchecked = self.unchecked + usize::from(unchecked) - usize::from(was_unchecked);
+        self.probing = self.probing + usize::from(probing) - usize::from(was_probing);
+        if was_unhealthy && !unhealthy {
             let now = Instant::now();
             member
-                .gates
+                .statuses
                 .iter()
-                .for_each(|gate| gate.set_well_since(now));
+                .for_each(|status| status.set_healthy_since(now));
         }
-        if member.gates.is_empty() {
+        if member.statuses.is_empty() {
             self.members.swap_remove(key);
         }
     }
@@ -328,14 +331,14 @@ impl<K: Hash + Eq> State<K> {
 impl<K> State<K> {
     /// Whether all endpoints are ejected and requests must fail for that reason.
     fn is_closed(&self) -> bool {
-        let out = self.unwell - self.unknown - self.on_trial;
+        let out = self.unhealthy - self.unchecked - self.probing;
         self.fail_closed && !self.panic && out > 0 && out == self.members.len()
     }
 
     /// Turns panic mode on or off, as the counts require.
-    fn settle(&mut self, wakes: &mut Wakes) {
-        let hosts = self.members.len() - self.unknown;
-        let healthy = self.members.len() - self.unwell;
+    fn settle(&mut self, wake_list: &mut WakeList) {
+        let hosts = self.members.len() - self.unchecked;
+        let healthy = self.members.len() - self.unhealthy;
         // With a threshold of 100 %, panic mode is off while all endpoints are healthy.
         let panic = healthy < hosts && healthy * 100 < self.percent as usize * hosts;
         if panic == self.panic {
@@ -348,8 +351,8 @@ impl<K> State<K> {
             endpoints = hosts,
             "panic mode has changed: while it is on, ejections are ignored"
         );
-        for gate in self.members.values().flat_map(|member| &member.gates) {
-            gate.set_panic(panic, wakes);
+        for status in self.members.values().flat_map(|member| &member.statuses) {
+            status.set_panic(panic, wake_list);
         }
     }
 }
@@ -362,7 +365,7 @@ impl Member {
             Standing::Out(Reason::Unchecked) => (2, *since),
             Standing::Out(_) => (3, *since),
         };
-        let standings = self.gates.iter().map(|gate| gate.standing());
+        let standings = self.statuses.iter().map(|status| status.standing());
         standings.max_by_key(badness)
     }
 }
@@ -384,7 +387,7 @@ impl<K> fmt::Debug for Health<K> {
         let state = self.lock();
         f.debug_struct("Health")
             .field("endpoints", &state.members.len())
-            .field("unwell", &state.unwell)
+            .field("unhealthy", &state.unhealthy)
             .field("panic", &state.panic)
             .finish_non_exhaustive()
     }

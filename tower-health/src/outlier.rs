@@ -12,7 +12,7 @@ use tower_discover::{Change, Discover};
 
 use super::answers::Answers;
 use super::driver::Driver;
-use super::rule::{Endpoint, Rule, Same};
+use super::rule::{ByIdentity, Endpoint, Rule};
 use super::task::Task;
 use super::{Guarded, Health, Reason, Standing};
 use crate::lock::lock;
@@ -73,7 +73,7 @@ where
 pub struct Outliers<K: Hash + Eq + Clone + fmt::Debug> {
     cancelled_after: Option<Duration>,
     count_silence: bool,
-    detector: Mutex<OutlierDetector<Same<Self>>>,
+    detector: Mutex<OutlierDetector<ByIdentity<Self>>>,
     health: Health<K>,
     task: Task,
 }
@@ -136,7 +136,10 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Uneject<K> {
             return false;
         };
         let mut detector = rule.lock();
-        let endpoint = detector.keys().find(|it| it.0.seat.key == *key).cloned();
+        let endpoint = detector
+            .keys()
+            .find(|it| it.0.membership.key == *key)
+            .cloned();
         let Some(endpoint) = endpoint else {
             return false;
         };
@@ -162,7 +165,7 @@ where
 impl<D, C> Unpin for EjectOutliers<D, C> where D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin {}
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
-    fn lock(&self) -> MutexGuard<'_, OutlierDetector<Same<Self>>> {
+    fn lock(&self) -> MutexGuard<'_, OutlierDetector<ByIdentity<Self>>> {
         lock(&self.detector)
     }
 }
@@ -185,11 +188,11 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     }
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
-        self.lock().insert(Same(Arc::clone(endpoint)));
+        self.lock().insert(ByIdentity(Arc::clone(endpoint)));
     }
 
     fn left(&self, endpoint: &Arc<Endpoint<Self>>) {
-        self.lock().remove(&Same(Arc::clone(endpoint)));
+        self.lock().remove(&ByIdentity(Arc::clone(endpoint)));
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -199,7 +202,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
 
     fn run(&self, now: Instant) {
         let mut detector = self.lock();
-        detector.record_all(|Same(endpoint)| endpoint.state.take());
+        detector.record_all(|ByIdentity(endpoint)| endpoint.state.take());
         let mut changes = match self.count_silence {
             true => count_silence(&mut detector, now),
             false => Vec::new(),
@@ -235,7 +238,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
     fn return_silent(&self, endpoint: &Arc<Endpoint<Self>>) {
         let now = Instant::now();
         let mut detector = self.lock();
-        let same = Same(Arc::clone(endpoint));
+        let same = ByIdentity(Arc::clone(endpoint));
         detector.record_successes(&same, endpoint.state.take());
         if endpoint.state.clear_silent() {
             let _changed = restore(&mut detector, endpoint, now);
@@ -246,7 +249,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
     fn fail(&self, endpoint: &Arc<Endpoint<Self>>, class: Class) {
         let now = Instant::now();
         let mut detector = self.lock();
-        let same = Same(Arc::clone(endpoint));
+        let same = ByIdentity(Arc::clone(endpoint));
         detector.record_successes(&same, endpoint.state.take());
         let change = detector.record(&same, class, now);
         if change.is_some() {
@@ -260,13 +263,13 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
 
 /// Counts failures of the endpoints that were silent for an interval, and returns the ejections.
 fn count_silence<K: Hash + Eq + Clone + fmt::Debug>(
-    detector: &mut OutlierDetector<Same<Outliers<K>>>,
+    detector: &mut OutlierDetector<ByIdentity<Outliers<K>>>,
     now: Instant,
-) -> Vec<outlier::Change<Same<Outliers<K>>>> {
+) -> Vec<outlier::Change<ByIdentity<Outliers<K>>>> {
     if now < detector.next_sweep() {
         return Vec::new();
     }
-    let silent = |endpoint: &Same<Outliers<K>>| (endpoint.clone(), endpoint.0.state.sweep());
+    let silent = |endpoint: &ByIdentity<Outliers<K>>| (endpoint.clone(), endpoint.0.state.sweep());
     let silent: Vec<_> = detector.keys().map(silent).collect();
     let mut changes = Vec::new();
     for (endpoint, failures) in silent {
@@ -288,12 +291,12 @@ const SILENT: Class = Class::failure(FailureKind::Timeout);
 
 /// Returns an endpoint, if it is ejected.
 fn restore<'a, K: Hash + Eq + Clone + fmt::Debug>(
-    detector: &mut OutlierDetector<Same<Outliers<K>>>,
+    detector: &mut OutlierDetector<ByIdentity<Outliers<K>>>,
     endpoint: &'a Arc<Endpoint<Outliers<K>>>,
     now: Instant,
 ) -> Option<super::health::Changed<'a, K>> {
-    let restored = detector.restore(&Same(Arc::clone(endpoint)));
-    restored.then(|| endpoint.seat.set(Standing::Well, now))
+    let restored = detector.restore(&ByIdentity(Arc::clone(endpoint)));
+    restored.then(|| endpoint.membership.set(Standing::Well, now))
 }
 
 impl<D, C> fmt::Debug for EjectOutliers<D, C>
@@ -329,14 +332,16 @@ impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Outliers<K> {
 
 /// Must be called with the detector locked, so that the changes of an endpoint are applied in order.
 fn apply<K: Hash + Eq + Clone + fmt::Debug>(
-    change: &outlier::Change<Same<Outliers<K>>>,
+    change: &outlier::Change<ByIdentity<Outliers<K>>>,
     now: Instant,
 ) -> super::health::Changed<'_, K> {
     match change {
-        outlier::Change::Ejected(Same(endpoint), cause) => {
+        outlier::Change::Ejected(ByIdentity(endpoint), cause) => {
             let standing = Standing::Out(Reason::Outlier(*cause));
-            endpoint.seat.set(standing, now)
+            endpoint.membership.set(standing, now)
         }
-        outlier::Change::Returned(Same(endpoint)) => endpoint.seat.set(Standing::Well, now),
+        outlier::Change::Returned(ByIdentity(endpoint)) => {
+            endpoint.membership.set(Standing::Well, now)
+        }
     }
 }

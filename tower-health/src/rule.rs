@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower_classify::{Class, FailureKind};
 
-use super::gate::Pass;
-use super::health::Seat;
+use super::endpoint_status::StatusWaiter;
+use super::health::Membership;
 use super::task::Task;
 use super::{Health, Standing, withdrawn};
 
@@ -59,40 +59,40 @@ pub trait Rule: Sized {
 /// An endpoint of one wrapper.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
 pub struct Endpoint<R: Rule> {
-    pub(super) seat: Seat<R::Key>,
+    pub(super) membership: Membership<R::Key>,
     pub(super) state: R::State,
     pub(super) rule: Arc<R>,
 }
 
 /// Held by the services of an endpoint. When the last of them is dropped, the rule forgets the endpoint.
-pub(super) struct Live<R: Rule>(pub(super) Arc<Endpoint<R>>);
+pub(super) struct Registration<R: Rule>(pub(super) Arc<Endpoint<R>>);
 
 /// A reference to an endpoint, one for each of its services. Requests clone this reference instead of that to the
 /// endpoint, so that the requests of several services do not contend for one reference count. Aligned to its own cache
 /// lines.
 #[repr(align(128))]
-pub(super) struct Account<R: Rule, C> {
+pub(super) struct EndpointRef<R: Rule, C> {
     endpoint: Arc<Endpoint<R>>,
     /// Classifies the results of the requests.
     pub(super) classify: C,
 }
 
 /// A request in flight to an endpoint. It was cancelled if this is dropped without a call of [`end`](Self::end).
-pub(super) struct Running<R: Rule, C> {
-    account: Arc<Account<R, C>>,
+pub(super) struct InFlight<R: Rule, C> {
+    endpoint_ref: Arc<EndpointRef<R, C>>,
     attempt: Option<R::Attempt>,
     /// When its cancellation begins to count as a failure.
     overdue: Option<Instant>,
 }
 
 /// Compares endpoints by identity: an endpoint that was removed differs from a later one with the same key.
-pub(super) struct Same<R: Rule>(pub(super) Arc<Endpoint<R>>);
+pub(super) struct ByIdentity<R: Rule>(pub(super) Arc<Endpoint<R>>);
 
 impl<R: Rule> Endpoint<R> {
     pub(super) fn enter(rule: &Arc<R>, key: R::Key) -> Arc<Self> {
         let (state, standing) = rule.fresh();
         let endpoint = Arc::new(Self {
-            seat: rule.health().join(key, standing, Instant::now()),
+            membership: rule.health().join(key, standing, Instant::now()),
             state,
             rule: Arc::clone(rule),
         });
@@ -104,46 +104,46 @@ impl<R: Rule> Endpoint<R> {
     /// Called when the last service is dropped. Requests may still be in flight.
     pub(super) fn leave(self: &Arc<Self>) {
         self.rule.left(self);
-        self.seat.leave();
+        self.membership.leave();
         self.rule.task().left();
     }
 }
 
-impl<R: Rule, C> Account<R, C> {
-    pub(super) fn begin(self: &Arc<Self>) -> Running<R, C> {
+impl<R: Rule, C> EndpointRef<R, C> {
+    pub(super) fn begin(self: &Arc<Self>) -> InFlight<R, C> {
         let endpoint = &self.endpoint;
         let after = endpoint.rule.cancelled_after();
-        Running {
+        InFlight {
             attempt: Some(endpoint.rule.begin(endpoint)),
-            account: Arc::clone(self),
+            endpoint_ref: Arc::clone(self),
             overdue: after.and_then(|after| Instant::now().checked_add(after)),
         }
     }
 }
 
-impl<R: Rule> Live<R> {
-    pub(super) fn pass(&self) -> Pass {
-        self.0.seat.pass()
+impl<R: Rule> Registration<R> {
+    pub(super) fn waiter(&self) -> StatusWaiter {
+        self.0.membership.waiter()
     }
 
     /// Creates the reference of one service.
-    pub(super) fn account<C>(&self, classify: C) -> Arc<Account<R, C>> {
-        Arc::new(Account {
+    pub(super) fn endpoint_ref<C>(&self, classify: C) -> Arc<EndpointRef<R, C>> {
+        Arc::new(EndpointRef {
             endpoint: Arc::clone(&self.0),
             classify,
         })
     }
 }
 
-impl<R: Rule> Drop for Live<R> {
+impl<R: Rule> Drop for Registration<R> {
     fn drop(&mut self) {
         self.0.leave();
     }
 }
 
-impl<R: Rule, C> Running<R, C> {
+impl<R: Rule, C> InFlight<R, C> {
     pub(super) fn classify(&self) -> &C {
-        &self.account.classify
+        &self.endpoint_ref.classify
     }
 
     /// Ends the request. A rejection of excess load does not count, because the endpoint works.
@@ -156,13 +156,13 @@ impl<R: Rule, C> Running<R, C> {
 
     fn end_with(&mut self, class: Class) {
         if let Some(attempt) = self.attempt.take() {
-            let endpoint = &self.account.endpoint;
+            let endpoint = &self.endpoint_ref.endpoint;
             endpoint.rule.end(endpoint, attempt, class);
         }
     }
 }
 
-impl<R: Rule, C> Drop for Running<R, C> {
+impl<R: Rule, C> Drop for InFlight<R, C> {
     fn drop(&mut self) {
         if self.attempt.is_none() {
             return;
@@ -177,25 +177,27 @@ impl<R: Rule, C> Drop for Running<R, C> {
 
 impl<R: Rule> fmt::Debug for Endpoint<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Endpoint").field(&self.seat.key).finish()
+        f.debug_tuple("Endpoint")
+            .field(&self.membership.key)
+            .finish()
     }
 }
 
-impl<R: Rule> Clone for Same<R> {
+impl<R: Rule> Clone for ByIdentity<R> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<R: Rule> PartialEq for Same<R> {
+impl<R: Rule> PartialEq for ByIdentity<R> {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl<R: Rule> Eq for Same<R> {}
+impl<R: Rule> Eq for ByIdentity<R> {}
 
-impl<R: Rule> Hash for Same<R> {
+impl<R: Rule> Hash for ByIdentity<R> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.0).hash(state);
     }

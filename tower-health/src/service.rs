@@ -10,8 +10,8 @@ use tower_classify::Classify;
 use tower_load::Load;
 use tower_service::Service;
 
-use super::gate::Pass;
-use super::rule::{Account, Live, Rule, Running};
+use super::endpoint_status::StatusWaiter;
+use super::rule::{EndpointRef, InFlight, Registration, Rule};
 
 /// The service of an endpoint whose health is monitored. It is ready if the inner service is ready and the endpoint is
 /// not ejected.
@@ -46,9 +46,9 @@ use super::rule::{Account, Live, Rule, Running};
 ///   takes a lock of the endpoint.
 pub struct Guarded<S, R: Rule, C> {
     inner: S,
-    pass: Pass,
-    live: Arc<Live<R>>,
-    account: Arc<Account<R, C>>,
+    waiter: StatusWaiter,
+    registration: Arc<Registration<R>>,
+    endpoint_ref: Arc<EndpointRef<R, C>>,
 }
 
 pin_project! {
@@ -60,19 +60,19 @@ pin_project! {
     {
         #[pin]
         inner: F,
-        running: Option<Running<R, C>>,
+        in_flight: Option<InFlight<R, C>>,
         info: I,
         _request: PhantomData<fn(Req)>,
     }
 }
 
 impl<S, R: Rule, C> Guarded<S, R, C> {
-    pub(super) fn new((inner, live): (S, Arc<Live<R>>), classify: C) -> Self {
+    pub(super) fn new((inner, registration): (S, Arc<Registration<R>>), classify: C) -> Self {
         Self {
             inner,
-            pass: live.pass(),
-            account: live.account(classify),
-            live,
+            waiter: registration.waiter(),
+            endpoint_ref: registration.endpoint_ref(classify),
+            registration,
         }
     }
 
@@ -98,22 +98,22 @@ where
     type Future = GuardedFuture<S::Future, R, C, C::Info, Req>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        ready!(self.pass.poll(cx));
+        ready!(self.waiter.poll(cx));
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let running = self.account.begin();
-        let info = running.classify().info(&request);
-        GuardedFuture::new(self.inner.call(request), running, info)
+        let in_flight = self.endpoint_ref.begin();
+        let info = in_flight.classify().info(&request);
+        GuardedFuture::new(self.inner.call(request), in_flight, info)
     }
 }
 
 impl<F, R: Rule, C, I, Req> GuardedFuture<F, R, C, I, Req> {
-    pub(super) const fn new(inner: F, running: Running<R, C>, info: I) -> Self {
+    pub(super) const fn new(inner: F, in_flight: InFlight<R, C>, info: I) -> Self {
         Self {
             inner,
-            running: Some(running),
+            in_flight: Some(in_flight),
             info,
             _request: PhantomData,
         }
@@ -131,9 +131,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.inner.poll(cx));
-        if let Some(running) = this.running.take() {
-            let class = running.classify().classify(this.info, result.as_ref());
-            running.end(class);
+        if let Some(in_flight) = this.in_flight.take() {
+            let class = in_flight.classify().classify(this.info, result.as_ref());
+            in_flight.end(class);
         }
         Poll::Ready(result)
     }
@@ -155,7 +155,7 @@ impl<S: fmt::Debug, R: Rule, C> fmt::Debug for Guarded<S, R, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guarded")
             .field("inner", &self.inner)
-            .field("endpoint", &self.live.0.seat.key)
+            .field("endpoint", &self.registration.0.membership.key)
             .finish_non_exhaustive()
     }
 }

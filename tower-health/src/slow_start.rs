@@ -12,7 +12,7 @@ use tower_load::Load;
 use tower_service::Service;
 
 use super::driver::Driver;
-use super::rule::{Endpoint, Live, Rule};
+use super::rule::{Endpoint, Registration, Rule};
 use super::task::Task;
 use super::{Health, Standing};
 use crate::policy::SlowStart;
@@ -74,7 +74,7 @@ where
     K: Hash + Eq + Clone + fmt::Debug,
 {
     inner: S,
-    live: Arc<Live<Weights<K>>>,
+    registration: Arc<Registration<Weights<K>>>,
 }
 
 impl<D> SlowStartDiscover<D>
@@ -115,7 +115,13 @@ where
         let change = ready!(self.driver.poll_change(cx));
         Poll::Ready(change.map(|change| {
             Ok(match change? {
-                Change::Insert(key, (inner, live)) => Change::Insert(key, Warming { inner, live }),
+                Change::Insert(key, (inner, registration)) => Change::Insert(
+                    key,
+                    Warming {
+                        inner,
+                        registration,
+                    },
+                ),
                 Change::Remove(key) => Change::Remove(key),
             })
         }))
@@ -132,8 +138,8 @@ impl<S: Load, K: Hash + Eq + Clone + fmt::Debug> Load for Warming<S, K> {
     }
 
     fn relative_weight(load: &Self) -> u32 {
-        let endpoint = &load.live.0;
-        let age = Instant::now().saturating_duration_since(endpoint.seat.well_since());
+        let endpoint = &load.registration.0;
+        let age = Instant::now().saturating_duration_since(endpoint.membership.healthy_since());
         // Whole percents, because some pickers do work for each change of a weight.
         let percent = (endpoint.rule.slow_start.factor(age) * 100.0).ceil() as u64;
         let weight = u64::from(S::relative_weight(&load.inner)) * percent;
@@ -202,7 +208,7 @@ impl<S: fmt::Debug, K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Warming<S,
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Warming")
             .field("inner", &self.inner)
-            .field("endpoint", &self.live.0.seat.key)
+            .field("endpoint", &self.registration.0.membership.key)
             .finish()
     }
 }

@@ -14,7 +14,7 @@ use tower_load::Load;
 use tower_service::Service;
 
 use super::driver::Driver;
-use super::rule::{Account, Endpoint, Live, Rule, Same};
+use super::rule::{ByIdentity, Endpoint, EndpointRef, Registration, Rule};
 use super::service::GuardedFuture;
 use super::task::Task;
 use super::{Health, Standing};
@@ -32,7 +32,7 @@ use crate::lock::lock;
 /// [`list`](Self::list) takes locks that are also taken when endpoints are added or removed or change their standing,
 /// but not by requests that change nothing. For what each request costs, see [`Observe`].
 pub struct EndpointStates<K: Hash + Eq + Clone + fmt::Debug> {
-    endpoints: Arc<Mutex<IndexSet<Same<Observations<K>>>>>,
+    endpoints: Arc<Mutex<IndexSet<ByIdentity<Observations<K>>>>>,
     health: Health<K>,
 }
 
@@ -108,8 +108,8 @@ where
     K: Hash + Eq + Clone + fmt::Debug,
 {
     inner: S,
-    live: Arc<Live<Observations<K>>>,
-    account: Arc<Account<Observations<K>, ()>>,
+    registration: Arc<Registration<Observations<K>>>,
+    endpoint_ref: Arc<EndpointRef<Observations<K>, ()>>,
     load: Option<fn(&S) -> f64>,
 }
 
@@ -139,7 +139,9 @@ impl<K: Hash + Eq + Clone + fmt::Debug> EndpointStates<K> {
     /// Returns the state of each endpoint, in no particular order.
     pub fn list(&self) -> Vec<EndpointState<K>> {
         let endpoints: Vec<_> = self.lock().iter().cloned().collect();
-        let seen = endpoints.iter().map(|Same(endpoint)| self.seen(endpoint));
+        let seen = endpoints
+            .iter()
+            .map(|ByIdentity(endpoint)| self.seen(endpoint));
         seen.flatten().collect()
     }
 
@@ -150,7 +152,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> EndpointStates<K> {
 
     /// Returns `None` if the endpoint has just been removed.
     fn seen(&self, endpoint: &Endpoint<Observations<K>>) -> Option<EndpointState<K>> {
-        let key = endpoint.seat.key.clone();
+        let key = endpoint.membership.key.clone();
         let (standing, since) = self.health.standing(&key)?;
         let counts = &endpoint.state;
         let load = counts.load.load(Ordering::Relaxed);
@@ -168,7 +170,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> EndpointStates<K> {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, IndexSet<Same<Observations<K>>>> {
+    fn lock(&self) -> MutexGuard<'_, IndexSet<ByIdentity<Observations<K>>>> {
         lock(&self.endpoints)
     }
 }
@@ -206,11 +208,11 @@ where
         let change = ready!(driver.poll_change(cx));
         Poll::Ready(change.map(|change| {
             Ok(match change? {
-                Change::Insert(key, (inner, live)) => {
+                Change::Insert(key, (inner, registration)) => {
                     let observed = Observed {
                         inner,
-                        account: live.account(()),
-                        live,
+                        endpoint_ref: registration.endpoint_ref(()),
+                        registration,
                         load: *load,
                     };
                     Change::Insert(key, observed)
@@ -247,7 +249,7 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let polled = self.inner.poll_ready(cx);
         let ready = matches!(polled, Poll::Ready(Ok(())));
-        let known = &self.live.0.state.ready;
+        let known = &self.registration.0.state.ready;
         // Usually it is unchanged, and a load keeps the cache line shared.
         if known.load(Ordering::Relaxed) != ready {
             known.store(ready, Ordering::Relaxed);
@@ -259,10 +261,14 @@ where
         if let Some(load) = self.load {
             // Saturates only for a NaN with all bits set.
             let bits = load(&self.inner).to_bits().saturating_add(1);
-            self.live.0.state.load.store(bits, Ordering::Relaxed);
+            self.registration
+                .0
+                .state
+                .load
+                .store(bits, Ordering::Relaxed);
         }
-        let running = self.account.begin();
-        GuardedFuture::new(self.inner.call(request), running, ())
+        let in_flight = self.endpoint_ref.begin();
+        GuardedFuture::new(self.inner.call(request), in_flight, ())
     }
 }
 
@@ -284,11 +290,13 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Observations<K> {
     }
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
-        self.states.lock().insert(Same(Arc::clone(endpoint)));
+        self.states.lock().insert(ByIdentity(Arc::clone(endpoint)));
     }
 
     fn left(&self, endpoint: &Arc<Endpoint<Self>>) {
-        self.states.lock().swap_remove(&Same(Arc::clone(endpoint)));
+        self.states
+            .lock()
+            .swap_remove(&ByIdentity(Arc::clone(endpoint)));
     }
 
     fn begin(&self, endpoint: &Arc<Endpoint<Self>>) {
@@ -334,7 +342,7 @@ impl<S: fmt::Debug, K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Observed<S
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Observed")
             .field("inner", &self.inner)
-            .field("endpoint", &self.live.0.seat.key)
+            .field("endpoint", &self.registration.0.membership.key)
             .finish_non_exhaustive()
     }
 }

@@ -143,7 +143,11 @@ fn one_probe_at_a_time_decides() {
     endpoint
         .accrual
         .end(probe, Ignored, endpoint.now, &mut endpoint.rng);
-    assert_eq!(endpoint.status(), Status::ProbeOpen, "an ignored probe decides nothing");
+    assert_eq!(
+        endpoint.status(),
+        Status::ProbeOpen,
+        "an ignored probe decides nothing"
+    );
 
     let probe = endpoint.accrual.begin(endpoint.now);
     endpoint

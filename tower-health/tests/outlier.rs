@@ -104,7 +104,11 @@ fn a_sweep_just_before_the_ejection_time_has_passed_returns_nothing() {
     let start = Instant::now();
     let mut detector = detector(only_consecutive().base_ejection_time(10 * SECOND), 3, start);
     fail(&mut detector, 1, 5, start + MILLI);
-    assert_eq!(detector.sweep(start + 10 * SECOND), [], "ejected for 9,999 ms");
+    assert_eq!(
+        detector.sweep(start + 10 * SECOND),
+        [],
+        "ejected for 9,999 ms"
+    );
     assert_eq!(detector.sweep(start + 20 * SECOND), [Change::Returned(1)]);
 }
 
@@ -121,7 +125,7 @@ fn time_out(detector: &mut Detector, now: &mut Instant) -> Duration {
 
 #[test]
 fn the_ejection_time_grows_with_each_ejection_up_to_the_maximum_and_shrinks_with_each_interval_without()
-{
+ {
     let mut now = Instant::now();
     let mut detector = detector(only_consecutive(), 3, now);
     for expected in [30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 300, 300] {
@@ -359,7 +363,11 @@ fn removing_an_ejected_endpoint_allows_another_ejection_and_clears_its_history()
     let now = Instant::now();
     let mut detector = detector(only_consecutive(), 3, now);
     fail(&mut detector, 0, 5, now);
-    assert_eq!(fail(&mut detector, 1, 5, now), None, "one is already ejected");
+    assert_eq!(
+        fail(&mut detector, 1, 5, now),
+        None,
+        "one is already ejected"
+    );
     assert!(detector.remove(&0));
     assert!(!detector.remove(&0));
     assert_eq!(detector.ejected(), 0);

@@ -50,12 +50,12 @@ where
             Poll::Ready(Ok(verdict)) => verdict,
             Poll::Ready(Err(error)) => {
                 let error: BoxError = error.into();
-                tracing::debug!(endpoint = ?this.endpoint.seat.key, error, "a health check has failed");
+                tracing::debug!(endpoint = ?this.endpoint.membership.key, error, "a health check has failed");
                 Verdict::Failing
             }
             Poll::Pending => {
                 ready!(this.timeout.poll(cx));
-                tracing::debug!(endpoint = ?this.endpoint.seat.key, "a health check has timed out");
+                tracing::debug!(endpoint = ?this.endpoint.membership.key, "a health check has timed out");
                 Verdict::Failing
             }
         };

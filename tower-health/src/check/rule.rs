@@ -65,7 +65,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Checks<K> {
         let mut schedule = lock(&self.schedule);
         loop {
             if let Some(endpoint) = schedule.now.pop_front()?.upgrade()
-                && endpoint.seat.is_here()
+                && endpoint.membership.is_here()
             {
                 return Some(endpoint);
             }
@@ -85,7 +85,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Checks<K> {
             false => Standing::Out(Reason::Checks),
         };
         // Only one check of an endpoint runs at a time, so the standing is set in order.
-        drop(endpoint.seat.set(standing, now));
+        drop(endpoint.membership.set(standing, now));
         let wait = self.config.wait(traffic, &mut **lock(&self.rng));
         let at = now.checked_add(wait).unwrap_or(now + FAR);
         let due = Due(at, Arc::downgrade(endpoint));

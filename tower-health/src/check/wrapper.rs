@@ -126,7 +126,7 @@ where
                     ended = true;
                 }
             } else if let Some(endpoint) = rule.take_due() {
-                let check = self.check.call(endpoint.seat.key.clone());
+                let check = self.check.call(endpoint.membership.key.clone());
                 let running = Running::new(check, rule.config.timeout, endpoint);
                 self.running.push(running);
             }

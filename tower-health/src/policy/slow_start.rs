@@ -59,7 +59,10 @@ impl SlowStart {
     /// If it is not finite and greater than 0.
     pub fn aggression(self, aggression: f64) -> Result<Self, InvalidPolicy> {
         let sane = aggression > 0.0 && aggression.is_finite();
-        ensure(sane, "the aggression must be a finite number greater than 0")?;
+        ensure(
+            sane,
+            "the aggression must be a finite number greater than 0",
+        )?;
         Ok(Self { aggression, ..self })
     }
 

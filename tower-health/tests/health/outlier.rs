@@ -44,7 +44,8 @@ fn three() -> (Vec<Inner>, [Requests; 3]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ejected_endpoint_receives_nothing_until_its_ejection_ends_and_then_wakes_the_balancer() {
+async fn an_ejected_endpoint_receives_nothing_until_its_ejection_ends_and_then_wakes_the_balancer()
+{
     let health = Health::new();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&heard);
@@ -152,7 +153,10 @@ async fn cancelled_and_ignored_requests_do_not_count_and_others_count_once() {
     send(&mut balance, &mut handle, false).await;
     send(&mut balance, &mut handle, false).await;
     send(&mut balance, &mut handle, true).await;
-    assert!(gets_any(&mut balance, &mut handle), "and the requests are dropped");
+    assert!(
+        gets_any(&mut balance, &mut handle),
+        "and the requests are dropped"
+    );
     assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
     send(&mut balance, &mut handle, false).await;
     assert_eq!(health.standing(&0).unwrap().0, EJECTED);

@@ -64,7 +64,10 @@ async fn the_list_has_the_standing_and_the_requests_of_each_endpoint() {
         (false, dead, began + SECOND)
     );
     assert_eq!((a.picked, a.in_flight), (4, 0));
-    assert_eq!(a.standing.to_string(), "ejected: marked dead by failure accrual");
+    assert_eq!(
+        a.standing.to_string(),
+        "ejected: marked dead by failure accrual"
+    );
 
     sender.remove("a").await.unwrap();
     assert_pending!(balance.poll_ready());

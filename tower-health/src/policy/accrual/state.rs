@@ -38,7 +38,7 @@ pub enum Status {
     ProbeClosed,
 }
 
-/// A request in flight. Pass it to [`FailureAccrual::end`], if only with [`Class::Ignored`]: a probe that never ends
+/// A request in flight. StatusWaiter it to [`FailureAccrual::end`], if only with [`Class::Ignored`]: a probe that never ends
 /// keeps its endpoint at [`Status::ProbeClosed`] forever.
 #[derive(Debug)]
 #[must_use = "a probe that never ends keeps its endpoint closed"]

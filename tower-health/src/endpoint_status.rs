@@ -10,7 +10,7 @@ use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// The status of an endpoint in one wrapper: open if it may receive requests.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct EndpointStatus {
     /// The lowest bit is 1 if the status is open; the other bits count the changes. Written with the state locked,
     /// before the wakers are taken: if a waiter reads the value that it read when it registered its waker, the waker is
     /// still registered or is about to be woken.
@@ -23,19 +23,19 @@ struct State {
     standing: Standing,
     since: Instant,
     /// When the endpoint was added, or became healthy again in all wrappers.
-    well_since: Instant,
+    healthy_since: Instant,
     /// Whether panic mode is on, in which the standing is ignored.
     panic: bool,
     /// The wakers of all waiters that polled since the last change, including those that found it open: they must poll
     /// again after a change.
     wakers: Vec<(u64, Waker)>,
-    passes: u64,
+    waiters: u64,
 }
 
 /// Waits on behalf of one service until the status is open.
 #[derive(Debug)]
-pub(super) struct Pass {
-    gate: Arc<Gate>,
+pub(super) struct StatusWaiter {
+    status: Arc<EndpointStatus>,
     id: u64,
     /// The word when the waker was registered, and the waker.
     asked: Option<(u64, Waker)>,
@@ -44,17 +44,17 @@ pub(super) struct Pass {
 /// Wakers that are woken when this is dropped, which must be after the locks are released.
 #[must_use = "the wakers are woken when this is dropped"]
 #[derive(Debug, Default)]
-pub(super) struct Wakes(pub(super) Vec<Waker>);
+pub(super) struct WakeList(pub(super) Vec<Waker>);
 
-impl Gate {
+impl EndpointStatus {
     pub(super) fn new(standing: Standing, since: Instant, panic: bool) -> Self {
         let state = State {
             standing,
             since,
-            well_since: since,
+            healthy_since: since,
             panic,
             wakers: Vec::new(),
-            passes: 0,
+            waiters: 0,
         };
         Self {
             word: AtomicU64::new(u64::from(state.is_open())),
@@ -67,35 +67,35 @@ impl Gate {
         (state.standing, state.since)
     }
 
-    pub(super) fn well_since(&self) -> Instant {
-        self.lock().well_since
+    pub(super) fn healthy_since(&self) -> Instant {
+        self.lock().healthy_since
     }
 
-    pub(super) fn set_well_since(&self, now: Instant) {
-        self.lock().well_since = now;
+    pub(super) fn set_healthy_since(&self, now: Instant) {
+        self.lock().healthy_since = now;
     }
 
-    pub(super) fn set_standing(&self, standing: Standing, now: Instant, wakes: &mut Wakes) {
-        self.change(wakes, |state| {
+    pub(super) fn set_standing(&self, standing: Standing, now: Instant, wake_list: &mut WakeList) {
+        self.change(wake_list, |state| {
             (state.standing, state.since) = (standing, now);
         });
     }
 
-    pub(super) fn set_panic(&self, panic: bool, wakes: &mut Wakes) {
-        self.change(wakes, |state| state.panic = panic);
+    pub(super) fn set_panic(&self, panic: bool, wake_list: &mut WakeList) {
+        self.change(wake_list, |state| state.panic = panic);
     }
 
-    pub(super) fn pass(self: &Arc<Self>) -> Pass {
+    pub(super) fn waiter(self: &Arc<Self>) -> StatusWaiter {
         let mut state = self.lock();
-        state.passes += 1;
-        Pass {
-            gate: Arc::clone(self),
-            id: state.passes,
+        state.waiters += 1;
+        StatusWaiter {
+            status: Arc::clone(self),
+            id: state.waiters,
             asked: None,
         }
     }
 
-    fn change(&self, wakes: &mut Wakes, change: impl FnOnce(&mut State)) {
+    fn change(&self, wake_list: &mut WakeList, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         let was_open = state.is_open();
         change(&mut state);
@@ -103,7 +103,7 @@ impl Gate {
             let word = self.word.load(Ordering::Relaxed);
             // Adding one flips the lowest bit.
             self.word.store(word.wrapping_add(1), Ordering::Release);
-            wakes
+            wake_list
                 .0
                 .extend(state.wakers.drain(..).map(|(_, waker)| waker));
         }
@@ -120,11 +120,11 @@ impl State {
     }
 }
 
-impl Pass {
+impl StatusWaiter {
     /// Ready if the endpoint may receive requests. The task is woken when that changes, in either direction.
     #[inline]
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let word = self.gate.word.load(Ordering::Acquire);
+        let word = self.status.word.load(Ordering::Acquire);
         match &self.asked {
             Some((known, waker)) if *known == word && waker.will_wake(cx.waker()) => answer(word),
             _ => self.ask(cx.waker()),
@@ -132,8 +132,8 @@ impl Pass {
     }
 
     fn ask(&mut self, waker: &Waker) -> Poll<()> {
-        let mut state = self.gate.lock();
-        let word = self.gate.word.load(Ordering::Relaxed);
+        let mut state = self.status.lock();
+        let word = self.status.word.load(Ordering::Relaxed);
         let outdated = match state.wakers.iter_mut().find(|(id, _)| *id == self.id) {
             Some((_, known)) => Some(std::mem::replace(known, waker.clone())),
             None => {
@@ -155,9 +155,9 @@ const fn answer(word: u64) -> Poll<()> {
     }
 }
 
-impl Drop for Pass {
+impl Drop for StatusWaiter {
     fn drop(&mut self) {
-        let mut state = self.gate.lock();
+        let mut state = self.status.lock();
         let place = state.wakers.iter().position(|(id, _)| *id == self.id);
         let waker = place.map(|place| state.wakers.swap_remove(place));
         drop(state);
@@ -165,7 +165,7 @@ impl Drop for Pass {
     }
 }
 
-impl Drop for Wakes {
+impl Drop for WakeList {
     fn drop(&mut self) {
         for waker in self.0.drain(..) {
             waker.wake();
@@ -197,20 +197,20 @@ mod loom_tests {
     fn no_change_is_missed() {
         loom::model(|| {
             let now = Instant::now();
-            let gate = Arc::new(Gate::new(Standing::Well, now, false));
-            let mut pass = gate.pass();
+            let status = Arc::new(EndpointStatus::new(Standing::Well, now, false));
+            let mut waiter = status.waiter();
             let other = thread::spawn(move || {
-                let mut wakes = Wakes::default();
-                gate.set_standing(Standing::Out(Reason::Dead), now, &mut wakes);
+                let mut wake_list = WakeList::default();
+                status.set_standing(Standing::Out(Reason::Dead), now, &mut wake_list);
             });
             let woken = Arc::new(Woken::default());
             let waker = Waker::from(Arc::clone(&woken));
             let cx = Context::from_waker(&waker);
-            let _first = pass.poll(&cx);
-            let last = pass.poll(&cx);
+            let _first = waiter.poll(&cx);
+            let last = waiter.poll(&cx);
             other.join().unwrap();
             assert!(last.is_pending() || woken.0.load(Ordering::Relaxed) == 1);
-            assert!(pass.poll(&cx).is_pending());
+            assert!(waiter.poll(&cx).is_pending());
         });
     }
 }
