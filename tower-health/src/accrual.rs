@@ -147,9 +147,9 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Accrual<K> {
         now: Instant,
     ) -> Changed<'a, K> {
         let standing = match accrual.status(now) {
-            Status::Alive => Standing::Well,
-            Status::ProbeOpen => Standing::Trial,
-            Status::Dead { .. } | Status::ProbeClosed => Standing::Out(Reason::Dead),
+            Status::Alive => Standing::Healthy,
+            Status::ProbeOpen => Standing::Probing,
+            Status::Dead { .. } | Status::ProbeClosed => Standing::Ejected(Reason::Dead),
         };
         endpoint.membership.set(standing, now)
     }
@@ -170,7 +170,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
 
     fn fresh(&self) -> (Self::State, Standing) {
         let attempts = Attempts::new(self.alive.clone(), Instant::now());
-        (attempts, Standing::Well)
+        (attempts, Standing::Healthy)
     }
 
     fn left(&self, endpoint: &Arc<Endpoint<Self>>) {

@@ -116,7 +116,7 @@ impl EndpointStatus {
 
 impl State {
     fn is_open(&self) -> bool {
-        self.panic || !matches!(self.standing, Standing::Out(_))
+        self.panic || !matches!(self.standing, Standing::Ejected(_))
     }
 }
 
@@ -197,11 +197,11 @@ mod loom_tests {
     fn no_change_is_missed() {
         loom::model(|| {
             let now = Instant::now();
-            let status = Arc::new(EndpointStatus::new(Standing::Well, now, false));
+            let status = Arc::new(EndpointStatus::new(Standing::Healthy, now, false));
             let mut waiter = status.waiter();
             let other = thread::spawn(move || {
                 let mut wake_list = WakeList::default();
-                status.set_standing(Standing::Out(Reason::Dead), now, &mut wake_list);
+                status.set_standing(Standing::Ejected(Reason::Dead), now, &mut wake_list);
             });
             let woken = Arc::new(Woken::default());
             let waker = Waker::from(Arc::clone(&woken));

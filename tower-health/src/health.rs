@@ -167,7 +167,7 @@ impl<K> Health<K> {
     }
 
     /// Returns the number of endpoints that are healthy in all wrappers.
-    pub fn well(&self) -> usize {
+    pub fn healthy(&self) -> usize {
         let state = self.lock();
         state.members.len() - state.unhealthy
     }
@@ -305,12 +305,12 @@ impl<K: Hash + Eq> State<K> {
         };
         let standing = member
             .standing()
-            .map_or(Standing::Well, |(standing, _)| standing);
-        let unhealthy = standing != Standing::Well;
-        let unchecked = standing == Standing::Out(Reason::Unchecked);
+            .map_or(Standing::Healthy, |(standing, _)| standing);
+        let unhealthy = standing != Standing::Healthy;
+        let unchecked = standing == Standing::Ejected(Reason::Unchecked);
         let was_unhealthy = std::mem::replace(&mut member.unhealthy, unhealthy);
         let was_unchecked = std::mem::replace(&mut member.unchecked, unchecked);
-        let probing = standing == Standing::Trial;
+        let probing = standing == Standing::Probing;
         let was_probing = std::mem::replace(&mut member.probing, probing);
         self.unhealthy = self.unhealthy + usize::from(unhealthy) - usize::from(was_unhealthy);
         self.unchecked = self.unchecked + usize::from(unchecked) - usize::from(was_unchecked);
@@ -360,10 +360,10 @@ impl<K> State<K> {
 impl Member {
     fn standing(&self) -> Option<(Standing, Instant)> {
         let badness = |(standing, since): &(Standing, Instant)| match standing {
-            Standing::Well => (0, *since),
-            Standing::Trial => (1, *since),
-            Standing::Out(Reason::Unchecked) => (2, *since),
-            Standing::Out(_) => (3, *since),
+            Standing::Healthy => (0, *since),
+            Standing::Probing => (1, *since),
+            Standing::Ejected(Reason::Unchecked) => (2, *since),
+            Standing::Ejected(_) => (3, *since),
         };
         let standings = self.statuses.iter().map(|status| status.standing());
         standings.max_by_key(badness)

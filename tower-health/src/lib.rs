@@ -39,7 +39,7 @@
 //! for _ in 0..100 {
 //!     failed += u32::from(balance.ready().await?.call(()).await.is_err());
 //! }
-//! assert_eq!((failed, health.well(), health.len()), (3, 2, 3));
+//! assert_eq!((failed, health.healthy(), health.len()), (3, 2, 3));
 //! # Ok(())
 //! # }
 //! ```

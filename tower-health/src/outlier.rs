@@ -184,7 +184,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     }
 
     fn fresh(&self) -> (Answers, Standing) {
-        (Answers::default(), Standing::Well)
+        (Answers::default(), Standing::Healthy)
     }
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
@@ -296,7 +296,7 @@ fn restore<'a, K: Hash + Eq + Clone + fmt::Debug>(
     now: Instant,
 ) -> Option<super::health::Changed<'a, K>> {
     let restored = detector.restore(&ByIdentity(Arc::clone(endpoint)));
-    restored.then(|| endpoint.membership.set(Standing::Well, now))
+    restored.then(|| endpoint.membership.set(Standing::Healthy, now))
 }
 
 impl<D, C> fmt::Debug for EjectOutliers<D, C>
@@ -337,11 +337,11 @@ fn apply<K: Hash + Eq + Clone + fmt::Debug>(
 ) -> super::health::Changed<'_, K> {
     match change {
         outlier::Change::Ejected(ByIdentity(endpoint), cause) => {
-            let standing = Standing::Out(Reason::Outlier(*cause));
+            let standing = Standing::Ejected(Reason::Outlier(*cause));
             endpoint.membership.set(standing, now)
         }
         outlier::Change::Returned(ByIdentity(endpoint)) => {
-            endpoint.membership.set(Standing::Well, now)
+            endpoint.membership.set(Standing::Healthy, now)
         }
     }
 }

@@ -179,7 +179,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Weights<K> {
     }
 
     fn fresh(&self) -> ((), Standing) {
-        ((), Standing::Well)
+        ((), Standing::Healthy)
     }
 
     fn begin(&self, _: &Arc<Endpoint<Self>>) {}

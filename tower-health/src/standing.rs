@@ -6,12 +6,12 @@ use crate::policy::outlier::Cause;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// It receives requests.
-    Well,
+    Healthy,
     /// It was ejected and may receive a probe, whose result decides whether it returns. Until then it does not count as
     /// healthy.
-    Trial,
+    Probing,
     /// It receives no requests.
-    Out(Reason),
+    Ejected(Reason),
 }
 
 /// Why an endpoint receives no requests.
@@ -31,9 +31,9 @@ pub enum Reason {
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Well => f.write_str("healthy"),
-            Self::Trial => f.write_str("being probed"),
-            Self::Out(reason) => write!(f, "ejected: {reason}"),
+            Self::Healthy => f.write_str("healthy"),
+            Self::Probing => f.write_str("being probed"),
+            Self::Ejected(reason) => write!(f, "ejected: {reason}"),
         }
     }
 }

@@ -286,7 +286,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Observations<K> {
     }
 
     fn fresh(&self) -> (Counts, Standing) {
-        (Counts::default(), Standing::Well)
+        (Counts::default(), Standing::Healthy)
     }
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {

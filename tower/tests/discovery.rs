@@ -300,9 +300,9 @@ async fn the_timers_of_health_go_on_while_discovery_fails() {
     for n in 0..20 {
         let _ = buffer.clone().oneshot(n).await;
     }
-    assert_eq!(health.well(), 2);
+    assert_eq!(health.healthy(), 2);
     tokio::time::sleep(25 * SECOND).await;
-    assert_eq!(health.well(), 3);
+    assert_eq!(health.healthy(), 3);
 }
 
 /// Outside of a runtime there are no timers, and nothing panics.

@@ -35,7 +35,7 @@
 //! for _ in 0..10 {
 //!     assert_eq!(balance.ready().await.unwrap().call(()).await.unwrap(), "second");
 //! }
-//! assert_eq!((health.well(), health.len()), (1, 2));
+//! assert_eq!((health.healthy(), health.len()), (1, 2));
 //! # }
 //! ```
 

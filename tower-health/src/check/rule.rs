@@ -81,8 +81,8 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Checks<K> {
         let traffic = std::mem::take(&mut checked.traffic) || !healthy;
         drop(checked);
         let standing = match healthy {
-            true => Standing::Well,
-            false => Standing::Out(Reason::Checks),
+            true => Standing::Healthy,
+            false => Standing::Ejected(Reason::Checks),
         };
         // Only one check of an endpoint runs at a time, so the standing is set in order.
         drop(endpoint.membership.set(standing, now));
@@ -107,7 +107,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Checks<K> {
     }
 
     fn fresh(&self) -> (Self::State, Standing) {
-        (Mutex::default(), Standing::Out(Reason::Unchecked))
+        (Mutex::default(), Standing::Ejected(Reason::Unchecked))
     }
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {

@@ -15,7 +15,7 @@ use tower_util::{BoxError, ServiceExt, service_fn};
 
 use crate::{Inner, SECOND, endpoint, gets_any, send};
 
-const DEAD: Standing = Standing::Out(Reason::Dead);
+const DEAD: Standing = Standing::Ejected(Reason::Dead);
 
 type List = ServiceList<Vec<Inner>>;
 
@@ -53,17 +53,17 @@ async fn one_request_probes_a_dead_endpoint_and_its_success_revives_it() {
     assert!(balance.is_woken());
 
     assert_ready_ok!(balance.poll_ready());
-    assert_eq!(health.standing(&0).unwrap().0, Standing::Trial);
-    let trial = balance.call(1);
+    assert_eq!(health.standing(&0).unwrap().0, Standing::Probing);
+    let probe = balance.call(1);
     let (_, answer) = assert_ready!(handle.poll_request()).unwrap();
     assert!(
         !gets_any(&mut balance, &mut handle),
-        "the trial is on its way"
+        "the probe is in flight"
     );
     answer.send_response(1);
-    trial.await.unwrap();
+    probe.await.unwrap();
     assert!(balance.is_woken());
-    assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    assert_eq!(health.standing(&0).unwrap().0, Standing::Healthy);
     assert!(gets_any(&mut balance, &mut handle));
 }
 
@@ -78,9 +78,9 @@ async fn a_failed_probe_extends_the_wait_and_a_cancelled_one_is_followed_by_anot
     assert_pending!(balance.poll_ready());
     advance(10 * SECOND).await;
     assert_ready_ok!(balance.poll_ready());
-    let trial = balance.call(1);
+    let probe = balance.call(1);
     assert_pending!(balance.poll_ready());
-    drop(trial);
+    drop(probe);
     assert!(balance.is_woken());
     while handle.poll_request().is_ready() {}
     send(&mut balance, &mut handle, false).await;
@@ -122,7 +122,7 @@ async fn a_probe_that_panics_is_followed_by_another() {
     assert!(catch_unwind(AssertUnwindSafe(|| balance.call(0))).is_err());
     assert_ready_ok!(balance.poll_ready());
     assert_eq!(balance.call(0).await.unwrap(), 1);
-    assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    assert_eq!(health.standing(&0).unwrap().0, Standing::Healthy);
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +142,7 @@ async fn when_all_are_dead_all_are_used() {
     advance(20 * SECOND).await;
     assert!(balance.is_woken());
     send(&mut balance, &mut handle, true).await;
-    assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    assert_eq!(health.standing(&0).unwrap().0, Standing::Healthy);
     assert!(!health.is_panic());
 }
 
@@ -164,7 +164,7 @@ async fn an_endpoint_removed_while_dead_no_longer_sets_the_timer() {
     let (a, mut handle) = endpoint(0);
     sender.insert("a", a).await.unwrap();
     send(&mut balance, &mut handle, true).await;
-    assert_eq!(health.standing(&"a").unwrap().0, Standing::Well);
+    assert_eq!(health.standing(&"a").unwrap().0, Standing::Healthy);
 }
 
 #[tokio::test(start_paused = true)]
@@ -182,7 +182,7 @@ async fn two_wrappers_that_share_the_health_count_each_endpoint_once() {
         send(&mut balance, &mut handles[0], false).await;
     }
     assert_eq!(
-        (health.well(), health.len(), health.is_panic()),
+        (health.healthy(), health.len(), health.is_panic()),
         (2, 3, false)
     );
     // Alive again in one wrapper, but not in the other.
@@ -190,6 +190,6 @@ async fn two_wrappers_that_share_the_health_count_each_endpoint_once() {
     assert!(!gets_any(&mut balance, &mut handles[0]));
     assert!(matches!(
         health.standing(&0).unwrap().0,
-        Standing::Out(Reason::Outlier(_))
+        Standing::Ejected(Reason::Outlier(_))
     ));
 }

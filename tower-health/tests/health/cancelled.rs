@@ -69,8 +69,8 @@ async fn hanging(balance: &mut Balanced, count: usize) -> Vec<impl Future<Output
     hanging
 }
 
-fn is_out(health: &Health<usize>) -> bool {
-    matches!(health.standing(&0).unwrap().0, Standing::Out(_))
+fn is_ejected(health: &Health<usize>) -> bool {
+    matches!(health.standing(&0).unwrap().0, Standing::Ejected(_))
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,11 +102,11 @@ async fn only_requests_that_have_waited_long_enough_count() {
         let requests = hanging(&mut balance, 50).await;
         advance(LONG - Duration::from_millis(1)).await;
         drop(requests);
-        assert!(!is_out(&health));
+        assert!(!is_ejected(&health));
         let requests = hanging(&mut balance, 5).await;
         advance(LONG).await;
         drop(requests);
-        assert!(is_out(&health));
+        assert!(is_ejected(&health));
     }
 }
 
@@ -116,19 +116,19 @@ async fn a_withdrawn_or_panicking_request_does_not_count() {
         let requests = hanging(&mut balance, 50).await;
         advance(2 * LONG).await;
         withdrawn(|| drop(requests));
-        assert!(!is_out(&health));
+        assert!(!is_ejected(&health));
         let requests = hanging(&mut balance, 50).await;
         advance(2 * LONG).await;
         let panicked = catch_unwind(AssertUnwindSafe(move || {
             let _requests = requests;
             panic!("the expected panic");
         }));
-        assert!(panicked.is_err() && !is_out(&health));
+        assert!(panicked.is_err() && !is_ejected(&health));
         // This ends the panic.
         let requests = hanging(&mut balance, 5).await;
         advance(LONG).await;
         drop(requests);
-        assert!(is_out(&health));
+        assert!(is_ejected(&health));
     }
 }
 
@@ -138,6 +138,6 @@ async fn cancelled_requests_do_not_count_if_that_is_disabled() {
         let requests = hanging(&mut balance, 50).await;
         advance(3600 * SECOND).await;
         drop(requests);
-        assert!(!is_out(&health));
+        assert!(!is_ejected(&health));
     }
 }

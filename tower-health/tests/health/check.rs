@@ -17,8 +17,8 @@ use tower_util::{BoxError, service_fn};
 
 use crate::{Inner, SECOND, endpoint, gets_any};
 
-const FAILS: Standing = Standing::Out(Reason::Checks);
-const UNCHECKED: Standing = Standing::Out(Reason::Unchecked);
+const FAILS: Standing = Standing::Ejected(Reason::Checks);
+const UNCHECKED: Standing = Standing::Ejected(Reason::Unchecked);
 
 /// The verdicts of the checks, and when the checks ran. The check of an endpoint that is not in the map never
 /// completes.
@@ -100,11 +100,11 @@ async fn an_endpoint_receives_requests_after_its_first_success_and_none_after_so
 
     for (verdict, standing) in [
         (Verdict::Healthy, FAILS),
-        (Verdict::Healthy, Standing::Well),
-        (Verdict::Failing, Standing::Well),
+        (Verdict::Healthy, Standing::Healthy),
+        (Verdict::Failing, Standing::Healthy),
         (Verdict::Failing, FAILS),
         (Verdict::Healthy, FAILS),
-        (Verdict::Healthy, Standing::Well),
+        (Verdict::Healthy, Standing::Healthy),
         (Verdict::Unhealthy, FAILS),
     ] {
         world.set("a", verdict);
@@ -112,7 +112,7 @@ async fn an_endpoint_receives_requests_after_its_first_success_and_none_after_so
         assert!(balance.is_woken());
         let _ = balance.poll_ready();
         assert_eq!(health.standing(&"a").unwrap().0, standing);
-        let well = standing == Standing::Well;
+        let well = standing == Standing::Healthy;
         assert_eq!(gets_any(&mut balance, &mut handle), well);
     }
     let (b, mut b_handle) = endpoint(0);
@@ -270,7 +270,7 @@ async fn an_endpoint_that_is_removed_during_its_check_and_added_again_is_uncheck
     for _ in 0..5 {
         advance(SECOND).await;
         assert_ready_ok!(balance.poll_ready());
-        assert_eq!(health.standing(&"a").unwrap().0, Standing::Well);
+        assert_eq!(health.standing(&"a").unwrap().0, Standing::Healthy);
     }
     assert_eq!(world.checks(), 2);
 }
@@ -353,10 +353,10 @@ async fn a_check_service_that_failed_to_become_ready_is_replaced_by_a_clone() {
     }
     // Two checks fail for that reason, each with its own clone; the third is done.
     assert_ready_ok!(balance.poll_ready());
-    assert_eq!(health.well(), 1);
+    assert_eq!(health.healthy(), 1);
     advance(10 * SECOND).await;
     assert_ready_ok!(balance.poll_ready());
-    assert_eq!(health.well(), 3);
+    assert_eq!(health.healthy(), 3);
 }
 
 #[test]

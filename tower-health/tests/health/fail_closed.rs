@@ -60,15 +60,15 @@ async fn requests_fail_immediately_only_while_all_endpoints_are_ejected() {
     for _ in 0..5 {
         send(&mut balance, &mut handle, false).await;
     }
-    assert_eq!((health.well(), health.len()), (0, 1));
+    assert_eq!((health.healthy(), health.len()), (0, 1));
     refuses(&mut balance).await;
     // The endpoint is probed, and while the probe is in flight, other requests fail immediately.
     advance(Duration::from_secs(30)).await;
     assert_ready_ok!(balance.poll_ready());
-    let trial = balance.call(1);
+    let probe = balance.call(1);
     refuses(&mut balance).await;
     handle.next_request().await.unwrap().1.send_response(1);
-    assert_eq!(trial.await.unwrap(), 1);
+    assert_eq!(probe.await.unwrap(), 1);
     send(&mut balance, &mut handle, true).await;
 }
 
@@ -94,7 +94,7 @@ async fn requests_wait_by_default_or_while_an_endpoint_connects() {
     for _ in 0..5 {
         send(&mut balance, &mut handle, false).await;
     }
-    assert_eq!((health.well(), health.len()), (1, 2));
+    assert_eq!((health.healthy(), health.len()), (1, 2));
     assert_pending!(balance.poll_ready());
     connecting.allow(1);
     assert!(balance.is_woken());

@@ -17,7 +17,7 @@ use tower_util::{BoxError, ServiceExt};
 
 use crate::{Inner, Requests, SECOND, endpoint, gets_any, send};
 
-const EJECTED: Standing = Standing::Out(Reason::Outlier(Cause::Consecutive));
+const EJECTED: Standing = Standing::Ejected(Reason::Outlier(Cause::Consecutive));
 
 fn config() -> OutlierConfig {
     OutlierConfig::default()
@@ -73,7 +73,7 @@ async fn an_ejected_endpoint_receives_nothing_until_its_ejection_ends_and_then_w
     assert!(balance.is_woken());
     send(&mut balance, &mut bad_handle, true).await;
     let heard = heard.lock().unwrap();
-    assert_eq!(*heard, [(0, EJECTED), (0, Standing::Well)]);
+    assert_eq!(*heard, [(0, EJECTED), (0, Standing::Healthy)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +108,7 @@ async fn ejections_are_ignored_while_too_few_endpoints_are_healthy() {
         send(&mut balance, &mut handles[1], false).await;
     }
     assert_eq!(
-        (health.well(), health.len(), health.is_panic()),
+        (health.healthy(), health.len(), health.is_panic()),
         (1, 3, true)
     );
     assert!(balance.is_woken());
@@ -157,7 +157,7 @@ async fn cancelled_and_ignored_requests_do_not_count_and_others_count_once() {
         gets_any(&mut balance, &mut handle),
         "and the requests are dropped"
     );
-    assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    assert_eq!(health.standing(&0).unwrap().0, Standing::Healthy);
     send(&mut balance, &mut handle, false).await;
     assert_eq!(health.standing(&0).unwrap().0, EJECTED);
 }
@@ -166,7 +166,7 @@ async fn cancelled_and_ignored_requests_do_not_count_and_others_count_once() {
 #[tokio::test(start_paused = true)]
 async fn a_rejection_of_excess_load_does_not_count() {
     for (kind, expected) in [
-        (FailureKind::Overloaded, Standing::Well),
+        (FailureKind::Overloaded, Standing::Healthy),
         (FailureKind::Unavailable, EJECTED),
     ] {
         let health = Health::new();
@@ -218,7 +218,7 @@ async fn an_endpoint_that_is_removed_while_ejected_and_added_again_has_no_histor
     // A request to the removed endpoint does not count for the new one.
     drop((running, handle.poll_request(), again_handle.poll_request()));
     send(&mut balance, &mut fresh_handle, false).await;
-    assert_eq!(health.standing(&"a").unwrap().0, Standing::Well);
+    assert_eq!(health.standing(&"a").unwrap().0, Standing::Healthy);
     send(&mut balance, &mut fresh_handle, false).await;
     assert_pending!(balance.poll_ready());
 }
@@ -348,10 +348,10 @@ async fn an_endpoint_that_is_silent_for_an_interval_is_ejected_until_it_answers(
         // The requests did not wait for all of the first interval.
         advance(5 * SECOND).await;
         sweep(&mut balance).await;
-        assert_eq!(standing(), Standing::Well);
+        assert_eq!(standing(), Standing::Healthy);
         sweep(&mut balance).await;
         if !counts {
-            assert_eq!(standing(), Standing::Well);
+            assert_eq!(standing(), Standing::Healthy);
             continue;
         }
         assert_eq!(standing(), EJECTED);
@@ -360,13 +360,13 @@ async fn an_endpoint_that_is_silent_for_an_interval_is_ejected_until_it_answers(
         // The endpoint was only slow.
         waiting.remove(0).send_response(1);
         requests.remove(0).await.unwrap();
-        assert_eq!(standing(), Standing::Well);
+        assert_eq!(standing(), Standing::Healthy);
         assert!(balance.is_woken());
         send(&mut balance, &mut hung_handle, true).await;
         // Two requests are still in flight.
         for _ in 0..9 {
             sweep(&mut balance).await;
-            assert_eq!(standing(), Standing::Well);
+            assert_eq!(standing(), Standing::Healthy);
         }
     }
 }
@@ -391,7 +391,7 @@ async fn an_endpoint_that_answers_some_requests_is_not_silent() {
         send(&mut balance, &mut handle, true).await;
         advance(10 * SECOND).await;
         assert_ready_ok!(balance.poll_ready());
-        assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+        assert_eq!(health.standing(&0).unwrap().0, Standing::Healthy);
     }
     // A failure does not undo an ejection for failures.
     for _ in 0..3 {
@@ -420,7 +420,7 @@ async fn an_endpoint_can_be_returned_early() {
     }
     assert_eq!(health.standing(&0).unwrap().0, EJECTED);
     assert!(!uneject.uneject(&9) && uneject.uneject(&0) && !uneject.uneject(&0));
-    assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    assert_eq!(health.standing(&0).unwrap().0, Standing::Healthy);
     assert!(balance.is_woken());
     for _ in 0..3 {
         send(&mut balance, &mut bad_handle, false).await;
@@ -431,7 +431,7 @@ async fn an_endpoint_can_be_returned_early() {
         advance(10 * SECOND).await;
         let _ = balance.poll_ready();
     }
-    assert_eq!(health.standing(&0).unwrap().0, Standing::Well);
+    assert_eq!(health.standing(&0).unwrap().0, Standing::Healthy);
     drop(balance);
     assert!(!uneject.uneject(&0));
 }

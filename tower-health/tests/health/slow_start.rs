@@ -91,7 +91,7 @@ async fn an_endpoint_that_is_healthy_again_starts_slowly_again() {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(futures_util::Stream::poll_next(Pin::new(&mut discover), &mut cx).is_pending());
     endpoint.ready().await.unwrap().call(true).await.unwrap();
-    assert_eq!(health.standing(&"a").unwrap().0, Standing::Well);
+    assert_eq!(health.standing(&"a").unwrap().0, Standing::Healthy);
     assert_eq!(Load::relative_weight(&endpoint), 70);
     advance(30 * SECOND).await;
     assert_eq!(Load::relative_weight(&endpoint), 350);

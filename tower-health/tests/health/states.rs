@@ -38,7 +38,7 @@ async fn the_list_has_the_standing_and_the_requests_of_each_endpoint() {
     let a = only(&states);
     assert_eq!(
         (a.key, a.ready, a.standing, a.since),
-        ("a", true, Standing::Well, began)
+        ("a", true, Standing::Healthy, began)
     );
     assert_eq!((a.picked, a.in_flight, a.load), (0, 0, None));
 
@@ -58,7 +58,7 @@ async fn the_list_has_the_standing_and_the_requests_of_each_endpoint() {
     }
     assert_pending!(balance.poll_ready());
     let a = only(&states);
-    let dead = Standing::Out(Reason::Dead);
+    let dead = Standing::Ejected(Reason::Dead);
     assert_eq!(
         (a.ready, a.standing, a.since),
         (false, dead, began + SECOND)

@@ -69,7 +69,7 @@ impl Comebacks {
         let mut comeback = lock(comeback);
         // What was begun for the ejection before is over.
         comeback.probe = None;
-        if matches!(standing, Standing::Out(_)) && comeback.pace.allows(Instant::now()) {
+        if matches!(standing, Standing::Ejected(_)) && comeback.pace.allows(Instant::now()) {
             let probe = probe(
                 comeback.endpoint.clone(),
                 self.connect_timeout,

@@ -47,7 +47,7 @@ pub fn watch(
     health.on_change(move |address: &String, standing| {
         let endpoint = endpoints.iter().find(|stats| stats.endpoint == *address);
         if let Some(endpoint) = endpoint {
-            endpoint.set_ejected(standing != Standing::Well);
+            endpoint.set_ejected(standing != Standing::Healthy);
         }
         comebacks.changed(address, standing);
     });
