@@ -34,11 +34,11 @@ pin_project! {
         plan: Option<Plan<S, P, Request>>,
         // The result to return if no attempt wins, and the number of its attempt.
         lost: Option<(u32, L::Lost<S::Response>)>,
-        // The classification, and what it needs to know of the request.
+        // The classification, and the information about the request that it needs.
         classify: (C, C::Info),
         shared: Lent,
         began: Instant,
-        // Whether a hedge was ever sent.
+        // Whether a hedge was sent.
         hedged: bool,
     }
 
@@ -50,7 +50,7 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            // The caller has dropped the future. Record how long the first attempt took at least.
+            // The caller has dropped the future: record the time that the first attempt has taken so far.
             if this.first.is_some() && *this.hedged {
                 this.shared.record(*this.began);
             }
@@ -200,7 +200,7 @@ where
         this.wait.set(wait);
     }
 
-    /// This attempt has the result; the others are dropped.
+    /// Ends the request with the result of this attempt, and drops the others.
     fn end(self: Pin<&mut Self>, number: u32, won: bool) {
         let mut this = self.project();
         let first_is_measured = if number == 1 {

@@ -1,24 +1,25 @@
-//! References that a service lends to its requests.
+//! References to the state that the clones of a service share, with a reference count for each clone.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::shared::Shared;
 
-/// What all clones of a service share, with a reference count for the requests of each clone: they do not contend with those of
-/// the others.
+/// The state that all clones of a service share, with a reference count for the requests of this clone, so that the
+/// requests of different clones do not contend for one count.
 ///
-/// A clone has its own count from its second request on, and allocates it: one that is made for one request does not allocate.
+/// A clone allocates its own count with its second request, so that a clone that is used for one request does not
+/// allocate.
 pub(crate) struct Lender {
     lent: Lent,
-    /// How often it was lent, up to [`SETTLED`].
+    /// The number of references handed out, up to [`OWN_COUNT_FROM`].
     used: u8,
 }
 
-/// Held by a request, and counted up and down by each.
+/// A reference that is held by a request.
 pub(crate) struct Lent(Arc<Alone>);
 
-/// Alone in its cache lines.
+/// Aligned to its own cache lines, because each request writes its reference count.
 #[repr(align(128))]
 struct Alone(Arc<Shared>);
 
@@ -45,7 +46,7 @@ impl Lender {
     }
 }
 
-/// The clone has lent nothing yet.
+/// The clone has handed out no references yet.
 impl Clone for Lender {
     fn clone(&self) -> Self {
         let lent = Lent(Arc::clone(&self.lent.0));

@@ -27,7 +27,7 @@ where
     S: Service<Request> + Clone,
     P: Policy<Request> + Clone,
 {
-    /// Sends the attempt, if policy and budget allow it. Also returns the plan of the attempt after it.
+    /// Sends the attempt, if the policy and the budget allow it. Also returns the plan of the next attempt.
     pub(crate) fn send(mut self, shared: &Shared) -> Option<(Attempt<S, Request>, Option<Self>)> {
         if !self.policy.can_retry(&self.request) {
             shared.tell(Event::Refused);

@@ -87,7 +87,8 @@ impl<S, P, C, L> Hedge<S, P, C, L> {
     }
 
     /// Sets the budget: each hedge withdraws from `budget`, and each success deposits into it. By default each service
-    /// has its own [`TpsBudget`](tower_retry::budget::TpsBudget); one can be shared, for example with a retry policy.
+    /// has its own [`TpsBudget`](tower_retry::budget::TpsBudget). A budget can be shared, for example with a retry
+    /// policy.
     ///
     /// When the budget is exhausted, no hedge is sent.
     #[must_use]
