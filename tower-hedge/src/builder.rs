@@ -9,7 +9,7 @@ use tower_retry::budget::Budget;
 use crate::budget::ExtraLoad;
 use crate::latencies::Slow;
 use crate::policy::When;
-use crate::shared::{DelaySettings, Observer, Settings, SharedBudget};
+use crate::state::{DelaySettings, Observer, Settings, SharedBudget};
 use crate::{Event, HedgeLayer, InvalidHedge, KeepErrors, KeepResults};
 
 /// A builder for [`HedgeLayer`].

@@ -6,7 +6,7 @@ use tower_classify::ErrorIsFailure;
 use tower_layer::Layer;
 use tower_retry::budget::Budget;
 
-use crate::shared::Settings;
+use crate::state::Settings;
 use crate::{Builder, Hedge, KeepErrors};
 
 /// Wraps services in [`Hedge`]. Each service measures its own latencies; all services of a layer share a budget.

@@ -172,11 +172,11 @@ pub mod http;
 mod keep;
 mod latencies;
 mod layer;
-mod lent;
 mod plan;
 mod policy;
 mod service;
-mod shared;
+mod state;
+mod state_ref;
 mod sync;
 mod wait;
 

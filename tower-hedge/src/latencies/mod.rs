@@ -43,7 +43,7 @@ pub(crate) struct Latencies {
     threshold: AtomicU64,
     start: Instant,
     /// When the current slice ends, in nanoseconds since `start`. Written with `window` locked.
-    turn: AtomicU64,
+    slice_end: AtomicU64,
     running: Counts,
     window: Mutex<Window>,
 }
@@ -54,7 +54,7 @@ impl Latencies {
             slow,
             threshold: AtomicU64::new(UNKNOWN),
             start: now,
-            turn: AtomicU64::new(nanos(slow.slice)),
+            slice_end: AtomicU64::new(nanos(slow.slice)),
             running: Counts::new(shards(), BUCKETS),
             window: Mutex::new(Window::new(slow.slices, BUCKETS)),
         }
@@ -67,7 +67,7 @@ impl Latencies {
         }
         self.with_window(|window| {
             self.running.drain_into(window.newest());
-            self.judge(window);
+            self.update_threshold(window);
         });
     }
 
@@ -90,15 +90,15 @@ impl Latencies {
     #[inline]
     fn rotate(&self, now: Instant) {
         let now = nanos(now.saturating_duration_since(self.start));
-        if now >= self.turn.load(Ordering::Relaxed) {
-            self.with_window(|window| self.turn_over(window, now));
+        if now >= self.slice_end.load(Ordering::Relaxed) {
+            self.with_window(|window| self.end_slice(window, now));
         }
     }
 
     #[cold]
-    fn turn_over(&self, window: &mut Window, now: u64) {
-        let turn = self.turn.load(Ordering::Relaxed);
-        let Some(late) = now.checked_sub(turn) else {
+    fn end_slice(&self, window: &mut Window, now: u64) {
+        let slice_end = self.slice_end.load(Ordering::Relaxed);
+        let Some(late) = now.checked_sub(slice_end) else {
             return; // another thread has ended the slice
         };
         window.advance();
@@ -109,12 +109,12 @@ impl Latencies {
         for _ in 0..missed.min(window.slices() as u64) {
             window.advance();
         }
-        let next = turn.saturating_add(slice.saturating_mul(missed + 1));
-        self.turn.store(next, Ordering::Relaxed);
-        self.judge(window);
+        let next = slice_end.saturating_add(slice.saturating_mul(missed + 1));
+        self.slice_end.store(next, Ordering::Relaxed);
+        self.update_threshold(window);
     }
 
-    fn judge(&self, window: &Window) {
+    fn update_threshold(&self, window: &Window) {
         let Slow {
             percentile,
             min_data_points,
@@ -306,7 +306,10 @@ mod loom_tests {
             latencies.record(Duration::ZERO, late);
             other.join().unwrap();
 
-            assert_eq!(latencies.turn.load(Ordering::Relaxed), 2 * nanos(slice));
+            assert_eq!(
+                latencies.slice_end.load(Ordering::Relaxed),
+                2 * nanos(slice)
+            );
             let mut window = Window::new(1, BUCKETS);
             latencies.with_window(|counted| {
                 window.newest().copy_from_slice(counted.newest());

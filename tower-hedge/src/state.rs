@@ -35,7 +35,7 @@ pub(crate) enum DelaySettings {
 
 /// The state that the clones of a service and their requests share.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct State {
     delay: Delay,
     pub(crate) attempts: u32,
     pub(crate) budget: SharedBudget,
@@ -44,8 +44,8 @@ pub(crate) struct Shared {
 }
 
 /// A panic breaks no invariant: budgets and latencies are counters, and an observer receives complete events.
-impl UnwindSafe for Shared {}
-impl RefUnwindSafe for Shared {}
+impl UnwindSafe for State {}
+impl RefUnwindSafe for State {}
 
 #[derive(Clone)]
 enum Delay {
@@ -73,7 +73,7 @@ impl Settings {
     }
 }
 
-impl Shared {
+impl State {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             delay: match settings.delay {
@@ -118,7 +118,7 @@ impl Shared {
         }
     }
 
-    pub(crate) fn tell(&self, event: Event) {
+    pub(crate) fn emit(&self, event: Event) {
         event!(DEBUG, ?event, "hedge");
         if let Some(observer) = &self.observer {
             observer(&event);
