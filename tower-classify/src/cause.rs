@@ -3,7 +3,7 @@ use std::fmt;
 
 use crate::{BoxError, Class, Classify, FailureKind};
 
-/// Finds an error of type `T` in `error` or among its [sources](Error::source).
+/// Returns the first error of type `T` in the chain of `error` and its [sources](Error::source), or `None`.
 ///
 /// ```
 /// use tower_classify::{BoxError, Unsent, cause_ref};
@@ -18,14 +18,14 @@ pub fn cause_ref<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Op
     chain(error).find_map(|error| error.downcast_ref())
 }
 
-/// Marks the error of a request that was provably never processed. A client wraps its failures to connect in it.
+/// The error of a request that was certainly not processed. A client wraps its connect errors in this type.
 ///
 /// [`ErrorChain`] classifies it as [`Class::Unsent`].
 #[derive(Debug)]
 pub struct Unsent(BoxError);
 
 impl Unsent {
-    /// The request was not sent because of `cause`.
+    /// Wraps `cause`, the reason why the request was not sent. It is the [source](Error::source) of the error.
     pub fn new(cause: impl Into<BoxError>) -> Self {
         Self(cause.into())
     }
@@ -43,18 +43,18 @@ impl Error for Unsent {
     }
 }
 
-/// Classifies an error by itself and its sources; every response is a success.
+/// Classifies an error by the chain of the error and its sources; every response is a success.
 ///
 /// | in the chain | class |
 /// |---|---|
 /// | [`Unsent`] | `Unsent` |
 /// | feature `h2`: a stream that was refused, or a graceful GOAWAY that does not cover it (RFC 9113, 8.7 and 6.8) | `Unsent` |
-/// | feature `hyper`: a request that the connection did not take any more | `Unsent` |
+/// | feature `hyper`: a request that was still queued when its connection closed | `Unsent` |
 /// | an I/O error [`TimedOut`](std::io::ErrorKind::TimedOut) | `Timeout` |
 /// | anything else | `Disconnected` |
 ///
-/// An I/O error such as `ConnectionRefused` is not taken as `Unsent`: a connection that was lost on the way may be refused or
-/// unreachable as well as one that was never made. Only the client knows; let it say [`Unsent`].
+/// An I/O error such as `ConnectionRefused` is not `Unsent`, because it may also come from a connection that was lost
+/// after the request was sent. Only the client knows, and must wrap the error in [`Unsent`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ErrorChain;
 
@@ -103,7 +103,7 @@ fn is_unsent(error: &(dyn Error + 'static)) -> bool {
     }
     #[cfg(feature = "hyper")]
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        // hyper gives it to a request that it has in its queue when the connection closes.
+        // hyper returns this error for a request that is still queued when the connection closes.
         return error.is_canceled();
     }
     error.is::<Unsent>()

@@ -4,20 +4,20 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Class {
-    /// The service answered. What the answer says is between it and the caller: a 404 is a success.
+    /// The service responded. A response that reports an error of the caller is a success as well, for example a 404.
     Success,
-    /// The service failed, or did not answer.
+    /// The service failed, or did not respond.
     Failure(Failure),
-    /// The request was never processed, so that it may be sent again whatever it is: no connection was made, or the peer
-    /// said that it ignored the request.
+    /// The request was never processed, so that any request may be sent again: no connection was established, or the
+    /// peer reported that it did not process the request.
     Unsent,
-    /// The result says nothing about the service: the request was cancelled, was itself invalid, or was stopped by a limit of
+    /// The result says nothing about the service: the request was cancelled, was invalid, or was rejected by a limit of
     /// this process.
     Ignored,
 }
 
 impl Class {
-    /// A failure of this kind.
+    /// Creates a failure of this kind, without a pushback; see [`Failure::new`].
     pub const fn failure(kind: FailureKind) -> Self {
         Self::Failure(Failure::new(kind))
     }
@@ -39,7 +39,7 @@ impl From<Failure> for Class {
     }
 }
 
-/// A failed request: of which kind, whether another attempt may succeed, and what the server says about one.
+/// How a request failed: the kind of failure, whether another attempt may succeed, and the pushback of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
     kind: FailureKind,
@@ -47,25 +47,26 @@ pub struct Failure {
     pushback: Option<Pushback>,
 }
 
-/// Which kind of failure.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The server failed while processing the request, and would again: 500, `INTERNAL`.
+    /// The server failed while processing the request, and would fail again: 500, `INTERNAL`.
     Internal,
     /// The server cannot process requests at present: 502, 503, `UNAVAILABLE`.
     Unavailable,
     /// The server, or a limit, rejects excess load: 429, `RESOURCE_EXHAUSTED`.
     Overloaded,
-    /// There was no answer in time: 504, `DEADLINE_EXCEEDED`, an elapsed timeout.
+    /// There was no response in time: 504, `DEADLINE_EXCEEDED`, an elapsed timeout.
     Timeout,
-    /// The connection broke before the answer. The request may have been processed.
+    /// The connection was lost before the response. The request may have been processed.
     Disconnected,
-    /// An error of which nothing more is known.
+    /// An error without further information.
     Unknown,
 }
 
-/// When the server accepts another attempt, as it said itself: `retry-after` in HTTP, `grpc-retry-pushback-ms` in gRPC.
+/// When the server accepts another attempt, as reported by the server: `retry-after` in HTTP, `grpc-retry-pushback-ms`
+/// in gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushback {
     /// After this time.
@@ -75,7 +76,7 @@ pub enum Pushback {
 }
 
 impl Failure {
-    /// A failure without a pushback. It is transient unless `kind` is [`FailureKind::Internal`].
+    /// Creates a failure without a pushback. It is transient unless `kind` is [`FailureKind::Internal`].
     pub const fn new(kind: FailureKind) -> Self {
         Self {
             kind,
@@ -84,14 +85,14 @@ impl Failure {
         }
     }
 
-    /// Sets whether another attempt may succeed.
+    /// Sets whether the failure is transient: whether another attempt may succeed.
     #[must_use]
     pub const fn transient(mut self, is_transient: bool) -> Self {
         self.is_transient = is_transient;
         self
     }
 
-    /// Sets what the server says about another attempt.
+    /// Sets when the server accepts another attempt, if it has reported that.
     #[must_use]
     pub const fn with_pushback(mut self, pushback: Option<Pushback>) -> Self {
         self.pushback = pushback;
@@ -103,12 +104,12 @@ impl Failure {
         self.kind
     }
 
-    /// Returns whether another attempt may succeed.
+    /// Returns whether the failure is transient: whether another attempt may succeed.
     pub const fn is_transient(&self) -> bool {
         self.is_transient
     }
 
-    /// Returns what the server says about another attempt, if anything.
+    /// Returns when the server accepts another attempt, or `None` if it has not reported that.
     pub const fn pushback(&self) -> Option<Pushback> {
         self.pushback
     }

@@ -5,12 +5,12 @@ use crate::{Class, Failure, FailureKind};
 
 /// Classifies the results of requests.
 ///
-/// Closures `Fn(Result<&Res, &E>) -> Class` implement it. [`with_request`] is for those that need to know the request, and
-/// [`ErrorIsFailure`] for services whose responses are all successes.
+/// Closures `Fn(Result<&Res, &E>) -> Class` implement it. Use [`with_request`] if the classification depends on the
+/// request, and [`ErrorIsFailure`] if every response is a success.
 ///
-/// A layer gives the request away before there is a result. So it calls [`info`](Self::info) first, keeps what that returns,
-/// and calls [`classify`](Self::classify) when the request is over. Of a request that is dropped before, nothing is
-/// classified.
+/// A layer passes the request on before there is a result. It therefore calls [`info`](Self::info) first, keeps the
+/// returned value, and calls [`classify`](Self::classify) with it when the request completes. A request that is
+/// cancelled is not classified.
 ///
 /// # Example
 ///
@@ -50,13 +50,13 @@ use crate::{Class, Failure, FailureKind};
     note = "for `http::Response` there is `HttpClassify` of the feature `http`"
 )]
 pub trait Classify<Req, Res, E> {
-    /// What must be kept of the request: `()` if the result says it all.
+    /// The information about the request that the classification needs; `()` if it needs none.
     type Info;
 
-    /// Reads what must be kept of `request`. Called before the request is sent.
+    /// Returns the information about `request` that is kept until its result. Called before the request is sent.
     fn info(&self, request: &Req) -> Self::Info;
 
-    /// Classifies the result of the request that `info` was read from.
+    /// Classifies the result of the request that `info` belongs to.
     fn classify(&self, info: &Self::Info, result: Result<&Res, &E>) -> Class;
 }
 
@@ -105,8 +105,8 @@ where
     }
 }
 
-/// Every response is a success, and every error a transient [`Unknown`](FailureKind::Unknown) failure. This is the default of
-/// the layers that are not bound to a protocol.
+/// Every response is a success, and every error a transient [`Unknown`](FailureKind::Unknown) failure. This is the
+/// default of the layers that are not bound to a protocol.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ErrorIsFailure;
 
@@ -125,12 +125,13 @@ impl<Req, Res, E> Classify<Req, Res, E> for ErrorIsFailure {
     }
 }
 
-/// Classifies by a closure that is told what `info` returned for the request.
+/// Returns a classification by two closures: `info` returns what is kept of a request, and `classify` receives that
+/// together with the result.
 ///
 /// ```
 /// use tower_classify::{Class, Classify, FailureKind, with_request};
 ///
-/// // A health check may take the answer "no" for granted, another request may not.
+/// // For a check, the response `false` is a success; for other requests it is a failure.
 /// let classify = with_request(
 ///     |request: &&str| request.starts_with("check"),
 ///     |is_check: &bool, result: Result<&bool, &std::fmt::Error>| match result {

@@ -1,23 +1,23 @@
-//! What the result of a request means.
+//! Classification of results: whether a request succeeded, and if not, how it failed.
 //!
-//! A retry wants to know whether another attempt may succeed, a balancer whether the endpoint is broken, a load measurement
-//! whether a fast answer is an answer at all, a dashboard what to count. All of them ask the same question: was this a
-//! failure, and of which kind? This crate has one answer, a [`Class`], and one trait that gives it, [`Classify`]. Write the
-//! classification of your responses once, and hand it to all of them.
+//! A retry must know whether another attempt may succeed, outlier detection whether the endpoint has failed, a load
+//! measurement whether a fast response is an error, and metrics what to count. All of them depend on whether a result
+//! is a failure, and of which kind. This crate has one type for that, [`Class`], and one trait that returns it,
+//! [`Classify`]. Write the classification of your responses once, and pass it to all layers.
 //!
 //! | [`Class`] | means | a retry | outlier detection |
 //! |---|---|---|---|
-//! | [`Success`](Class::Success) | the service answered; a 404 is an answer too | returns it | counts a success |
-//! | [`Failure`](Class::Failure) | the service failed, or did not answer; see [`FailureKind`] | sends the request again if the failure [is transient](Failure::is_transient), after the [pushback](Failure::pushback) if there is one | counts a failure |
+//! | [`Success`](Class::Success) | the service responded; a 404 is a success too | returns it | counts a success |
+//! | [`Failure`](Class::Failure) | the service failed, or did not respond; see [`FailureKind`] | sends the request again if the failure [is transient](Failure::is_transient), after the [pushback](Failure::pushback) if there is one | counts a failure |
 //! | [`Unsent`](Class::Unsent) | the request was never processed | always sends it again | counts a failure |
-//! | [`Ignored`](Class::Ignored) | the result says nothing about the service: the caller's fault, or a local limit | returns it | counts nothing |
+//! | [`Ignored`](Class::Ignored) | the result says nothing about the service: the caller caused it, or a local limit did | returns it | counts nothing |
 //!
 //! # Example
 //!
 //! ```
 //! use tower_classify::{Class, Classify, Failure, FailureKind};
 //!
-//! // Closures classify results. Here a response is a number out of the hundreds if the service is overloaded.
+//! // Closures classify results. In this example, a response of 100 and above means that the service is overloaded.
 //! let classify = |result: Result<&u32, &std::io::Error>| match result {
 //!     Ok(100..) => Class::Failure(Failure::new(FailureKind::Overloaded)),
 //!     Ok(_) => Class::Success,
@@ -27,13 +27,13 @@
 //! assert!(Classify::<(), _, _>::classify(&classify, &(), Ok(&500)).is_failure());
 //! ```
 //!
-//! The feature `http` has [`HttpClassify`](http::HttpClassify) for HTTP and gRPC.
+//! The feature `http` adds [`HttpClassify`](http::HttpClassify) for HTTP and gRPC.
 //!
 //! # Errors
 //!
-//! Layers box their errors, and errors wrap others. [`cause_ref`] finds a type in such a chain. [`ErrorChain`] classifies an
-//! error by its chain; a client marks what it failed to send as [`Unsent`]. [`Refusal`] is what a caller needs to know of an
-//! error that a layer raised itself: its kind, and when to come back.
+//! Layers box their errors, and errors wrap others. [`cause_ref`] finds a type in such a chain. [`ErrorChain`]
+//! classifies an error by its chain. A client wraps the error of a request that it failed to send in [`Unsent`].
+//! [`Refusal`] describes an error that a layer returned itself: its kind, and when to retry.
 //!
 //! # Cost
 //!

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-/// What a caller needs to know of an error that a layer raised itself: its kind, and when to come back.
+/// An error that a layer returned itself, reduced to what a caller needs: its kind, and when to retry.
 ///
-/// `tower::refusal::of` makes one of any error of the family. With the feature `http` it gives the HTTP status and the gRPC
-/// code to answer with.
+/// `tower::refusal::of` returns it for the errors of all layers of this family. With the feature `http` it also has the
+/// HTTP status and the gRPC code for a response.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct Refusal {
     retry_after: Option<Duration>,
 }
 
-/// Which layer refused, and why.
+/// The reason for a refusal, which identifies the kind of layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefusalKind {
@@ -30,24 +30,24 @@ pub enum RefusalKind {
     Elapsed,
     /// The deadline of the request has passed.
     DeadlineExceeded,
-    /// As many requests as allowed are in flight or queued.
+    /// The maximum number of requests is in flight or queued.
     Overloaded,
-    /// As many requests as allowed were sent in this period.
+    /// The maximum number of requests of this period was sent.
     RateLimited,
     /// A circuit breaker is open.
     BreakerOpen,
-    /// A budget, such as that of retries, is used up.
+    /// A budget, such as that of retries, is exhausted.
     BudgetExhausted,
-    /// No endpoint is known, or none is ready.
+    /// There are no endpoints, or none is ready.
     NoEndpoints,
-    /// The service has not been ready for too long.
+    /// The service was not ready for too long.
     FailFast,
-    /// The task that runs the service is gone.
+    /// The task that runs the service has ended.
     Closed,
 }
 
 impl Refusal {
-    /// A refusal that does not say when to come back.
+    /// Creates a refusal without a time to retry.
     pub const fn new(kind: RefusalKind) -> Self {
         Self {
             kind,
@@ -55,20 +55,20 @@ impl Refusal {
         }
     }
 
-    /// Sets after what time a request may succeed.
+    /// Sets the time after which a request may succeed.
     #[must_use]
     pub const fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
     }
 
-    /// Returns which layer refused, and why.
+    /// Returns the reason for the refusal.
     pub const fn kind(&self) -> RefusalKind {
         self.kind
     }
 
-    /// Returns after what time a request may succeed, if that is known: for a header `retry-after`, or a
-    /// `grpc-retry-pushback-ms`.
+    /// Returns the time after which a request may succeed, for a header `retry-after` or `grpc-retry-pushback-ms`;
+    /// `None` if it is not known.
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
@@ -76,7 +76,8 @@ impl Refusal {
 
 #[cfg(feature = "http")]
 impl Refusal {
-    /// Returns the HTTP status of this refusal: 504 if time ran out, 429 if the rate is limited, 503 otherwise.
+    /// Returns the HTTP status of this refusal: 504 after a timeout or deadline, 429 if the rate is limited, 503
+    /// otherwise.
     pub const fn status(&self) -> http::StatusCode {
         match self.kind {
             RefusalKind::Elapsed | RefusalKind::DeadlineExceeded => {
@@ -87,8 +88,8 @@ impl Refusal {
         }
     }
 
-    /// Returns the gRPC code of this refusal: DEADLINE_EXCEEDED if time ran out, RESOURCE_EXHAUSTED if a limit is reached,
-    /// UNAVAILABLE otherwise.
+    /// Returns the gRPC code of this refusal: DEADLINE_EXCEEDED after a timeout or deadline, RESOURCE_EXHAUSTED if a
+    /// limit is reached, UNAVAILABLE otherwise.
     pub const fn grpc_code(&self) -> crate::http::Code {
         use crate::http::Code;
 

@@ -1,4 +1,4 @@
-//! Results, and what they mean.
+//! Classification of errors and results.
 
 use std::error::Error;
 use std::fmt;
@@ -36,10 +36,10 @@ fn an_error_is_classified_by_its_chain() {
         chain(io::Error::from(io::ErrorKind::TimedOut)),
         Class::failure(FailureKind::Timeout)
     );
-    // It may have been refused after the request was sent, by whatever is on the way.
+    // The error may come from an intermediary, after the request was sent.
     let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
     assert_eq!(chain(refused), disconnected);
-    // A connection attempt that timed out: what is known of the request goes before the reason.
+    // A connection attempt that timed out: `Unsent` takes precedence over its cause.
     let timed_out = io::Error::from(io::ErrorKind::TimedOut);
     assert_eq!(chain(Unsent::new(timed_out)), Class::Unsent);
 }

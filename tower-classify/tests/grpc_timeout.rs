@@ -1,4 +1,4 @@
-//! The values of the header `grpc-timeout`.
+//! Parsing and formatting of the header `grpc-timeout`.
 #![cfg(feature = "http")]
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tower_classify::http::grpc_timeout::{format, parse};
 const MS: Duration = Duration::from_millis(1);
 
 #[test]
-fn the_units_of_grpc_are_read_and_written() {
+fn all_units_are_parsed_and_formatted() {
     for (text, duration) in [
         ("0n", Duration::ZERO),
         ("1n", Duration::from_nanos(1)),
@@ -31,7 +31,7 @@ fn the_units_of_grpc_are_read_and_written() {
 }
 
 #[test]
-fn what_is_no_timeout_of_grpc_is_refused() {
+fn invalid_values_are_rejected() {
     for text in [
         "",
         "S",
@@ -57,26 +57,26 @@ fn what_is_no_timeout_of_grpc_is_refused() {
     let long = parse(&[b'x'; 1_000_000]).unwrap_err();
     assert!(
         long.to_string().len() < 200,
-        "it does not repeat all it is given"
+        "the error does not contain all of a long value"
     );
 }
 
 proptest! {
     #[test]
-    fn no_value_of_grpc_timeout_panics(value in prop::collection::vec(any::<u8>(), 0..12)) {
+    fn parsing_never_panics(value in prop::collection::vec(any::<u8>(), 0..12)) {
         if let Ok(duration) = parse(&value) {
             prop_assert_eq!(parse(format(duration).as_str().as_bytes()), Ok(duration), "no unit is lost");
         }
     }
 
     #[test]
-    fn what_is_written_is_what_is_left_and_never_more(seconds in 0..400_000_000_000_u64, nanos in 0..1_000_000_000_u32, shift in 0..64_u32) {
+    fn a_formatted_timeout_is_never_longer_and_only_slightly_shorter(seconds in 0..400_000_000_000_u64, nanos in 0..1_000_000_000_u32, shift in 0..64_u32) {
         let duration = Duration::new(seconds >> (shift % 40), nanos >> (shift / 3));
         let value = format(duration);
         prop_assert!(value.as_str().len() <= 9);
         let back = parse(value.as_str().as_bytes()).unwrap();
         prop_assert!(back <= duration);
-        // Eight digits in a unit that is at most 3,600 times the next one: few are lost.
+        // Eight digits, in units of which each is at most 3,600 times the next: the rounding error is small.
         let lost = (duration - back).as_secs_f64() / duration.as_secs_f64().max(1e-9);
         prop_assert!(duration > Duration::from_secs(359_999_996_400) || lost < 1e-4, "{duration:?} {back:?}");
     }

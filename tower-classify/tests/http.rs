@@ -1,4 +1,4 @@
-//! Responses of HTTP and gRPC, and what they mean.
+//! Classification of HTTP and gRPC responses.
 #![cfg(feature = "http")]
 
 use std::convert::Infallible;
@@ -38,7 +38,7 @@ fn grpc(headers: &[(&str, &str)]) -> Class {
     )
 }
 
-/// Kind, transient, pushback.
+/// Returns the kind of the failure, whether it is transient, and its pushback.
 fn failure(class: Class) -> (FailureKind, bool, Option<Pushback>) {
     let Class::Failure(failure) = class else {
         panic!("{class:?} is not a failure");
@@ -82,7 +82,7 @@ fn retry_after_is_a_pushback() {
 }
 
 #[test]
-fn a_grpc_status_counts_in_calls_of_grpc_only() {
+fn a_grpc_status_counts_only_in_grpc_calls() {
     for (status, kind, transient) in [
         ("2", FailureKind::Internal, false),
         ("4", FailureKind::Timeout, false),
@@ -103,7 +103,7 @@ fn a_grpc_status_counts_in_calls_of_grpc_only() {
 }
 
 #[test]
-fn a_grpc_pushback_is_read() {
+fn a_grpc_pushback_is_parsed() {
     let told = |status, text| {
         let headers = [("grpc-status", status), ("grpc-retry-pushback-ms", text)];
         failure(grpc(&headers))
@@ -117,7 +117,7 @@ fn a_grpc_pushback_is_read() {
 }
 
 #[test]
-fn the_http_status_counts_for_grpc_without_its_own() {
+fn without_a_grpc_status_the_http_status_decides() {
     let by = |status, headers: &[(&str, &str)]| {
         classify(
             &HttpClassify::new(),
@@ -130,7 +130,7 @@ fn the_http_status_counts_for_grpc_without_its_own() {
         let class = by(status, &[("retry-after", "1")]);
         assert_eq!(failure(class), (FailureKind::Unavailable, true, second));
     }
-    // A redirect is no answer to a call, nor is a page that says what is wrong.
+    // Neither a redirect nor an error page is a gRPC response.
     for status in [302, 400, 500] {
         assert_eq!(
             failure(by(status, &[])),
@@ -143,7 +143,7 @@ fn the_http_status_counts_for_grpc_without_its_own() {
 }
 
 #[test]
-fn the_end_of_a_grpc_response_is_in_its_trailers() {
+fn the_status_of_a_grpc_response_is_in_its_trailers() {
     let classify = HttpClassify::new();
     let head = |grpc, headers: &HeaderMap| classify.head(grpc, StatusCode::OK, headers);
     assert_eq!(head(true, &HeaderMap::new()), None);
@@ -163,7 +163,7 @@ fn the_end_of_a_grpc_response_is_in_its_trailers() {
 }
 
 #[test]
-fn the_rules_can_be_set() {
+fn the_rules_can_be_changed() {
     let busy = HttpClassify::new()
         .failures([StatusCode::NOT_FOUND])
         .transient([StatusCode::REQUEST_TIMEOUT])

@@ -4,21 +4,21 @@ use tower_retry::budget::Budget;
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Each success deposits a share of a hedge, starting from zero, and each hedge withdraws a whole one. So hedges never
-/// exceed that share of the successes since the start.
+/// A budget into which each success deposits a share of a hedge, and from which each hedge withdraws one. The balance
+/// starts at zero, so hedges never exceed that share of the successes since the start.
 ///
-/// The balance is capped at the deposits of [`SAVED`] successes, so that a quiet day does not pay for a burst. There is
-/// no clock and no lock; while the balance is full, a deposit does not write.
+/// The balance is capped at the deposits of [`SAVED`] successes, which limits the burst of hedges after a long time
+/// without any. It uses no clock and no lock; while the balance is full, a deposit does not write.
 #[derive(Debug)]
 pub(crate) struct ExtraLoad {
-    /// In fractions of a hedge.
+    /// In fractions of a hedge; see [`HEDGE`].
     balance: AtomicU64,
     deposit: u64,
     max: u64,
 }
 
 impl ExtraLoad {
-    /// `share` hedges per success, from 0 to 1.
+    /// Creates a budget of `share` hedges per success, from 0 to 1.
     pub(crate) fn new(share: f64) -> Self {
         let deposit = (share.clamp(0.0, 1.0) * HEDGE as f64).round() as u64;
         Self {
@@ -31,7 +31,7 @@ impl ExtraLoad {
 
 impl Budget for ExtraLoad {
     fn deposit(&self) {
-        // An error means that there was nothing to update.
+        // An error means that the balance is full.
         let _ = self
             .balance
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |balance| {
@@ -48,8 +48,9 @@ impl Budget for ExtraLoad {
     }
 }
 
+/// One hedge, in the units of the balance.
 const HEDGE: u64 = 1_000_000_000;
-/// At a share of 1 % these are a hundred hedges: enough for a pause that affects many requests at once.
+/// At a share of 1 %, the cap is a hundred hedges: enough for a pause that affects many requests at the same time.
 const SAVED: u64 = 10_000;
 
 #[cfg(all(test, not(tower_loom)))]
@@ -73,14 +74,14 @@ mod tests {
                 } else {
                     withdrawn += u32::from(budget.withdraw());
                 }
-                // To the precision of the fractions.
+                // Up to the precision of the fractions.
                 prop_assert!(f64::from(withdrawn) <= (share + 1e-9) * f64::from(deposited));
             }
         }
     }
 
     #[test]
-    fn the_share_is_used_up_and_the_savings_are_bounded() {
+    fn withdrawals_are_limited_by_the_share_and_savings_by_the_cap() {
         let budget = ExtraLoad::new(0.01);
         let withdrawn = |budget: &ExtraLoad| (0..).take_while(|_| budget.withdraw()).count();
         for _ in 0..1000 {
@@ -112,7 +113,7 @@ mod loom_tests {
 
     /// Two threads deposit half a hedge each, and both try to withdraw a whole one.
     #[test]
-    fn only_one_of_two_gets_the_one_that_there_is() {
+    fn two_threads_never_withdraw_the_same_hedge() {
         loom::model(|| {
             let budget = Arc::new(ExtraLoad::new(0.5));
             let go = |budget: &ExtraLoad| {

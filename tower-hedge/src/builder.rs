@@ -9,7 +9,7 @@ use tower_retry::budget::Budget;
 use crate::budget::ExtraLoad;
 use crate::latencies::Slow;
 use crate::policy::When;
-use crate::shared::{DelaySettings, Observer, Settings, SharedBudget};
+use crate::state::{DelaySettings, Observer, Settings, SharedBudget};
 use crate::{Event, HedgeLayer, InvalidHedge, KeepErrors, KeepResults};
 
 /// A builder for [`HedgeLayer`].
@@ -134,7 +134,7 @@ impl<P, C, L> Builder<P, C, L> {
     }
 
     /// Sends a hedge after a fixed `delay`, without measuring, like `hedgingDelay` in gRPC. If it is zero, all attempts
-    /// are sent at once.
+    /// are sent immediately.
     #[must_use]
     pub const fn delay(mut self, delay: Duration) -> Self {
         self.fixed = Some(delay);
@@ -206,23 +206,23 @@ impl<P, C, L> Builder<P, C, L> {
     /// | class | what happens |
     /// |---|---|
     /// | `Success` | the response is returned, and its latency is recorded |
-    /// | `Failure` that is transient, `Unsent` | the attempt loses. Its result is returned only if all attempts lose, and then that of the first attempt is |
+    /// | `Failure` that is transient, `Unsent` | the attempt loses. If all attempts lose, the result of the first one is returned |
     /// | `Failure` that is not transient, `Ignored` | the result is returned: other attempts would not do better. Its latency is not recorded |
     ///
-    /// After an attempt has lost, the pushback of the failure decides about the next one: `After(time)` sends it after
-    /// that time, neither earlier nor later; `Never` sends none. Without a pushback it is sent as planned if another
-    /// attempt is in flight, and otherwise not at all: a hedge helps against slowness, not against failure.
+    /// After an attempt has lost, the pushback of the failure determines when the next one is sent: with `After(time)`
+    /// exactly after that time; with `Never` not at all. Without a pushback it is sent as planned if another attempt is
+    /// in flight, and otherwise not at all: a hedge helps against slowness, not against failure.
     ///
-    /// Every result is classified, also if there was only one attempt, because only the latency of a success is
+    /// Every result is classified, even if there was only one attempt, because only the latency of a success is
     /// recorded.
     #[must_use]
     pub fn classify<C2>(self, classify: C2) -> Builder<P, C2, KeepResults> {
         self.with(|policy, _| (policy, classify))
     }
 
-    /// Keeps errors only of the attempts that have lost, so that the response future is `Send` even if the response is
+    /// Keeps only the errors of attempts that have lost, so that the response future is `Send` even if the response is
     /// not. A response that loses is returned immediately. This is the default unless [`classify`](Self::classify) is
-    /// set.
+    /// called.
     #[must_use]
     pub fn keep_errors(self) -> Builder<P, C, KeepErrors> {
         self.with(|policy, classify| (policy, classify))

@@ -8,9 +8,9 @@ use tower_classify::{Class, Classify, Pushback};
 use tower_readiness::event;
 use tower_service::Service;
 
-use crate::lent::Lent;
 use crate::plan::{Attempt, Plan};
-use crate::shared::Shared;
+use crate::state::State;
+use crate::state_ref::StateRef;
 use crate::wait::Wait;
 use crate::{BoxError, Event, Keep, KeepErrors, Policy};
 
@@ -34,11 +34,11 @@ pin_project! {
         plan: Option<Plan<S, P, Request>>,
         // The result to return if no attempt wins, and the number of its attempt.
         lost: Option<(u32, L::Lost<S::Response>)>,
-        // The classification, and what it needs to know of the request.
+        // The classification, and the information about the request that it needs.
         classify: (C, C::Info),
-        shared: Lent,
+        state: StateRef,
         began: Instant,
-        // Whether a hedge was ever sent.
+        // Whether a hedge was sent.
         hedged: bool,
     }
 
@@ -50,9 +50,9 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            // The caller has dropped the future. Record how long the first attempt took at least.
+            // The caller has dropped the future: record the time that the first attempt has taken so far.
             if this.first.is_some() && *this.hedged {
-                this.shared.record(*this.began);
+                this.state.record(*this.began);
             }
         }
     }
@@ -70,7 +70,7 @@ where
         response: S::Future,
         next: Option<(Wait, Plan<S, P, Request>)>,
         classify: (C, C::Info),
-        shared: Lent,
+        state: StateRef,
         began: Instant,
     ) -> Self {
         let (wait, plan) = match next {
@@ -84,7 +84,7 @@ where
             plan,
             lost: None,
             classify,
-            shared,
+            state,
             began,
             hedged: false,
         }
@@ -188,19 +188,19 @@ where
     fn send(self: Pin<&mut Self>) {
         let mut this = self.project();
         let mut wait = Wait::Over;
-        if let Some((attempt, after)) = this.plan.take().and_then(|plan| plan.send(this.shared)) {
+        if let Some((attempt, after)) = this.plan.take().and_then(|plan| plan.send(this.state)) {
             *this.hedged = true;
             this.hedges.push(attempt);
             *this.plan = after;
             let now = Instant::now();
-            if let (Some(_), Some(delay)) = (&this.plan, this.shared.delay(now)) {
+            if let (Some(_), Some(delay)) = (&this.plan, this.state.delay(now)) {
                 wait = Wait::until(now, delay);
             }
         }
         this.wait.set(wait);
     }
 
-    /// This attempt has the result; the others are dropped.
+    /// Ends the request with the result of this attempt, and drops the others.
     fn end(self: Pin<&mut Self>, number: u32, won: bool) {
         let mut this = self.project();
         let first_is_measured = if number == 1 {
@@ -213,14 +213,14 @@ where
         this.wait.set(Wait::Over);
         *this.plan = None;
         *this.lost = None;
-        let shared: &Shared = this.shared;
+        let state: &State = this.state;
         if first_is_measured {
-            shared.record(*this.began);
+            state.record(*this.began);
         }
         if won {
-            shared.deposit();
+            state.deposit();
             if number > 1 {
-                shared.tell(Event::Won { attempt: number });
+                state.emit(Event::Won { attempt: number });
             }
         }
     }

@@ -6,10 +6,10 @@ use tower_classify::ErrorIsFailure;
 use tower_layer::Layer;
 use tower_retry::budget::Budget;
 
-use crate::shared::Settings;
+use crate::state::Settings;
 use crate::{Builder, Hedge, KeepErrors};
 
-/// Wraps services in [`Hedge`]. Each service measures its own latencies; all services of one layer share a budget.
+/// Wraps services in [`Hedge`]. Each service measures its own latencies; all services of a layer share a budget.
 #[derive(Clone, Debug)]
 pub struct HedgeLayer<P, C = ErrorIsFailure, L = KeepErrors> {
     policy: P,
@@ -26,7 +26,7 @@ impl HedgeLayer<()> {
 }
 
 impl<P> HedgeLayer<P> {
-    /// See [`Hedge::new`].
+    /// Creates a layer with the settings of [`Hedge::new`].
     pub fn new(policy: P, min_data_points: u64, latency_percentile: f32, period: Duration) -> Self {
         let settings = Settings::of_tower(min_data_points, latency_percentile, period);
         Self::build(policy, ErrorIsFailure, settings)
@@ -43,7 +43,7 @@ impl<P, C, L> HedgeLayer<P, C, L> {
         }
     }
 
-    /// See [`Hedge::with_budget`].
+    /// Sets the budget of all services of this layer: see [`Hedge::with_budget`].
     #[must_use]
     pub fn with_budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
         self.settings.budget = budget;

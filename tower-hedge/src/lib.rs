@@ -1,15 +1,15 @@
-//! Middleware that sends a slow request a second time, and returns the response that comes first.
+//! Middleware that sends a slow request a second time, and returns the first successful response.
 //!
 //! A few requests take far longer than the rest, because of a garbage collection, a full queue or a lost packet.
 //! [`Hedge`] measures latencies, and sends a request again once it has taken longer than most of the recent ones (for
-//! example 99 %). The first success is returned, and the other attempt is dropped. A few more requests greatly reduce
-//! the tail latency: *The Tail at Scale*, Dean and Barroso, 2013.
+//! example 99 %). The first success is returned, and the other attempt is dropped. A few additional requests greatly
+//! reduce the tail latency: *The Tail at Scale*, Dean and Barroso, 2013.
 //!
-//! Hedge requests that are safe to execute twice and that are slow by chance, above a balancer, so that the hedge goes
-//! to another endpoint. Do not hedge requests that are slow because of overload; the budget limits the damage if you
-//! do.
+//! Hedge requests that are safe to execute twice and that are slow by chance. Put the layer above a balancer, so that
+//! the hedge goes to another endpoint. Do not hedge requests that are slow because of overload; the budget limits the
+//! additional load if you do.
 //!
-//! There are two constructors: [`HedgeLayer::builder`] for production, and [`Hedge::new`], that of tower 0.5.
+//! There are two constructors: [`HedgeLayer::builder`] for production, and [`Hedge::new`], which is that of tower 0.5.
 //!
 //! | | [`HedgeLayer::builder`] | [`Hedge::new`] |
 //! |---|---|---|
@@ -20,7 +20,7 @@
 //! | response that is returned | the first success, or by a [classification](Builder::classify): transient and fatal failures, pushback | the first success |
 //! | observability | `tracing` events at level `DEBUG`, and an [observer](Builder::on_event) | `tracing` events |
 //!
-//! The module `http`, behind the feature of that name, has a policy and a classification for HTTP and gRPC.
+//! The feature `http` adds the module `http`, with a policy and a classification for HTTP and gRPC.
 //!
 //! # Example
 //!
@@ -53,7 +53,7 @@
 //! for _ in 0..1000 {
 //!     service.clone().oneshot(1).await?;
 //! }
-//! // Now there are enough latencies.
+//! // Now enough latencies are measured.
 //! for _ in 0..100 {
 //!     let began = tokio::time::Instant::now();
 //!     assert_eq!(service.clone().oneshot(1).await?, 2);
@@ -63,9 +63,7 @@
 //! # }
 //! ```
 //!
-//! With the constructor of tower 0.5:
-//!
-//! The first attempt takes an hour, the second a millisecond:
+//! With the constructor of tower 0.5; the first attempt takes an hour, the second a millisecond:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -97,8 +95,8 @@
 //!         Ok::<_, std::convert::Infallible>(n + 1)
 //!     }
 //! });
-//! // Hedges a request that takes longer than 99 % of those of the last minute, if there were at least 10. Here we pass
-//! // in their latencies; `Hedge::new` has to measure them first.
+//! // Hedges a request that takes longer than 99 % of those of the last minute, if there were at least 10. Here their
+//! // latencies are passed in; `Hedge::new` has to measure them first.
 //! let measured = [10; 100];
 //! let minute = Duration::from_secs(60);
 //! let service = Hedge::new_with_mock_latencies(service, Always, 10, 0.99, minute, &measured);
@@ -111,18 +109,20 @@
 //!
 //! # Readiness
 //!
-//! That of the inner service, for the first attempt. Hedges are sent on clones of the service, once these are ready.
+//! `poll_ready` reserves what the inner service reserves, for the first attempt only. Hedges are sent on clones of the
+//! service, once these are ready.
 //!
 //! # Cancellation
 //!
-//! Dropping the response future drops all attempts. When one has the result, the others are dropped before it is
-//! returned.
+//! Dropping the response future drops all attempts. When one attempt has the result, the others are dropped before it
+//! is returned.
 //!
 //! # Errors
 //!
-//! The inner service's, boxed. By default a request fails if the first attempt fails before a hedge is sent, or if all
-//! attempts fail, in both cases with the error of the first attempt. A [classification](Builder::classify) can decide otherwise. A clone whose
-//! readiness fails counts as a failed attempt: it is dropped, and the next attempt uses a new clone.
+//! A [`BoxError`] with the error of the inner service. By default a request fails if the first attempt fails before a
+//! hedge is sent, or if all attempts fail, in both cases with the error of the first attempt. A
+//! [classification](Builder::classify) can decide otherwise. A clone whose readiness fails counts as a failed attempt:
+//! it is dropped, and the next attempt uses a new clone.
 //!
 //! # Clone
 //!
@@ -131,28 +131,29 @@
 //! # Cost
 //!
 //! Each request reads the clock twice and takes no lock: the threshold is an atomic, and latencies are recorded in
-//! per-thread counters, in up to eight shards. The budgets of [`Hedge::new`] and of the builder are one atomic each; the
-//! first also takes a lock and reads the clock once in 64 requests. With a fixed delay, the clock is read once. A request
-//! that may be hedged is cloned, and so is the service, but nothing is allocated unless a hedge is sent; that takes two
-//! allocations. A timer is registered only if the response is not ready at the first poll. Once per slice of the window,
-//! one request takes 20 to 60 microseconds longer.
+//! per-thread counters, in up to eight shards. The budgets of [`Hedge::new`] and of the builder are one atomic each;
+//! the first also takes a lock and reads the clock once in 64 requests. With a fixed delay, the clock is read once. A
+//! request that may be hedged is cloned, and so is the service, but nothing is allocated unless a hedge is sent, which
+//! takes two allocations. A timer is registered only if the response is not ready at the first poll. Once per slice of
+//! the window, one request takes 20 to 60 microseconds longer.
 //!
-//! Threads that send at the same time, each through a clone of its own, write one word in common, that of the budget; with the
-//! builder's budget none, while it is full. Requests count references to what clones share at their clone, which allocates
-//! for it, once, when it sends its second request.
+//! Threads that use a clone each contend for one atomic only, the budget; with the builder's budget for none while it
+//! is full. Each clone has its own reference count for its requests; it is allocated once, with the second request of
+//! the clone.
 //!
-//! Memory: 7 KB for each CPU up to eight, and another 7 KB, or 35 KB with the builder, however many requests there are.
-//! With a fixed delay there is none.
+//! Memory: 7 KB for each CPU, up to eight, plus 7 KB, or 35 KB with the builder, independent of the number of requests.
+//! With a fixed delay, no memory is needed for latencies.
 //!
 //! # Differences from tower 0.5
 //!
 //! - The first *success* wins: an error of the second attempt does not fail the first, and vice versa.
-//! - The latency of the first attempt is recorded if it wins; if a hedge wins, the time that the first has taken so far
-//!   is. In tower 0.5 slow requests that are hedged are not recorded, so that more and more requests seem slow.
-//! - There is a [budget](Hedge::with_budget): by default, hedges are limited to 20 % of the successes plus ten per
+//! - If the first attempt wins, its latency is recorded; if a hedge wins, the time that the first attempt has taken so
+//!   far.
+//!   In tower 0.5 slow requests that are hedged are not recorded, so that more and more requests seem slow.
+//! - There is a [budget](Hedge::with_budget). By default, hedges are limited to 20 % of the successes plus ten per
 //!   second.
 //! - Latencies are recorded in microseconds, with an error of at most 1.6 %, up to an hour. A period of zero does not
-//!   panic: there are never any samples then, and nothing is hedged.
+//!   panic: there are never any samples, and nothing is hedged.
 //! - [`Hedge`] is [`Clone`], and has a layer and a builder.
 //!
 //! # Implementation notes
@@ -171,11 +172,11 @@ pub mod http;
 mod keep;
 mod latencies;
 mod layer;
-mod lent;
 mod plan;
 mod policy;
 mod service;
-mod shared;
+mod state;
+mod state_ref;
 mod sync;
 mod wait;
 
@@ -188,6 +189,6 @@ pub use self::layer::HedgeLayer;
 pub use self::policy::{Policy, When};
 pub use self::service::Hedge;
 
-/// A boxed error: that of the inner service.
+/// A boxed error of any type: that of the inner service.
 #[doc(inline)]
 pub use tower_util::BoxError;

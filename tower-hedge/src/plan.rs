@@ -3,7 +3,7 @@ use std::pin::Pin;
 use tower_service::Service;
 use tower_util::Oneshot;
 
-use crate::shared::Shared;
+use crate::state::State;
 use crate::{Event, Policy};
 
 /// The next attempt: its request, its policy, and its service.
@@ -27,19 +27,19 @@ where
     S: Service<Request> + Clone,
     P: Policy<Request> + Clone,
 {
-    /// Sends the attempt, if policy and budget allow it. Also returns the plan of the attempt after it.
-    pub(crate) fn send(mut self, shared: &Shared) -> Option<(Attempt<S, Request>, Option<Self>)> {
+    /// Sends the attempt, if the policy and the budget allow it. Also returns the plan of the next attempt.
+    pub(crate) fn send(mut self, state: &State) -> Option<(Attempt<S, Request>, Option<Self>)> {
         if !self.policy.can_retry(&self.request) {
-            shared.tell(Event::Refused);
+            state.emit(Event::Refused);
             return None;
         }
-        if !shared.budget.withdraw() {
-            shared.tell(Event::NoBudget);
+        if !state.budget.withdraw() {
+            state.emit(Event::NoBudget);
             return None;
         }
         let number = self.sent + 1;
-        shared.tell(Event::Sent { attempt: number });
-        let after = self.after(number, shared.attempts);
+        state.emit(Event::Sent { attempt: number });
+        let after = self.after(number, state.attempts);
         P::prepare_copy(&self.policy, &mut self.request, self.sent);
         let attempt = Attempt {
             number,

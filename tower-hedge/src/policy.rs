@@ -8,14 +8,14 @@ pub trait Policy<Request> {
     /// there are enough samples.
     fn clone_request(&self, req: &Request) -> Option<Request>;
 
-    /// Whether to send the copy, now that the first attempt is slow. If not, only the first attempt goes on.
+    /// Returns whether to send the copy, now that the first attempt is slow. If not, only the first attempt continues.
     fn can_retry(&self, req: &Request) -> bool;
 
-    /// Changes the copy before it is sent, after `attempts` other attempts: for example to mark it. By default it is
-    /// unchanged.
+    /// Changes the copy before it is sent, for example to mark it; `attempts` other attempts were sent before. By
+    /// default the copy is unchanged.
     ///
-    /// Not a method, since tower 0.5.3 does not have it: so a method of the same name in a trait of your own is not
-    /// ambiguous.
+    /// This is not a method, because tower 0.5.3 does not have it: a method of the same name in a trait of your own
+    /// would become ambiguous.
     fn prepare_copy(policy: &Self, req: &mut Request, attempts: u32)
     where
         Self: Sized,

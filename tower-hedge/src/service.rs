@@ -10,9 +10,9 @@ use tower_retry::budget::Budget;
 use tower_service::Service;
 
 use crate::future::Future;
-use crate::lent::Lender;
 use crate::plan::Plan;
-use crate::shared::{Settings, Shared};
+use crate::state::{Settings, State};
+use crate::state_ref::StateHandle;
 use crate::wait::Wait;
 use crate::{BoxError, Keep, KeepErrors, Policy};
 
@@ -28,7 +28,7 @@ pub struct Hedge<S, P, C = ErrorIsFailure, L = KeepErrors> {
     inner: S,
     policy: P,
     classify: C,
-    shared: Lender,
+    state: StateHandle,
     keep: PhantomData<L>,
 }
 
@@ -70,7 +70,7 @@ impl<S, P> Hedge<S, P> {
         let settings = Settings::of_tower(min_data_points, latency_percentile, period);
         let hedge = Self::build(service, policy, ErrorIsFailure, settings);
         let latencies = latencies_ms.iter().map(|&ms| Duration::from_millis(ms));
-        hedge.shared.preset(latencies);
+        hedge.state.preset(latencies);
         hedge
     }
 }
@@ -81,20 +81,21 @@ impl<S, P, C, L> Hedge<S, P, C, L> {
             inner,
             policy,
             classify,
-            shared: Lender::new(Shared::new(settings)),
+            state: StateHandle::new(State::new(settings)),
             keep: PhantomData,
         }
     }
 
     /// Sets the budget: each hedge withdraws from `budget`, and each success deposits into it. By default each service
-    /// has its own [`TpsBudget`](tower_retry::budget::TpsBudget); one can be shared, for example with a retry policy.
+    /// has its own [`TpsBudget`](tower_retry::budget::TpsBudget). A budget can be shared, for example with a retry
+    /// policy.
     ///
     /// When the budget is exhausted, no hedge is sent.
     #[must_use]
     pub fn with_budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
-        let mut shared = Shared::clone(&self.shared);
-        shared.budget = budget;
-        self.shared = Lender::new(shared);
+        let mut state = State::clone(&self.state);
+        state.budget = budget;
+        self.state = StateHandle::new(state);
         self
     }
 
@@ -133,7 +134,7 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let now = Instant::now();
         let copy = self
-            .shared
+            .state
             .delay(now)
             .and_then(|delay| Some((delay, self.policy.clone_request(&request)?)));
         let info = self.classify.info(&request);
@@ -148,8 +149,8 @@ where
             };
             (Wait::until(now, delay), plan)
         });
-        let (classify, shared) = ((self.classify.clone(), info), self.shared.lend());
-        Future::new(first, next, classify, shared, now)
+        let (classify, state) = ((self.classify.clone(), info), self.state.state_ref());
+        Future::new(first, next, classify, state, now)
     }
 }
 

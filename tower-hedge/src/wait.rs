@@ -21,7 +21,7 @@ pin_project! {
 impl Wait {
     pub(crate) fn until(began: Instant, delay: Duration) -> Self {
         match began.checked_add(delay) {
-            // A timer would fire at the next millisecond.
+            // A timer would fire no earlier than the next millisecond.
             Some(_) if delay.is_zero() => Self::Due,
             Some(at) => Self::Planned { at },
             None => Self::Over,

@@ -1,4 +1,4 @@
-//! What the builder adds: delays, attempts, classes, the share of extra load.
+//! The settings of the builder: delays, attempts, classification, the share of hedges.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ const DELAY: Duration = Duration::from_millis(100);
 /// The next attempt is sent immediately.
 const NOW: Option<Pushback> = Some(Pushback::After(Duration::ZERO));
 
-/// Allows so many.
+/// A budget of a fixed number of hedges.
 struct Allow(AtomicU32);
 
 impl Budget for Allow {
@@ -39,7 +39,7 @@ fn allow(hedges: u32) -> Builder {
     HedgeLayer::builder().budget(Arc::new(Allow(hedges.into())))
 }
 
-/// 0 to 99 win, up to 199 lose, and others are fatal.
+/// Responses from 0 to 99 win, up to 199 lose, and others are fatal.
 fn judge(pushback: Option<Pushback>) -> impl Fn(Result<&u32, &BoxError>) -> Class + Clone {
     let lost = Failure::new(FailureKind::Unavailable).with_pushback(pushback);
     move |result| match result {
@@ -54,7 +54,7 @@ fn next_request(handle: &mut Handle<u32, u32>) -> SendResponse<u32> {
     assert_ready!(handle.poll_request()).unwrap().1
 }
 
-/// A spawned service of this layer, its handle, and the response to its first request, which was polled.
+/// Returns a spawned service of this layer, its handle, and the response future of its first request, polled once.
 macro_rules! call {
     ($layer:expr) => {{
         let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>($layer.build().unwrap());
@@ -67,7 +67,7 @@ macro_rules! call {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_a_fixed_delay_nothing_needs_to_be_known() {
+async fn a_fixed_delay_needs_no_samples() {
     let (_service, mut handle, mut response, first) =
         call!(allow(9).when(|_: &u32| true).delay(DELAY));
     advance(DELAY - MS).await;
@@ -81,7 +81,7 @@ async fn with_a_fixed_delay_nothing_needs_to_be_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_attempt_waits_for_the_one_before() {
+async fn each_attempt_waits_for_the_previous_one() {
     let layer = allow(9).when(|_: &u32| true).delay(DELAY).attempts(4);
     let (_service, mut handle, mut response, first) = call!(layer);
     let mut sent = vec![first];
@@ -103,7 +103,7 @@ async fn each_attempt_waits_for_the_one_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_no_delay_all_are_sent_at_once() {
+async fn without_a_delay_all_attempts_are_sent_immediately() {
     let layer = allow(3).when(|_: &u32| true).attempts(5);
     let (_service, mut handle, mut response, _first) = call!(layer.delay(Duration::ZERO));
     let mut sent: Vec<_> = (0..3).map(|_| next_request(&mut handle)).collect();
@@ -114,7 +114,7 @@ async fn with_no_delay_all_are_sent_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_not_be_hedged_is_sent_once() {
+async fn a_request_that_may_not_be_hedged_is_sent_once() {
     let (_service, mut handle, mut response, first) =
         call!(allow(9).when(|n: &u32| *n != 1).delay(DELAY));
     advance(2 * DELAY).await;
@@ -125,7 +125,7 @@ async fn what_may_not_be_hedged_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loser_waits_for_the_other() {
+async fn a_losing_attempt_waits_for_the_other() {
     let layer = allow(9).when(|_: &u32| true).delay(DELAY);
     let (_service, mut handle, mut response, first) = call!(layer.classify(judge(None)));
     advance(DELAY + MS).await;
@@ -138,7 +138,7 @@ async fn a_loser_waits_for_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_all_lose_the_first_requests_answer_is_told() {
+async fn if_all_lose_the_result_of_the_first_attempt_is_returned() {
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let layer = allow(9).when(|_: &u32| true).attempts(3);
         let layer = layer.delay(Duration::ZERO).classify(judge(None));
@@ -171,7 +171,7 @@ fn even_wins(result: Result<&u32, &BoxError>) -> Class {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loser_that_cannot_be_kept_is_the_answer() {
+async fn a_losing_response_that_cannot_be_kept_is_returned() {
     let layer = allow(9).when(|_: &u32| true).delay(DELAY);
     let (_service, mut handle, mut response, first) =
         call!(layer.classify(even_wins).keep_errors());
@@ -184,7 +184,7 @@ async fn a_loser_that_cannot_be_kept_is_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_requests_error_is_kept() {
+async fn the_error_of_the_first_attempt_is_kept() {
     let layer = allow(9).when(|_: &u32| true).delay(DELAY);
     let (_service, mut handle, mut response, first) =
         call!(layer.classify(even_wins).keep_errors());
@@ -197,9 +197,9 @@ async fn the_first_requests_error_is_kept() {
     assert_eq!(assert_ready_err!(response.poll()).to_string(), "first");
 }
 
-/// Responses below 100 lose if the request says so.
+/// Responses below 100 lose, depending on the request.
 #[tokio::test(start_paused = true)]
-async fn the_classification_knows_the_request() {
+async fn the_classification_can_depend_on_the_request() {
     for (loses, calls) in [(true, 2), (false, 1)] {
         let classify = with_request(
             |loses: &bool| *loses,
@@ -221,7 +221,7 @@ async fn the_classification_knows_the_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fatal_answer_ends_the_call() {
+async fn a_fatal_result_ends_the_request() {
     for fail in [false, true] {
         let layer = allow(9).when(|_: &u32| true).delay(DELAY);
         let (_service, mut handle, mut response, first) = call!(layer.classify(judge(None)));
@@ -240,7 +240,7 @@ async fn a_fatal_answer_ends_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loser_is_the_answer_when_there_is_no_other() {
+async fn a_losing_result_is_returned_if_there_is_no_other_attempt() {
     let layer = allow(9).when(|_: &u32| true).delay(DELAY);
     let (_service, _handle, mut response, first) = call!(layer.classify(judge(None)));
     first.send_response(100);
@@ -248,19 +248,19 @@ async fn a_loser_is_the_answer_when_there_is_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loser_may_have_the_next_sent_at_once() {
+async fn a_pushback_of_zero_sends_the_next_attempt_immediately() {
     let layer = allow(9).when(|_: &u32| true).delay(DELAY);
     let (_service, mut handle, mut response, first) = call!(layer.classify(judge(NOW)));
     first.send_response(100);
     assert_pending!(response.poll());
     let second = next_request(&mut handle);
-    // There is no third.
+    // There is no third attempt.
     second.send_response(101);
     assert_eq!(assert_ready_ok!(response.poll()), 100);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loser_is_the_answer_when_the_budget_allows_no_other() {
+async fn a_losing_result_is_returned_if_the_budget_allows_no_other_attempt() {
     let layer = allow(0).when(|_: &u32| true).delay(DELAY);
     let (_service, mut handle, mut response, first) = call!(layer.classify(judge(NOW)));
     first.send_response(100);
@@ -269,7 +269,7 @@ async fn a_loser_is_the_answer_when_the_budget_allows_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pushback_moves_the_next_request() {
+async fn a_pushback_determines_when_the_next_attempt_is_sent() {
     let pushback = 5 * DELAY;
     let layer = allow(9).when(|_: &u32| true).attempts(4).delay(DELAY);
     let (_service, mut handle, mut response, first) =
@@ -285,7 +285,7 @@ async fn a_pushback_moves_the_next_request() {
     advance(2 * MS).await;
     assert_pending!(response.poll());
     let _third = next_request(&mut handle);
-    // From here on it is the usual delay.
+    // From here on the usual delay applies.
     advance(DELAY + MS).await;
     assert_pending!(response.poll());
     next_request(&mut handle).send_response(7);
@@ -293,7 +293,7 @@ async fn a_pushback_moves_the_next_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_no_there_is_no_other() {
+async fn after_pushback_never_there_is_no_other_attempt() {
     let layer = allow(9).when(|_: &u32| true).attempts(3).delay(DELAY);
     let (_service, mut handle, mut response, first) =
         call!(layer.classify(judge(Some(Pushback::Never))));
@@ -310,7 +310,7 @@ async fn after_a_no_there_is_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_observer_is_told() {
+async fn the_observer_receives_events() {
     let events = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&events);
     let layer = allow(1)
@@ -333,7 +333,7 @@ async fn the_observer_is_told() {
     assert_eq!(*events.lock().unwrap(), expected);
 }
 
-/// Adds to each copy how many there were before it.
+/// Adds to each copy the number of attempts before it.
 #[derive(Clone)]
 struct Mark;
 
@@ -362,7 +362,7 @@ async fn each_copy_is_marked_with_its_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_wins_is_measured() {
+async fn only_winning_attempts_are_measured() {
     for (answer, is_hedged) in [(7, true), (100, false), (200, false)] {
         let layer = allow(9)
             .when(|_: &u32| true)
@@ -381,7 +381,7 @@ async fn only_what_wins_is_measured() {
         let mut response = task::spawn(service.call(1));
         let _first = next_request(&mut handle);
         assert_pending!(response.poll());
-        // The floor, as the others took no time.
+        // The floor applies, because the others took no time.
         advance(2 * MS).await;
         assert_pending!(response.poll());
         assert_eq!(handle.poll_request().is_ready(), is_hedged, "{answer}");
@@ -389,7 +389,7 @@ async fn only_what_wins_is_measured() {
 }
 
 #[test]
-fn numbers_out_of_range_are_refused() {
+fn settings_out_of_range_are_rejected() {
     let builder = HedgeLayer::builder;
     let refused = [
         builder().percentile(0.0).build().unwrap_err(),
@@ -416,7 +416,8 @@ fn numbers_out_of_range_are_refused() {
     }
 }
 
-/// How long requests take, one after another, and how many came to a backend whose next one takes `took()`.
+/// Sends requests one after another to a backend whose next request takes `took()`. Returns their latencies, and the
+/// number of requests that the backend received.
 async fn run(
     builder: Builder,
     requests: usize,
@@ -470,7 +471,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn there_are_never_more_requests_than_the_share(
+    fn hedges_never_exceed_the_share(
         share in 0.0..=1.0,
         latencies in prop::collection::vec(0_u64..100, 1..200),
         delay in prop::option::of(0_u64..50),

@@ -1,4 +1,4 @@
-//! What a stranger found who attacked the contracts: corners where hedges, retries, bodies and budgets meet.
+//! Interactions of hedges, retries, bodies and budgets.
 #![cfg(feature = "http")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,9 +38,9 @@ async fn a_request_deposits_once_into_a_shared_budget() {
     assert_eq!(budget.0.load(Ordering::SeqCst), 1);
 }
 
-/// The share that comes of it.
+/// The total share of additional requests.
 #[tokio::test(start_paused = true)]
-async fn retries_and_hedges_of_one_budget_are_a_fifth_at_most() {
+async fn retries_and_hedges_with_one_budget_add_at_most_a_fifth() {
     let budget = Arc::new(TpsBudget::new(Duration::from_secs(60), 0, 0.2));
     let calls = Arc::new(AtomicUsize::new(0));
     let c = calls.clone();
@@ -103,7 +103,7 @@ async fn the_99th_percentile_of_100_is_the_99th() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn previous_attempts_count_up_through_retry_and_hedge() {
+async fn previous_attempts_are_counted_across_retries_and_hedges() {
     use http::{Request, Response};
     use http_body_util::Full;
     use tower_hedge::http::{HedgeResponses, HttpPolicy};
@@ -163,7 +163,7 @@ async fn previous_attempts_count_up_through_retry_and_hedge() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hedge_of_a_retry_leaves_its_body_to_it() {
+async fn a_hedge_does_not_take_the_body_of_a_retry() {
     use http::{Method, Request, Response};
     use http_body::Frame;
     use http_body_util::{BodyExt, Full, StreamBody};

@@ -1,4 +1,4 @@
-//! When there is a second request, and whose answer counts.
+//! When a hedge is sent, and which result is returned.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,11 +13,11 @@ use tower_test::mock::{self, Handle, Mock, Spawn};
 type Inner = Mock<u32, u32>;
 
 const MS: Duration = Duration::from_millis(1);
-/// A little more than what the requests of the last period took.
+/// Slightly longer than the requests of the last period took.
 const SLOW: Duration = Duration::from_millis(11);
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Odd requests may be cloned, and sent again below 100.
+/// Odd requests may be cloned; those below 100 may be hedged.
 #[derive(Clone, Debug)]
 struct Odd;
 
@@ -31,7 +31,7 @@ impl Policy<u32> for Odd {
     }
 }
 
-/// A service whose requests took 10 ms so far.
+/// Returns a service whose requests have taken 10 ms so far.
 fn hedge() -> (Spawn<Hedge<Inner, Odd>>, Handle<u32, u32>) {
     mock::spawn_with(|inner: Inner| {
         Hedge::new_with_mock_latencies(inner, Odd, 10, 0.9, PERIOD, &[10; 10])
@@ -89,7 +89,7 @@ async fn a_fast_request_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_policy_has_the_say() {
+async fn the_policy_decides() {
     for request in [2, 101] {
         let (mut service, mut handle) = hedge();
         assert_ready_ok!(service.poll_ready());
@@ -105,7 +105,7 @@ async fn the_policy_has_the_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_of_one_leaves_the_other() {
+async fn an_error_of_one_attempt_does_not_end_the_other() {
     for failing in [0, 1] {
         let (mut service, mut handle) = hedge();
         assert_ready_ok!(service.poll_ready());
@@ -125,7 +125,7 @@ async fn an_error_of_one_leaves_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_both_fail_the_first_error_is_told() {
+async fn if_both_fail_the_error_of_the_first_attempt_is_returned() {
     for order in [[0, 1], [1, 0]] {
         let (mut service, mut handle) = hedge();
         assert_ready_ok!(service.poll_ready());
@@ -148,7 +148,7 @@ async fn when_both_fail_the_first_error_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_before_there_is_a_second_request_is_told_at_once() {
+async fn an_error_before_the_hedge_is_returned_immediately() {
     let (mut service, mut handle) = hedge();
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(1));
@@ -161,7 +161,7 @@ async fn an_error_before_there_is_a_second_request_is_told_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_second_waits_for_readiness_while_the_first_goes_on() {
+async fn the_hedge_waits_for_readiness_while_the_first_attempt_continues() {
     let (mut service, mut handle) = hedge();
     handle.allow(1);
     assert_ready_ok!(service.poll_ready());
@@ -175,7 +175,7 @@ async fn the_second_waits_for_readiness_while_the_first_goes_on() {
     assert_eq!(assert_ready_ok!(response.poll()), 3);
 }
 
-/// Counts, and allows as many as it is told.
+/// Counts the deposits and withdrawals, and allows a fixed number of hedges.
 #[derive(Default)]
 struct Fixed {
     left: AtomicU32,
@@ -197,7 +197,7 @@ impl Budget for Fixed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_budget_bounds_the_second_requests_of_all_clones() {
+async fn the_budget_limits_the_hedges_of_all_clones() {
     let budget = Arc::new(Fixed {
         left: 1.into(),
         ..Fixed::default()
@@ -233,7 +233,7 @@ async fn the_budget_bounds_the_second_requests_of_all_clones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_slow_is_measured() {
+async fn slow_requests_are_measured() {
     let layer = HedgeLayer::new(Odd, 10, 0.9, PERIOD);
     let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(layer);
     for _ in 0..10 {
@@ -249,7 +249,7 @@ async fn what_is_slow_is_measured() {
     assert_pending!(handle.poll_request());
     advance(PERIOD - 1000 * MS).await;
 
-    // Now it is known. Both that the first request lost and that it was given up count.
+    // The first attempt is recorded both if it has lost and if it was cancelled.
     for n in 0..10 {
         assert_ready_ok!(service.poll_ready());
         let mut response = task::spawn(service.call(1));

@@ -1,4 +1,4 @@
-//! What is hedged of HTTP and gRPC, and how it is marked.
+//! Which HTTP and gRPC requests are hedged, and how hedges are marked.
 #![cfg(feature = "http")]
 
 use http::{Method, Request, header};
@@ -26,7 +26,7 @@ fn is_hedged(policy: &HttpPolicy<Body>, method: Method, header: Option<(&str, &s
 }
 
 #[test]
-fn only_what_is_safe_is_hedged() {
+fn only_safe_requests_are_hedged() {
     let policy = HttpPolicy::new();
     for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE] {
         assert!(is_hedged(&policy, method, None));
@@ -56,7 +56,7 @@ fn the_rules_can_be_changed() {
 }
 
 #[test]
-fn a_copy_has_all_of_the_request() {
+fn a_copy_has_all_parts_of_the_request() {
     let original = request(Method::GET, KEY);
     let copy = HttpPolicy::new().clone_request(&original).unwrap();
     assert_eq!(copy.method(), original.method());
@@ -68,7 +68,7 @@ fn a_copy_has_all_of_the_request() {
 }
 
 #[test]
-fn what_has_a_body_that_cannot_be_copied_is_not_hedged() {
+fn a_request_whose_body_cannot_be_copied_is_not_hedged() {
     let policy = HttpPolicy::with_body(|body: &Body| body.is_empty().then(Body::new));
     assert!(!is_hedged(&policy, Method::GET, None));
     let empty = request(Method::GET, None).map(|_| Body::new());
@@ -76,7 +76,7 @@ fn what_has_a_body_that_cannot_be_copied_is_not_hedged() {
 }
 
 #[test]
-fn only_grpc_tells_its_attempts() {
+fn only_grpc_requests_carry_the_number_of_attempts() {
     let policy = HttpPolicy::new();
     let name = "grpc-previous-rpc-attempts";
     let mut call = request(Method::POST, GRPC);

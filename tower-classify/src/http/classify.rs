@@ -20,30 +20,31 @@ use crate::{BoxError, Class, Classify, ErrorChain, Failure, FailureKind, Pushbac
 /// | gRPC INTERNAL, UNKNOWN, DATA_LOSS | failure: `Internal` | no | `grpc-retry-pushback-ms` |
 /// | gRPC CANCELLED | ignored | | |
 /// | everything else: 404, INVALID_ARGUMENT | success | | |
-/// | errors | as `E` says; by default [`ErrorChain`], which is for `BoxError` | | |
+/// | errors | decided by `E`; by default [`ErrorChain`], which is for `BoxError` | | |
 ///
-/// A call is gRPC if its request is, [by its `content-type`](is_grpc). A response to it without a `grpc-status` and with
-/// another HTTP status than 200 comes from a proxy on the way, and is classified as the [code that status stands
-/// for](Code::of_http), with its `retry-after`.
+/// A call is gRPC if its request has a [`content-type` of gRPC](is_grpc). A response without a `grpc-status` and with
+/// an HTTP status other than 200 was sent by an intermediary. It is classified by the [corresponding
+/// code](Code::of_http), with its `retry-after`.
 ///
 /// # Trailers
 ///
-/// The status of most gRPC calls comes in trailers, when the layers have long passed the response on. As a [`Classify`], a
-/// head with status 200 and without a `grpc-status` is a success. A layer that holds the body asks [`head`](Self::head), and
-/// if that returns `None`, [`trailers`](Self::trailers) at the end.
+/// The status of most gRPC calls is in the trailers, which arrive after the layers have returned the response.
+/// Therefore [`Classify::classify`] treats a head with status 200 and without a `grpc-status` as a success. A layer
+/// that reads the body calls [`head`](Self::head) and, if that returns `None`, [`trailers`](Self::trailers) at the end
+/// of the body.
 #[derive(Clone, Debug)]
 pub struct HttpClassify<E = ErrorChain> {
     failures: StatusSet,
     transient: StatusSet,
-    transient_if_told: StatusSet,
+    transient_with_pushback: StatusSet,
     grpc_failures: CodeSet,
     grpc_transient: CodeSet,
-    grpc_transient_if_told: CodeSet,
+    grpc_transient_with_pushback: CodeSet,
     errors: E,
 }
 
 impl HttpClassify {
-    /// Classifies by the table above, and errors by [`ErrorChain`].
+    /// Creates a classification with the rules of the table above, and [`ErrorChain`] for errors.
     pub fn new() -> Self {
         let server_errors = (500..600).filter_map(|status| StatusCode::from_u16(status).ok());
         let mut failures: StatusSet = server_errors.collect();
@@ -55,7 +56,7 @@ impl HttpClassify {
                 StatusCode::SERVICE_UNAVAILABLE,
                 StatusCode::GATEWAY_TIMEOUT,
             ]),
-            transient_if_told: StatusSet::from_iter([StatusCode::TOO_MANY_REQUESTS]),
+            transient_with_pushback: StatusSet::from_iter([StatusCode::TOO_MANY_REQUESTS]),
             grpc_failures: CodeSet::from_iter([
                 Code::Unknown,
                 Code::DeadlineExceeded,
@@ -65,7 +66,7 @@ impl HttpClassify {
                 Code::DataLoss,
             ]),
             grpc_transient: CodeSet::from_iter([Code::Unavailable]),
-            grpc_transient_if_told: CodeSet::from_iter([Code::ResourceExhausted]),
+            grpc_transient_with_pushback: CodeSet::from_iter([Code::ResourceExhausted]),
             errors: ErrorChain,
         }
     }
@@ -79,12 +80,12 @@ impl<E> HttpClassify<E> {
         self
     }
 
-    /// Sets the HTTP statuses after which another attempt may succeed, with or without a `retry-after`: these and no others.
-    /// They are failures. By default 502, 503 and 504, and 429 if it has a `retry-after`.
+    /// Sets the HTTP statuses after which another attempt may succeed, with or without a `retry-after`: these and no
+    /// others. They are failures. By default 502, 503 and 504, and 429 if it has a `retry-after`.
     #[must_use]
     pub fn transient(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
         self.transient = statuses.into_iter().collect();
-        self.transient_if_told = StatusSet::empty();
+        self.transient_with_pushback = StatusSet::empty();
         self
     }
 
@@ -108,7 +109,7 @@ impl<E> HttpClassify<E> {
     #[must_use]
     pub fn grpc_transient(mut self, codes: impl IntoIterator<Item = Code>) -> Self {
         self.grpc_transient = codes.into_iter().collect();
-        self.grpc_transient_if_told = CodeSet::default();
+        self.grpc_transient_with_pushback = CodeSet::default();
         self
     }
 
@@ -121,7 +122,7 @@ impl<E> HttpClassify<E> {
 
     /// Sets how errors are classified: a closure `Fn(&Error) -> Class`, or a type of your own.
     ///
-    /// For hyper-util's client, whose errors tell whether there was a connection:
+    /// For the client of hyper-util, whose errors have a method that returns whether connecting failed:
     ///
     /// ```
     /// use tower_classify::http::HttpClassify;
@@ -138,15 +139,15 @@ impl<E> HttpClassify<E> {
         HttpClassify {
             failures: self.failures,
             transient: self.transient,
-            transient_if_told: self.transient_if_told,
+            transient_with_pushback: self.transient_with_pushback,
             grpc_failures: self.grpc_failures,
             grpc_transient: self.grpc_transient,
-            grpc_transient_if_told: self.grpc_transient_if_told,
+            grpc_transient_with_pushback: self.grpc_transient_with_pushback,
             errors,
         }
     }
 
-    /// Classifies the head of a response. Returns `None` if it is gRPC and its status comes in the trailers.
+    /// Classifies the head of a response. Returns `None` for a gRPC response whose status is in the trailers.
     #[inline]
     pub fn head(&self, is_grpc: bool, status: StatusCode, headers: &HeaderMap) -> Option<Class> {
         if !is_grpc {
@@ -155,12 +156,12 @@ impl<E> HttpClassify<E> {
         match Code::of(headers) {
             Some(code) => Some(self.code(code, pushback(headers))),
             None if status == StatusCode::OK => None,
-            None => Some(self.code(Code::of_http(status), told(headers))),
+            None => Some(self.code(Code::of_http(status), http_pushback(headers))),
         }
     }
 
-    /// Classifies the end of a gRPC response by its trailers; `None` if there were none. A response without a `grpc-status`
-    /// has code UNKNOWN.
+    /// Classifies the end of a gRPC response by its trailers, or `None` if it has none. A response without a
+    /// `grpc-status` has code UNKNOWN.
     pub fn trailers(&self, trailers: Option<&HeaderMap>) -> Class {
         let code = trailers.and_then(Code::of).unwrap_or(Code::Unknown);
         self.code(code, trailers.and_then(pushback))
@@ -176,14 +177,14 @@ impl<E> HttpClassify<E> {
             StatusCode::GATEWAY_TIMEOUT => FailureKind::Timeout,
             _ => FailureKind::Internal,
         };
-        let told = told(headers);
+        let pushback = http_pushback(headers);
         let transient = self.transient.contains(status)
-            || (told.is_some() && self.transient_if_told.contains(status));
+            || (pushback.is_some() && self.transient_with_pushback.contains(status));
         let failure = Failure::new(kind).transient(transient);
-        Class::Failure(failure.with_pushback(told))
+        Class::Failure(failure.with_pushback(pushback))
     }
 
-    fn code(&self, code: Code, told: Option<Pushback>) -> Class {
+    fn code(&self, code: Code, pushback: Option<Pushback>) -> Class {
         if !self.grpc_failures.contains(code) && !self.grpc_transient.contains(code) {
             return match code {
                 Code::Cancelled => Class::Ignored,
@@ -197,8 +198,12 @@ impl<E> HttpClassify<E> {
             _ => FailureKind::Internal,
         };
         let transient = self.grpc_transient.contains(code)
-            || (told.is_some() && self.grpc_transient_if_told.contains(code));
-        Class::Failure(Failure::new(kind).transient(transient).with_pushback(told))
+            || (pushback.is_some() && self.grpc_transient_with_pushback.contains(code));
+        Class::Failure(
+            Failure::new(kind)
+                .transient(transient)
+                .with_pushback(pushback),
+        )
     }
 }
 
@@ -231,15 +236,15 @@ where
     }
 }
 
-/// What an HTTP response says about another attempt.
-fn told(headers: &HeaderMap) -> Option<Pushback> {
+/// Returns the pushback of an HTTP response.
+fn http_pushback(headers: &HeaderMap) -> Option<Pushback> {
     retry_after(headers, SystemTime::now).map(Pushback::After)
 }
 
 /// Classifies errors for [`HttpClassify`]. Closures `Fn(&E) -> Class` implement it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not know errors of type `{E}`",
-    note = "say what they mean with `.errors(|error: &{E}| ...)`, or box them: `map_err(BoxError::from)`"
+    message = "`{Self}` does not classify errors of type `{E}`",
+    note = "classify them with `.errors(|error: &{E}| ...)`, or box them: `map_err(BoxError::from)`"
 )]
 pub trait ClassifyError<E> {
     /// Classifies an error.
@@ -252,7 +257,7 @@ impl ClassifyError<BoxError> for ErrorChain {
     }
 }
 
-/// There is no error.
+/// An `Infallible` error never occurs.
 impl ClassifyError<std::convert::Infallible> for ErrorChain {
     fn classify_error(&self, error: &std::convert::Infallible) -> Class {
         match *error {}

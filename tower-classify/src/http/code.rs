@@ -46,8 +46,8 @@ codes! {
 }
 
 impl Code {
-    /// Returns the code in the `grpc-status` of these headers or trailers, or `None` without one. A value that is not a
-    /// known number is `UNKNOWN`.
+    /// Returns the code in the `grpc-status` of these headers or trailers, or `None` if there is none. A value that is
+    /// not the number of a code is `UNKNOWN`.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(GRPC_STATUS)?;
         let number = value.to_str().ok().and_then(|text| text.parse().ok());
@@ -55,9 +55,9 @@ impl Code {
         Some(code.unwrap_or(Self::Unknown))
     }
 
-    /// Returns the code that a response without a `grpc-status` stands for, by its HTTP status
-    /// ([table](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md)); 200 is `OK` here, as the status
-    /// may follow in trailers.
+    /// Returns the code of a response without a `grpc-status`, by its HTTP status
+    /// ([table](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md)); 200 is `OK` here, as the
+    /// status may follow in trailers.
     pub const fn of_http(status: StatusCode) -> Self {
         match status {
             StatusCode::OK => Self::Ok,
@@ -73,7 +73,7 @@ impl Code {
         }
     }
 
-    /// Returns the number on the wire.
+    /// Returns the number that is sent as `grpc-status`.
     pub const fn number(self) -> u8 {
         self as u8
     }
@@ -88,7 +88,7 @@ impl fmt::Display for Code {
 impl FromStr for Code {
     type Err = InvalidCode;
 
-    /// Accepts the name in either case, with `_` or `-`.
+    /// Parses the name, in upper or lower case, with `_` or `-`.
     fn from_str(text: &str) -> Result<Self, InvalidCode> {
         let name = text.to_ascii_uppercase().replace('-', "_");
         let code = Self::ALL.into_iter().find(|code| code.name() == name);
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_known_by_its_number_and_by_its_name() {
+    fn codes_are_parsed_from_numbers_and_names() {
         let of = |value| {
             let value = HeaderValue::from_static(value);
             Code::of(&HeaderMap::from_iter([(GRPC_STATUS, value)]))

@@ -1,21 +1,21 @@
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
-/// Returns whether these headers are of a gRPC call: the `content-type` is `application/grpc`, also with a suffix such as
-/// `+proto`. gRPC-Web is not gRPC; see [`is_grpc_web`].
+/// Returns whether the headers are those of a gRPC call: the `content-type` is `application/grpc`, with or without a
+/// suffix such as `+proto`. gRPC-Web is not gRPC; see [`is_grpc_web`].
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     matches!(suffix(headers), Some([] | [b'+' | b';', ..]))
 }
 
-/// Returns whether these headers are of a gRPC-Web call: the `content-type` is `application/grpc-web` or
-/// `application/grpc-web-text`, also with a suffix such as `+proto`.
+/// Returns whether the headers are those of a gRPC-Web call: the `content-type` is `application/grpc-web` or
+/// `application/grpc-web-text`, with or without a suffix such as `+proto`.
 pub fn is_grpc_web(headers: &HeaderMap) -> bool {
     let suffix = suffix(headers).and_then(|suffix| suffix.strip_prefix(b"-web"));
     let suffix = suffix.map(|suffix| suffix.strip_prefix(b"-text").unwrap_or(suffix));
     matches!(suffix, Some([] | [b'+' | b';', ..]))
 }
 
-/// What follows `application/grpc`.
+/// Returns the part of the `content-type` after `application/grpc`.
 fn suffix(headers: &HeaderMap) -> Option<&[u8]> {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes)?;
     content_type.strip_prefix(b"application/grpc")
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grpc_and_grpc_web_are_told_apart_by_their_content_type() {
+    fn grpc_and_grpc_web_are_distinguished_by_their_content_type() {
         for (value, grpc, web) in [
             ("application/grpc", true, false),
             ("application/grpc+proto", true, false),

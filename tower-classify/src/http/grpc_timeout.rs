@@ -1,4 +1,4 @@
-//! The header `grpc-timeout`: the timeout of a gRPC call.
+//! The header `grpc-timeout`, which is the timeout of a gRPC call.
 //!
 //! The value has one to eight digits and a unit: `H` hours, `M` minutes, `S` seconds, `m` milliseconds, `u`
 //! microseconds or `n` nanoseconds ([gRPC over
@@ -12,7 +12,7 @@
 //!
 //! assert_eq!(parse(b"250m"), Ok(Duration::from_millis(250)));
 //! assert_eq!(format(Duration::from_millis(250)).as_str(), "250000u");
-//! assert_eq!(parse(b"1.5S").unwrap_err().to_string(), "found \"1.5S\", expected up to 8 digits and a unit out of H, M, S, m, u, n");
+//! assert_eq!(parse(b"1.5S").unwrap_err().to_string(), "found \"1.5S\", expected up to 8 digits and one of the units H, M, S, m, u, n");
 //! ```
 
 use std::fmt;
@@ -22,7 +22,7 @@ use std::time::Duration;
 ///
 /// # Errors
 ///
-/// If it is not one to eight digits followed by a unit.
+/// If the value is not one to eight digits followed by a unit.
 pub fn parse(value: &[u8]) -> Result<Duration, InvalidGrpcTimeout> {
     let parsed = || {
         let (&unit, digits) = value.split_last()?;
@@ -44,9 +44,8 @@ pub fn parse(value: &[u8]) -> Result<Duration, InvalidGrpcTimeout> {
     parsed().ok_or_else(|| InvalidGrpcTimeout::new(value))
 }
 
-/// Formats `timeout` as a header value: in the finest unit in which it has at most eight digits, rounded down.
-///
-/// More than 99,999,999 hours are written as 99,999,999 hours.
+/// Formats `timeout` as a header value, rounded down, in the finest unit in which it has at most eight digits. The
+/// maximum is 99,999,999 hours.
 pub fn format(timeout: Duration) -> Value {
     let nanos = timeout.as_nanos();
     let fits = |unit: &&(u8, u64)| nanos / u128::from(unit.1) <= MAX_NUMBER;
@@ -94,7 +93,7 @@ pub struct InvalidGrpcTimeout(String);
 
 impl InvalidGrpcTimeout {
     fn new(value: &[u8]) -> Self {
-        // The client may have sent a value of any length.
+        // The value may be of any length.
         let shown = &value[..value.len().min(32)];
         Self(String::from_utf8_lossy(shown).into_owned())
     }
@@ -104,7 +103,7 @@ impl fmt::Display for InvalidGrpcTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "found {:?}, expected up to 8 digits and a unit out of H, M, S, m, u, n",
+            "found {:?}, expected up to 8 digits and one of the units H, M, S, m, u, n",
             self.0
         )
     }

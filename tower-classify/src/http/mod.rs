@@ -1,7 +1,7 @@
-//! What the results of HTTP requests and gRPC calls mean.
+//! Classification of HTTP requests and gRPC calls.
 //!
-//! [`HttpClassify`] classifies responses; the rest of this module is what it is made of, for those who answer, forward or log
-//! such requests: [gRPC status codes](Code), [`is_grpc`] and [`is_grpc_web`], [`retry_after`], [`pushback`] and
+//! [`HttpClassify`] classifies responses. The other items are its parts, for code that handles, forwards or logs such
+//! requests: [gRPC status codes](Code), [`is_grpc`] and [`is_grpc_web`], [`retry_after`], [`pushback`] and
 //! [`grpc_timeout`].
 //!
 //! # Example
@@ -14,7 +14,7 @@
 //!
 //! let busy = Response::builder().status(503).header("retry-after", "5").body(()).unwrap();
 //!
-//! // A layer takes an `HttpClassify` as a `Classify`; by hand:
+//! // Layers use an `HttpClassify` as a `Classify`. Without a layer:
 //! let class = HttpClassify::new().head(false, busy.status(), busy.headers()).unwrap();
 //! let Class::Failure(failure) = class else { panic!("{class:?}") };
 //! assert_eq!(failure.kind(), FailureKind::Unavailable);

@@ -5,22 +5,22 @@ use http::{HeaderMap, HeaderName};
 
 use crate::Pushback;
 
-/// Reads `retry-after` (RFC 9110, 10.2.3): a number of seconds, or a date, of which one in the past is zero. Returns `None`
-/// without the header, or if it cannot be parsed. `now` is called for a date only.
+/// Returns the time of `retry-after` (RFC 9110, 10.2.3), which is a number of seconds or a date. A date in the past is
+/// zero. Returns `None` if there is no such header, or if it cannot be parsed. `now` is only called for a date.
 pub fn retry_after(headers: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number that does not fit is a long time, and must not be taken for none.
+        // A number that does not fit is a very long time, and must not be treated like a missing one.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(now()).unwrap_or(Duration::ZERO))
 }
 
-/// Reads `grpc-retry-pushback-ms` from the headers or trailers of a gRPC response, or `None` without one.
+/// Returns the `grpc-retry-pushback-ms` in the headers or trailers of a gRPC response, or `None` if there is none.
 ///
-/// The value is a signed number of 32 bits ([gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md)).
-/// A negative one, or one that cannot be parsed, is [`Pushback::Never`].
+/// The value is a signed 32-bit number ([gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md)).
+/// A negative value, or one that cannot be parsed, is [`Pushback::Never`].
 pub fn pushback(headers: &HeaderMap) -> Option<Pushback> {
     let value = headers.get(GRPC_RETRY_PUSHBACK_MS)?;
     let millis = value
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_and_dates_are_read_and_nonsense_is_not() {
+    fn seconds_and_dates_are_parsed_and_nonsense_is_not() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
         let wait = |text: &str| {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);

@@ -2,7 +2,7 @@ use std::fmt;
 
 use http::StatusCode;
 
-/// A set of HTTP statuses, one bit each. A status of 1000 and above does not exist.
+/// A set of HTTP statuses, one bit each. There are no statuses above 999.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct StatusSet([u64; WORDS]);
 
@@ -13,7 +13,7 @@ impl StatusSet {
 
     #[inline]
     pub(super) const fn contains(&self, status: StatusCode) -> bool {
-        let (word, bit) = place(status);
+        let (word, bit) = position(status);
         self.0[word] & bit != 0
     }
 }
@@ -21,7 +21,7 @@ impl StatusSet {
 impl Extend<StatusCode> for StatusSet {
     fn extend<I: IntoIterator<Item = StatusCode>>(&mut self, statuses: I) {
         for status in statuses {
-            let (word, bit) = place(status);
+            let (word, bit) = position(status);
             self.0[word] |= bit;
         }
     }
@@ -45,8 +45,8 @@ impl fmt::Debug for StatusSet {
     }
 }
 
-/// `StatusCode` guarantees 100 to 999.
-const fn place(status: StatusCode) -> (usize, u64) {
+/// Returns the word and the bit of a status. `StatusCode` guarantees 100 to 999.
+const fn position(status: StatusCode) -> (usize, u64) {
     let index = status.as_u16() as usize - 100;
     (index / 64, 1 << (index % 64))
 }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contains_what_it_was_made_of_and_nothing_else() {
+    fn a_set_contains_its_elements_and_no_others() {
         let all = || (100..1000).map(|number| StatusCode::from_u16(number).unwrap());
         let set: StatusSet = all().filter(|status| status.is_server_error()).collect();
         for status in all() {

@@ -1,6 +1,6 @@
 //! Policy and classification for HTTP and gRPC.
 //!
-//! [`HttpPolicy`] decides which requests may be hedged, [`HedgeResponses`] what their responses mean:
+//! [`HttpPolicy`] decides which requests may be hedged, and [`HedgeResponses`] which responses win:
 //!
 //! | | hedged | wins | loses | fatal |
 //! |---|---|---|---|---|
@@ -10,8 +10,8 @@
 //! Only the head of a response is classified. A gRPC server that fails without a message sends the status there; a
 //! status in the trailers goes to the caller.
 //!
-//! A gRPC server sends in `grpc-retry-pushback-ms` how long to wait before the next attempt; a negative or invalid
-//! value means that there must be none. After a losing status without pushback, the next attempt is sent immediately,
+//! A gRPC server sends in `grpc-retry-pushback-ms` how long to wait before the next attempt; after a negative or
+//! invalid value, no attempt is sent. After a losing status without pushback, the next attempt is sent immediately,
 //! within the budget.
 //!
 //! # Example

@@ -30,23 +30,24 @@ struct Rules {
 }
 
 impl<B: Clone> HttpPolicy<B> {
-    /// Copies bodies by cloning them.
+    /// Creates a policy with the default rules that copies bodies by cloning them.
     pub fn new() -> Self {
         Self::with_body(|body| Some(body.clone()))
     }
 }
 
 impl<B> HttpPolicy<ReplayBody<B>> {
-    /// For requests inside an [`HttpRetry`](tower_retry::http::HttpRetry): sends a hedge only once the whole body is
-    /// buffered. A hedge that is sent while the client still uploads would take the rest of the body from the first
-    /// attempt.
+    /// Creates a policy for requests inside an [`HttpRetry`](tower_retry::http::HttpRetry): a hedge is sent only if the
+    /// whole body is buffered when it is due. A hedge that is sent while the client is still uploading would take the
+    /// rest of the body from the first attempt.
     pub fn replayed() -> Self {
         Self::with_body(ReplayBody::try_clone).ready(ReplayBody::is_complete)
     }
 }
 
 impl<B> HttpPolicy<B> {
-    /// Copies bodies with `copy`. A request is not hedged if `copy` returns `None` for its body.
+    /// Creates a policy with the default rules that copies bodies with `copy`. A request is not hedged if `copy`
+    /// returns `None` for its body.
     pub fn with_body(copy: fn(&B) -> Option<B>) -> Self {
         Self {
             rules: Arc::new(Rules {
@@ -59,8 +60,8 @@ impl<B> HttpPolicy<B> {
         }
     }
 
-    /// Sends a hedge only if its body is `ready` when the hedge is due; otherwise there is no hedge. By default every
-    /// body is ready.
+    /// Sends a hedge only if `ready` returns `true` for its body when the hedge is due; otherwise there is no hedge. By
+    /// default every body is ready.
     #[must_use]
     pub fn ready(mut self, ready: fn(&B) -> bool) -> Self {
         self.ready = ready;

@@ -10,14 +10,14 @@ use crate::BoxError;
 
 /// Classifies the results of hedged HTTP and gRPC requests, by an [`HttpClassify`]; see the [module](super).
 ///
-/// An [`HttpClassify`] says whether another attempt may succeed. Here another attempt is in flight or planned, so some of
-/// its classes change:
+/// An [`HttpClassify`] decides whether another attempt may succeed. When hedging, another attempt is already in flight
+/// or planned, so some of its classes change:
 ///
-/// - A failure by HTTP status loses, even a 500, and its `retry-after` does not move the next attempt.
-/// - A gRPC status loses if it is transient, by default UNAVAILABLE, and RESOURCE_EXHAUSTED with a pushback. The next
-///   attempt is then sent immediately, or when the pushback says.
-/// - Any other gRPC status is fatal, also one such as NOT_FOUND, which is a success elsewhere. It is [`Class::Ignored`],
-///   because the latency of an error is not typical.
+/// - A failure by HTTP status loses, even a 500, and its `retry-after` does not change when the next attempt is sent.
+/// - A gRPC status loses if it is transient: by default UNAVAILABLE, and RESOURCE_EXHAUSTED with a pushback. The next
+///   attempt is then sent after the pushback, or immediately without one.
+/// - Any other gRPC status is fatal, even one such as NOT_FOUND, which is a success for `HttpClassify`. It is
+///   [`Class::Ignored`], because the latency of an error is not typical.
 pub struct HedgeResponses<E = ErrorChain> {
     // Shared, because the response future of each request holds a clone.
     classify: Arc<HttpClassify<E>>,
@@ -31,8 +31,8 @@ impl HedgeResponses {
 }
 
 impl<E: Clone> HedgeResponses<E> {
-    /// Sets the gRPC statuses after which other attempts go on: `nonFatalStatusCodes` in gRPC, the same as
-    /// [`HttpClassify::grpc_transient`]. By default UNAVAILABLE.
+    /// Sets the gRPC statuses after which other attempts continue: `nonFatalStatusCodes` in gRPC, and the same as
+    /// [`HttpClassify::grpc_transient`]. By default UNAVAILABLE, and RESOURCE_EXHAUSTED with a pushback.
     #[must_use]
     pub fn non_fatal(self, statuses: impl IntoIterator<Item = Code>) -> Self {
         Self::from(Arc::unwrap_or_clone(self.classify).grpc_transient(statuses))
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grpc_status_wins_or_loses_or_is_fatal() {
+    fn a_grpc_status_wins_loses_or_is_fatal() {
         assert_eq!(grpc("0", None), Class::Success);
         for status in ["8", "14"] {
             assert_eq!(lost(grpc(status, None)), Some(IMMEDIATELY), "{status}");
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pushback_says_when_the_next_comes() {
+    fn a_pushback_determines_when_the_next_attempt_is_sent() {
         for (pushback, next) in [
             ("1500", Pushback::After(Duration::from_millis(1500))),
             ("0", Pushback::After(Duration::ZERO)),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_http_status_counts_for_grpc_without_its_own() {
+    fn without_a_grpc_status_the_http_status_decides() {
         let responses = HedgeResponses::new();
         let response = Response::builder()
             .status(503)

@@ -1,16 +1,16 @@
-//! Log-linear buckets of latencies, as in HDR histograms. Pure.
+//! Log-linear buckets of latencies, as in HDR histograms.
 //!
 //! Each power of two is divided into [`PARTS`] buckets of equal width. Finding the bucket takes a handful of
 //! instructions, and no bucket is wider than 1/[`PARTS`] (1.6 %) of the latencies in it.
 
 use std::time::Duration;
 
-/// The bucket of `latency`. Latencies of more than an [hour](MAX_MICROS) are in the last bucket.
+/// Returns the bucket of `latency`. Latencies of more than an [hour](MAX_MICROS) are in the last bucket.
 pub(super) fn bucket(latency: Duration) -> usize {
     bucket_of(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// The longest latency in this bucket.
+/// Returns the longest latency of a bucket.
 pub(super) const fn longest(bucket: usize) -> Duration {
     let bucket = bucket as u64;
     let shift = (bucket / PARTS).saturating_sub(1);
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bucket_begins_where_the_one_before_ends() {
+    fn every_bucket_begins_where_the_previous_one_ends() {
         for n in 0..BUCKETS {
             let longest = longest(n);
             assert_eq!(bucket(longest), n);
@@ -58,7 +58,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_bucket_tells_a_latency_to_a_64th(micros in 0..=MAX_MICROS) {
+        fn a_bucket_determines_a_latency_within_a_64th(micros in 0..=MAX_MICROS) {
             let latency = Duration::from_micros(micros);
             let told = longest(bucket(latency));
             prop_assert!(told >= latency && told <= latency + latency / PARTS as u32, "{told:?}");

@@ -1,4 +1,4 @@
-//! Sharded counters that all threads increment.
+//! Sharded counters that are incremented by all threads.
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
@@ -34,7 +34,7 @@ impl Counts {
     pub(super) fn drain_into(&self, sum: &mut [u32]) {
         for shard in &self.shards {
             for (sum, count) in sum.iter_mut().zip(shard) {
-                // Most are zero, and a read leaves the cache line shared.
+                // Most are zero, and a load keeps the cache line shared.
                 if count.load(Ordering::Relaxed) != 0 {
                     *sum = sum.saturating_add(count.swap(0, Ordering::Relaxed));
                 }
@@ -43,7 +43,8 @@ impl Counts {
     }
 }
 
-/// The shard of this thread. Threads are assigned round robin, so that up to `MAX_SHARDS` of them have one each.
+/// Returns the shard of this thread. Threads are assigned round robin, so that up to `MAX_SHARDS` of them have one
+/// each.
 pub(super) fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
@@ -53,7 +54,7 @@ pub(super) fn shard() -> usize {
     SHARD.try_with(|shard| *shard).unwrap_or(0)
 }
 
-/// One for each CPU, up to [`MAX_SHARDS`].
+/// Returns the number of shards: one for each CPU, up to [`MAX_SHARDS`].
 pub(super) fn shards() -> usize {
     static SHARDS: OnceLock<usize> = OnceLock::new();
     *SHARDS.get_or_init(|| {
@@ -92,7 +93,7 @@ mod loom_tests {
 
     /// A concurrent increment is in this sum or in the next.
     #[test]
-    fn nothing_is_counted_twice_or_not_at_all() {
+    fn each_increment_is_drained_exactly_once() {
         loom::model(|| {
             let counts = Arc::new(Counts::new(1, 1));
             let others = [(); 2].map(|()| {

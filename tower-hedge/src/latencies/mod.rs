@@ -1,8 +1,9 @@
-//! Measures latencies, and derives the threshold above which a request is slow. Pure: the time is an argument.
+//! Measures latencies, and computes the threshold above which a request is slow. It reads no clock: the time is an
+//! argument.
 //!
-//! No thread waits for a lock here. The threshold is an atomic; recorded latencies go to counters. Once per slice of
+//! No thread waits for a lock. The threshold is an atomic; latencies are recorded in counters. Once per slice of
 //! the window, the first thread that notices its end moves the counters into the window and computes the next
-//! threshold; meanwhile the other threads use the former one.
+//! threshold; until then, the other threads use the previous one.
 
 mod buckets;
 mod counts;
@@ -42,7 +43,7 @@ pub(crate) struct Latencies {
     threshold: AtomicU64,
     start: Instant,
     /// When the current slice ends, in nanoseconds since `start`. Written with `window` locked.
-    turn: AtomicU64,
+    slice_end: AtomicU64,
     running: Counts,
     window: Mutex<Window>,
 }
@@ -53,7 +54,7 @@ impl Latencies {
             slow,
             threshold: AtomicU64::new(UNKNOWN),
             start: now,
-            turn: AtomicU64::new(nanos(slow.slice)),
+            slice_end: AtomicU64::new(nanos(slow.slice)),
             running: Counts::new(shards(), BUCKETS),
             window: Mutex::new(Window::new(slow.slices, BUCKETS)),
         }
@@ -66,7 +67,7 @@ impl Latencies {
         }
         self.with_window(|window| {
             self.running.drain_into(window.newest());
-            self.judge(window);
+            self.update_threshold(window);
         });
     }
 
@@ -89,31 +90,31 @@ impl Latencies {
     #[inline]
     fn rotate(&self, now: Instant) {
         let now = nanos(now.saturating_duration_since(self.start));
-        if now >= self.turn.load(Ordering::Relaxed) {
-            self.with_window(|window| self.turn_over(window, now));
+        if now >= self.slice_end.load(Ordering::Relaxed) {
+            self.with_window(|window| self.end_slice(window, now));
         }
     }
 
     #[cold]
-    fn turn_over(&self, window: &mut Window, now: u64) {
-        let turn = self.turn.load(Ordering::Relaxed);
-        let Some(late) = now.checked_sub(turn) else {
-            return; // another thread has done it
+    fn end_slice(&self, window: &mut Window, now: u64) {
+        let slice_end = self.slice_end.load(Ordering::Relaxed);
+        let Some(late) = now.checked_sub(slice_end) else {
+            return; // another thread has ended the slice
         };
         window.advance();
         self.running.drain_into(window.newest());
         let slice = nanos(self.slow.slice).max(1);
-        // Slices without a request.
+        // Skips slices without a request.
         let missed = late / slice;
         for _ in 0..missed.min(window.slices() as u64) {
             window.advance();
         }
-        let next = turn.saturating_add(slice.saturating_mul(missed + 1));
-        self.turn.store(next, Ordering::Relaxed);
-        self.judge(window);
+        let next = slice_end.saturating_add(slice.saturating_mul(missed + 1));
+        self.slice_end.store(next, Ordering::Relaxed);
+        self.update_threshold(window);
     }
 
-    fn judge(&self, window: &Window) {
+    fn update_threshold(&self, window: &Window) {
         let Slow {
             percentile,
             min_data_points,
@@ -146,7 +147,7 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 const UNKNOWN: u64 = 0;
-/// Loom tracks every atomic, so tests use few.
+/// Loom tracks every atomic, so its tests use few buckets.
 #[cfg(tower_loom)]
 const BUCKETS: usize = 2;
 
@@ -170,7 +171,7 @@ mod tests {
     }
 
     fn assert_about(slow: Option<Duration>, expected: Duration) {
-        let slow = slow.expect("enough is known");
+        let slow = slow.expect("there are enough samples");
         assert!(
             slow >= expected && slow <= expected + expected / 64,
             "{slow:?} instead of {expected:?}"
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_is_judged_by_the_one_before() {
+    fn the_threshold_comes_from_the_previous_period() {
         let (latencies, start) = latencies(0.9, 10, PERIOD);
         for n in 1..=100 {
             latencies.record(MS * n, start);
@@ -239,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_is_forgotten() {
+    fn older_latencies_are_forgotten() {
         let (latencies, start) = latencies(0.5, 1, PERIOD);
         latencies.record(MS, start);
         assert_eq!(latencies.slow(start + PERIOD * 2), None);
         assert_eq!(
             latencies.slow(start + PERIOD * 3),
             None,
-            "nor does it come back"
+            "and they do not return"
         );
     }
 
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_of_zero_knows_nothing() {
+    fn with_a_period_of_zero_there_are_no_samples() {
         let (latencies, start) = latencies(0.5, 0, Duration::ZERO);
         latencies.record(MS, start);
         assert_eq!(latencies.slow(start), None);
@@ -285,7 +286,7 @@ mod loom_tests {
 
     /// Two threads notice the end of a slice: it ends once, and what they record is in the next slice.
     #[test]
-    fn a_slice_ends_once_whoever_comes_first() {
+    fn a_slice_ends_once_whichever_thread_is_first() {
         loom::model(|| {
             let start = Instant::now();
             let slice = Duration::from_secs(1);
@@ -305,14 +306,17 @@ mod loom_tests {
             latencies.record(Duration::ZERO, late);
             other.join().unwrap();
 
-            assert_eq!(latencies.turn.load(Ordering::Relaxed), 2 * nanos(slice));
+            assert_eq!(
+                latencies.slice_end.load(Ordering::Relaxed),
+                2 * nanos(slice)
+            );
             let mut window = Window::new(1, BUCKETS);
             latencies.with_window(|counted| {
                 window.newest().copy_from_slice(counted.newest());
             });
             latencies.running.drain_into(window.newest());
             assert_eq!(window.quantile(0.5, 2), Some(0), "both are counted");
-            assert_eq!(window.quantile(0.5, 3), None, "and once");
+            assert_eq!(window.quantile(0.5, 3), None, "and only once");
         });
     }
 }

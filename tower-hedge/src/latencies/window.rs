@@ -1,9 +1,9 @@
-//! The latencies of a sliding window, slice by slice. Pure.
+//! The latencies of a sliding window, in slices. It reads no clock.
 
 /// Counts by bucket, for a number of time slices.
 #[derive(Debug)]
 pub(super) struct Window {
-    /// One slice after the other.
+    /// The slices, one after the other.
     counts: Box<[u32]>,
     buckets: usize,
     newest: usize,
@@ -50,7 +50,7 @@ impl Window {
         })
     }
 
-    /// The count of a bucket in all slices.
+    /// Returns the count of a bucket in all slices.
     fn count(&self, bucket: usize) -> u64 {
         let slices = self.counts[bucket..].iter().step_by(self.buckets);
         slices.map(|&count| u64::from(count)).sum()
@@ -71,7 +71,7 @@ mod tests {
     proptest! {
         /// Compares with the sorted list of all latencies of the last slices.
         #[test]
-        fn a_quantile_is_that_of_the_sorted_latencies_to_a_64th(
+        fn a_quantile_matches_the_sorted_latencies_within_a_64th(
             slices in prop::collection::vec(prop::collection::vec(0_u64..10_000_000, 0..40), 1..6),
             quantile in 0.0..=1.0,
             min in 0_u64..60,

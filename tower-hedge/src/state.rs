@@ -15,14 +15,14 @@ use crate::latencies::{Latencies, Slow};
 pub(crate) type SharedBudget = Arc<dyn Budget + Send + Sync>;
 pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// The settings that a layer gives to all of its services.
+/// The settings of a layer, used by all of its services.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) delay: DelaySettings,
-    /// Including the first.
+    /// The maximum number of attempts, including the first.
     pub(crate) attempts: u32,
     pub(crate) budget: SharedBudget,
-    /// Whether successes deposit into the budget here.
+    /// Whether successes deposit into the budget.
     pub(crate) deposits: bool,
     pub(crate) observer: Option<Observer>,
 }
@@ -33,9 +33,9 @@ pub(crate) enum DelaySettings {
     Measured(Slow),
 }
 
-/// What clones of a service and their requests read.
+/// The state that the clones of a service and their requests share.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct State {
     delay: Delay,
     pub(crate) attempts: u32,
     pub(crate) budget: SharedBudget,
@@ -43,9 +43,9 @@ pub(crate) struct Shared {
     observer: Option<Observer>,
 }
 
-/// A panic leaves no broken invariant: budgets and latencies are counters, and an observer receives whole events.
-impl UnwindSafe for Shared {}
-impl RefUnwindSafe for Shared {}
+/// A panic breaks no invariant: budgets and latencies are counters, and an observer receives complete events.
+impl UnwindSafe for State {}
+impl RefUnwindSafe for State {}
 
 #[derive(Clone)]
 enum Delay {
@@ -73,7 +73,7 @@ impl Settings {
     }
 }
 
-impl Shared {
+impl State {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             delay: match settings.delay {
@@ -103,7 +103,7 @@ impl Shared {
         }
     }
 
-    /// Records that the first attempt has taken the time from `began` until now, or longer.
+    /// Records that the first attempt has taken at least the time from `began` until now.
     pub(crate) fn record(&self, began: Instant) {
         if let Delay::Measured(latencies) = &self.delay {
             let now = Instant::now();
@@ -118,7 +118,7 @@ impl Shared {
         }
     }
 
-    pub(crate) fn tell(&self, event: Event) {
+    pub(crate) fn emit(&self, event: Event) {
         event!(DEBUG, ?event, "hedge");
         if let Some(observer) = &self.observer {
             observer(&event);
