@@ -123,7 +123,7 @@ impl<K, S> fmt::Debug for Sender<K, S> {
 
 impl<K, S> fmt::Display for Closed<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nobody listens for changes of endpoints any more")
+        f.write_str("the receiver of endpoint changes was dropped")
     }
 }
 

@@ -32,7 +32,7 @@ fn is_discover<D: Discover<Key = K>, K>(source: D) -> D {
 }
 
 #[tokio::test]
-async fn a_list_tells_of_each_service_once_and_ends() {
+async fn a_list_yields_each_service_once_and_ends() {
     let list = is_discover::<_, usize>(ServiceList::new::<()>(vec![Unit, Unit, Unit]));
     assert_eq!(list.size_hint(), (3, Some(3)));
     let changes: Vec<_> = list.collect().await;
@@ -49,7 +49,7 @@ async fn an_empty_list_ends_at_once() {
 }
 
 #[test]
-fn a_channel_wakes_the_listener_and_ends_with_its_last_sender() {
+fn a_channel_wakes_the_receiver_and_ends_with_its_last_sender() {
     let (sender, discover) = channel::<&str, u32>(4);
     let mut discover = task::spawn(is_discover::<_, &str>(discover));
     assert_pending!(discover.poll_next());
@@ -85,14 +85,14 @@ fn a_full_channel_makes_the_sender_wait() {
 }
 
 #[tokio::test]
-async fn a_sender_learns_that_nobody_listens_and_gets_its_change_back() {
+async fn a_sender_gets_its_change_back_if_the_receiver_was_dropped() {
     let (sender, discover) = channel::<&str, u32>(1);
     drop(discover);
     sender.closed().await;
     let closed = sender.insert("a", 1).await.unwrap_err();
     assert_eq!(
         closed.to_string(),
-        "nobody listens for changes of endpoints any more"
+        "the receiver of endpoint changes was dropped"
     );
     assert!(matches!(closed.into_inner(), Change::Insert("a", 1)));
 }

@@ -1,15 +1,15 @@
-//! Middleware that limits how many requests a service gets.
+//! Middleware that limits the requests to a service.
 //!
-//! - [`ConcurrencyLimit`]: at most so many at a time.
-//! - [`RateLimit`]: at most so many in a period.
-//! - [`LoadShed`](load_shed::LoadShed): where the others make their callers wait, this one answers with an error at once.
+//! - [`ConcurrencyLimit`] limits the number of in-flight requests.
+//! - [`RateLimit`] limits the number of requests per period.
+//! - [`LoadShed`](load_shed::LoadShed) returns an error at once when a limit below it would make the caller wait.
 //!
-//! A limit is a guess at what the service can do, and wrong as soon as that changes: measure before you set it, and do not
-//! put one where a queue with a bound would do.
+//! A limit is an estimate of what the service can do, and wrong as soon as that changes: measure before you set one, and do not
+//! use a limit where a bounded queue is enough.
 //!
-//! The layers give each service that they wrap a limit of its own, which is one per connection where a server wraps its
-//! service for each, as axum does with the layers of a `Router`. For one limit for all there are
-//! [`GlobalConcurrencyLimitLayer`] and [`GlobalRateLimitLayer`].
+//! The layers give each service that they wrap its own limit. If a server wraps its service for each connection, as axum does
+//! with the layers of a `Router`, each connection has its own limit. Use [`GlobalConcurrencyLimitLayer`] and
+//! [`GlobalRateLimitLayer`] for a single limit.
 //!
 //! # Example
 //!
@@ -23,7 +23,7 @@
 //! use tower_limit::ConcurrencyLimit;
 //! use tower_service::Service;
 //!
-//! /// Never answers.
+//! /// Never responds.
 //! #[derive(Clone)]
 //! struct Stuck;
 //!
@@ -49,30 +49,30 @@
 //! poll_fn(|cx| other.poll_ready(cx)).await?;
 //! assert!(other.call(()).await.unwrap_err().is::<Overloaded>());
 //!
-//! drop(stuck); // gives its permit back
+//! drop(stuck); // returns its permit
 //! poll_fn(|cx| other.poll_ready(cx)).await?;
-//! let let_in = tokio::time::timeout(std::time::Duration::from_secs(1), other.call(()));
-//! assert!(let_in.await.is_err(), "it is as stuck as the first");
+//! let accepted = tokio::time::timeout(std::time::Duration::from_secs(1), other.call(()));
+//! assert!(accepted.await.is_err(), "the request is in flight, like the first one");
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Clone
 //!
-//! Clones share their limit, and a clone has reserved nothing.
+//! Clones share their limit. A clone holds no reservation, even if the original is ready.
 //!
 //! # Cost
 //!
-//! A concurrency limit takes two atomic operations per request, and a rate limit one, and a short lock and a reading of the
-//! clock now and then ([how often](rate#cost)). Nothing is allocated unless callers have to wait. While several wait for a
-//! permit, each permit that is given back takes a short lock, and now and then a task that lives for some turns of the
-//! scheduler. Load shedding shares nothing.
+//! Per request, a concurrency limit takes two atomic operations. A rate limit takes one, and for some requests also a short
+//! lock and a clock reading ([how often](rate#cost)). Nothing is allocated unless callers have to wait. While several callers
+//! wait for a permit, each returned permit takes a short lock, and sometimes a task that lives for a few turns of the scheduler.
+//! Load shedding shares no state.
 //!
-//! All clones write one word, so threads that use a limit at the same time wait for its cache line: two threads that do
-//! nothing else take about three times as long with a concurrency limit as with a counter that they share (of 64 free permits or more;
-//! with fewer, comparisons may fail and are made again), two and a half times with a rate limit, and more threads no
-//! longer each. Nobody is put to sleep by that. With [`ConcurrencyLimit::with_semaphore`] each request takes tokio's mutex
-//! twice, which is more than ten times slower.
+//! All clones write the same atomic word, so threads that use a limit at the same time contend for its cache line. Two threads
+//! that do nothing else take about three times as long with a concurrency limit as with a shared counter, if at least 64 permits
+//! are free (with fewer, compare-and-swap operations may fail and are repeated), and two and a half times as long with a rate
+//! limit; more threads take no longer each. No thread is blocked by that. With [`ConcurrencyLimit::with_semaphore`] each
+//! request takes tokio's mutex twice, which is more than ten times slower.
 
 #[cfg(feature = "concurrency")]
 pub mod concurrency;
@@ -87,6 +87,6 @@ pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcu
 #[cfg(feature = "rate")]
 pub use self::rate::{GlobalRateLimitLayer, RateLimit, RateLimitLayer};
 
-/// An error of any type.
+/// A boxed error of any type: the inner service's, or [`Overloaded`](load_shed::error::Overloaded).
 #[doc(inline)]
 pub use tower_readiness::BoxError;

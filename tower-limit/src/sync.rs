@@ -1,4 +1,4 @@
-//! The atomics and locks of the standard library, or loom's when a test asks for them (`--cfg tower_loom`).
+//! The atomics and locks of the standard library, or those of loom with `--cfg tower_loom`.
 
 #[cfg(not(tower_loom))]
 pub(crate) use std::sync::{

@@ -1,4 +1,4 @@
-//! Limits hold, and nothing that was reserved is lost.
+//! Limits are enforced, and no reservation is lost.
 #![cfg(all(feature = "concurrency", feature = "rate"))]
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ type Inner = Mock<u32, u32>;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What holds for our own permits and for those of a semaphore.
+/// A limit with its own permits and one with those of a semaphore.
 fn both() -> [(Spawn<ConcurrencyLimit<Inner>>, mock::Handle<u32, u32>); 2] {
     [
         mock::spawn_layer(ConcurrencyLimitLayer::new(1)),
@@ -31,7 +31,7 @@ fn both() -> [(Spawn<ConcurrencyLimit<Inner>>, mock::Handle<u32, u32>); 2] {
 }
 
 #[test]
-fn a_permit_is_given_back_with_the_response() {
+fn a_permit_is_returned_with_the_response() {
     for (mut service, mut handle) in both() {
         assert_ready_ok!(service.poll_ready());
         let mut response = task::spawn(service.call(1));
@@ -48,7 +48,7 @@ fn a_permit_is_given_back_with_the_response() {
 }
 
 #[test]
-fn a_permit_is_given_back_by_whoever_drops_what_holds_it() {
+fn a_permit_is_returned_when_its_holder_is_dropped() {
     for (mut service, _handle) in both() {
         let mut waiting = service.clone();
         assert_ready_ok!(service.poll_ready());
@@ -74,7 +74,7 @@ fn a_clone_has_no_permit() {
 }
 
 #[test]
-fn waiters_are_woken_in_their_order_and_pass_the_turn_on() {
+fn waiters_are_woken_in_order_and_pass_the_permit_on() {
     for (mut service, _handle) in both() {
         let mut waiting: Vec<_> = (0..3).map(|_| service.clone()).collect();
         assert_ready_ok!(service.poll_ready());
@@ -83,7 +83,7 @@ fn waiters_are_woken_in_their_order_and_pass_the_turn_on() {
         }
         drop(service.call(1));
         assert!(waiting[0].is_woken() && !waiting[1].is_woken());
-        // Goes away instead of taking its turn.
+        // Is dropped instead of taking the permit.
         drop(waiting.remove(0));
         assert!(waiting[0].is_woken() && !waiting[1].is_woken());
         assert_ready_ok!(waiting[0].poll_ready());
@@ -91,9 +91,9 @@ fn waiters_are_woken_in_their_order_and_pass_the_turn_on() {
     }
 }
 
-/// C24: in tower 0.5 an inner service that is not ready pins permits that others could use.
+/// C24: in tower 0.5 a handle whose inner service is not ready holds a permit that others could use.
 #[test]
-fn an_inner_service_that_is_not_ready_keeps_no_permit() {
+fn no_permit_is_held_while_the_inner_service_is_not_ready() {
     let layer = GlobalConcurrencyLimitLayer::new(1);
     let (mut stuck, mut stuck_handle) = mock::spawn_layer::<u32, u32, _>(layer.clone());
     let (mut other, _handle) = mock::spawn_layer::<u32, u32, _>(layer);
@@ -103,7 +103,7 @@ fn an_inner_service_that_is_not_ready_keeps_no_permit() {
 }
 
 #[test]
-fn a_global_limit_is_one_for_all_services() {
+fn all_services_share_a_global_limit() {
     let semaphore = Arc::new(Semaphore::new(1));
     for layer in [
         GlobalConcurrencyLimitLayer::new(1),
@@ -117,7 +117,7 @@ fn a_global_limit_is_one_for_all_services() {
 }
 
 #[test]
-fn sheds_what_the_limit_does_not_let_in() {
+fn sheds_load_beyond_the_limit() {
     let (mut service, mut handle) =
         mock::spawn_with(|inner: Inner| LoadShed::new(ConcurrencyLimit::new(inner, 1)));
     assert_ready_ok!(service.poll_ready());
@@ -132,9 +132,9 @@ fn sheds_what_the_limit_does_not_let_in() {
     assert_pending!(handle.poll_request());
 }
 
-/// C2: in tower 0.5 the permit goes to the handle that was refused, and nobody else ever gets it.
+/// C2: in tower 0.5 the permit goes to the handle that was rejected, and no other handle ever gets it.
 #[test]
-fn a_refused_handle_does_not_strand_a_permit() {
+fn a_rejected_handle_does_not_strand_a_permit() {
     let (mut a, _handle) =
         mock::spawn_with(|inner: Inner| LoadShed::new(ConcurrencyLimit::new(inner, 1)));
     let mut b = a.clone();
@@ -145,16 +145,16 @@ fn a_refused_handle_does_not_strand_a_permit() {
     drop(in_flight);
     for _ in 0..3 {
         assert_ready_ok!(a.poll_ready());
-        assert_pending!(task::spawn(a.call(3)).poll(), "let in");
+        assert_pending!(task::spawn(a.call(3)).poll(), "in flight");
     }
 }
 
-/// C3: in tower 0.5 a task that has used up its cooperative budget is told that there is no capacity.
+/// C3: in tower 0.5 requests of a task that has used up its cooperative budget are rejected in spite of free capacity.
 #[tokio::test]
-async fn free_capacity_is_not_denied_to_a_busy_task() {
+async fn a_busy_task_is_not_rejected_while_there_is_capacity() {
     let (mut service, mut handle) =
         mock::spawn_with(|inner: Inner| LoadShed::new(ConcurrencyLimit::new(inner, 1)));
-    // Beyond the first contention.
+    // Covers the time after the first contention.
     assert_ready_ok!(service.poll_ready());
     let in_flight = service.call(0);
     assert_ready_ok!(service.poll_ready());
@@ -175,7 +175,7 @@ async fn free_capacity_is_not_denied_to_a_busy_task() {
 }
 
 #[test]
-fn readiness_that_fails_is_no_overload() {
+fn a_failed_poll_ready_is_not_an_overload() {
     let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(LoadShedLayer::new());
     handle.send_error("broken");
     assert_eq!(
@@ -185,7 +185,7 @@ fn readiness_that_fails_is_no_overload() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_lets_so_many_through_per_period() {
+async fn a_rate_limits_the_requests_per_period() {
     let (mut service, _handle) = mock::spawn_layer::<u32, u32, _>(RateLimitLayer::new(2, SECOND));
     for _ in 0..3 {
         for n in 0..2 {
@@ -202,7 +202,7 @@ async fn a_rate_lets_so_many_through_per_period() {
 
 /// tower#794: in tower 0.5 it is not `Clone`.
 #[tokio::test(start_paused = true)]
-async fn clones_share_one_rate_and_all_are_woken() {
+async fn clones_share_the_rate_and_are_all_woken() {
     let (mut first, _handle) = mock::spawn_layer::<u32, u32, _>(RateLimitLayer::new(1, SECOND));
     let (mut second, mut third) = (first.clone(), first.clone());
     assert_ready_ok!(first.poll_ready());
@@ -213,14 +213,14 @@ async fn clones_share_one_rate_and_all_are_woken() {
     assert!(second.is_woken() && third.is_woken());
     assert_ready_ok!(second.poll_ready());
     assert_pending!(third.poll_ready());
-    // What was reserved and not used is for others.
+    // An unused reservation is available to others.
     drop(second);
     assert_ready_ok!(third.poll_ready());
 }
 
-/// axum#2634: with axum, which applies layers anew for each connection, tower 0.5 limits nothing.
+/// axum#2634: with axum, which applies layers for each connection, the rate limit of tower 0.5 has no effect.
 #[tokio::test(start_paused = true)]
-async fn a_global_rate_is_one_for_all_services() {
+async fn all_services_share_a_global_rate() {
     let layer = GlobalRateLimitLayer::new(1, SECOND);
     let (mut first, _first_handle) = mock::spawn_layer::<u32, u32, _>(layer.clone());
     let (mut second, _second_handle) = mock::spawn_layer::<u32, u32, _>(layer);
@@ -231,7 +231,7 @@ async fn a_global_rate_is_one_for_all_services() {
 
 /// C25: tower 0.5 panics.
 #[tokio::test]
-async fn a_period_may_be_as_long_as_can_be() {
+async fn accepts_the_longest_period() {
     let (mut service, _handle) =
         mock::spawn_with(|inner: Inner| RateLimit::new(inner, Rate::new(1, Duration::MAX)));
     assert_ready_ok!(service.poll_ready());
@@ -240,19 +240,19 @@ async fn a_period_may_be_as_long_as_can_be() {
 }
 
 #[test]
-fn a_rate_limit_needs_no_runtime_to_be_made() {
+fn a_rate_limit_is_created_without_a_runtime() {
     let (inner, _handle) = mock::pair::<u32, u32>();
     drop(RateLimitLayer::new(1, SECOND).layer(inner));
 }
 
 #[test]
 #[should_panic(expected = "at least one request")]
-fn a_rate_of_nothing_is_refused() {
+fn a_rate_of_zero_panics() {
     Rate::new(0, SECOND);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_limit_holds_among_threads() {
+async fn the_limit_is_enforced_across_threads() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let (in_flight, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (inner, mut handle) = mock::pair::<u32, u32>();

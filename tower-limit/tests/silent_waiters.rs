@@ -1,4 +1,4 @@
-//! A waiter that was told of a permit and never asks again holds up nobody.
+//! A waiter that is notified of a permit and never polls again (a silent waiter) does not block the others.
 #![cfg(all(feature = "concurrency", feature = "rate"))]
 
 use std::convert::Infallible;
@@ -23,12 +23,12 @@ use tower_util::{ServiceExt, service_fn};
 
 type Inner = Mock<u32, u32>;
 
-/// Under Miri each takes long.
+/// Fewer under Miri, which is slow.
 const REQUESTS: usize = if cfg!(miri) { 80 } else { 4000 };
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// What holds for our own permits and for those of a semaphore.
+/// A limit with its own permits and one with those of a semaphore.
 fn both() -> [(Spawn<ConcurrencyLimit<Inner>>, mock::Handle<u32, u32>); 2] {
     [
         mock::spawn_with(|inner| ConcurrencyLimit::new(inner, 1)),
@@ -38,7 +38,7 @@ fn both() -> [(Spawn<ConcurrencyLimit<Inner>>, mock::Handle<u32, u32>); 2] {
     ]
 }
 
-/// Waits on `service`, and keeps it.
+/// Returns a handle of `service` that waits for a permit.
 fn waiting(service: &Spawn<ConcurrencyLimit<Inner>>) -> Spawn<ConcurrencyLimit<Inner>> {
     let mut waiting = service.clone();
     assert_pending!(waiting.poll_ready());
@@ -46,7 +46,7 @@ fn waiting(service: &Spawn<ConcurrencyLimit<Inner>>) -> Spawn<ConcurrencyLimit<I
 }
 
 #[test]
-fn newcomers_and_waiters_get_a_permit_that_silent_waiters_were_told_of() {
+fn newcomers_and_waiters_get_a_permit_of_which_silent_waiters_were_notified() {
     for (mut service, _handle) in both() {
         assert_ready_ok!(service.poll_ready());
         let in_flight = service.call(1);
@@ -64,62 +64,62 @@ fn newcomers_and_waiters_get_a_permit_that_silent_waiters_were_told_of() {
 }
 
 #[test]
-fn handles_that_were_refused_and_are_kept_hold_up_nobody() {
+fn rejected_handles_that_are_kept_do_not_block_the_others() {
     for (service, _handle) in both() {
         let service = service.into_inner();
         let mut service = Spawn::new(LoadShed::new(service));
         assert_ready_ok!(service.poll_ready());
         let in_flight = service.call(1);
         let mut kept: Vec<_> = (0..3).map(|_| service.clone()).collect();
-        for refused in &mut kept {
-            assert_ready_ok!(refused.poll_ready());
-            let error = assert_ready_err!(task::spawn(refused.call(2)).poll());
+        for rejected in &mut kept {
+            assert_ready_ok!(rejected.poll_ready());
+            let error = assert_ready_err!(task::spawn(rejected.call(2)).poll());
             assert!(error.is::<Overloaded>());
         }
         drop(in_flight);
         for _ in 0..3 {
             assert_ready_ok!(service.poll_ready());
-            assert_pending!(task::spawn(service.call(3)).poll(), "let in");
+            assert_pending!(task::spawn(service.call(3)).poll(), "in flight");
         }
-        for refused in &mut kept {
-            assert_ready_ok!(refused.poll_ready());
-            assert_pending!(task::spawn(refused.call(4)).poll(), "let in");
+        for rejected in &mut kept {
+            assert_ready_ok!(rejected.poll_ready());
+            assert_pending!(task::spawn(rejected.call(4)).poll(), "in flight");
         }
     }
 }
 
-/// A handle below a load shedder that has refused its request is woken for nothing, and nothing is offered to it.
+/// A handle whose request was rejected by a load shedder is not woken, and no permit is offered to it.
 #[test]
-fn a_refused_handle_waits_no_longer() {
+fn a_rejected_handle_stops_waiting() {
     for (service, _handle) in both() {
         let mut service = Spawn::new(LoadShed::new(service.into_inner()));
         assert_ready_ok!(service.poll_ready());
         let in_flight = service.call(1);
-        let mut refused = service.clone();
-        assert_ready_ok!(refused.poll_ready());
+        let mut rejected = service.clone();
+        assert_ready_ok!(rejected.poll_ready());
         drop(in_flight);
-        assert!(!refused.is_woken());
+        assert!(!rejected.is_woken());
     }
 }
 
-/// The one that waits in earnest is the last of many, and nobody asks or finishes after it.
+/// The only waiter that polls again is the last of many, and no other handle polls or finishes after it.
 #[tokio::test(start_paused = true)]
-async fn a_waiter_behind_silent_ones_gets_its_turn() {
+async fn a_waiter_behind_silent_ones_gets_the_permit() {
     for (mut service, _handle) in both() {
         assert_ready_ok!(service.poll_ready());
         let in_flight = service.call(1);
         let _silent: Vec<_> = (0..50).map(|_| waiting(&service)).collect();
-        let mut earnest = service.clone().into_inner();
-        let earnest = tokio::spawn(async move { earnest.ready().await.map(|_| ()) });
+        let mut active = service.clone().into_inner();
+        let active = tokio::spawn(async move { active.ready().await.map(|_| ()) });
         yield_now().await;
         drop(in_flight);
-        timeout(LONG, earnest).await.unwrap().unwrap().unwrap();
+        timeout(LONG, active).await.unwrap().unwrap().unwrap();
     }
 }
 
-/// The same for services that share nothing but their semaphore.
+/// The same for services that share only their semaphore.
 #[tokio::test(start_paused = true)]
-async fn a_semaphore_is_not_kept_from_its_other_users() {
+async fn silent_waiters_do_not_block_other_users_of_the_semaphore() {
     let semaphore = Arc::new(Semaphore::new(1));
     let limit = || ConcurrencyLimit::with_semaphore(Turn, Arc::clone(&semaphore));
     let held = semaphore.clone().acquire_owned().await.unwrap();
@@ -127,12 +127,12 @@ async fn a_semaphore_is_not_kept_from_its_other_users() {
     for silent in &mut silent {
         assert_pending!(task::spawn(poll_fn(|cx| silent.poll_ready(cx))).poll());
     }
-    let mut earnest = limit();
-    let earnest = tokio::spawn(async move { earnest.ready().await.map(drop) });
+    let mut active = limit();
+    let active = tokio::spawn(async move { active.ready().await.map(drop) });
     yield_now().await;
     drop(held);
-    timeout(LONG, earnest).await.unwrap().unwrap().unwrap();
-    // And for those who do not use it through a limit.
+    timeout(LONG, active).await.unwrap().unwrap().unwrap();
+    // The same for users of the semaphore itself.
     timeout(LONG, semaphore.acquire())
         .await
         .unwrap()
@@ -147,16 +147,16 @@ async fn a_semaphore_is_not_kept_from_its_other_users() {
     timeout(LONG, outsider).await.unwrap().unwrap().unwrap();
 }
 
-/// Without a runtime nothing happens by itself between the time when the first is told and the next request.
+/// Without a runtime no task notifies the next waiter after a time.
 #[test]
-fn without_a_runtime_the_next_is_told_when_the_permit_comes_back_or_the_first_leaves() {
+fn without_a_runtime_the_next_is_notified_when_the_permit_is_returned_or_the_first_leaves() {
     for (mut service, _handle) in both() {
         assert_ready_ok!(service.poll_ready());
         let in_flight = service.call(1);
         let waiters = [(); 4].map(|()| waiting(&service));
         drop(in_flight);
         assert!(waiters[0].is_woken() && !waiters[1].is_woken());
-        // Another takes it, and gives it back after a request, or without.
+        // Another handle takes the permit, and returns it with and without a request.
         let mut newcomer = service.clone();
         assert_ready_ok!(newcomer.poll_ready());
         drop(newcomer.call(2));
@@ -170,7 +170,7 @@ fn without_a_runtime_the_next_is_told_when_the_permit_comes_back_or_the_first_le
     }
 }
 
-/// Nobody else polls it then: those who were told of a permit are in another runtime.
+/// No other handle would notify it: the notified waiters are never polled again.
 #[test]
 fn waiters_outlive_the_runtime_that_watches_over_them() {
     let (mut service, _handle) = mock::spawn_with(|inner: Inner| ConcurrencyLimit::new(inner, 1));
@@ -186,7 +186,7 @@ fn waiters_outlive_the_runtime_that_watches_over_them() {
     assert!(last.is_woken());
 }
 
-/// Two tasks that ask again at once, on one thread: whoever gives its permit back always asks first.
+/// Tasks on one thread that poll again immediately: the one that returns its permit always polls first.
 #[tokio::test]
 async fn no_waiter_starves() {
     let semaphore = Arc::new(Semaphore::new(1));
@@ -220,14 +220,14 @@ async fn no_waiter_starves() {
 }
 
 #[test]
-fn what_is_driven_or_released_holds_no_permit() {
+fn a_driven_or_released_handle_holds_no_permit() {
     for (mut service, _handle) in both() {
         let mut other = service.clone();
         assert_ready_ok!(service.poll_ready());
         let polled = task::spawn(poll_fn(|cx| drive(service.get_mut(), cx))).poll();
         assert_ready_ok!(polled);
         assert_ready_ok!(other.poll_ready());
-        // It tells the truth, and is woken.
+        // Driving reports that no permit is free, and the task is woken when one is.
         let mut driven = task::spawn(service.into_inner());
         assert_pending!(driven.enter(|cx, mut driven| drive(&mut *driven, cx)));
         let polled = task::spawn(poll_fn(|cx| Poll::Ready(release(other.get_mut(), cx)))).poll();
@@ -238,7 +238,7 @@ fn what_is_driven_or_released_holds_no_permit() {
     }
 }
 
-/// A layer that keeps in mind that it was ready may call it then. That request counts, and is paid for by the next.
+/// A layer that remembers readiness may call after a drive. That request counts: the next returned permit is removed for it.
 #[test]
 fn a_request_after_a_drive_counts() {
     for (mut service, _handle) in both() {
@@ -257,7 +257,7 @@ fn a_request_after_a_drive_counts() {
 }
 
 #[tokio::test]
-async fn a_layer_with_a_semaphore_gives_all_services_one_line() {
+async fn services_of_a_layer_with_a_semaphore_share_one_wait_queue() {
     let layer = GlobalConcurrencyLimitLayer::with_semaphore(Arc::new(Semaphore::new(2)));
     let running = Arc::new(AtomicUsize::new(0));
     let requests = (0..40).map(|_| {
@@ -278,7 +278,7 @@ async fn a_layer_with_a_semaphore_gives_all_services_one_line() {
     }
 }
 
-/// Answers after a turn of the scheduler.
+/// Responds after one turn of the scheduler.
 #[derive(Clone, Debug)]
 struct Turn;
 

@@ -1,19 +1,19 @@
-//! Polls the readiness of a service without having a request for it.
+//! Polls a service for readiness without a request.
 //!
-//! `Service::poll_ready` does two things at once: it lets the service make progress (connect, hear of endpoints), and it
-//! reserves what the next request needs (a permit of a limit, a slot in a queue). Some layers want only one of them:
+//! `Service::poll_ready` does two things: it lets the service make progress (connect, receive changes of discovery), and it
+//! reserves what the next request needs (a permit of a limit, a slot in a queue). Some layers need only one of them:
 //!
-//! - [`drive`]: a layer that keeps a service going while there is no request, such as the worker of a buffer. It must not
-//!   reserve what other callers of a shared limit could use.
-//! - [`release`]: a layer that became ready and then does not call, such as a filter that rejects the request. What was
-//!   reserved for the request must not stay reserved until the next one.
+//! - [`drive`] is for layers that let a service make progress while there is no request, such as the worker of a buffer. They
+//!   must not reserve what other callers of a shared limit could use.
+//! - [`release`] is for layers that became ready and then do not call the service, such as a filter that rejects the request.
+//!   What was reserved for that request must not stay reserved until the next one.
 //!
-//! Both poll `poll_ready` as usual, and say why in a thread-local [`Purpose`]. Layers in between need no change. Layers
-//! that reserve something, such as `ConcurrencyLimit`, `RateLimit` and `Buffer` of this family, look at
-//! [`Purpose::current`]. A service that does not know of it behaves as it always does.
+//! Both call `poll_ready` as usual, and set a thread-local [`Purpose`] meanwhile. Layers in between need no change. Layers that
+//! reserve something, such as `ConcurrencyLimit`, `RateLimit` and `Buffer` of this family, check [`Purpose::current`]. A service
+//! that does not check it behaves as in any other poll.
 //!
-//! Use this crate to write a layer that reserves capacity, or one that polls services in the background. Users of the
-//! layers do not meet it.
+//! Use this crate to write a layer that reserves capacity, or one that polls services in the background. Users of the layers do
+//! not need it.
 //!
 //! # Example
 //!
@@ -60,9 +60,13 @@
 //! The layers of the family emit their `tracing` events with [`event!`] and enter the spans of [`trace`]. Both do nothing
 //! unless the feature `tracing` is enabled: without it no crate of `tracing` is compiled.
 //!
+//! # Errors
+//!
+//! [`drive`] and [`release`] return the error of `poll_ready`: the service has failed then, and must not be used again.
+//!
 //! # Cost
 //!
-//! [`Purpose::current`] reads one thread-local byte.
+//! [`Purpose::current`] reads one thread-local byte. [`drive`] and [`release`] write it twice. Nothing is allocated.
 
 mod refusal;
 pub mod trace;
@@ -74,41 +78,39 @@ use tower_service::Service;
 
 pub use self::refusal::Refusal;
 
-/// An error of any type.
+/// A boxed error of any type.
 ///
-/// Every crate of the family has this very item as its own `BoxError`, so that a name that comes from two of them by globs is
-/// not ambiguous.
+/// All crates of the family re-export this item as their `BoxError`, so that glob imports from two of them are not ambiguous.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a service's readiness is polled.
+/// Why a service is polled for readiness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Purpose {
-    /// To call the service next. What the request needs must be reserved. This holds wherever nothing else is said.
+    /// To call the service next: it must reserve what the request needs. This is the default.
     #[default]
     Call,
-    /// To let the service make progress. It must reserve nothing, and must give back what it had reserved. The answer
-    /// tells whether it could have been reserved. The service must be polled again for [`Call`](Self::Call) before it is
-    /// called.
+    /// To let the service make progress. It must reserve nothing, and must release what it has reserved. The result says whether a
+    /// reservation would have been possible. Before a call, the service must be polled again with [`Call`](Self::Call).
     Drive,
-    /// To have the service give back what it had reserved, and no longer wait for more. The waker of this poll may wake
-    /// nothing: a service that waits for wake-ups of its own, such as those of its discovery, must keep the waker that it
-    /// has. The answer means nothing unless it is an error.
+    /// To make the service release what it has reserved, and leave the queues in which it waits. The waker of this poll may be a
+    /// no-op: a service that waits for other wake-ups, such as those of its discovery, must keep the waker that it has. The result
+    /// has no meaning unless it is an error.
     Release,
 }
 
 impl Purpose {
-    /// The purpose of the poll that runs on this thread.
+    /// Returns the purpose of the current poll on this thread.
     #[inline]
     pub fn current() -> Self {
         CURRENT.get()
     }
 
-    /// Runs `poll` for this purpose.
+    /// Calls `poll` with this purpose, and restores the previous one afterwards, also if `poll` panics.
     ///
-    /// A layer whose poll runs the tasks of others within it restores [`Call`](Self::Call) for them with this.
+    /// A layer that runs the polls of other callers within its own must use this to set [`Call`](Self::Call) for them.
     pub fn run<T>(self, poll: impl FnOnce() -> T) -> T {
-        /// Restores the purpose, also when `poll` panics.
+        /// Restores the purpose when it is dropped.
         struct Restore(Purpose);
 
         impl Drop for Restore {
@@ -124,12 +126,12 @@ impl Purpose {
 
 /// Lets `service` make progress, without reserving anything.
 ///
-/// Wake-ups go to the task of `cx`, as with `poll_ready`. `Ready(Ok(()))` does not mean that the service may be called:
-/// it must be polled again for that.
+/// The task of `cx` is woken as with `poll_ready`. After `Ready(Ok(()))` the service must not be called: it must be polled with
+/// `poll_ready` first.
 ///
 /// # Errors
 ///
-/// The error of the service's readiness: it has failed, and must not be used again.
+/// The error of the service's `poll_ready`: it has failed, and must not be used again.
 pub fn drive<S, Req>(service: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
 where
     S: Service<Req> + ?Sized,
@@ -137,13 +139,13 @@ where
     Purpose::Drive.run(|| service.poll_ready(cx))
 }
 
-/// Has `service` give back what it reserved when it was polled last, and leave the queues in which it waits.
+/// Makes `service` release what it has reserved, and leave the queues in which it waits.
 ///
-/// For a layer that learns only in `call` that it will not use what it reserved, there is [`Refusal`].
+/// A layer that finds out only in `call` that it does not need the reservation can use [`Refusal`].
 ///
 /// # Errors
 ///
-/// The error of the service's readiness: it has failed, and must not be used again.
+/// The error of the service's `poll_ready`: it has failed, and must not be used again.
 pub fn release<S, Req>(service: &mut S, cx: &mut Context<'_>) -> Result<(), S::Error>
 where
     S: Service<Req> + ?Sized,

@@ -6,10 +6,10 @@ use tower_service::Service;
 
 use crate::{BoxError, release};
 
-/// For layers that refuse requests in `call`: gives back what the service inside reserved for the request.
+/// Helps layers that refuse requests in `call` to release what the inner service has reserved for the request.
 ///
-/// A service may fail when it is asked to. It must not be polled again then, so the error is kept for the layer's next
-/// `poll_ready`. A clone has none.
+/// The inner service may fail when it is released. It must not be polled again then, so the error is kept and returned by the
+/// layer's next `poll_ready`. A clone does not have the error.
 ///
 /// # Example
 ///
@@ -55,18 +55,18 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Nothing has been refused.
+    /// Creates a `Refusal` without an error.
     pub const fn new() -> Self {
         Self {
             failed: AssertUnwindSafe(None),
         }
     }
 
-    /// To be called first in `poll_ready`.
+    /// Checks whether the service has failed. Must be called first in `poll_ready`.
     ///
     /// # Errors
     ///
-    /// The error with which the service failed when it was [released](Self::release).
+    /// The error of the service from the last [`release`](Self::release), once.
     #[inline]
     pub fn check(&mut self) -> Result<(), BoxError> {
         match self.failed.take() {
@@ -75,7 +75,8 @@ impl Refusal {
         }
     }
 
-    /// Has `service` give back what it reserved; see [`release`].
+    /// Makes `service` release what it has reserved, as the function [`release`] does, and keeps its error for
+    /// [`check`](Self::check).
     #[cold]
     pub fn release<S, Req>(&mut self, service: &mut S)
     where

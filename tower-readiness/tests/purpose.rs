@@ -1,4 +1,4 @@
-//! A purpose holds for one poll, and comes back after a panic.
+//! A purpose applies to one poll, and is restored after a panic.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -8,21 +8,21 @@ use std::task::{Context, Poll, Waker};
 use tower_readiness::{Purpose, drive, release};
 use tower_service::Service;
 
-/// Notes for what it is polled.
+/// Records the purposes with which it is polled.
 #[derive(Default)]
-struct Notes {
+struct Recorder {
     seen: Vec<Purpose>,
     panics: bool,
 }
 
-impl Service<()> for Notes {
+impl Service<()> for Recorder {
     type Response = ();
     type Error = Infallible;
     type Future = Ready<Result<(), Infallible>>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.seen.push(Purpose::current());
-        assert!(!self.panics, "as asked for");
+        assert!(!self.panics, "the test asked for a panic");
         Poll::Pending
     }
 
@@ -32,20 +32,20 @@ impl Service<()> for Notes {
 }
 
 #[test]
-fn a_purpose_holds_for_one_poll() {
-    let mut notes = Notes::default();
+fn a_purpose_applies_to_one_poll() {
+    let mut recorder = Recorder::default();
     let cx = &mut Context::from_waker(Waker::noop());
-    assert!(notes.poll_ready(cx).is_pending());
-    assert!(drive(&mut notes, cx).is_pending());
-    assert!(release(&mut notes, cx).is_ok());
-    assert!(notes.poll_ready(cx).is_pending());
+    assert!(recorder.poll_ready(cx).is_pending());
+    assert!(drive(&mut recorder, cx).is_pending());
+    assert!(release(&mut recorder, cx).is_ok());
+    assert!(recorder.poll_ready(cx).is_pending());
     let expected = [
         Purpose::Call,
         Purpose::Drive,
         Purpose::Release,
         Purpose::Call,
     ];
-    assert_eq!(notes.seen, expected);
+    assert_eq!(recorder.seen, expected);
 }
 
 #[test]
@@ -58,13 +58,13 @@ fn purposes_nest() {
 }
 
 #[test]
-fn a_panic_ends_the_purpose() {
-    let mut notes = Notes {
+fn the_purpose_is_restored_after_a_panic() {
+    let mut recorder = Recorder {
         panics: true,
-        ..Notes::default()
+        ..Recorder::default()
     };
     let polled = catch_unwind(AssertUnwindSafe(|| {
-        release(&mut notes, &mut Context::from_waker(Waker::noop()))
+        release(&mut recorder, &mut Context::from_waker(Waker::noop()))
     }));
     assert!(polled.is_err());
     assert_eq!(Purpose::current(), Purpose::Call);

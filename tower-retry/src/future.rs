@@ -11,7 +11,7 @@ use tower_service::Service;
 use crate::Policy;
 
 pin_project! {
-    /// The response of a [`Retry`](crate::Retry).
+    /// The response future of a [`Retry`](crate::Retry).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<P, S, Request>
@@ -20,18 +20,18 @@ pin_project! {
         S: Service<Request>,
     {
         policy: P,
-        // `None` once there can be no further attempt.
-        again: Option<Again<Request, S>>,
+        // `None` if no further attempt is possible.
+        next_attempt: Option<NextAttempt<Request, S>>,
         #[pin]
         state: State<S, S::Future, P::Future>,
     }
 }
 
-/// What a further attempt is made of.
+/// What is needed for a further attempt.
 #[derive(Debug)]
-pub(crate) struct Again<Request, S> {
+pub(crate) struct NextAttempt<Request, S> {
     pub(crate) request: Request,
-    /// Never polled: each attempt has a clone of it. One whose readiness failed must not be polled again.
+    /// Never polled: each attempt uses a clone of it, since a service whose `poll_ready` failed must not be polled next_attempt.
     pub(crate) service: S,
 }
 
@@ -40,7 +40,7 @@ pin_project! {
     #[derive(Debug)]
     enum State<S, F, W> {
         Called { #[pin] response: F },
-        // For as long as the policy says.
+        // Until the policy's future completes.
         Waiting { #[pin] wait: W },
         // Until the service of the next attempt is ready.
         Retrying { service: S },
@@ -53,27 +53,31 @@ where
     S: Service<Request>,
 {
     #[inline]
-    pub(crate) fn new(policy: P, response: S::Future, again: Option<Again<Request, S>>) -> Self {
+    pub(crate) fn new(
+        policy: P,
+        response: S::Future,
+        next_attempt: Option<NextAttempt<Request, S>>,
+    ) -> Self {
         Self {
             policy,
-            again,
+            next_attempt,
             state: State::Called { response },
         }
     }
 
-    /// The result if it is the last; otherwise there is an attempt to wait for.
+    /// Returns the result if it is final. Otherwise starts to wait for the next attempt, and returns `None`.
     #[inline]
     fn last(
         mut self: Pin<&mut Self>,
         mut result: Result<S::Response, S::Error>,
     ) -> Option<Result<S::Response, S::Error>> {
         let this = self.as_mut().project();
-        let Some(again) = this.again else {
+        let Some(next_attempt) = this.next_attempt else {
             return Some(result);
         };
-        let Some(wait) = this.policy.retry(&mut again.request, &mut result) else {
-            // What a copy of the request holds, such as the body, need not wait for the end of the future.
-            *this.again = None;
+        let Some(wait) = this.policy.retry(&mut next_attempt.request, &mut result) else {
+            // Frees what the copy of the request holds, such as the body, before the future is dropped.
+            *this.next_attempt = None;
             return Some(result);
         };
         self.wait(wait, result);
@@ -82,8 +86,8 @@ where
 
     #[cold]
     fn wait(self: Pin<&mut Self>, wait: P::Future, result: Result<S::Response, S::Error>) {
-        event!(DEBUG, failed = result.is_err(), "sending a request again");
-        // What the response holds, such as a connection, may be what the next attempt waits for.
+        event!(DEBUG, failed = result.is_err(), "retrying a request");
+        // Dropped before the wait: the next attempt may need what the response holds, such as a connection.
         drop(result);
         self.project().state.set(State::Waiting { wait });
     }
@@ -95,7 +99,7 @@ where
     S: Service<Request> + Clone,
 {
     #[cold]
-    fn poll_again(
+    fn poll_retries(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<S::Response, S::Error>> {
@@ -109,8 +113,8 @@ where
                 // ## Waiting => Retrying
                 StateProj::Waiting { wait } => {
                     ready!(wait.poll(cx));
-                    let again = this.again.as_ref().expect(AGAIN);
-                    let service = again.service.clone();
+                    let next_attempt = this.next_attempt.as_ref().expect(NEXT_ATTEMPT);
+                    let service = next_attempt.service.clone();
                     this.state.set(State::Retrying { service });
                     continue;
                 }
@@ -118,11 +122,14 @@ where
                     Poll::Pending => Err(ready!(P::poll_give_up(this.policy, cx))),
                     // ## Retrying => Called
                     Poll::Ready(Ok(())) => {
-                        let again = this.again.take().expect(AGAIN);
-                        let next = this.policy.clone_request(&again.request);
-                        let response = service.call(again.request);
+                        let next_attempt = this.next_attempt.take().expect(NEXT_ATTEMPT);
+                        let next = this.policy.clone_request(&next_attempt.request);
+                        let response = service.call(next_attempt.request);
                         this.state.set(State::Called { response });
-                        *this.again = next.map(|request| Again { request, ..again });
+                        *this.next_attempt = next.map(|request| NextAttempt {
+                            request,
+                            ..next_attempt
+                        });
                         continue;
                     }
                     Poll::Ready(Err(error)) => Err(error),
@@ -145,7 +152,7 @@ where
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Most requests are sent once.
+        // The fast path: most requests are sent once.
         let this = self.as_mut().project();
         if let StateProj::Called { response } = this.state.project() {
             let result = match response.poll(cx) {
@@ -156,8 +163,8 @@ where
                 return Poll::Ready(result);
             }
         }
-        self.poll_again(cx)
+        self.poll_retries(cx)
     }
 }
 
-const AGAIN: &str = "a policy that retries has a request to send";
+const NEXT_ATTEMPT: &str = "a policy that retries has a request to send";

@@ -9,7 +9,7 @@ pub struct RetryLayer<P> {
 }
 
 impl<P> RetryLayer<P> {
-    /// Requests are sent again as `policy` says.
+    /// Creates a layer that retries requests according to `policy`.
     pub const fn new(policy: P) -> Self {
         Self { policy }
     }

@@ -1,12 +1,12 @@
-//! Middleware that sends a request again when its [`Policy`] says so.
+//! Middleware that retries failed requests according to a [`Policy`].
 //!
-//! [`RetryPolicy`] suits most services: so many attempts, a [backoff], and a [budget] that keeps the retries a fixed share of
-//! the requests, so that they do not bury a service that is down. For HTTP and gRPC there is a layer that knows what may be
-//! sent twice, and how to send a body again: `http`, behind the feature of that name. And a [`Policy`] of your own may
-//! decide as it likes.
+//! [`RetryPolicy`] suits most services: it has a maximum number of attempts, a [backoff], and a [budget] that limits retries to a
+//! fraction of the requests, so that they do not overload a service that is down. For HTTP and gRPC, the module `http`, behind
+//! the feature of that name, decides which requests may be retried and replays their bodies. For other rules, implement
+//! [`Policy`].
 //!
-//! Retry what is safe to do twice. Put the retries inside of a timeout that bounds all attempts together, and outside of
-//! the balancer, so that another endpoint gets the next attempt.
+//! Retry only requests that are safe to repeat. Put the retry inside a timeout that limits all attempts together, and outside
+//! the balancer, so that the next attempt goes to another endpoint.
 //!
 //! # Example
 //!
@@ -31,40 +31,41 @@
 //!
 //! # Readiness
 //!
-//! That of the inner service, for the first attempt. Each further attempt waits for a fresh clone of it.
+//! That of the inner service, which is used for the first attempt. Each further attempt uses a new clone of it, and waits until
+//! that is ready.
 //!
 //! # Cancellation
 //!
-//! Dropping the response future ends the attempt that runs, and there is no further one.
+//! Dropping the response future drops the current attempt, and no further one is made.
 //!
 //! # Errors
 //!
-//! The inner service's. When a further attempt fails because the service does not get ready, the policy is asked about
-//! that error as well; the clone that has failed is dropped, and is not polled again.
+//! The inner service's. If a further attempt fails because `poll_ready` returns an error, the policy decides about that error as
+//! well; the failed clone is dropped, and not polled again.
 //!
 //! # Clone
 //!
-//! Each request has a clone of the policy. What all requests share, such as the budget, belongs behind an `Arc`; in a
-//! [`RetryPolicy`] it is.
+//! Each request has its own clone of the policy. State that all requests share, such as the budget, must be in an `Arc`, as it is
+//! in a [`RetryPolicy`].
 //!
 //! # Cost
 //!
-//! A clone of the policy per request, and, if that can clone the request, of the request and the service; and one of the
-//! service for each further attempt.
+//! Per request, a clone of the policy and, if the policy clones the request, one of the request and one of the service; per
+//! further attempt, another clone of the service.
 //!
-//! With a [`RetryPolicy`] and a [`TpsBudget`](budget::TpsBudget) a request that succeeds at once makes three atomic additions and
-//! takes no lock. One is to the budget, which all requests share. Two are to a reference count that each clone of the service
-//! has for itself from its second request on, when it allocates it; so threads with a clone each wait only for the budget's
-//! cache line.
+//! With a [`RetryPolicy`] and a [`TpsBudget`](budget::TpsBudget), a request whose first attempt succeeds makes three atomic
+//! additions and takes no lock. One is to the budget, which all requests share. Two are to a reference count that each clone of
+//! the service has for itself: it is allocated with the clone's second request. So threads that have a clone each contend only
+//! for the budget's cache line.
 //!
 //! # Differences from tower 0.5
 //!
-//! - [`Policy::clone_request`] is called on the request's own clone of the policy, so that what it remembers is not shared
-//!   by accident.
-//! - The policy is asked about errors of readiness between attempts, which end the request in tower 0.5.
-//! - Without a cloned request there is no clone of the service either.
-//! - A policy may give up an attempt that takes too long ([`Policy::poll_give_up`]), and a budget may want to know of failures that are
-//!   not tried again ([`budget::FailureBudget`]).
+//! - [`Policy::clone_request`] is called on the request's own clone of the policy, so state that it changes is not shared by
+//!   accident.
+//! - The policy decides about errors of `poll_ready` between attempts. In tower 0.5 they end the request.
+//! - If the request is not cloned, neither is the service.
+//! - A policy may give up an attempt that takes too long ([`Policy::poll_give_up`]), and a budget may count failures that are not
+//!   retried ([`budget::FailureBudget`]).
 
 pub mod budget;
 pub mod future;

@@ -1,10 +1,9 @@
 use std::future::Future;
 use std::task::{Context, Poll};
 
-/// Says which requests are sent again.
+/// Decides which requests are retried, and when.
 ///
-/// [`RetryPolicy`](crate::RetryPolicy) is one that suits most services. Write your own, for instance in this way, if it does
-/// not suit yours:
+/// [`RetryPolicy`](crate::RetryPolicy) suits most services. If it does not suit yours, implement this trait, for example:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -15,7 +14,7 @@ use std::task::{Context, Poll};
 /// use tower_retry::{Policy, Retry};
 /// use tower_util::{ServiceExt, service_fn};
 ///
-/// /// Tries again after any error, while there are attempts left and the budget allows it.
+/// /// Retries after any error, while there are attempts left and the budget allows it.
 /// #[derive(Clone)]
 /// struct Attempts {
 ///     left: usize,
@@ -54,24 +53,24 @@ use std::task::{Context, Poll};
 /// # }
 /// ```
 pub trait Policy<Req, Res, E> {
-    /// Finishes when the next attempt may begin.
+    /// Completes when the next attempt may begin.
     type Future: Future<Output = ()>;
 
-    /// Whether to try again after `result`, and when.
+    /// Decides whether to retry after `result`.
     ///
-    /// `None` returns the result to the caller; the policy may have changed it. Otherwise `req`, which may be changed as
-    /// well, is sent when the future has finished.
+    /// If this returns `None`, the result, which the policy may have changed, is returned to the caller. Otherwise `req`, which the
+    /// policy may have changed as well, is sent when the future completes.
     ///
-    /// Not called if the request could not be cloned.
+    /// Not called if the request was not cloned.
     fn retry(&mut self, req: &mut Req, result: &mut Result<Res, E>) -> Option<Self::Future>;
 
-    /// A copy of the request for a further attempt, made before each attempt. With `None` the attempt is the last.
+    /// Clones the request for a further attempt. Called before each attempt; if this returns `None`, that attempt is the last.
     fn clone_request(&mut self, req: &Req) -> Option<Req>;
 
-    /// The policy of one request, of the policy of the service that it is sent through: a clone. A policy whose clones count a
-    /// reference in common can keep those of different services apart here.
+    /// Returns the policy of one request: by default, a clone of `policy`, which is that of the service. A policy whose clones share
+    /// a reference count can give each service its own count here.
     ///
-    /// Not a method, for the same reason as [`poll_give_up`](Self::poll_give_up).
+    /// An associated function for the same reason as [`poll_give_up`](Self::poll_give_up).
     fn for_request(policy: &mut Self) -> Self
     where
         Self: Sized + Clone,
@@ -79,10 +78,11 @@ pub trait Policy<Req, Res, E> {
         policy.clone()
     }
 
-    /// Polled whenever an attempt is pending, or a further one waits for readiness, so that the policy can give it up: the attempt
-    /// is dropped, and fails with the error. Never by default.
+    /// Polls whether to give up the current attempt: if this is ready, the attempt is dropped and fails with the error. Called
+    /// whenever an attempt is pending, or a further one waits for readiness. By default never ready.
     ///
-    /// Not a method, since tower 0.5.3 does not have it: a method of the same name of your own trait stays unambiguous.
+    /// An associated function and not a method, since tower 0.5.3 does not have it: calls of a method with the same name of another
+    /// trait stay unambiguous.
     fn poll_give_up(policy: &mut Self, cx: &mut Context<'_>) -> Poll<E>
     where
         Self: Sized,

@@ -3,9 +3,9 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use crate::Policy;
-use crate::future::{Again, ResponseFuture};
+use crate::future::{NextAttempt, ResponseFuture};
 
-/// Sends a request again when the policy `P` says so; see the [crate's documentation](crate).
+/// Retries failed requests according to the policy `P`; see the [crate's documentation](crate).
 #[derive(Clone, Debug)]
 pub struct Retry<P, S> {
     policy: P,
@@ -13,7 +13,7 @@ pub struct Retry<P, S> {
 }
 
 impl<P, S> Retry<P, S> {
-    /// Requests to `service` are sent again as `policy` says.
+    /// Wraps `service`, retrying requests according to `policy`.
     pub const fn new(policy: P, service: S) -> Self {
         Self {
             policy,
@@ -26,23 +26,23 @@ impl<P, S> Retry<P, S> {
         &self.policy
     }
 
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
 }
 
-// Neither is ever pinned.
+// Neither field is structurally pinned.
 impl<P, S> Unpin for Retry<P, S> {}
 
 impl<P, S, Request> Service<Request> for Retry<P, S>
@@ -60,10 +60,10 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let mut policy = P::for_request(&mut self.policy);
-        let again = policy.clone_request(&request).map(|request| Again {
+        let next_attempt = policy.clone_request(&request).map(|request| NextAttempt {
             request,
             service: self.inner.clone(),
         });
-        ResponseFuture::new(policy, self.inner.call(request), again)
+        ResponseFuture::new(policy, self.inner.call(request), next_attempt)
     }
 }

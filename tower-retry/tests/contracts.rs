@@ -1,4 +1,4 @@
-//! What a stranger found who attacked the contracts: corners where retries, bodies, deadlines and budgets meet.
+//! Corner cases of the contracts: combinations of retries, bodies, deadlines and budgets.
 #![cfg(feature = "http")]
 use std::convert::Infallible;
 use std::io;
@@ -25,14 +25,14 @@ use tower_util::{BoxError, ServiceExt, service_fn};
 const MS: Duration = Duration::from_millis(1);
 type Text = Full<Bytes>;
 
-/// The old attempt's connection reads on while the retry waits.
+/// The connection of the failed attempt reads on while the retry waits.
 #[tokio::test(start_paused = true)]
-async fn a_body_that_outgrows_the_limit_during_the_backoff_leaves_the_answer_there_was() {
+async fn returns_the_response_if_the_body_exceeds_the_limit_during_the_backoff() {
     let client = service_fn(|request: Request<ReplayBody<_>>| async move {
         let mut body: ReplayBody<Pin<Box<StreamBody<_>>>> = request.into_body();
-        // The first frame must come; then the server answers early, as it may.
+        // The server reads the first frame and then responds early, as HTTP allows.
         body.frame().await.unwrap()?;
-        // hyper goes on with the body of a request that was answered early, in its connection's task.
+        // hyper's connection task continues to read the body of a request after an early response.
         tokio::spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
         let answer = Response::builder().status(503).header("retry-after", "1");
         Ok::<_, BoxError>(answer.body(Empty::<Bytes>::new()).unwrap())
@@ -56,7 +56,7 @@ async fn a_body_that_outgrows_the_limit_during_the_backoff_leaves_the_answer_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_looked_at_body_is_not_polled_after_its_end() {
+async fn a_peeked_body_is_not_polled_after_its_end() {
     let client = service_fn(|_: Request<ReplayBody<Text>>| async {
         let frames = futures::stream::unfold((), |()| async {
             None::<(Result<Frame<Bytes>, Infallible>, ())>
@@ -73,7 +73,7 @@ async fn a_looked_at_body_is_not_polled_after_its_end() {
 }
 
 #[tokio::test]
-async fn two_copies_of_a_complete_body_do_not_take_it_from_each_other() {
+async fn two_clones_of_a_complete_body_do_not_supersede_each_other() {
     let chunks = ["a", "b", "c"].map(|c| Ok::<_, BoxError>(Frame::data(Bytes::from(c))));
     let first = ReplayBody::new(StreamBody::new(futures::stream::iter(chunks)), 100);
     let mut retry = first.try_clone().unwrap();
@@ -82,7 +82,7 @@ async fn two_copies_of_a_complete_body_do_not_take_it_from_each_other() {
     assert!(hedge.is_complete());
     retry.frame().await.unwrap().unwrap();
     assert_eq!(hedge.collect().await.unwrap().to_bytes(), "abc");
-    assert_eq!(retry.collect().await.expect("it goes on").to_bytes(), "bc");
+    assert_eq!(retry.collect().await.expect("it reads on").to_bytes(), "bc");
 }
 
 struct Counted(Arc<AtomicUsize>);
@@ -98,7 +98,7 @@ impl Drop for Counted {
 }
 
 #[tokio::test]
-async fn empty_frames_do_not_fill_the_memory() {
+async fn empty_frames_are_not_buffered() {
     let alive = Arc::new(AtomicUsize::new(0));
     let a = Arc::clone(&alive);
     let frames = futures::stream::iter((0..1_000_000).map(move |_| {
@@ -112,13 +112,13 @@ async fn empty_frames_do_not_fill_the_memory() {
     }
     assert!(
         alive.load(Ordering::SeqCst) < 70_000,
-        "{} frames of nothing are kept",
+        "{} empty frames are buffered",
         alive.load(Ordering::SeqCst)
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_beyond_the_clock_is_not_no_wait() {
+async fn does_not_retry_if_the_clock_cannot_represent_the_wait() {
     let attempts = Arc::new(AtomicUsize::new(0));
     let a = Arc::clone(&attempts);
     let client = service_fn(move |_: Request<ReplayBody<Text>>| {
@@ -144,13 +144,13 @@ async fn a_wait_beyond_the_clock_is_not_no_wait() {
     assert_eq!(
         attempts.load(Ordering::SeqCst),
         1,
-        "again after {:?}",
+        "retried after {:?}",
         start.elapsed()
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_classifier_that_says_never_is_obeyed() {
+async fn does_not_retry_after_an_endless_pushback() {
     let attempts = AtomicUsize::new(0);
     let never =
         Failure::new(FailureKind::Unknown).with_pushback(Some(Pushback::After(Duration::MAX)));
@@ -190,7 +190,7 @@ async fn upgrades_and_tunnels_without_a_body_are_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_that_has_passed_takes_nothing_of_the_budget() {
+async fn an_exceeded_deadline_does_not_draw_on_the_budget() {
     let events = Arc::new(Mutex::new(Vec::new()));
     let e = Arc::clone(&events);
     let budget = Arc::new(TpsBudget::new(Duration::from_secs(10), 1, 0.0));
@@ -215,7 +215,7 @@ async fn a_deadline_that_has_passed_takes_nothing_of_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_to_what_cannot_be_sent_again_is_not_held_back() {
+async fn the_response_to_a_request_that_cannot_be_retried_is_not_held_back() {
     let client = service_fn(|request: Request<ReplayBody<Text>>| async {
         request.into_body().collect().await?;
         let never = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
@@ -246,7 +246,7 @@ impl Budget for Spy {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_breaks_before_its_first_message_is_no_success() {
+async fn a_call_that_breaks_before_its_first_message_is_not_a_success() {
     let budget = Arc::new(Spy {
         deposits: AtomicUsize::new(0),
         withdrawals: AtomicUsize::new(0),
@@ -267,13 +267,13 @@ async fn a_call_that_breaks_before_its_first_message_is_no_success() {
     assert_eq!(
         budget.deposits.load(Ordering::SeqCst),
         0,
-        "it counts as a success"
+        "the broken call counts as a success"
     );
 }
 
 #[cfg(feature = "h2")]
 #[tokio::test(start_paused = true)]
-async fn a_server_that_refuses_streams_does_not_get_three_times_as_many() {
+async fn refused_streams_are_retried_within_the_budget_after_the_first_time() {
     let attempts = Arc::new(AtomicUsize::new(0));
     let a = Arc::clone(&attempts);
     let client = service_fn(move |_: Request<ReplayBody<Text>>| {
@@ -290,12 +290,13 @@ async fn a_server_that_refuses_streams_does_not_get_three_times_as_many() {
     }
     assert!(
         attempts.load(Ordering::SeqCst) <= 200,
-        "{} attempts at 100 requests",
+        "{} attempts for 100 requests",
         attempts.load(Ordering::SeqCst)
     );
 }
 
-/// What Linux reports on an established connection whose path went away (sk_err_soft after the retransmissions).
+/// `HostUnreachable` is what Linux reports on an established connection whose route is lost (`sk_err_soft`, after the
+/// retransmissions).
 #[tokio::test(start_paused = true)]
 async fn a_post_whose_connection_lost_its_route_is_not_sent_twice() {
     let attempts = Arc::new(AtomicUsize::new(0));
@@ -317,7 +318,7 @@ async fn a_post_whose_connection_lost_its_route_is_not_sent_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_further_attempt_that_finds_no_readiness_is_given_up_too() {
+async fn a_further_attempt_that_waits_for_readiness_times_out_as_well() {
     #[derive(Clone)]
     struct S(Arc<AtomicUsize>);
     impl tower_service::Service<u32> for S {
@@ -342,12 +343,12 @@ async fn a_further_attempt_that_finds_no_readiness_is_given_up_too() {
         Retry::new(policy, S(Arc::default())).oneshot(1),
     )
     .await;
-    assert!(answer.is_ok(), "it hangs");
+    assert!(answer.is_ok(), "the request hangs");
 }
 
-/// Several readers at once, on threads.
+/// Several readers at the same time, on threads.
 #[test]
-fn readers_on_threads_never_mix_or_hang() {
+fn readers_on_threads_neither_mix_chunks_nor_hang() {
     for round in 0..300 {
         let chunks: Vec<_> = (0..50_u8)
             .map(|n| Ok::<_, BoxError>(Frame::data(Bytes::from(vec![n; 3]))))
@@ -410,17 +411,17 @@ fn waits_double_beyond_32() {
     }
 }
 
-/// axum asks it of each layer, and a closure in the policy need not be `Clone` for it.
+/// axum requires layers to be `Clone`, and the closure in the policy need not be.
 #[test]
-fn a_layer_with_a_closure_that_judges_errors_is_clone() {
+fn a_layer_whose_closure_is_not_clone_is_clone() {
     fn is_clone<T: Clone>(_: &T) {}
 
     let not_clone = Mutex::new(());
-    let judge = move |_: &io::Error| {
+    let classify = move |_: &io::Error| {
         drop(not_clone.lock());
         Class::Ignored
     };
-    let layer = HttpRetryLayer::new(RetryPolicy::http().errors(judge).build());
+    let layer = HttpRetryLayer::new(RetryPolicy::http().errors(classify).build());
     is_clone(&layer);
     is_clone(&layer.layer(()));
 }

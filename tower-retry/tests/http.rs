@@ -1,4 +1,4 @@
-//! What is sent again of HTTP and gRPC, when, and as what.
+//! Retries of HTTP requests and gRPC calls: which are retried, when, and with which headers and bodies.
 #![cfg(feature = "http")]
 
 use std::collections::VecDeque;
@@ -29,7 +29,7 @@ type Text = Full<Bytes>;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// A server that gives these answers in turn, and keeps what it was asked.
+/// A server that responds with `answers` in order, and records the requests.
 #[derive(Clone, Default)]
 struct Server {
     answers: Arc<Mutex<VecDeque<Answer>>>,
@@ -70,7 +70,7 @@ impl Server {
             .unwrap_or_else(|| status(200))
     }
 
-    /// When each attempt came, after the first.
+    /// Returns when each attempt arrived, relative to the first.
     fn waits(&self) -> Vec<Duration> {
         let seen = self.seen.lock().unwrap();
         seen.iter().map(|request| request.at - seen[0].at).collect()
@@ -101,7 +101,7 @@ fn trailers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     pairs.collect()
 }
 
-/// Headers, and then only trailers.
+/// Sends headers, and then only trailers.
 fn failing_late(pairs: &[(&'static str, &str)]) -> Answer {
     let frames = futures::stream::iter([Ok(Frame::trailers(trailers(pairs)))]);
     Ok(Response::new(StreamBody::new(frames).boxed_unsync()))
@@ -151,7 +151,7 @@ fn reset() -> Answer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idempotent_requests_are_sent_again_with_their_bodies() {
+async fn idempotent_requests_are_retried_with_their_bodies() {
     for method in ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"] {
         let server = Server::new([status(503), reset()]);
         let request = request(method.parse().unwrap(), "hello");
@@ -170,7 +170,7 @@ async fn idempotent_requests_are_sent_again_with_their_bodies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn others_are_not_but_with_a_key_or_by_choice() {
+async fn other_requests_are_retried_only_with_an_idempotency_key_or_if_configured() {
     for answer in [|| status(503), reset as fn() -> _] {
         let server = Server::new([answer()]);
         let _ = send(RetryPolicy::http(), &server, request(Method::POST, "hello")).await;
@@ -205,7 +205,7 @@ async fn others_are_not_but_with_a_key_or_by_choice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_sent_is_sent_whatever_it_is() {
+async fn an_unsent_request_is_retried_whatever_its_method() {
     for request in [
         request(Method::POST, "hello"),
         request(Method::PATCH, ""),
@@ -222,7 +222,7 @@ async fn what_was_not_sent_is_sent_whatever_it_is() {
 
 #[cfg(feature = "h2")]
 #[tokio::test(start_paused = true)]
-async fn a_refused_stream_was_not_sent() {
+async fn a_refused_stream_counts_as_unsent() {
     #[derive(Debug)]
     struct Wrapped(h2::Error);
 
@@ -249,7 +249,7 @@ async fn a_refused_stream_was_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn statuses_are_a_matter_of_choice() {
+async fn the_retried_statuses_can_be_configured() {
     for code in [408, 425, 429, 502, 503, 504, 500, 404] {
         let server = Server::new([status(code)]);
         let answer = send(RetryPolicy::http(), &server, request(Method::GET, ""))
@@ -274,14 +274,14 @@ async fn statuses_are_a_matter_of_choice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_is_waited_for_up_to_a_maximum() {
+async fn waits_for_a_retry_after_up_to_the_maximum() {
     let server = Server::new([with_header(503, "retry-after", "7")]);
     send(RetryPolicy::http(), &server, request(Method::GET, ""))
         .await
         .unwrap();
     assert_eq!(server.waits(), [Duration::ZERO, 7000 * MS]);
 
-    // A date has whole seconds, and the test begins at any time within one.
+    // A date has whole seconds, and the test may start at any time within one.
     let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(20));
     let server = Server::new([with_header(503, "retry-after", &date)]);
     send(RetryPolicy::http(), &server, request(Method::GET, ""))
@@ -301,9 +301,9 @@ async fn a_retry_after_is_waited_for_up_to_a_maximum() {
     assert_eq!(server.attempts(), 1);
 }
 
-/// As clients of public interfaces do: 429 says that it is too early, and `retry-after` when it is not.
+/// As clients of public APIs do: 429 means that it is too early, and `retry-after` says when it is not.
 #[tokio::test(start_paused = true)]
-async fn too_many_requests_are_sent_again_when_the_server_says_when() {
+async fn a_429_is_retried_if_it_has_a_retry_after() {
     let server = || Server::new([with_header(429, "retry-after", "7")]);
     for (method, expected) in [(Method::GET, 200), (Method::PUT, 200), (Method::POST, 429)] {
         let server = server();
@@ -314,13 +314,13 @@ async fn too_many_requests_are_sent_again_when_the_server_says_when() {
         }
     }
     let get = || request(Method::GET, "");
-    // What is no time, and a time that is too long.
+    // An invalid time, and one that is too long.
     for (value, attempts) in [("soon", 1), ("31", 1), ("30", 2), ("0", 2)] {
         let server = Server::new([with_header(429, "retry-after", value)]);
         send(RetryPolicy::http(), &server, get()).await.unwrap();
         assert_eq!(server.attempts(), attempts, "{value}");
     }
-    // `statuses` are these and no others, and others may be added.
+    // `statuses` replaces the defaults, and `add_statuses` adds to them.
     let only = RetryPolicy::http().statuses([StatusCode::BAD_GATEWAY]);
     assert_eq!(send(only, &server(), get()).await.unwrap(), 429);
     let too_early = || RetryPolicy::http().add_statuses([StatusCode::TOO_EARLY]);
@@ -332,7 +332,7 @@ async fn too_many_requests_are_sent_again_when_the_server_says_when() {
         assert_eq!(send(too_early(), &server, get()).await.unwrap(), 200);
         assert_eq!(server.attempts(), 2);
     }
-    // In the list it is sent again in any case.
+    // If 429 is in the list, it is retried without a `retry-after` as well.
     let server = Server::new([status(429)]);
     let policy = RetryPolicy::http().add_statuses([StatusCode::TOO_MANY_REQUESTS]);
     assert_eq!(send(policy, &server, get()).await.unwrap(), 200);
@@ -355,9 +355,9 @@ async fn methods_and_codes_can_be_added() {
     assert_eq!(server.attempts(), 3);
 }
 
-/// By a proxy that does not know gRPC.
+/// For instance by a proxy that does not know gRPC.
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_answered_in_plain_http_waits_as_it_is_told() {
+async fn a_grpc_call_with_a_plain_http_response_waits_for_its_retry_after() {
     for code in [429, 503] {
         let server = Server::new([with_header(code, "retry-after", "7")]);
         send(RetryPolicy::http(), &server, grpc("hello"))
@@ -373,7 +373,7 @@ async fn a_call_that_is_answered_in_plain_http_waits_as_it_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_is_sent_again_by_its_status_early_or_late() {
+async fn a_grpc_call_is_retried_by_its_status_in_headers_or_trailers() {
     for answer in [failing_early, failing_late] {
         let server = Server::new([
             answer(&[("grpc-status", "14")]),
@@ -412,7 +412,7 @@ async fn a_call_is_sent_again_by_its_status_early_or_late() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pushback_is_obeyed() {
+async fn a_pushback_is_honored() {
     for answer in [failing_early, failing_late] {
         let server = Server::new([answer(&[
             ("grpc-status", "14"),
@@ -431,9 +431,9 @@ async fn a_pushback_is_obeyed() {
     }
 }
 
-/// Passes on what it is given, and tells of it frame by frame.
+/// The body arrives frame by frame, although the first frame was peeked at.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_was_looked_at_arrives_whole() {
+async fn a_response_that_was_peeked_at_arrives_complete() {
     let (sender, receiver) =
         futures::channel::mpsc::unbounded::<Result<Frame<Bytes>, Infallible>>();
     let body = Arc::new(Mutex::new(Some(StreamBody::new(receiver))));
@@ -460,14 +460,14 @@ async fn an_answer_that_was_looked_at_arrives_whole() {
         .unwrap();
     drop(sender);
     let rest = body.collect().await.unwrap();
-    assert_eq!(rest.trailers(), Some(&end), "too late for another attempt");
+    assert_eq!(rest.trailers(), Some(&end), "too late for a retry");
     assert_eq!(rest.to_bytes(), "two");
 }
 
-/// A caller may wait for the headers before it goes on; and a server may have nothing to say for long, when the request has
-/// ended as well.
+/// A caller may wait for the headers before it sends more; and a server may take long for its first message, even after the
+/// request has ended.
 #[tokio::test(start_paused = true)]
-async fn headers_are_not_held_back_while_anyone_waits_for_them() {
+async fn headers_are_not_held_back_until_the_first_message() {
     let answer = |_request| async {
         let never = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
         Ok::<_, BoxError>(Response::new(StreamBody::new(never)))
@@ -481,13 +481,13 @@ async fn headers_are_not_held_back_while_anyone_waits_for_them() {
         .await
         .unwrap();
     client.oneshot(grpc("").map(|_| empty())).await.unwrap();
-    // Paused time goes on whenever nothing else does.
+    // Paused time advances when all tasks are idle, so any wait would show.
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
-/// Trailers that have come with the headers are seen, also if the task that reads them has yet to run.
+/// Trailers that arrive with the headers are seen, even if the task that reads them has yet to run.
 #[tokio::test(start_paused = true)]
-async fn headers_wait_for_what_has_come_with_them() {
+async fn headers_are_held_back_for_trailers_that_arrive_with_them() {
     let server = |attempts: Arc<Mutex<u32>>| {
         service_fn(
             move |_request: Request<ReplayBody<UnsyncBoxBody<Bytes, Infallible>>>| {
@@ -516,9 +516,9 @@ async fn headers_wait_for_what_has_come_with_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_the_limit_a_request_is_sent_once_it_is_begun() {
+async fn a_request_over_the_limit_is_not_retried_once_its_body_was_read() {
     for (length, limit, attempts) in [(10, 10, 2), (11, 10, 1), (65_536, 65_536, 2)] {
-        // With a length that is known, and one that is not.
+        // With a known length, and without one.
         let data = Bytes::from(vec![7; length]);
         let chunk = Ok::<_, Infallible>(Frame::data(data.clone()));
         let unsized_body = StreamBody::new(futures::stream::iter([chunk])).boxed_unsync();
@@ -532,7 +532,7 @@ async fn over_the_limit_a_request_is_sent_once_it_is_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_nobody_has_read_is_not_too_long() {
+async fn an_unread_body_is_not_too_long() {
     let attempts = Arc::new(Mutex::new(0));
     let client = service_fn(move |request: Request<ReplayBody<Text>>| {
         *attempts.lock().unwrap() += 1;
@@ -556,7 +556,7 @@ async fn a_body_that_nobody_has_read_is_not_too_long() {
     );
 }
 
-/// A body that can tell who holds it.
+/// A body that shows how many references to it are left.
 struct Held {
     _alive: Arc<()>,
 }
@@ -574,7 +574,7 @@ impl Body for Held {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_the_answer_nothing_is_held_of_the_request() {
+async fn the_request_is_freed_when_the_response_is_returned() {
     let alive = Arc::new(());
     let client = service_fn(|_request: Request<ReplayBody<Held>>| async {
         Ok::<_, BoxError>(Response::new(empty()))
@@ -587,12 +587,12 @@ async fn with_the_answer_nothing_is_held_of_the_request() {
         .unwrap();
     let mut response = std::pin::pin!(client.ready().await.unwrap().call(request));
     let _response = (&mut response).await.unwrap();
-    // The future itself is still here.
+    // The response future itself has not been dropped.
     assert_eq!(Arc::strong_count(&alive), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn upgrades_and_tunnels_are_left_alone() {
+async fn upgrades_and_tunnels_are_not_touched() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let client = {
         let seen = Arc::clone(&seen);
@@ -630,7 +630,7 @@ async fn upgrades_and_tunnels_are_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_attempts_tell_where_they_went() {
+async fn all_attempts_share_a_list_of_tried_endpoints() {
     let client = service_fn(|request: Request<ReplayBody<Text>>| {
         let tried = request.extensions().get::<Tried>().unwrap();
         tried.insert(tried.len() as u64);
@@ -663,7 +663,7 @@ async fn no_attempt_begins_after_the_deadline_of_the_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closure_says_what_errors_mean() {
+async fn a_closure_classifies_errors() {
     #[derive(Debug, PartialEq)]
     struct Mine(Class);
 

@@ -1,4 +1,4 @@
-//! The standard policy: how often, when, at whose expense, and who is told.
+//! The standard policy: the number of attempts, their times, the budget, and the events for observers.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use tower_util::{BoxError, ServiceExt, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Without end, and without counting.
+/// A budget without a limit.
 struct Unlimited;
 
 impl Budget for Unlimited {
@@ -26,7 +26,7 @@ impl Budget for Unlimited {
     }
 }
 
-/// Counts what it is told.
+/// A budget that counts the calls of its methods.
 #[derive(Default)]
 struct Counting {
     deposits: AtomicU32,
@@ -66,7 +66,7 @@ impl Counting {
 #[derive(Debug, PartialEq)]
 struct Failed(u32);
 
-/// Fails so many times, then answers with the number of the attempt. Notes when it was called.
+/// Fails `fails` times, then responds with the number of the attempt. Records the time of each call.
 #[derive(Clone)]
 struct Flaky {
     fails: u32,
@@ -105,7 +105,7 @@ impl tower_service::Service<&'static str> for Flaky {
 }
 
 impl Flaky {
-    /// When each attempt began, after the first.
+    /// Returns when each attempt began, relative to the first.
     fn waits(&self) -> Vec<Duration> {
         let calls = self.calls.lock().unwrap();
         calls.iter().map(|&at| at - calls[0]).collect()
@@ -113,7 +113,7 @@ impl Flaky {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_tried_so_often_with_the_waits_of_the_schedule() {
+async fn retries_up_to_the_number_of_attempts_with_the_waits_of_the_schedule() {
     let policy = RetryPolicy::builder()
         .attempts(4)
         .backoff(Schedule::exponential(10 * MS, 25 * MS).with_jitter(Jitter::None))
@@ -134,23 +134,23 @@ async fn it_is_tried_so_often_with_the_waits_of_the_schedule() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_attempt_or_none_is_no_retry_and_no_copy() {
-    struct NoCopy;
+async fn one_attempt_or_none_neither_retries_nor_clones_the_request() {
+    struct NoClone;
 
-    impl RetryRules<&'static str, u32, Failed> for NoCopy {
+    impl RetryRules<&'static str, u32, Failed> for NoClone {
         fn classify(&self, _: &&'static str, _: Result<&u32, &Failed>) -> Class {
             RETRY
         }
 
         fn clone_request(&self, _: &&'static str) -> Option<&'static str> {
-            panic!("there is nothing to copy for")
+            panic!("the request must not be cloned")
         }
     }
 
     for attempts in [0, 1] {
         let policy = RetryPolicy::builder()
             .attempts(attempts)
-            .rules(NoCopy)
+            .rules(NoClone)
             .build();
         assert_eq!(
             Retry::new(policy, flaky(1)).oneshot("x").await,
@@ -160,7 +160,7 @@ async fn one_attempt_or_none_is_no_retry_and_no_copy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_the_schedule_is_the_end_of_the_retries() {
+async fn the_retries_end_with_the_schedule() {
     let policy = RetryPolicy::builder()
         .attempts(9)
         .backoff(Schedule::list([MS]))
@@ -172,7 +172,7 @@ async fn the_end_of_the_schedule_is_the_end_of_the_retries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_seed_gives_the_same_waits() {
+async fn the_same_seed_gives_the_same_waits() {
     let waits = async |seed| {
         let policy = RetryPolicy::builder()
             .attempts(5)
@@ -193,18 +193,18 @@ async fn one_seed_gives_the_same_waits() {
     let first = waits(7).await;
     assert_eq!(first, waits(7).await);
     assert_ne!(first, waits(8).await);
-    assert_ne!(first[0], first[1], "each request has jitter of its own");
+    assert_ne!(first[0], first[1], "each request has its own jitter");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_judge_decides_by_request_and_result() {
+async fn the_closure_decides_by_request_and_result() {
     let policy = RetryPolicy::builder()
         .attempts(9)
         .budget(Arc::new(Unlimited))
         .retry_if(
             |request: &&str, result: Result<&u32, &Failed>| match result {
-                // Answers under 5 are not good enough, and the third error is final.
-                Ok(answer) => *answer < 5,
+                // Responses under 5 are retried, and the third error is final.
+                Ok(response) => *response < 5,
                 Err(failed) => *request == "stubborn" || failed.0 != 3,
             },
         )
@@ -220,7 +220,7 @@ async fn the_judge_decides_by_request_and_result() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_budget_is_asked_for_each_retry_and_told_of_each_end() {
+async fn each_retry_is_withdrawn_and_each_result_is_counted_by_the_budget() {
     let ask = async |budget: &Arc<Counting>, fails| {
         let policy = RetryPolicy::builder()
             .attempts(3)
@@ -251,10 +251,10 @@ fn retry_after(wait: Duration) -> Class {
     failure.with_pushback(Some(Pushback::After(wait))).into()
 }
 
-/// Says what it is told to, in turn.
-struct Says(Mutex<Vec<Class>>);
+/// Classifies the results as given, in order.
+struct Scripted(Mutex<Vec<Class>>);
 
-impl RetryRules<&'static str, u32, Failed> for Says {
+impl RetryRules<&'static str, u32, Failed> for Scripted {
     fn classify(&self, _: &&'static str, _: Result<&u32, &Failed>) -> Class {
         self.0.lock().unwrap().remove(0)
     }
@@ -272,9 +272,9 @@ impl RetryRules<&'static str, u32, Failed> for Says {
     }
 }
 
-/// Sends a request whose attempts are of these classes; returns when the attempts were made, what the observer and what the
-/// budget was told.
-async fn told(
+/// Sends a request whose attempts have these classes. Returns the times of the attempts, the events for the observer, and the
+/// counts of the budget.
+async fn outcomes(
     request: &'static str,
     classes: &[Class],
 ) -> (Vec<Duration>, Vec<Next>, (u32, u32, u32)) {
@@ -284,7 +284,7 @@ async fn told(
         .attempts(3)
         .backoff(Schedule::constant(10 * MS))
         .throttle(Arc::clone(&budget) as Arc<_>)
-        .rules(Says(Mutex::new(classes.to_vec())))
+        .rules(Scripted(Mutex::new(classes.to_vec())))
         .on_attempt(move |attempt: &Attempt| observer.lock().unwrap().push(*attempt))
         .build();
     let service = flaky(9);
@@ -298,12 +298,12 @@ async fn told(
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_class_has_its_consequence() {
+async fn each_class_is_handled_as_documented() {
     use Class::{Success, Unsent};
     use Next::RetryAfter;
 
     let zero = Duration::ZERO;
-    let (waits, next, budget) = told("x", &[RETRY, RETRY, RETRY]).await;
+    let (waits, next, budget) = outcomes("x", &[RETRY, RETRY, RETRY]).await;
     assert_eq!(waits, [zero, 10 * MS, 20 * MS]);
     assert_eq!(
         next,
@@ -315,45 +315,45 @@ async fn each_class_has_its_consequence() {
     );
     assert_eq!(budget, (0, 2, 1));
 
-    let (waits, _, budget) = told("x", &[retry_after(70 * MS), Success]).await;
+    let (waits, _, budget) = outcomes("x", &[retry_after(70 * MS), Success]).await;
     assert_eq!((waits, budget), (vec![zero, 70 * MS], (1, 1, 0)));
 
     let refused = Failure::new(FailureKind::Unknown).with_pushback(Some(Pushback::Never));
-    let (_, next, budget) = told("x", &[refused.into()]).await;
+    let (_, next, budget) = outcomes("x", &[refused.into()]).await;
     assert_eq!(
         (next, budget),
         (vec![Next::GaveUp(GaveUp::Refused)], (0, 0, 1))
     );
 
     for last in [Class::failure(FailureKind::Internal), Class::Ignored] {
-        let (_, next, budget) = told("x", &[last]).await;
+        let (_, next, budget) = outcomes("x", &[last]).await;
         assert_eq!((next, budget), (vec![Next::Failure], (0, 0, 0)));
     }
-    let (_, next, budget) = told("x", &[Success]).await;
+    let (_, next, budget) = outcomes("x", &[Success]).await;
     assert_eq!((next, budget), (vec![Next::Success], (1, 0, 0)));
 
-    // What was not sent goes out again at once and for nothing, but for once only.
-    let (waits, next, budget) = told("x", &[Unsent, Unsent, Unsent]).await;
+    // An unsent request is retried immediately and without drawing on the budget, but only once.
+    let (waits, next, budget) = outcomes("x", &[Unsent, Unsent, Unsent]).await;
     assert_eq!(waits, [zero, zero, 10 * MS]);
     assert_eq!(next.last(), Some(&Next::GaveUp(GaveUp::Attempts)));
     assert_eq!(budget, (0, 1, 1));
 
-    let (_, next, _) = told("too long", &[RETRY]).await;
+    let (_, next, _) = outcomes("too long", &[RETRY]).await;
     assert_eq!(next, [Next::GaveUp(GaveUp::Body)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_attempt_begins_after_the_deadline() {
-    let (waits, next, budget) = told("urgent", &[retry_after(50 * MS)]).await;
+    let (waits, next, budget) = outcomes("urgent", &[retry_after(50 * MS)]).await;
     assert_eq!(waits, [Duration::ZERO]);
     assert_eq!(next, [Next::GaveUp(GaveUp::Deadline)]);
-    assert_eq!(budget, (0, 0, 1), "nothing is withdrawn for it");
-    let (waits, ..) = told("urgent", &[retry_after(49 * MS), Class::Success]).await;
+    assert_eq!(budget, (0, 0, 1), "the budget must not be drawn on");
+    let (waits, ..) = outcomes("urgent", &[retry_after(49 * MS), Class::Success]).await;
     assert_eq!(waits.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_takes_too_long_is_dropped_and_tried_again() {
+async fn an_attempt_that_times_out_is_dropped_and_retried() {
     let alive = Arc::new(());
     let attempts = Arc::new(AtomicU32::new(0));
     let service = {
@@ -374,7 +374,7 @@ async fn an_attempt_that_takes_too_long_is_dropped_and_tried_again() {
         .attempt_timeout(30 * MS)
         .backoff(Schedule::none())
         .build();
-    // This test's, the service's, its clone's and the last attempt's: those of the first attempts are gone.
+    // The references of this test, the service, its clone and the last attempt: those of the first attempts were dropped.
     assert_eq!(
         Retry::new(policy, service.clone())
             .oneshot(())
@@ -409,7 +409,7 @@ async fn dropping_the_future_while_it_waits_ends_the_retries() {
 }
 
 #[test]
-fn a_throttle_allows_while_more_than_half_is_left() {
+fn a_throttle_allows_retries_while_more_than_half_of_the_tokens_are_left() {
     let throttle = Throttle::default();
     let allowed: Vec<_> = (0..6).map(|_| throttle.withdraw()).collect();
     assert_eq!(allowed, [true, true, true, true, false, false]);
@@ -417,15 +417,15 @@ fn a_throttle_allows_while_more_than_half_is_left() {
     for _ in 0..1000 {
         throttle.deposit();
     }
-    assert_eq!(throttle.tokens(), 10.0, "never more than at first");
+    assert_eq!(throttle.tokens(), 10.0, "never more than the maximum");
     for _ in 0..1000 {
         throttle.fail();
     }
-    assert_eq!(throttle.tokens(), 0.0, "never less than nothing");
+    assert_eq!(throttle.tokens(), 0.0, "never below zero");
 }
 
 #[test]
-fn nonsense_of_a_throttle_is_refused_with_its_reason() {
+fn an_invalid_parameter_of_a_throttle_is_named_in_the_error() {
     for (max, ratio, reason) in [
         (0, 0.1, "max_tokens is 0"),
         (1001, 0.1, "max_tokens is 1001"),
@@ -438,7 +438,7 @@ fn nonsense_of_a_throttle_is_refused_with_its_reason() {
     }
 }
 
-/// Deposits at a high rate go into the account in batches; none may be lost, and none may count for longer.
+/// Deposits at a high rate are credited in batches; none may be lost, and none may count for longer than `ttl`.
 #[tokio::test(start_paused = true)]
 async fn batches_of_deposits_count_as_much_as_single_ones() {
     let budget = TpsBudget::new(10_000 * MS, 0, 0.5);
@@ -455,7 +455,7 @@ async fn batches_of_deposits_count_as_much_as_single_ones() {
     assert_eq!(budget.available(), 0);
     assert!(!budget.withdraw());
     assert_eq!(budget.refused(), 1);
-    // And at a low rate again, each one at its time.
+    // At a low rate again, each deposit counts from its own time.
     for _ in 0..200 {
         budget.deposit();
         tokio::time::advance(2_000 * MS).await;

@@ -1,4 +1,4 @@
-//! A body that is sent again is the same body.
+//! A replayed body is the same as the original.
 #![cfg(feature = "http")]
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use tokio_test::{assert_pending, assert_ready, task};
 use tower_retry::http::{ReplayBody, ReplayError};
 use tower_util::BoxError;
 
-/// A body of these chunks, which says how long it is if `sized`.
+/// A body of these chunks, with an exact size hint if `sized`.
 struct Chunks {
     chunks: VecDeque<Bytes>,
     trailers: Option<HeaderMap>,
@@ -65,7 +65,7 @@ fn chunks(chunks: &[Vec<u8>], trailers: bool, sized: bool) -> Chunks {
 
 type Read = (Vec<u8>, Option<HeaderMap>);
 
-/// Reads up to `most` frames, checking what the body says about the rest.
+/// Reads up to `most` frames, and checks the size hint and `is_end_stream` of the rest.
 fn read<B>(body: &mut ReplayBody<B>, most: usize, read: &mut Read) -> Result<bool, BoxError>
 where
     B: Body<Error: Into<BoxError>> + Unpin,
@@ -77,7 +77,7 @@ where
         let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(&mut cx) else {
             panic!("these bodies are never pending");
         };
-        assert!(!ended || frame.is_none(), "more after its end");
+        assert!(!ended || frame.is_none(), "a frame after the end");
         match frame.transpose()?.map(Frame::into_data) {
             None => return Ok(true),
             Some(Ok(data)) => {
@@ -134,19 +134,19 @@ proptest! {
             if !copy.is_replayable() {
                 prop_assert!(copy.try_clone().is_none());
                 if most_read > 0 {
-                    prop_assert!(whole(copy).is_err(), "a part of it would be worse than nothing");
+                    prop_assert!(whole(copy).is_err(), "it must fail, not end early");
                 }
                 return Ok(());
             }
             next = copy;
         }
-        // The last one, without another copy: nothing is kept any more, and all is sent.
+        // The last attempt, without another clone: nothing is buffered any more, and the whole body is sent.
         prop_assert_eq!(whole(next).unwrap(), expected);
     }
 
-    /// The attempt that runs does not notice whether it is kept.
+    /// The first attempt does not depend on whether the body is buffered.
     #[test]
-    fn the_first_attempt_is_whole_whatever_becomes_of_its_copy(
+    fn the_first_attempt_is_complete_whatever_happens_to_its_clone(
         data in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..10),
         trailers: bool,
         limit in 0..120_usize,
@@ -165,7 +165,7 @@ proptest! {
 }
 
 #[test]
-fn a_body_without_a_byte_needs_no_memory_and_can_always_be_sent() {
+fn an_empty_body_needs_no_memory_and_can_always_be_replayed() {
     let first = ReplayBody::new(Empty::<Bytes>::new(), 0);
     assert!(first.is_end_stream() && first.is_replayable());
     let copy = first.try_clone().unwrap();
@@ -174,7 +174,7 @@ fn a_body_without_a_byte_needs_no_memory_and_can_always_be_sent() {
 }
 
 #[test]
-fn one_that_passes_through_is_not_sent_again() {
+fn a_body_that_is_passed_through_is_not_replayed() {
     let body = ReplayBody::once(Full::new(Bytes::from("hello")));
     assert!(body.try_clone().is_none() && !body.is_replayable());
     assert_eq!(body.size_hint().exact(), Some(5));
@@ -182,8 +182,8 @@ fn one_that_passes_through_is_not_sent_again() {
 }
 
 #[test]
-fn over_the_limit_what_was_kept_is_freed_at_once() {
-    // Bytes tell whether they are the last reference to their memory.
+fn the_buffer_is_freed_at_once_when_the_limit_is_exceeded() {
+    // `is_unique` shows whether this is the last reference to the memory.
     let chunk = Bytes::from(vec![1; 10]);
     let body = StreamBody::new(futures::stream::iter(
         [chunk.clone(), Bytes::from(vec![2; 10])]
@@ -193,9 +193,9 @@ fn over_the_limit_what_was_kept_is_freed_at_once() {
     let copy = first.try_clone().unwrap();
     let mut sent = Read::default();
     read(&mut first, 1, &mut sent).unwrap();
-    assert!(!chunk.is_unique(), "it is kept");
+    assert!(!chunk.is_unique(), "it is buffered");
     read(&mut first, 1, &mut sent).unwrap();
-    assert!(chunk.is_unique(), "it is not kept any more");
+    assert!(chunk.is_unique(), "it is not buffered any more");
     assert!(!copy.is_replayable());
     assert_eq!(sent.0.len(), 20);
     let error = whole(copy).unwrap_err();
@@ -203,7 +203,7 @@ fn over_the_limit_what_was_kept_is_freed_at_once() {
 }
 
 #[test]
-fn without_a_copy_what_was_kept_is_freed() {
+fn the_buffer_is_freed_without_another_clone() {
     let chunk = Bytes::from(vec![1; 10]);
     let body = StreamBody::new(futures::stream::iter([Ok::<_, BoxError>(Frame::data(
         chunk.clone(),
@@ -219,7 +219,7 @@ fn without_a_copy_what_was_kept_is_freed() {
 }
 
 #[test]
-fn the_older_attempt_is_woken_and_fails_when_another_begins() {
+fn the_older_attempt_is_woken_and_fails_when_another_starts_to_read() {
     let (sender, receiver) = futures::channel::mpsc::unbounded::<Result<Frame<Bytes>, BoxError>>();
     let mut first = ReplayBody::new(StreamBody::new(receiver), 100);
     let mut second = first.try_clone().unwrap();
@@ -236,7 +236,7 @@ fn the_older_attempt_is_woken_and_fails_when_another_begins() {
         assert!(Pin::new(&mut second).poll_frame(cx).is_ready());
         assert_pending!(Pin::new(&mut second).poll_frame(cx));
     });
-    assert!(older.is_woken(), "it holds a connection for nothing");
+    assert!(older.is_woken(), "it must free its connection");
     older.enter(|cx, _| {
         let frame = assert_ready!(Pin::new(&mut first).poll_frame(cx));
         let error = frame.unwrap().unwrap_err();
@@ -246,11 +246,11 @@ fn the_older_attempt_is_woken_and_fails_when_another_begins() {
     sender
         .unbounded_send(Ok(Frame::data(Bytes::from("b"))))
         .unwrap();
-    assert!(newer.is_woken(), "the original wakes the one that reads");
+    assert!(newer.is_woken(), "the original wakes the newer reader");
 }
 
 #[test]
-fn a_body_that_fails_is_not_sent_again() {
+fn a_body_that_fails_is_not_replayed() {
     let frames = [
         Ok(Frame::data(Bytes::from("a"))),
         Err(BoxError::from("the client has gone")),
@@ -263,7 +263,7 @@ fn a_body_that_fails_is_not_sent_again() {
 }
 
 #[test]
-fn when_all_are_gone_so_is_the_original() {
+fn the_original_is_dropped_with_the_last_clone() {
     let body = chunks(&[vec![1]], false, false);
     let alive = Arc::downgrade(&body._alive);
     let first = ReplayBody::new(body, 100);
@@ -275,7 +275,7 @@ fn when_all_are_gone_so_is_the_original() {
 }
 
 #[tokio::test]
-async fn a_copy_can_be_collected_as_any_body() {
+async fn a_clone_can_be_collected_like_any_body() {
     let first = ReplayBody::new(Full::new(Bytes::from("hello")), 5);
     let copy = first.try_clone().unwrap();
     drop(first);

@@ -1,4 +1,4 @@
-//! Who is asked, what is sent, and how much is allowed.
+//! `Retry` with policies of the test, and `TpsBudget`.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ type Inner = Mock<u32, u32>;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Retries errors, adding one to the request, as often as it is told.
+/// Retries errors `left` times, adding one to the request each time.
 #[derive(Clone)]
 struct Errors {
     left: u32,
@@ -54,7 +54,7 @@ fn errors(left: u32) -> RetryLayer<Errors> {
 }
 
 #[test]
-fn sends_again_what_the_policy_makes_of_it() {
+fn sends_the_request_that_the_policy_has_changed() {
     let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(errors(2));
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(1));
@@ -76,7 +76,7 @@ fn sends_again_what_the_policy_makes_of_it() {
 }
 
 #[test]
-fn ends_when_the_policy_says_so() {
+fn ends_when_the_policy_returns_none() {
     let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(errors(1));
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(1));
@@ -92,7 +92,7 @@ fn ends_when_the_policy_says_so() {
 }
 
 #[test]
-fn what_cannot_be_cloned_is_sent_once() {
+fn a_request_that_cannot_be_cloned_is_sent_once() {
     let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(RetryLayer::new(Errors {
         left: 9,
         clones: false,
@@ -124,9 +124,9 @@ fn waits_for_readiness_between_attempts() {
     assert!(handle.poll_request().is_ready());
 }
 
-/// C22: in tower 0.5 such an error ends the request, and the policy does not learn of it.
+/// C22: in tower 0.5 such an error ends the request, without a call of the policy.
 #[test]
-fn the_policy_is_asked_about_errors_of_readiness() {
+fn the_policy_decides_about_errors_of_readiness() {
     let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(errors(2));
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(1));
@@ -143,7 +143,7 @@ fn the_policy_is_asked_about_errors_of_readiness() {
     assert_eq!(assert_ready_ok!(response.poll()), 2);
 }
 
-/// Remembers what it has cloned.
+/// Counts the requests that it has cloned.
 #[derive(Clone, Default)]
 struct Counting {
     cloned: u32,
@@ -164,9 +164,9 @@ impl Policy<u32, u32, Error> for Counting {
     }
 }
 
-/// C22: in tower 0.5 `clone_request` changes the policy of all requests to come.
+/// C22: in tower 0.5 `clone_request` changes the policy of all later requests.
 #[test]
-fn each_request_has_a_policy_of_its_own() {
+fn each_request_has_its_own_policy() {
     let policy = Counting::default();
     let (mut service, mut handle) =
         mock::spawn_layer::<u32, u32, _>(RetryLayer::new(policy.clone()));
@@ -199,9 +199,9 @@ fn withdrawals(budget: &TpsBudget) -> usize {
         .count()
 }
 
-/// C18, tower#857: in tower 0.5 shares such as 0.3 and 0.75 become 33 % and 100 %.
+/// C18, tower#857: in tower 0.5 fractions such as 0.3 and 0.75 become 33 % and 100 %.
 #[tokio::test(start_paused = true)]
-async fn the_share_is_the_one_asked_for() {
+async fn the_fraction_is_exact() {
     for (share, expected) in [
         (0.0, 0),
         (0.1, 100),
@@ -221,16 +221,16 @@ async fn the_share_is_the_one_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_reserve_is_there_without_requests_and_comes_back() {
+async fn the_reserve_needs_no_requests_and_is_replenished() {
     let budget = TpsBudget::new(10 * SECOND, 3, 0.0);
     assert_eq!(withdrawals(&budget), 30);
     tokio::time::advance(11 * SECOND).await;
     assert_eq!(withdrawals(&budget), 30);
 }
 
-/// C16: in tower 0.5 a deposit is gone after half of its time, if there is traffic.
+/// C16: in tower 0.5 a deposit expires after half of its `ttl` if there is traffic.
 #[tokio::test(start_paused = true)]
-async fn a_deposit_lasts_for_its_time() {
+async fn a_deposit_lasts_for_its_ttl() {
     let budget = TpsBudget::new(10 * SECOND, 0, 1.0);
     budget.deposit();
     for _ in 0..80 {
@@ -243,9 +243,9 @@ async fn a_deposit_lasts_for_its_time() {
     assert_eq!(withdrawals(&budget), 0);
 }
 
-/// C17: in tower 0.5 the time of this grows with how long nothing happened.
+/// C17: in tower 0.5 the cost of the first deposit grows with the length of the idle time.
 #[tokio::test(start_paused = true)]
-async fn ten_idle_years_are_no_work() {
+async fn ten_idle_years_cost_nothing() {
     let budget = TpsBudget::new(SECOND, 1, 1.0);
     budget.deposit();
     tokio::time::advance(SECOND * 60 * 60 * 24 * 365 * 10).await;
@@ -253,9 +253,9 @@ async fn ten_idle_years_are_no_work() {
 }
 
 proptest! {
-    /// In whatever time: the deposits of that time, and of one `ttl` before it, are all that its retries can draw on.
+    /// The retries in any window can draw only on the deposits of that window and of one `ttl` before it.
     #[test]
-    fn no_more_retries_than_the_share_over_any_window(
+    fn no_window_has_more_retries_than_the_fraction(
         steps in prop::collection::vec((prop_oneof![Just(0_u32), 1..300_u32], 0_u64..3000), 1..60),
         share in 0.0_f32..2.0,
     ) {
@@ -289,7 +289,7 @@ proptest! {
     }
 }
 
-/// Its requests fail, and the readiness of its clones, a few times; a clone is another try.
+/// Fails a number of times, in `call` or in `poll_ready` of its clones. A clone has not failed.
 struct Fragile {
     failed: bool,
     failures: Arc<AtomicUsize>,
@@ -336,7 +336,7 @@ impl Service<u32> for Fragile {
 }
 
 #[test]
-fn each_attempt_has_a_service_that_has_not_failed() {
+fn each_attempt_uses_a_service_that_has_not_failed() {
     let failures = Arc::new(AtomicUsize::new(0));
     let fragile = Fragile {
         failed: false,
@@ -344,15 +344,15 @@ fn each_attempt_has_a_service_that_has_not_failed() {
     };
     let mut service = mock::Spawn::new(errors(5).layer(fragile));
     assert_ready_ok!(service.poll_ready());
-    // The request itself fails, and then the readiness of four services.
+    // The first attempt fails, and then `poll_ready` of four clones.
     failures.store(5, Ordering::Relaxed);
     let mut response = task::spawn(service.call(1));
     assert_eq!(assert_ready_ok!(response.poll()), 2 * 6);
 }
 
-/// A clone that fails to be made says so once, and must not be asked again.
+/// A service that fails to connect returns that error once, and must not be polled again.
 #[test]
-fn a_service_that_is_made_by_a_future_is_made_anew_for_each_attempt() {
+fn a_service_that_is_made_by_a_future_is_made_again_for_each_attempt() {
     #[derive(Clone)]
     struct Made(Fragile);
 
@@ -370,7 +370,7 @@ fn a_service_that_is_made_by_a_future_is_made_anew_for_each_attempt() {
         }
     }
 
-    /// Each clone connects, and the first ones in vain.
+    /// Each clone connects; the first clones fail to.
     struct Connecting(FutureService<Ready<Result<Made, Error>>, Made>, Fragile);
 
     impl Connecting {
@@ -410,7 +410,7 @@ fn a_service_that_is_made_by_a_future_is_made_anew_for_each_attempt() {
     };
     let mut service = mock::Spawn::new(errors(5).layer(Connecting::new(&fragile)));
     assert_ready_ok!(service.poll_ready());
-    // One for the clone that is kept, which is never polled; one for the request; two for further clones.
+    // One for the clone that is kept and never polled, one for the request, and two for further clones.
     failures.store(4, Ordering::Relaxed);
     let mut response = task::spawn(service.call(1));
     assert_eq!(assert_ready_ok!(response.poll()), 2 * 4);

@@ -1,10 +1,10 @@
-//! The forwarding implementations keep the contract of the service behind them.
+//! The forwarding implementations preserve the contract of the inner service.
 
 use std::future::{Ready, poll_fn, ready};
 use std::task::{Context, Poll};
 use tower_service::Service;
 
-/// Counts polls and calls; refuses to be called unless it was polled to readiness since the last call.
+/// Counts polls and calls. A call fails unless the service was polled to readiness since the last call.
 #[derive(Default)]
 struct Strict {
     ready: bool,
@@ -48,7 +48,7 @@ async fn a_mutable_reference_forwards_readiness_and_calls() {
 }
 
 #[tokio::test]
-async fn a_box_forwards_readiness_and_calls_also_unsized() {
+async fn a_box_forwards_readiness_and_calls_even_if_unsized() {
     assert_eq!(ask(Box::new(Strict::default()), 1).await, Ok(2));
 
     type Erased = dyn Service<
@@ -62,6 +62,6 @@ async fn a_box_forwards_readiness_and_calls_also_unsized() {
 }
 
 #[tokio::test]
-async fn a_call_without_readiness_reaches_the_service_as_such() {
+async fn a_call_without_readiness_is_forwarded_unchanged() {
     assert_eq!(Box::new(Strict::default()).call(1).await, Err("not ready"));
 }

@@ -1,4 +1,4 @@
-//! What tests can rely on: readiness, requests, responses and errors of the mock.
+//! Readiness, requests, responses and errors of the mock.
 
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower_layer::layer_fn;
@@ -7,7 +7,7 @@ use tower_test::mock::{self, Mock, error::Closed};
 type Text = &'static str;
 
 #[tokio::test]
-async fn answers_a_request() {
+async fn responds_to_a_request() {
     let (mut service, mut handle) = mock::spawn::<Text, Text>();
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call("ping"));
@@ -18,7 +18,7 @@ async fn answers_a_request() {
 }
 
 #[test]
-fn a_failed_or_forgotten_request_fails() {
+fn a_failed_or_dropped_request_fails() {
     let (mut service, mut handle) = mock::spawn::<Text, Text>();
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call("first"));
@@ -34,7 +34,7 @@ fn a_failed_or_forgotten_request_fails() {
 }
 
 #[test]
-fn a_cancelled_request_is_known() {
+fn a_cancelled_request_is_detected() {
     let (mut service, mut handle) = mock::spawn::<Text, Text>();
     assert_ready_ok!(service.poll_ready());
     drop(service.call("never mind"));
@@ -43,7 +43,7 @@ fn a_cancelled_request_is_known() {
 }
 
 #[test]
-fn allows_as_many_requests_as_told_and_wakes_who_waits() {
+fn allows_the_given_number_of_requests_and_wakes_waiters() {
     let (mut service, mut handle) = mock::spawn::<Text, Text>();
     handle.allow(1);
     assert_ready_ok!(service.poll_ready());
@@ -80,7 +80,7 @@ fn is_closed_without_its_handle() {
 }
 
 #[test]
-fn the_handle_learns_that_all_services_are_gone() {
+fn the_handle_detects_that_all_services_were_dropped() {
     let (service, mut handle) = mock::spawn::<Text, Text>();
     let clone = service.clone();
     drop(service);
@@ -98,7 +98,7 @@ fn a_clone_is_not_ready() {
 }
 
 #[test]
-fn wraps_what_is_to_be_tested() {
+fn wraps_the_mock_in_the_service_under_test() {
     let (mut layered, mut handle) = mock::spawn_layer(layer_fn(|inner: Mock<Text, Text>| inner));
     assert_ready_ok!(layered.poll_ready());
     drop(layered.call("layered"));

@@ -1,4 +1,4 @@
-//! Waits double, keep their bounds, and differ.
+//! Backoffs double, stay within their bounds, and have independent jitter.
 #![cfg(feature = "backoff")]
 
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use tower_util::rng::HasherRng;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn nonsense_is_refused_with_its_reason() {
+fn an_invalid_parameter_is_named_in_the_error() {
     for (min, max, jitter, reason) in [
         (2 * SECOND, SECOND, 0.5, "minimum"),
         (Duration::ZERO, Duration::ZERO, 0.5, "more than zero"),
@@ -25,9 +25,9 @@ fn nonsense_is_refused_with_its_reason() {
     }
 }
 
-/// C19: tower 0.5 has all of a process wait for just as long.
+/// C19: in tower 0.5 all backoffs of a process have the same jitter.
 #[test]
-fn each_sequence_has_its_own_jitter_also_among_clones() {
+fn each_sequence_has_its_own_jitter_including_clones() {
     let maker = ExponentialBackoffMaker::new(SECOND, 60 * SECOND, 0.99, HasherRng::new()).unwrap();
     let first: HashSet<_> = (0..100)
         .map(|_| maker.clone().make_backoff().next_delay())
@@ -35,7 +35,7 @@ fn each_sequence_has_its_own_jitter_also_among_clones() {
     assert!(first.len() > 90, "{} of 100 differ", first.len());
 }
 
-/// C20: tower 0.5 cuts the jitter to whole seconds.
+/// C20: tower 0.5 truncates the jitter to whole seconds.
 #[test]
 fn jitter_fills_its_range() {
     let mut maker =
@@ -64,7 +64,7 @@ fn there_is_jitter_at_the_maximum() {
 
 proptest! {
     #[test]
-    fn every_wait_keeps_its_bounds(min in 0_u64.., more in 1_u64.., jitter in 0.0..=100.0, attempts in 1..200_u32) {
+    fn every_wait_stays_within_its_bounds(min in 0_u64.., more in 1_u64.., jitter in 0.0..=100.0, attempts in 1..200_u32) {
         let (min, max) = (Duration::from_nanos(min), Duration::from_nanos(min).saturating_add(Duration::from_secs(more)));
         let mut backoff = ExponentialBackoffMaker::new(min, max, jitter, HasherRng::new()).unwrap().make_backoff();
         for attempt in 0..attempts {

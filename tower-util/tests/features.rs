@@ -1,4 +1,4 @@
-//! Filters, steering, spawning.
+//! `Filter`, `Steer` and `SpawnReady`.
 #![cfg(all(feature = "filter", feature = "spawn-ready", feature = "steer"))]
 
 use std::cell::Cell;
@@ -30,25 +30,25 @@ fn a_rejected_request_does_not_reach_the_service() {
     assert_eq!(assert_ready!(handle.poll_request()).unwrap().0, 7);
 }
 
-/// C26: tower 0.5 keeps the service's capacity for as long as the predicate takes.
+/// C26: tower 0.5 holds the service's capacity while the predicate is pending.
 #[test]
-fn a_slow_predicate_gives_capacity_back_and_waits_for_it_again() {
-    let (verdict, answer) = tokio::sync::oneshot::channel::<u32>();
-    let answer = Cell::new(Some(answer));
+fn a_pending_predicate_releases_capacity_and_waits_for_it_again() {
+    let (sender, receiver) = tokio::sync::oneshot::channel::<u32>();
+    let receiver = Cell::new(Some(receiver));
     let (mut service, mut handle) = mock::spawn_with(|inner: Inner| {
-        let mut answer = answer.take();
+        let mut receiver = receiver.take();
         AsyncFilter::new(inner, move |_: u32| {
-            let answer = answer.take().unwrap();
-            async { answer.await.map_err(BoxError::from) }
+            let receiver = receiver.take().unwrap();
+            async { receiver.await.map_err(BoxError::from) }
         })
     });
     handle.allow(1);
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(1));
     assert_pending!(response.poll());
-    // Nothing was sent, and what was reserved is free for others.
+    // Nothing was sent, and the reservation was released.
     handle.allow(0);
-    verdict.send(5).unwrap();
+    sender.send(5).unwrap();
     assert!(response.is_woken());
     assert_pending!(response.poll());
     assert_pending!(handle.poll_request(), "without capacity no request");
@@ -84,9 +84,9 @@ fn steers_to_the_picked_service_when_all_are_ready() {
     assert_pending!(one.poll_request());
 }
 
-/// C1: in tower 0.5 the clone believes what its original was told, and the mock panics.
+/// C1: in tower 0.5 a clone of a ready `Steer` counts as ready, and the mock panics.
 #[test]
-fn a_clone_of_steer_asks_for_itself() {
+fn a_clone_of_steer_polls_for_readiness_itself() {
     let (inner, _handle) = mock::pair::<u32, u32>();
     let mut service = Spawn::new(Steer::new([inner], |_: &u32, _: &[Inner]| 0));
     assert_ready_ok!(service.poll_ready());
@@ -95,7 +95,7 @@ fn a_clone_of_steer_asks_for_itself() {
     let _response = clone.call(1);
 }
 
-/// Ready, and keeps in mind for what it was polled last.
+/// Always ready; records the purpose of the last poll.
 struct Polled<'a>(&'a Cell<Option<Purpose>>);
 
 impl Service<u32> for Polled<'_> {
@@ -115,7 +115,7 @@ impl Service<u32> for Polled<'_> {
 }
 
 #[test]
-fn steer_asks_those_again_that_have_been_called_or_have_given_back_what_they_had() {
+fn steer_polls_services_again_after_a_call_or_a_release() {
     let polled = [const { Cell::new(None) }; 2];
     let mut service = task::spawn(Steer::new(
         polled.each_ref().map(Polled),
@@ -153,14 +153,14 @@ fn steer_does_not_call_a_service_that_is_not_ready() {
 }
 
 #[tokio::test]
-async fn gets_ready_without_being_polled() {
+async fn becomes_ready_without_being_polled() {
     let (mut service, mut handle) = mock::spawn_with(|inner: Inner| SpawnReady::new(inner));
     handle.allow(0);
     assert_pending!(service.poll_ready());
     tokio::task::yield_now().await;
     handle.allow(1);
     tokio::task::yield_now().await;
-    // The task took the only request that is allowed.
+    // The background task has reserved the only request that is allowed.
     handle.allow(0);
     assert_ready_ok!(service.poll_ready());
     let _response = service.call(1);
@@ -168,7 +168,7 @@ async fn gets_ready_without_being_polled() {
 }
 
 #[tokio::test]
-async fn a_failure_in_the_background_is_reported_and_the_service_lost() {
+async fn a_failure_in_the_background_is_reported_and_the_service_is_dropped() {
     let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(SpawnReady::<Inner>::layer());
     handle.allow(0);
     assert_pending!(service.poll_ready());
@@ -183,7 +183,7 @@ async fn a_failure_in_the_background_is_reported_and_the_service_lost() {
 }
 
 #[tokio::test]
-async fn dropping_it_ends_its_task() {
+async fn dropping_the_service_ends_its_task() {
     let (mut service, mut handle) = mock::spawn_with(|inner: Inner| SpawnReady::new(inner));
     handle.allow(0);
     assert_pending!(service.poll_ready());

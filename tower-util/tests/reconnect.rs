@@ -1,4 +1,4 @@
-//! A connection that comes back.
+//! `Reconnect`, with and without a backoff.
 #![cfg(all(feature = "reconnect", feature = "util"))]
 
 use std::future::{Ready, ready};
@@ -20,7 +20,7 @@ type Connector = mock::Handle<(), Connection>;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Waits one second, then two, then four.
+/// Returns a service whose backoff waits one second, then two, then four.
 fn with_backoff() -> (
     Spawn<impl Service<&'static str, Response = &'static str, Error = BoxError, Future: Send>>,
     Connector,
@@ -61,7 +61,7 @@ async fn is_not_ready_while_disconnected_and_waits_longer_each_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_served_is_made_anew_at_once() {
+async fn a_connection_that_was_used_is_replaced_at_once() {
     let (mut service, mut connector) = with_backoff();
     assert_pending!(service.poll_ready());
     let (connection, mut handle) = mock::pair();
@@ -82,7 +82,7 @@ async fn a_connection_that_served_is_made_anew_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_lost_before_it_served_counts_as_a_failed_attempt() {
+async fn a_connection_lost_before_it_was_used_counts_as_a_failed_attempt() {
     let (mut service, mut connector) = with_backoff();
     assert_pending!(service.poll_ready());
     let (connection, handle) = mock::pair();
@@ -118,7 +118,7 @@ async fn without_backoff_the_next_request_gets_the_error() {
     );
 }
 
-/// C21: tower 0.5 fails the request with the error of the attempt before.
+/// C21: tower 0.5 fails the request with the error of the previous attempt.
 #[tokio::test]
 async fn a_stale_error_is_forgotten_once_connected() {
     let (mut service, mut connector) =
@@ -145,7 +145,7 @@ async fn a_stale_error_is_forgotten_once_connected() {
     assert_eq!(response.await.unwrap().unwrap(), "pong");
 }
 
-/// A service that fails as soon as it is made.
+/// A service that fails when it is first polled.
 struct Broken;
 
 impl Service<()> for Broken {
@@ -163,7 +163,7 @@ impl Service<()> for Broken {
 }
 
 #[tokio::test]
-async fn a_service_that_fails_at_once_does_not_block_the_task() {
+async fn a_service_that_always_fails_does_not_block_the_task() {
     let mut service = Spawn::new(Reconnect::new(
         service_fn(|()| ready(Ok::<_, BoxError>(Broken))),
         (),
@@ -173,7 +173,7 @@ async fn a_service_that_fails_at_once_does_not_block_the_task() {
 }
 
 #[tokio::test]
-async fn uses_a_connection_given_to_begin_with() {
+async fn uses_an_initial_connection() {
     let echo = service_fn(|n: u32| ready(Ok::<_, BoxError>(n)));
     let never = service_fn(move |()| {
         ready(if false {
@@ -186,7 +186,7 @@ async fn uses_a_connection_given_to_begin_with() {
     assert_eq!(service.oneshot(7).await.unwrap(), 7);
 }
 
-/// Makes what fails as it does: some of its clones do not get ready.
+/// Some clones of this maker fail to become ready, as do the services that it makes.
 #[derive(Clone)]
 struct Maker(Fragile);
 
@@ -265,7 +265,7 @@ async fn a_maker_that_failed_to_become_ready_is_replaced_by_a_clone() {
     let mut service = Reconnect::with_backoff(Maker::new(&failures), "target", backoff);
     let began = tokio::time::Instant::now();
     assert_eq!(service.ready().await.unwrap().call(7).await.unwrap(), 7);
-    // One second, two and four.
+    // One, two and four seconds.
     assert_eq!(began.elapsed().as_secs(), 7);
     // The connection is lost, and then the maker fails to become ready again.
     failures.store(2, Ordering::Relaxed);
@@ -273,7 +273,7 @@ async fn a_maker_that_failed_to_become_ready_is_replaced_by_a_clone() {
     assert_eq!(failures.load(Ordering::Relaxed), 0);
 }
 
-/// As in tower 0.5: it need not be `Clone`.
+/// As in tower 0.5: the maker need not be `Clone`.
 #[tokio::test]
 async fn without_backoff_the_error_of_a_maker_that_is_not_ready_is_returned() {
     let failures = Arc::new(AtomicUsize::new(1));

@@ -1,4 +1,4 @@
-//! Schedules keep their bounds and never overflow.
+//! Schedules stay within their bounds and never overflow.
 #![cfg(feature = "backoff")]
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tower_util::rng::{Rng, SplitMix};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Draws always the same share.
+/// Always draws the same number.
 struct Fixed(u64);
 
 impl Rng for Fixed {
@@ -32,7 +32,7 @@ fn each_jitter_has_its_formula() {
     assert_eq!(waits(Jitter::None, HALF), [100 * MS, 200 * MS, 400 * MS]);
     assert_eq!(waits(Jitter::Full, HALF), [50 * MS, 100 * MS, 200 * MS]);
     assert_eq!(waits(Jitter::Equal, HALF), [75 * MS, 150 * MS, 300 * MS]);
-    // Half way from 100 ms to 0, 300 and 600 ms.
+    // Halfway between 100 ms and 0, 300 and 600 ms.
     assert_eq!(
         waits(Jitter::Decorrelated, HALF),
         [100 * MS, 200 * MS, 350 * MS]
@@ -41,7 +41,7 @@ fn each_jitter_has_its_formula() {
 }
 
 #[test]
-fn a_list_ends_the_retries_with_its_end() {
+fn the_retries_end_with_the_list() {
     let schedule = Schedule::list([MS, 5 * MS]);
     assert_eq!(three(&schedule, HALF), [MS, 5 * MS]);
     let endless = Schedule::list(std::iter::repeat(MS));
@@ -57,7 +57,7 @@ fn a_constant_stays_below_the_maximum() {
 }
 
 #[test]
-fn one_seed_gives_one_sequence() {
+fn the_same_seed_gives_the_same_sequence() {
     let schedule = Schedule::default();
     let waits = |seed| three(&schedule, SplitMix::with_seed(seed));
     assert_eq!(waits(1), waits(1));
@@ -65,7 +65,7 @@ fn one_seed_gives_one_sequence() {
 }
 
 #[test]
-fn of_a_long_way_the_newest_endpoints_are_known() {
+fn a_long_list_of_tried_endpoints_keeps_the_newest() {
     let tried = Tried::new();
     for endpoint in (0..20).chain([19]) {
         tried.clone().insert(endpoint);

@@ -21,7 +21,7 @@ fn increment(n: u32) -> Ready<Result<u32, Infallible>> {
 }
 
 #[tokio::test]
-async fn hidden_types_keep_what_they_promise() {
+async fn boxed_services_have_the_documented_auto_traits() {
     fn send<T: Send>(service: T) -> T {
         service
     }
@@ -75,7 +75,7 @@ async fn hidden_types_keep_what_they_promise() {
 }
 
 #[tokio::test]
-async fn a_layer_may_be_missing() {
+async fn an_optional_layer_may_be_absent() {
     for (layer, expected) in [(Some(MapRequestLayer::new(|n: u32| n * 10)), 11), (None, 2)] {
         let service: Either<_, _> = option_layer(layer).layer(service_fn(increment));
         assert_eq!(service.oneshot(1).await, Ok(expected));
@@ -83,7 +83,7 @@ async fn a_layer_may_be_missing() {
 }
 
 #[test]
-fn errors_of_readiness_are_changed_too() {
+fn errors_of_readiness_are_mapped_as_well() {
     let (mut service, mut handle) =
         mock::spawn_with(|inner: Mock<(), ()>| inner.map_err(|error| error.to_string().len()));
     handle.send_error("four");
@@ -91,7 +91,7 @@ fn errors_of_readiness_are_changed_too() {
 }
 
 #[test]
-fn a_oneshot_waits_for_readiness_and_its_drop_cancels() {
+fn a_oneshot_waits_for_readiness_and_is_cancelled_when_dropped() {
     let (service, mut handle) = mock::pair::<&str, &str>();
     handle.allow(0);
     let mut response = task::spawn(service.oneshot("ping"));
@@ -106,7 +106,7 @@ fn a_oneshot_waits_for_readiness_and_its_drop_cancels() {
 }
 
 #[test]
-fn call_all_keeps_the_order_and_goes_on_after_an_error() {
+fn call_all_keeps_the_order_and_continues_after_an_error() {
     let (service, mut handle) = mock::pair::<u32, u32>();
     let mut results = task::spawn(service.call_all(stream::iter([1, 2, 3])));
     assert_pending!(results.poll_next());
@@ -130,7 +130,7 @@ fn call_all_keeps_the_order_and_goes_on_after_an_error() {
 }
 
 #[test]
-fn call_all_unordered_yields_what_comes_first() {
+fn call_all_unordered_yields_responses_as_they_arrive() {
     let (service, mut handle) = mock::pair::<u32, u32>();
     let mut results = task::spawn(service.call_all(stream::iter([1, 2])).unordered());
     assert_pending!(results.poll_next());
@@ -142,7 +142,7 @@ fn call_all_unordered_yields_what_comes_first() {
     assert_eq!(assert_ready!(results.poll_next()).unwrap().unwrap(), 20);
 }
 
-/// C27: tower 0.5 has as many in flight as there are requests.
+/// C27: tower 0.5 does not limit the number of in-flight requests.
 #[test]
 fn call_all_is_bounded() {
     for (limit, most) in [(None, 1 << 16), (Some(3), 3)] {
@@ -191,7 +191,7 @@ type Refused = Ready<Result<Echo, &'static str>>;
 type Echo = tower_util::ServiceFn<fn(u32) -> Ready<Result<u32, &'static str>>>;
 
 #[test]
-fn a_future_that_has_failed_repeats_its_error_if_told_to() {
+fn a_failed_future_repeats_its_error_if_configured() {
     let refused: Refused = ready(Err("refused"));
     let mut service = Spawn::new(future_service(refused).repeat_error());
     for _ in 0..3 {
@@ -199,10 +199,10 @@ fn a_future_that_has_failed_repeats_its_error_if_told_to() {
     }
 }
 
-/// Most errors are not `Clone`. Better a panic, as in tower 0.5, than a wait that never ends.
+/// Most errors are not `Clone`. Panicking, as in tower 0.5, is better than staying pending forever.
 #[test]
 #[should_panic(expected = "polled again after its future has failed")]
-fn a_future_that_has_failed_is_not_waited_for() {
+fn polling_a_failed_future_again_panics() {
     let refused: Refused = ready(Err("refused"));
     let mut service = Spawn::new(future_service(refused));
     assert_eq!(assert_ready_err!(service.poll_ready()), "refused");

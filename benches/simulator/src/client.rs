@@ -1,4 +1,4 @@
-//! A client: its balancers, and which of them a request goes to.
+//! A client: its balancers, and the choice among them for each request.
 
 use tokio::time::Instant;
 use tower_balance::policy::InvalidPolicy;
@@ -9,9 +9,9 @@ use crate::group::Group;
 use crate::route::{Plan, Route};
 use crate::scenario::{Row, Scenario};
 
-/// A client, with a balancer or several.
+/// A client with one or more balancers.
 pub(crate) struct Client {
-    /// A balancer for each zone, or one.
+    /// One balancer for each zone, or one for all servers.
     pub(crate) groups: Vec<Group>,
     pub(crate) plan: Plan,
     pub(crate) zone: usize,
@@ -48,7 +48,7 @@ impl Client {
         })
     }
 
-    /// Which zones get how much, as it is now.
+    /// Recomputes how requests are distributed over the zones.
     pub(crate) fn plan(&mut self, scenario: &Scenario, row: &Row) {
         if row.route == Route::Flat {
             return;

@@ -1,27 +1,27 @@
-//! What subsets cost and save in connections; no requests are needed to tell.
+//! Counts the connections of subsets. No requests are simulated.
 
 use std::collections::HashSet;
 
 use crate::scenario::{Host, Subset};
 
-/// The connections that a way to take subsets leads to.
+/// The connections that a subset algorithm needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connections {
-    /// Of the way.
+    /// The name of the algorithm.
     pub name: String,
-    /// Of all clients.
+    /// The number of connections of all clients.
     pub total: usize,
-    /// Of the server that has the fewest.
+    /// The number of connections of the server that has the fewest.
     pub least: usize,
-    /// Of the server that has most.
+    /// The number of connections of the server that has the most.
     pub most: usize,
-    /// Opened and closed when there is a client more, as a part of all; not counting its own.
+    /// The fraction of all connections that are opened or closed when a client is added, not counting its own.
     pub client_churn: f64,
-    /// The same when there is a server more.
+    /// The fraction that is opened or closed when a server is added.
     pub server_churn: f64,
 }
 
-/// All servers, an aperture, and subsets of the same size by rendezvous hashing.
+/// Compares all servers, an aperture, and subsets of the same size by rendezvous hashing.
 pub fn compare(clients: usize, servers: usize) -> Vec<Connections> {
     let aperture = Connections::of("aperture", Subset::Aperture, clients, servers);
     let size = aperture.total.div_ceil(clients);
@@ -38,10 +38,10 @@ pub fn compare(clients: usize, servers: usize) -> Vec<Connections> {
 }
 
 impl Connections {
-    /// Of so many clients to so many servers.
+    /// Counts the connections of `clients` clients to `servers` servers with `subset`.
     pub fn of(name: &str, subset: Subset, clients: usize, servers: usize) -> Self {
         if subset == Subset::All {
-            // A hundred million need not be counted.
+            // Not counted one by one: there may be a hundred million.
             return Self {
                 name: name.into(),
                 total: clients * servers,
@@ -77,7 +77,7 @@ impl Connections {
     }
 }
 
-/// How many are in one but not in the other.
+/// Returns the number of entries that are in only one of the two.
 fn changes(now: &[(usize, u32)], then: &[(usize, u32)]) -> usize {
     let set = |known: &[(usize, u32)]| {
         known

@@ -1,4 +1,4 @@
-//! Who competes: the pickers of `tower-balance`, each with a measure of load.
+//! The pickers of `tower-balance` that are compared, each with a measure of load.
 
 use tower_balance::picker::{
     AnyPicker, LeastLoaded, Levels, Locality, MaglevHash, P2c, PrequalPicker, Probes, Random,
@@ -10,37 +10,37 @@ use tower_util::rng::SplitMix;
 
 use crate::load::Measure;
 
-/// A picker and what it goes by.
+/// A picker with its settings and its measure of load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Contestant {
-    /// By chance.
+    /// A random server, by weight.
     Random,
-    /// In turn.
+    /// Round robin.
     RoundRobin,
-    /// In turn, by weight.
+    /// Weighted round robin.
     WeightedRoundRobin,
-    /// The less loaded of two.
+    /// The less loaded of two random servers.
     P2c(Measure),
-    /// The less loaded for its weight of two drawn by weight.
+    /// Of two servers drawn by weight, the one with the lower load per weight.
     Weighted(Measure),
-    /// The least loaded for its weight of all.
+    /// The server with the lowest load per weight of all.
     OfAll(Measure),
-    /// By the key of a request.
+    /// Ring hash, by the request's key.
     RingHash,
-    /// By the key of a request, in a table.
+    /// Maglev, by the request's key.
     Maglev,
-    /// The same, none with more than one and a half times its share of requests in flight.
+    /// Maglev with bounded load: no server has more than 1.5 times its share of the in-flight requests.
     BoundedMaglev,
-    /// By probes.
+    /// Prequal, with the hot quantile of its paper (84 %).
     Prequal,
-    /// The same, but a server is hot that has more requests in flight than half of those seen, not than 84 % of them.
+    /// Prequal with a hot quantile of 50 %: a server is hot if it has more in-flight requests than the median of the probes.
     PrequalHalf,
-    /// Weighted P2C by requests in flight within a level, of which all servers are.
+    /// Weighted P2C by in-flight requests within a priority level. All servers are in the same level.
     Levels,
 }
 
 impl Contestant {
-    /// Those that take part everywhere.
+    /// The pickers that are part of every scenario.
     pub const ALL: [Self; 11] = [
         Self::Random,
         Self::RoundRobin,
@@ -55,7 +55,7 @@ impl Contestant {
         Self::PrequalHalf,
     ];
 
-    /// As it is called in the tables.
+    /// Returns the name in the tables.
     pub fn name(self) -> String {
         let measure = |measure| match measure {
             Measure::Requests => "requests",
@@ -69,17 +69,17 @@ impl Contestant {
             Self::WeightedRoundRobin => "weighted round robin".into(),
             Self::P2c(by) => format!("P2C, {}", measure(by)),
             Self::Weighted(by) => format!("weighted P2C, {}", measure(by)),
-            Self::OfAll(by) => format!("least of all, {}", measure(by)),
+            Self::OfAll(by) => format!("least loaded, {}", measure(by)),
             Self::RingHash => "ring hash".into(),
             Self::Maglev => "Maglev".into(),
             Self::BoundedMaglev => "Maglev, bounded".into(),
             Self::Prequal => "Prequal".into(),
             Self::PrequalHalf => "Prequal, hot above the median".into(),
-            Self::Levels => "weighted P2C of a level, requests".into(),
+            Self::Levels => "weighted P2C in a level, requests".into(),
         }
     }
 
-    /// What it measures.
+    /// Returns the measure of load.
     pub fn measure(self) -> Measure {
         match self {
             Self::P2c(measure) | Self::Weighted(measure) | Self::OfAll(measure) => measure,
@@ -87,11 +87,11 @@ impl Contestant {
         }
     }
 
-    /// Its picker, with the given randomness if it needs some of its own, and the probes that it asks for.
+    /// Creates the picker, and the probes that it asks for. `rng` is for pickers with their own random numbers.
     ///
     /// # Errors
     ///
-    /// None with these settings.
+    /// If the picker rejects its settings, which does not happen with these.
     pub(crate) fn picker(self, rng: SplitMix) -> Result<(Picker, Option<Probes>), InvalidPolicy> {
         let picker = match self {
             Self::Random => Random::new().into(),
@@ -122,7 +122,7 @@ fn prequal(
     Ok((picker.into(), Some(probes)))
 }
 
-/// A picker of the library, for requests that are their own keys.
+/// A picker of `tower-balance`. A request is its own hash key.
 pub(crate) type Picker = AnyPicker<Key>;
 
 type Key = fn(&u64) -> Option<u64>;

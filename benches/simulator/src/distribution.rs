@@ -11,27 +11,27 @@ use crate::scenario::{Host, Row, Scenario};
 use crate::scenarios::{MS_F, basic};
 use crate::sim;
 
-/// How many requests are in flight.
+/// The load: how many requests are in flight.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Busy {
-    /// None, in 99 of 100 cases.
+    /// No other request is in flight in 99 of 100 cases.
     No,
-    /// One for two servers.
+    /// One in-flight request per two servers.
     Low,
-    /// A hundred for each server, and three for each unit of weight.
+    /// A hundred in-flight requests per server, plus three per unit of weight.
     High,
 }
 
-/// Ten alike.
+/// The weights of ten equal servers.
 pub const EQUAL: [u32; 10] = [1; 10];
-/// Three of each weight.
+/// The weights of twelve servers, three of each weight.
 pub const WEIGHTS: [u32; 12] = [1, 1, 1, 10, 10, 10, 100, 100, 100, 1000, 1000, 1000];
 
 impl Busy {
-    /// From none to many.
+    /// All loads, in ascending order.
     pub const ALL: [Self; 3] = [Self::No, Self::Low, Self::High];
 
-    /// As the tables call it.
+    /// Returns the name in the tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::No => "no load",
@@ -50,7 +50,7 @@ impl Busy {
     }
 }
 
-/// Everyone.
+/// Returns all pickers.
 pub fn contestants() -> Vec<Contestant> {
     let mut all = Contestant::ALL.to_vec();
     all.extend([
@@ -63,11 +63,11 @@ pub fn contestants() -> Vec<Contestant> {
     all
 }
 
-/// The share of each server of these weights.
+/// Returns the share of the requests that each server receives, for servers of these weights.
 ///
 /// # Errors
 ///
-/// If a picker refuses its settings.
+/// If a picker rejects its settings.
 pub fn shares(
     contestant: Contestant,
     weights: &[u32],
@@ -86,7 +86,7 @@ fn scenario(weights: &[u32], busy: Busy) -> Scenario {
     let in_flight = busy.in_flight(weights);
     let rate = in_flight * SECOND as f64 / (10.0 * MS_F);
     let after = |requests: f64| (requests / rate * SECOND as f64) as Nanos;
-    // As many again as are in flight, and what it takes to know the servers.
+    // Warm-up: until the expected number of requests is in flight, and each server is known.
     let warm_up = after(10.0 * in_flight + 1_000.0);
     let host = |&weight: &u32| Host {
         cores: f64::INFINITY,

@@ -1,4 +1,4 @@
-//! A balancer of a client: a picker over the endpoints that it knows, and what it has seen of them.
+//! A balancer of a client: a picker, its endpoints, and their measured loads.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use tower_util::rng::{Rng, SplitMix};
 use crate::contestant::{Contestant, Picker};
 use crate::event::Nanos;
 use crate::load::{Load, Measure};
-use crate::server::Ending;
+use crate::server::Completion;
 
-/// What the names of the servers begin with.
+/// The prefix of the servers' names.
 const SERVER: &str = "server-";
 
-/// A balancer over some of the servers.
+/// A balancer over a set of servers.
 pub(crate) struct Group {
     picker: Picker,
     pub(crate) probes: Option<Probes>,
@@ -26,13 +26,13 @@ pub(crate) struct Group {
 pub(crate) struct Members {
     base: Instant,
     measure: Measure,
-    /// What latencies count as until there is one.
+    /// The default estimate of latency, until there is a sample.
     first: Nanos,
-    /// By number, in the order of their servers.
+    /// The endpoints, in ascending order of their servers. An endpoint's index is its id.
     endpoints: Vec<Endpoint>,
-    /// The numbers of those that are ready.
+    /// The ids of the endpoints that are ready.
     ready: Vec<usize>,
-    /// Counts the changes of `ready`.
+    /// Incremented with each change of `ready`.
     generation: u64,
 }
 
@@ -40,18 +40,18 @@ struct Endpoint {
     server: usize,
     weight: u32,
     load: Load,
-    /// How often it has come: what was sent before does not count.
+    /// How often it was added. Requests that were sent before the last time do not count.
     epoch: u32,
     ready: Option<usize>,
 }
 
-/// What a picker sees.
+/// The endpoints as a picker sees them.
 pub(crate) struct View<'a> {
     members: &'a Members,
     now: Nanos,
 }
 
-/// Where a request was sent.
+/// The endpoint to which a request was sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     pub(crate) server: usize,
@@ -60,7 +60,7 @@ pub(crate) struct Target {
 }
 
 impl Group {
-    /// Over these servers, each with its weight, in ascending order, all of which are ready.
+    /// Creates a balancer over `servers`, each with its weight, in ascending order. All of them are ready.
     pub(crate) fn new(
         contestant: Contestant,
         servers: &[(usize, u32)],
@@ -109,23 +109,23 @@ impl Group {
         Some(Target { server, id, epoch })
     }
 
-    /// A server that is to be probed, and the ticket of its answer.
+    /// Returns a server to probe, and the ticket for its result.
     pub(crate) fn next_probe(&self) -> Option<(usize, usize)> {
         let (ticket, name) = self.probes.as_ref()?.next_due()?;
         let server = name.strip_prefix(SERVER)?.parse().ok()?;
         Some((ticket, server))
     }
 
-    /// A request that was sent there is over.
-    pub(crate) fn end(&mut self, target: Target, began: Nanos, ending: Ending, now: Nanos) {
+    /// Records the end of a request that was sent to `target`.
+    pub(crate) fn end(&mut self, target: Target, began: Nanos, completion: Completion, now: Nanos) {
         let instant = self.members.instant(now);
         let endpoint = &mut self.members.endpoints[target.id];
         if endpoint.epoch == target.epoch {
-            endpoint.load.end(began, ending, now, instant);
+            endpoint.load.end(began, completion, now, instant);
         }
     }
 
-    /// The server is known, ready, and nothing is known of it. Whether it was not before.
+    /// Adds a server, which is ready and has no measured load. Returns whether it was missing before.
     pub(crate) fn join(&mut self, server: usize, now: Nanos) -> bool {
         let Some(id) = self.members.number_of(server) else {
             return false;
@@ -146,7 +146,7 @@ impl Group {
         true
     }
 
-    /// The server is gone.
+    /// Removes a server.
     pub(crate) fn leave(&mut self, server: usize) {
         let Some(id) = self.members.number_of(server) else {
             return;

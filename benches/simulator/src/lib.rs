@@ -1,7 +1,7 @@
-//! Balancers in virtual time: clients and servers by the thousand, without sockets and without waiting.
+//! Simulates load balancers in virtual time, with thousands of clients and servers, without sockets or waiting.
 //!
-//! The pickers are those of `tower-balance` and the loads those of `tower-load`, not models of them. See the README for what
-//! came of it.
+//! The pickers are those of `tower-balance` and the loads those of `tower-load`, not models of them. See the README for the
+//! results.
 
 mod client;
 pub mod connections;

@@ -1,4 +1,4 @@
-//! How loaded an endpoint is, as a client sees it: the measures of `tower-load`, in virtual time.
+//! The load of an endpoint as measured by a client: the measures of `tower-load`, in virtual time.
 
 use std::time::Duration;
 
@@ -8,22 +8,23 @@ use tower_load::Ewma;
 use tower_load::estimate::Estimate;
 
 use crate::event::Nanos;
-use crate::server::Ending;
+use crate::server::Completion;
 
-/// Which measure.
+/// A measure of load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {
-    /// Requests in flight: `tower_load::PendingRequests`.
+    /// The number of in-flight requests: `tower_load::PendingRequests`.
     Requests,
-    /// What `tower_load::PeakEwma` goes by, with a classification of the answers.
+    /// `tower_load::PeakEwma` with a classification of responses.
     PeakEwma,
-    /// The same without one: what was refused was answered.
+    /// `tower_load::PeakEwma` without a classification: a response that rejects the request counts as a success.
     Unclassified,
-    /// What it is in tower 0.5, where a failure is a sample like any other, and silence is none.
+    /// The `PeakEwma` of tower 0.5: the latency of a failure counts like that of a response, and how long in-flight requests have
+    /// been pending does not count.
     PlainEwma,
 }
 
-/// A client's view of one endpoint.
+/// The load of one endpoint, as one client measures it.
 #[derive(Debug)]
 pub struct Load {
     in_flight: u32,
@@ -41,7 +42,8 @@ enum Latency {
 }
 
 impl Load {
-    /// Nothing is known, and nothing in flight; latencies count as `first` until there is one. `instant` is the time `now`.
+    /// Creates the load of an endpoint without in-flight requests. `first` is the default estimate of latency, until there is a
+    /// sample. `instant` is the same time as `now`.
     pub fn new(measure: Measure, first: Nanos, now: Nanos, instant: Instant) -> Self {
         let peak = |classifies| Latency::Peak {
             estimate: Estimate::new(now, DECAY, Duration::from_nanos(first)),
@@ -59,7 +61,7 @@ impl Load {
         }
     }
 
-    /// A request goes out.
+    /// Records that a request is sent.
     pub fn begin(&mut self, now: Nanos) {
         self.in_flight += 1;
         if let Latency::Peak { estimate, .. } = &self.latency {
@@ -67,8 +69,8 @@ impl Load {
         }
     }
 
-    /// The request that went out at `began` is over.
-    pub fn end(&mut self, began: Nanos, ending: Ending, now: Nanos, instant: Instant) {
+    /// Records the end of the request that was sent at `began`.
+    pub fn end(&mut self, began: Nanos, completion: Completion, now: Nanos, instant: Instant) {
         self.in_flight -= 1;
         match &mut self.latency {
             Latency::None => {}
@@ -76,10 +78,10 @@ impl Load {
                 estimate,
                 classifies,
             } => {
-                let class = match ending {
-                    Ending::Failed => Class::failure(FailureKind::Unknown),
-                    Ending::Refused if *classifies => Class::failure(FailureKind::Overloaded),
-                    Ending::Refused | Ending::Answered => Class::Success,
+                let class = match completion {
+                    Completion::Failed => Class::failure(FailureKind::Unknown),
+                    Completion::Rejected if *classifies => Class::failure(FailureKind::Overloaded),
+                    Completion::Rejected | Completion::Responded => Class::Success,
                 };
                 estimate.end(began, Some(class), now);
             }
@@ -89,7 +91,7 @@ impl Load {
         }
     }
 
-    /// The load.
+    /// Returns the load.
     pub fn get(&self, now: Nanos, instant: Instant) -> f64 {
         let requests = f64::from(self.in_flight);
         match &self.latency {
@@ -100,5 +102,5 @@ impl Load {
     }
 }
 
-/// As linkerd and Finagle have it.
+/// The default of linkerd and Finagle.
 const DECAY: Duration = Duration::from_secs(10);

@@ -44,7 +44,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Error
             "--seed" => arguments.seed = value()?.parse()?,
             "--out" => arguments.out = value()?.into(),
             option if option.starts_with('-') => {
-                return Err(format!("{USAGE}: not {option}").into());
+                return Err(format!("unknown option {option}; {USAGE}").into());
             }
             _ => arguments.names.push(argument),
         }
@@ -61,12 +61,12 @@ fn run(Arguments { seed, out, names }: &Arguments) -> Result<(), Error> {
         .chain([DISTRIBUTION, CONNECTIONS])
         .collect();
     if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
-        return Err(format!("there is no {name}, only {}", known.join(", ")).into());
+        return Err(format!("unknown scenario {name}; known are {}", known.join(", ")).into());
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|other| other == name);
     scenarios.retain(|scenario| wanted(scenario.name));
 
-    // Each run is by itself: how they are shared among threads makes no difference to what comes of them.
+    // The runs are independent, so the results do not depend on how they are distributed over threads.
     let runs: Vec<_> = scenarios
         .iter()
         .flat_map(|scenario| scenario.rows.iter().map(move |row| (scenario, row)))

@@ -1,29 +1,29 @@
-//! What a server remembers of its requests, to answer probes.
+//! What a server records of its requests, to respond to probes.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::event::{Nanos, SECOND};
 
-/// Latencies by the number of requests in flight, as the paper on Prequal has it; and how many requests failed of late.
+/// Recent latencies by the number of in-flight requests, as in the paper on Prequal, and the rate of recent failures.
 ///
-/// To go by the last requests alone, whatever was in flight when they came, will not do: a server that had too many of them, and
-/// has none now, would say that it is slow, get none that would prove otherwise, and stand idle.
+/// The latencies of the last requests alone, at whatever load these arrived, are not enough: a server that was overloaded and is
+/// idle now would report a high latency, receive no requests that would correct it, and stay idle.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// The last latencies of requests that came when there were so many.
+    /// The last latencies, by the number of in-flight requests at arrival.
     latencies: BTreeMap<u32, VecDeque<Nanos>>,
     failing: f64,
     at: Nanos,
 }
 
 impl Memory {
-    /// A request that came when there were so many has its end.
+    /// Records the end of a request that arrived when `in_flight` requests were in flight.
     pub fn record(&mut self, in_flight: u32, took: Nanos, failed: bool, now: Nanos) {
         let failing = self.failing(now);
         self.failing = failing + (f64::from(u8::from(failed)) - failing) / FAILING;
         self.at = now;
         if failed {
-            // Nothing that took so short a time because nothing was done.
+            // The latency of a failure does not count: it is short because no work was done.
             return;
         }
         let latencies = self.latencies.entry(in_flight).or_default();
@@ -33,8 +33,8 @@ impl Memory {
         latencies.push_back(took);
     }
 
-    /// How long a request takes with so many in flight: the median of what the last ones took, or those with the next number
-    /// that there ever was.
+    /// Estimates the latency of a request with `in_flight` others: the median of the last latencies at that number, or at the
+    /// nearest number that has any.
     pub fn latency(&self, in_flight: u32) -> Nanos {
         let below = self.latencies.range(..=in_flight).next_back();
         let above = self.latencies.range(in_flight..).next();
@@ -49,7 +49,8 @@ impl Memory {
         took[took.len() / 2]
     }
 
-    /// The part of the last requests that failed. It fades: without requests nothing else would tell that the cause is gone.
+    /// Returns the fraction of recent requests that failed. It decays with time, since without requests nothing else would show
+    /// that the cause is gone.
     pub fn failing(&self, now: Nanos) -> f64 {
         let elapsed = now.saturating_sub(self.at) as f64;
         self.failing * (-elapsed / FADES as f64).exp()
@@ -57,7 +58,7 @@ impl Memory {
 }
 
 const LATENCIES: usize = 9;
-/// About so many requests count for the part that fails.
+/// About how many requests the failure rate is averaged over.
 const FAILING: f64 = 32.0;
 const FADES: Nanos = 10 * SECOND;
 
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_idle_server_does_not_remember_its_rush() {
+    fn an_idle_server_does_not_report_the_latency_of_an_overload() {
         let mut memory = Memory::default();
         assert_eq!(memory.latency(3), 0);
         for _ in 0..9 {
@@ -78,11 +79,15 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_forgotten_in_time() {
+    fn the_failure_rate_decays() {
         let mut memory = Memory::default();
         (0..1000).for_each(|_| memory.record(0, 1, true, SECOND));
         assert!(memory.failing(SECOND) > 0.99);
-        assert_eq!(memory.latency(0), 0, "a failure is no answer");
+        assert_eq!(
+            memory.latency(0),
+            0,
+            "the latency of a failure must not count"
+        );
         assert!(memory.failing(60 * SECOND) < 0.01);
     }
 }

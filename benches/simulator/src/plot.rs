@@ -1,12 +1,12 @@
-//! Latencies as a plot: which part of the requests has no answer after so long, both on logarithmic scales. What fails never
-//! has one.
+//! Plots latencies: the fraction of the requests without a response after a given time, on logarithmic scales. Failed requests
+//! never have a response.
 
 use std::fmt::Write as _;
 
 use crate::scenario::Scenario;
 use crate::score::Score;
 
-/// An SVG with a line for each score.
+/// Returns an SVG with a line for each score.
 pub fn svg(scenario: &Scenario, scores: &[Score]) -> String {
     let quantiles = |part| scores.iter().map(move |score| score.quantile(part));
     let least = quantiles(FIRST).fold(f64::INFINITY, f64::min).max(0.01);
@@ -19,13 +19,13 @@ pub fn svg(scenario: &Scenario, scores: &[Score]) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#ffffff\"/>\n\
-         <text x=\"{LEFT}\" y=\"22\" font-size=\"16\">{}: requests without an answer after</text>\n",
+         <text x=\"{LEFT}\" y=\"22\" font-size=\"16\">{}: requests without a response after</text>\n",
         scenario.title
     );
     grid(&mut out, axis);
     for (number, score) in scores.iter().enumerate() {
-        let (colour, dash) = style(number);
-        let stroke = format!("stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\"");
+        let (color, dash) = style(number);
+        let stroke = format!("stroke=\"{color}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\"");
         let _ = writeln!(
             out,
             "<polyline fill=\"none\" {stroke} points=\"{}\"/>",
@@ -51,7 +51,7 @@ pub fn svg(scenario: &Scenario, scores: &[Score]) -> String {
     out + "</svg>\n"
 }
 
-/// Of milliseconds.
+/// A logarithmic scale of milliseconds.
 #[derive(Clone, Copy)]
 struct Axis {
     least: f64,
@@ -64,7 +64,7 @@ impl Axis {
         LEFT + (RIGHT - LEFT) * along.clamp(0.0, 1.0)
     }
 
-    /// 1, 2 and 5 of each power of ten that is within.
+    /// Returns 1, 2 and 5 times each power of ten within the scale.
     fn ticks(self) -> impl Iterator<Item = f64> {
         let powers =
             (-2..9).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)));
@@ -72,7 +72,7 @@ impl Axis {
     }
 }
 
-/// Where this part of the answers takes longer.
+/// Returns the y coordinate of the fraction `part` of the requests.
 fn y(part: f64) -> f64 {
     TOP + (BOTTOM - TOP) * -part.log10() / DECADES
 }
@@ -127,12 +127,12 @@ fn grid(out: &mut String, axis: Axis) {
     }
 }
 
-/// A colour for each of ten, and another dash for the next ten.
+/// Returns the color and dash of a line: ten colors, and another dash for the next ten lines.
 fn style(number: usize) -> (&'static str, &'static str) {
     let dashes = ["none", "7 4"];
     (
-        COLOURS[number % COLOURS.len()],
-        dashes[number / COLOURS.len() % dashes.len()],
+        COLORS[number % COLORS.len()],
+        dashes[number / COLORS.len() % dashes.len()],
     )
 }
 
@@ -142,7 +142,7 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 640.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 380.0;
-/// Down to one answer in ten thousand.
+/// The lower end of the vertical scale: one request in ten thousand.
 const DECADES: f64 = 4.0;
 const FIRST: f64 = 0.3;
 const LAST: f64 = 0.9999;
@@ -155,7 +155,7 @@ const PARTS: [(f64, &str); 6] = [
     (0.001, "p99.9"),
     (0.0001, "p99.99"),
 ];
-const COLOURS: [&str; 10] = [
+const COLORS: [&str; 10] = [
     "#999999", "#d62728", "#ff7f0e", "#1f77b4", "#17becf", "#2ca02c", "#8c564b", "#bcbd22",
     "#e377c2", "#9467bd",
 ];

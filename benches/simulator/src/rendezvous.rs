@@ -22,7 +22,7 @@ pub(crate) fn subset<K: AsRef<[u8]>>(seed: u64, keys: &[K], size: usize) -> Vec<
 mod tests {
     use super::*;
 
-    /// With the addresses unformatted; see the notes.
+    /// The expected values are those of the hash of the plain addresses; see the implementation notes.
     #[test]
     fn the_subset_is_that_of_the_proposal() {
         let keys: Vec<_> = (0..10).map(|i| format!("endpoint-{i}")).collect();

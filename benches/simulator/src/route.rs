@@ -1,4 +1,4 @@
-//! Which of its zones a client sends a request to, before a picker chooses within it.
+//! The choice of a zone for each request, before a picker chooses a server within the zone.
 
 use tower_balance::policy::priority::{Health, Overflow};
 use tower_balance::policy::{Alias, Zones};
@@ -7,15 +7,16 @@ use tower_util::rng::SplitMix;
 /// How zones are chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Route {
-    /// Not at all: one balancer over all servers.
+    /// No zones: one balancer over all servers.
     Flat,
-    /// The client's own first, and the others by what it cannot bear: `tower_balance::policy::priority`.
+    /// The client's own zone first, and the others for the load that it lacks capacity for: `tower_balance::policy::priority`.
     Priorities,
-    /// The client's own as far as its servers are as many as its clients: `tower_balance::policy::Zones`.
+    /// The client's own zone, as far as its fraction of the servers matches its fraction of the clients:
+    /// `tower_balance::policy::Zones`.
     ZoneAware,
 }
 
-/// What follows from the servers that are ready; made anew when they change.
+/// The distribution over zones that follows from the ready servers. Replaced when these change.
 pub(crate) enum Plan {
     Single,
     Shares(Alias),
@@ -23,7 +24,8 @@ pub(crate) enum Plan {
 }
 
 impl Plan {
-    /// For a client of `zone`; `clients` and `hosts` are in each zone, of which `ready` are.
+    /// Creates the distribution for a client in `zone`. `clients`, `hosts` and `ready` are the numbers of clients, servers and ready
+    /// servers in each zone.
     pub(crate) fn new(
         route: Route,
         zone: usize,
@@ -40,7 +42,7 @@ impl Plan {
                 None => by_ready(),
             },
         };
-        // None where nobody is ready: any zone will do then.
+        // `None` if no server is ready: then it does not matter which zone is chosen.
         Alias::new(shares).map_or(Self::Single, Self::Shares)
     }
 
@@ -53,7 +55,7 @@ impl Plan {
     }
 }
 
-/// The own zone is the first level, all others together are the second.
+/// The client's own zone is the first level, and all others together are the second.
 fn priorities(zone: usize, hosts: &[u32], ready: &[u32]) -> Vec<f64> {
     let sum = |counts: &[u32]| counts.iter().sum::<u32>() - counts[zone];
     let health = |healthy: u32, hosts: u32| Health {

@@ -1,4 +1,4 @@
-//! What a scenario is: who is there, what is asked of them, and what happens.
+//! The description of a scenario: clients, servers, requests, changes over time, and the pickers to compare.
 
 use tower_balance::policy::Aperture;
 
@@ -7,95 +7,95 @@ use crate::draw::Work;
 use crate::event::Nanos;
 use crate::rendezvous;
 use crate::route::Route;
-use crate::server::Conduct;
+use crate::server::Behavior;
 
-/// A scenario, and who competes in it.
+/// A scenario, and the pickers that are compared in it.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// On the command line, and of its plot.
+    /// The name on the command line, and of the plot's file.
     pub name: &'static str,
-    /// Of its table.
+    /// The title of the table and the plot.
     pub title: &'static str,
-    /// What happens.
+    /// A description, printed above the table.
     pub about: &'static str,
-    /// How many clients there are; they belong to the zones in turn.
+    /// The number of clients, which are assigned to the zones in turn.
     pub clients: usize,
     /// The servers.
     pub servers: Vec<Host>,
-    /// Requests per second, of all clients together.
+    /// The number of requests per second, of all clients together.
     pub rate: f64,
-    /// How much work each request is.
+    /// The work of each request.
     pub work: Work,
-    /// How long requests arrive.
+    /// For how long requests arrive.
     pub duration: Nanos,
-    /// What begins before does not count.
+    /// Requests that arrive before this time do not count.
     pub warm_up: Nanos,
-    /// What takes longer counts as an error. Nobody gives up because of it.
+    /// A request that takes longer counts as an error. It is not cancelled.
     pub deadline: Nanos,
-    /// What peak EWMA takes for the latency of a server until there is one.
+    /// The default estimate of peak EWMA for a server without a sample.
     pub first: Nanos,
-    /// What happens to the servers.
+    /// The changes of the servers, and their times.
     pub changes: Vec<(Nanos, Change)>,
     /// Whether servers report their usage once a second, for the weights of weighted round robin.
     pub reports: bool,
-    /// The server that something is wrong with, from when until when. Otherwise the one with the most requests is the worst.
+    /// The faulty server, and the start and end of the fault. `None` if the server with the most requests is reported instead.
     pub bad: Option<(usize, Nanos, Nanos)>,
-    /// Who competes.
+    /// The pickers to compare.
     pub rows: Vec<Row>,
 }
 
-/// A server, as it begins.
+/// The initial state of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Host {
-    /// How many requests it can work on at full speed.
+    /// The number of cores, and so of requests that it can process at full speed.
     pub cores: f64,
-    /// Its weight, where pickers go by it.
+    /// The weight, for pickers that use weights.
     pub weight: u32,
-    /// Its zone.
+    /// The zone.
     pub zone: usize,
 }
 
-/// What happens to a server.
+/// A change of a server, which is given by its index.
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
-    /// It has so many cores of this speed.
-    Strength(usize, f64, f64),
-    /// It does this with requests.
-    Conduct(usize, Conduct),
-    /// All its requests fail.
+    /// Sets the number of cores and their speed, where 1.0 is the usual one.
+    Capacity(usize, f64, f64),
+    /// Sets how the server handles requests.
+    Behavior(usize, Behavior),
+    /// All in-flight requests of the server fail.
     Crash(usize),
-    /// It is a new process, which works.
+    /// The server starts as a new process that works.
     Restart(usize),
-    /// The clients are told that it is gone.
+    /// The clients learn that the server was removed.
     Leave(usize),
-    /// The clients are told that it is there again.
+    /// The clients learn that the server was added again.
     Join(usize),
 }
 
-/// A line of the table.
+/// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Who.
+    /// The picker.
     pub contestant: Contestant,
-    /// Which servers a client knows.
+    /// The servers that each client knows.
     pub subset: Subset,
-    /// How it chooses among the zones.
+    /// How clients choose among the zones.
     pub route: Route,
 }
 
-/// Which servers a client knows.
+/// The servers that a client knows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Subset {
-    /// All.
+    /// All servers.
     All,
     /// A deterministic aperture.
     Aperture,
-    /// So many by rendezvous hashing, with a seed of the client's own.
+    /// This number of servers by rendezvous hashing, with a seed for each client.
     Rendezvous(usize),
 }
 
 impl Row {
-    /// Over all servers.
+    /// Creates a row for a picker over all servers.
     pub fn of(contestant: Contestant) -> Self {
         Self {
             contestant,
@@ -104,7 +104,7 @@ impl Row {
         }
     }
 
-    /// What is in the first column.
+    /// Returns the text of the first column.
     pub fn label(&self) -> String {
         let name = self.contestant.name();
         match (self.subset, self.route) {
@@ -118,7 +118,7 @@ impl Row {
 }
 
 impl Host {
-    /// Many alike.
+    /// Returns `count` equal servers.
     pub fn alike(count: usize, cores: f64) -> Vec<Self> {
         let host = Self {
             cores,
@@ -130,7 +130,7 @@ impl Host {
 }
 
 impl Subset {
-    /// The servers that each client knows, with their weights for it.
+    /// Returns the servers that each client knows, with the weights that they have for that client.
     pub fn of_each(self, clients: usize, hosts: &[Host]) -> Vec<Vec<(usize, u32)>> {
         let all = || hosts.iter().map(|host| host.weight).enumerate().collect();
         match self {
@@ -152,7 +152,7 @@ impl Subset {
 }
 
 fn aperture(client: u32, clients: u32, servers: u32) -> Vec<(usize, u32)> {
-    // There is no aperture without clients.
+    // An aperture is valid whenever there are clients.
     let covered = Aperture::new(client, clients)
         .map_or_else(|_| Vec::new(), |aperture| aperture.equal(servers));
     let weight = |part: f64| (part * WHOLE).round().max(1.0) as u32;
@@ -162,5 +162,5 @@ fn aperture(client: u32, clients: u32, servers: u32) -> Vec<(usize, u32)> {
         .collect()
 }
 
-/// The weight of a server that is covered wholly.
+/// The weight of a server that an aperture covers completely.
 const WHOLE: f64 = 1000.0;

@@ -9,11 +9,11 @@ use crate::draw::Work;
 use crate::event::{MS, SECOND};
 use crate::scenario::{Host, Row, Scenario};
 
-pub use self::failing::{buoyant_beside, failing, refusing, slow_beside};
+pub use self::failing::{buoyant_beside, failing, rejecting, slow_beside};
 pub use self::trouble::{antagonists, buoyant, restart, slow, zones};
 pub use self::usual::{aperture, equal, supermarket, weights};
 
-/// All of them.
+/// Returns all scenarios.
 pub fn all(seed: u64) -> Vec<Scenario> {
     vec![
         equal(),
@@ -22,7 +22,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
         failing(),
         slow_beside(),
         buoyant_beside(),
-        refusing(),
+        rejecting(),
         antagonists(seed),
         restart(),
         weights(),
@@ -33,7 +33,7 @@ pub fn all(seed: u64) -> Vec<Scenario> {
 }
 
 impl Scenario {
-    /// How many zones there are.
+    /// Returns the number of zones.
     pub fn zones(&self) -> usize {
         self.servers
             .iter()
@@ -49,7 +49,7 @@ impl Row {
     }
 }
 
-/// Ten seconds, of which the first two do not count, with so many of the cores in use.
+/// Returns a scenario of ten seconds, with two seconds of warm-up, in which the fraction `busy` of the cores is in use.
 pub(crate) fn basic(
     name: &'static str,
     title: &'static str,
@@ -78,5 +78,5 @@ pub(crate) fn basic(
     }
 }
 
-/// A millisecond.
+/// One millisecond.
 pub(crate) const MS_F: f64 = MS as f64;

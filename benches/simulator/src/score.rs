@@ -1,30 +1,30 @@
-//! What came of a run.
+//! The results of a run.
 
 use crate::event::{MS, Nanos};
 use crate::scenario::Scenario;
 
-/// What a contestant achieved in a scenario. Equal if equal to the last digit.
+/// The results of a picker in a scenario. Scores are equal if all digits are.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Score {
-    /// Who.
+    /// The label of the row.
     pub label: String,
-    /// Requests that count.
+    /// The number of requests after the warm-up.
     pub requests: u64,
-    /// Those that failed.
+    /// The number of failed requests.
     pub failed: u64,
-    /// Those that were answered after the deadline, or not at all.
+    /// The number of requests with a response after the deadline, or none.
     pub late: u64,
-    /// What those took that did not fail, in ascending order.
+    /// The latencies of the requests that did not fail, in ascending order.
     pub latencies: Vec<Nanos>,
-    /// The requests that each server got; while something was wrong, if it was with one of them.
+    /// The number of requests that each server received. If there is a faulty server, only during the fault.
     pub by_server: Vec<u64>,
-    /// The server that something was wrong with.
+    /// The faulty server, if there is one.
     pub bad: Option<usize>,
-    /// The connections of each server.
+    /// The number of connections of each server.
     pub connections: Vec<u32>,
-    /// Connections that were opened after the beginning.
+    /// The number of connections that were opened after the start.
     pub opened: u64,
-    /// Requests that stayed in the zone of their client.
+    /// The number of requests that stayed in the zone of their client.
     pub local: u64,
     clients: usize,
 }
@@ -46,12 +46,12 @@ impl Score {
         self
     }
 
-    /// What this part of the answers, from 0.0 to 1.0, took at most, in milliseconds.
+    /// Returns the quantile `part`, from 0.0 to 1.0, of the latencies of all responses, in milliseconds.
     pub fn quantile(&self, part: f64) -> f64 {
         self.rank(self.latencies.len() as f64 * part).unwrap_or(0.0)
     }
 
-    /// The same of the requests; `None` if so many were not answered at all.
+    /// Returns the quantile `part` of the latencies of all requests, or `None` if it is that of a request without a response.
     pub fn quantile_of_requests(&self, part: f64) -> Option<f64> {
         self.rank((self.latencies.len() as f64 + self.failed as f64) * part)
     }
@@ -61,18 +61,18 @@ impl Score {
         took.map(|took| *took as f64 / MS as f64)
     }
 
-    /// What the answers took on the average, in milliseconds.
+    /// Returns the mean latency of all responses, in milliseconds.
     pub fn mean(&self) -> f64 {
         let sum: Nanos = self.latencies.iter().sum();
         sum as f64 / MS as f64 / self.latencies.len().max(1) as f64
     }
 
-    /// The part of the requests that failed or were late.
+    /// Returns the fraction of the requests that failed or were late.
     pub fn error_rate(&self) -> f64 {
         (self.failed + self.late) as f64 / self.requests.max(1) as f64
     }
 
-    /// The part of the requests that the bad server got, or else the one that got most.
+    /// Returns the fraction of the requests that the faulty server received, or the busiest server if none is faulty.
     pub fn worst_share(&self) -> f64 {
         let sum: u64 = self.by_server.iter().sum();
         let most = || self.by_server.iter().copied().max().unwrap_or(0);
@@ -80,17 +80,17 @@ impl Score {
         worst as f64 / sum.max(1) as f64
     }
 
-    /// The same, in shares of one server of so many.
+    /// Returns [`worst_share`](Self::worst_share) as a multiple of an equal share.
     pub fn worst_in_shares(&self) -> f64 {
         self.worst_share() * self.by_server.len() as f64
     }
 
-    /// Connections opened after the beginning, per client.
+    /// Returns the number of connections that were opened after the start, per client.
     pub fn churn(&self) -> f64 {
         self.opened as f64 / self.clients.max(1) as f64
     }
 
-    /// The part of the requests that stayed in the zone.
+    /// Returns the fraction of the requests that stayed in the zone of their client.
     pub fn local_share(&self) -> f64 {
         self.local as f64 / self.requests.max(1) as f64
     }

@@ -1,4 +1,4 @@
-//! A server: cores that its requests share, and what it says of itself when probed.
+//! A server: its cores, which requests share, and its responses to probes.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,117 +7,118 @@ use crate::event::Nanos;
 use crate::memory::Memory;
 use crate::usage::Usage;
 
-/// Works on all its requests at once, each on one core at most; if there are fewer cores than requests they share alike.
+/// A server that processes all its requests at the same time, each on at most one core. If there are fewer cores than requests,
+/// these share the cores equally.
 #[derive(Debug)]
 pub struct Server {
     cores: f64,
     speed: f64,
-    conduct: Conduct,
-    /// The work that each request has got that has been here from the beginning on.
+    behavior: Behavior,
+    /// The work that has been done for a request that has been here since the start.
     progress: f64,
-    /// The progress at which each request is done: positive, so that the bits are in the order of the numbers.
+    /// The progress at which each request is done, as bits: these are ordered like the numbers, as all are positive.
     jobs: BinaryHeap<Reverse<(u64, u32)>>,
     at: Nanos,
-    /// Plans that were made for another state of the server are void.
+    /// The number of the last prediction; earlier ones are void.
     generation: u32,
-    /// Requests that do not work: see `Conduct`.
+    /// The number of in-flight requests that use no core; see `Behavior`.
     idle: u32,
     used: f64,
-    answers: u32,
+    responses: u32,
     failures: u32,
     memory: Memory,
 }
 
-/// What a server does with a request that arrives.
+/// How a server handles a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Conduct {
-    /// Its work.
+pub enum Behavior {
+    /// Processes it.
     Work,
-    /// It answers after this time, whatever the work.
-    Answer(Nanos),
-    /// It fails after this time.
+    /// Responds after this time, whatever the work.
+    Respond(Nanos),
+    /// Fails it after this time.
     Fail(Nanos),
-    /// It answers after this time that it does not do it, as with an HTTP 503.
-    Refuse(Nanos),
+    /// Rejects it with a response after this time, as with an HTTP 503.
+    Reject(Nanos),
 }
 
 /// How a request ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Ending {
-    /// It was done.
-    Answered,
-    /// There is an answer, but it was not done.
-    Refused,
-    /// There is no answer.
+pub enum Completion {
+    /// With a response.
+    Responded,
+    /// With a response that rejects it.
+    Rejected,
+    /// Without a response.
     Failed,
 }
 
-impl Ending {
-    /// Whether the caller does not have what it wanted.
+impl Completion {
+    /// Returns whether the request was rejected or failed.
     pub fn is_failure(self) -> bool {
-        self != Self::Answered
+        self != Self::Responded
     }
 }
 
 impl Server {
-    /// With so many cores, which may be infinitely many.
+    /// Creates a server with `cores` cores, which may be infinite.
     pub fn new(cores: f64) -> Self {
         Self {
             cores,
             speed: 1.0,
-            conduct: Conduct::Work,
+            behavior: Behavior::Work,
             progress: 0.0,
             jobs: BinaryHeap::new(),
             at: 0,
             generation: 0,
             idle: 0,
             used: 0.0,
-            answers: 0,
+            responses: 0,
             failures: 0,
             memory: Memory::default(),
         }
     }
 
-    /// Requests that are neither answered nor failed.
+    /// Returns the number of in-flight requests.
     pub fn in_flight(&self) -> u32 {
         self.jobs.len() as u32 + self.idle
     }
 
-    /// What it does with the next request.
-    pub fn conduct(&self) -> Conduct {
-        self.conduct
+    /// Returns how the next request is handled.
+    pub fn behavior(&self) -> Behavior {
+        self.behavior
     }
 
-    /// From now on it does so.
-    pub fn set_conduct(&mut self, conduct: Conduct) {
-        self.conduct = conduct;
+    /// Sets how requests are handled from now on.
+    pub fn set_behavior(&mut self, behavior: Behavior) {
+        self.behavior = behavior;
     }
 
-    /// From now on it has so many cores, each of this speed; 1.0 is the usual one.
-    pub fn set_strength(&mut self, cores: f64, speed: f64, now: Nanos) {
+    /// Sets the number of cores and their speed, where 1.0 is the usual one.
+    pub fn set_capacity(&mut self, cores: f64, speed: f64, now: Nanos) {
         self.advance(now);
         (self.cores, self.speed) = (cores, speed);
     }
 
-    /// Begins to work on a request.
+    /// Starts to process a request.
     pub fn begin(&mut self, request: u32, work: f64, now: Nanos) {
         self.advance(now);
         let done_at = (self.progress + work).to_bits();
         self.jobs.push(Reverse((done_at, request)));
     }
 
-    /// A request that does not work is here.
+    /// Adds an in-flight request that uses no core.
     pub fn begin_idle(&mut self) {
         self.idle += 1;
     }
 
-    /// A request that does not work is gone.
+    /// Removes an in-flight request that uses no core.
     pub fn end_idle(&mut self) {
         self.idle -= 1;
     }
 
-    /// When the next request is done if nothing else happens, and the generation of this plan.
-    pub fn plan(&mut self) -> Option<(Nanos, u32)> {
+    /// Predicts when the next request is done if nothing else happens. Returns that time and the number of the prediction.
+    pub fn predict(&mut self) -> Option<(Nanos, u32)> {
         self.generation = self.generation.wrapping_add(1);
         let Reverse((done_at, _)) = self.jobs.peek()?;
         let left = (f64::from_bits(*done_at) - self.progress).max(0.0);
@@ -125,19 +126,19 @@ impl Server {
         (rate > 0.0).then(|| (self.at + (left / rate).ceil() as Nanos, self.generation))
     }
 
-    /// The request that is done, unless something has happened since the plan.
+    /// Removes and returns the request that is done, or `None` if the prediction is void.
     pub fn finish(&mut self, generation: u32, now: Nanos) -> Option<u32> {
         if generation != self.generation {
             return None;
         }
         self.advance(now);
         let Reverse((done_at, request)) = self.jobs.pop()?;
-        // It was planned for the nanosecond after.
+        // The prediction was rounded up to a nanosecond.
         self.progress = f64::from_bits(done_at);
         Some(request)
     }
 
-    /// All requests that it works on, which it does no more.
+    /// Removes and returns all requests that are being processed.
     pub fn crash(&mut self, now: Nanos) -> Vec<u32> {
         self.advance(now);
         let mut requests: Vec<_> = self.jobs.drain().map(|Reverse((_, id))| id).collect();
@@ -145,36 +146,36 @@ impl Server {
         requests
     }
 
-    /// A request that came when there were so many has its end.
+    /// Records the end of a request that arrived when `in_flight` requests were in flight.
     pub fn record(&mut self, in_flight: u32, took: Nanos, failed: bool, now: Nanos) {
         *if failed {
             &mut self.failures
         } else {
-            &mut self.answers
+            &mut self.responses
         } += 1;
         self.memory.record(in_flight, took, failed, now);
     }
 
-    /// How long a request takes, and which part of them fails.
+    /// Returns the response to a probe: the estimated latency of a request, and the failure rate.
     pub fn latency(&self, now: Nanos) -> (Nanos, f64) {
         let latency = self.memory.latency(self.in_flight());
         (latency, self.memory.failing(now))
     }
 
-    /// It begins anew, and remembers nothing.
+    /// Discards all records, as a new process has none.
     pub fn restart(&mut self) {
         self.memory = Memory::default();
     }
 
-    /// What it did in the last `period`.
+    /// Returns the usage in the last `period`.
     pub fn usage(&mut self, period: Nanos, now: Nanos) -> Usage {
         self.advance(now);
         let usage = Usage {
             cores: self.used / period as f64,
-            answers: self.answers,
+            responses: self.responses,
             failures: self.failures,
         };
-        (self.used, self.answers, self.failures) = (0.0, 0, 0);
+        (self.used, self.responses, self.failures) = (0.0, 0, 0);
         usage
     }
 
@@ -185,7 +186,7 @@ impl Server {
         self.at = now;
     }
 
-    /// Of each request.
+    /// The rate of progress of each request.
     fn rate(&self) -> f64 {
         self.speed * (self.cores / self.jobs.len().max(1) as f64).min(1.0)
     }
@@ -199,13 +200,13 @@ mod tests {
     fn requests_share_the_cores() {
         let mut server = Server::new(1.0);
         server.begin(0, 100.0, 0);
-        assert_eq!(server.plan().map(|(at, _)| at), Some(100));
-        // Half of the first is done. Both get half a core until it is done, and then the second gets all.
+        assert_eq!(server.predict().map(|(at, _)| at), Some(100));
+        // Half of the first is done. Each gets half a core until the first is done, and then the second gets the whole core.
         server.begin(1, 100.0, 50);
-        let (at, generation) = server.plan().unwrap();
+        let (at, generation) = server.predict().unwrap();
         assert_eq!(at, 150);
         assert_eq!(server.finish(generation, at), Some(0));
-        assert_eq!(server.plan().map(|(at, _)| at), Some(200));
+        assert_eq!(server.predict().map(|(at, _)| at), Some(200));
         assert_eq!(server.usage(200, 200).cores, 1.0);
     }
 
@@ -213,20 +214,20 @@ mod tests {
     fn a_plan_is_void_when_something_else_happened() {
         let mut server = Server::new(2.0);
         server.begin(0, 100.0, 0);
-        let (_, generation) = server.plan().unwrap();
-        server.set_strength(2.0, 0.5, 50);
-        let (at, current) = server.plan().unwrap();
+        let (_, generation) = server.predict().unwrap();
+        server.set_capacity(2.0, 0.5, 50);
+        let (at, current) = server.predict().unwrap();
         assert_eq!(at, 150);
         assert_eq!(server.finish(generation, 100), None);
         assert_eq!(server.finish(current, at), Some(0));
-        assert_eq!(server.plan(), None);
+        assert_eq!(server.predict(), None);
     }
 
     #[test]
     fn a_request_has_no_more_than_a_core() {
         let mut server = Server::new(f64::INFINITY);
         (0..1000).for_each(|request| server.begin(request, 100.0, 0));
-        assert_eq!(server.plan().map(|(at, _)| at), Some(100));
+        assert_eq!(server.predict().map(|(at, _)| at), Some(100));
         assert_eq!(server.crash(50).len(), 1000);
         assert_eq!(server.in_flight(), 0);
     }

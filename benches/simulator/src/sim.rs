@@ -1,4 +1,4 @@
-//! A run: the events of a scenario, one after the other.
+//! A run: processes the events of a scenario in order.
 
 use tokio::time::Instant;
 use tower_balance::policy::InvalidPolicy;
@@ -8,21 +8,21 @@ use tower_util::rng::{Rng, SplitMix};
 use crate::client::Client;
 use crate::contestant::Contestant;
 use crate::draw::{exponential, fork};
-use crate::event::{Agenda, MS, Nanos, SECOND};
+use crate::event::{EventQueue, MS, Nanos, SECOND};
 use crate::group::{Group, Target};
 use crate::scenario::{Change, Row, Scenario};
 use crate::score::Score;
-use crate::server::{Conduct, Ending, Server};
+use crate::server::{Behavior, Completion, Server};
 use crate::usage;
 
 /// Runs a scenario with one of its rows.
 ///
-/// All contestants meet the same requests: when they come, from whom and how much work they are depends on the seed only.
-/// `base` is the instant that counts as the beginning; nothing depends on it.
+/// All pickers get the same requests: their times, clients and work depend only on the seed. `base` is the instant of the virtual
+/// time zero; the results do not depend on it.
 ///
 /// # Errors
 ///
-/// If a picker refuses its settings.
+/// If a picker rejects its settings.
 pub fn run(
     scenario: &Scenario,
     row: &Row,
@@ -31,7 +31,7 @@ pub fn run(
 ) -> Result<Score, InvalidPolicy> {
     let mut sim = Sim::new(scenario, row, seed, base)?;
     let end = scenario.duration + scenario.deadline;
-    while let Some((now, event)) = sim.agenda.next_until(end) {
+    while let Some((now, event)) = sim.queue.next_until(end) {
         sim.handle(event, now);
     }
     Ok(sim.close(end))
@@ -40,7 +40,7 @@ pub fn run(
 struct Sim<'a> {
     scenario: &'a Scenario,
     row: &'a Row,
-    agenda: Agenda<Event>,
+    queue: EventQueue<Event>,
     servers: Vec<Server>,
     clients: Vec<Client>,
     requests: Vec<Option<Request>>,
@@ -55,19 +55,22 @@ struct Request {
     group: usize,
     target: Target,
     began: Nanos,
-    /// What its server had in flight when it came.
+    /// The number of in-flight requests of its server when it arrived.
     in_flight: u32,
 }
 
 #[derive(Clone, Copy)]
 enum Event {
-    /// A request comes.
+    /// A request arrives.
     Arrive,
-    /// A server is done with a request, if the plan still holds.
+    /// A server is done with a request, if the prediction is still valid.
     Finish { server: usize, generation: u32 },
-    /// A request that was not worked on has its end.
-    End { request: u32, ending: Ending },
-    /// Number so and so of the scenario's changes.
+    /// A request that used no core ends.
+    End {
+        request: u32,
+        completion: Completion,
+    },
+    /// A change of the scenario, by its index.
     Change(usize),
     /// A probe reaches its server.
     Probe {
@@ -99,7 +102,7 @@ impl<'a> Sim<'a> {
         let mut sim = Self {
             scenario,
             row,
-            agenda: Agenda::new(),
+            queue: EventQueue::new(),
             servers: scenario
                 .servers
                 .iter()
@@ -115,12 +118,12 @@ impl<'a> Sim<'a> {
             client.plan(scenario, row);
         }
         for (number, (at, _)) in scenario.changes.iter().enumerate() {
-            sim.agenda.plan(*at, Event::Change(number));
+            sim.queue.schedule(*at, Event::Change(number));
         }
         if scenario.reports && row.contestant == Contestant::WeightedRoundRobin {
-            sim.agenda.plan(SECOND, Event::Usage);
+            sim.queue.schedule(SECOND, Event::Usage);
         }
-        sim.agenda.plan(0, Event::Arrive);
+        sim.queue.schedule(0, Event::Arrive);
         Ok(sim)
     }
 
@@ -129,14 +132,17 @@ impl<'a> Sim<'a> {
             Event::Arrive => self.arrive(now),
             Event::Finish { server, generation } => {
                 if let Some(request) = self.servers[server].finish(generation, now) {
-                    self.end(request, Ending::Answered, now);
-                    self.plan(server);
+                    self.end(request, Completion::Responded, now);
+                    self.schedule_finish(server);
                 }
             }
-            Event::End { request, ending } => {
+            Event::End {
+                request,
+                completion,
+            } => {
                 if let Some(Request { target, .. }) = self.requests[request as usize] {
                     self.servers[target.server].end_idle();
-                    self.end(request, ending, now);
+                    self.end(request, completion, now);
                 }
             }
             Event::Change(number) => self.change(self.scenario.changes[number].1, now),
@@ -157,7 +163,7 @@ impl<'a> Sim<'a> {
         let gap = exponential(&mut self.traffic, SECOND as f64 / self.scenario.rate);
         let next = now + gap as Nanos;
         if next < self.scenario.duration {
-            self.agenda.plan(next, Event::Arrive);
+            self.queue.schedule(next, Event::Arrive);
         }
 
         let Client {
@@ -175,7 +181,7 @@ impl<'a> Sim<'a> {
         let counts = now >= self.scenario.warm_up;
         self.score.requests += u64::from(counts);
         let Some(target) = groups[group].pick(key, rng, now) else {
-            // There is no server left.
+            // No server is left.
             self.score.failed += u64::from(counts);
             return;
         };
@@ -186,7 +192,7 @@ impl<'a> Sim<'a> {
                 ticket,
                 server,
             };
-            self.agenda.plan(now + PROBE, probe);
+            self.queue.schedule(now + PROBE, probe);
         }
         let at_home = self.scenario.servers[target.server].zone == *zone;
         self.score.local += u64::from(counts && at_home);
@@ -198,7 +204,7 @@ impl<'a> Sim<'a> {
 
         let server = &mut self.servers[target.server];
         let in_flight = server.in_flight();
-        let conduct = server.conduct();
+        let behavior = server.behavior();
         let request = self.admit(Request {
             client,
             group,
@@ -207,18 +213,23 @@ impl<'a> Sim<'a> {
             in_flight,
         });
         let server = &mut self.servers[target.server];
-        let (after, ending) = match conduct {
-            Conduct::Work => {
+        let (after, completion) = match behavior {
+            Behavior::Work => {
                 server.begin(request, work, now);
-                return self.plan(target.server);
+                return self.schedule_finish(target.server);
             }
-            Conduct::Answer(after) => (after, Ending::Answered),
-            Conduct::Fail(after) => (after, Ending::Failed),
-            Conduct::Refuse(after) => (after, Ending::Refused),
+            Behavior::Respond(after) => (after, Completion::Responded),
+            Behavior::Fail(after) => (after, Completion::Failed),
+            Behavior::Reject(after) => (after, Completion::Rejected),
         };
         server.begin_idle();
-        self.agenda
-            .plan(now + after, Event::End { request, ending });
+        self.queue.schedule(
+            now + after,
+            Event::End {
+                request,
+                completion,
+            },
+        );
     }
 
     fn admit(&mut self, request: Request) -> u32 {
@@ -230,7 +241,7 @@ impl<'a> Sim<'a> {
         self.requests.len() as u32 - 1
     }
 
-    fn end(&mut self, request: u32, ending: Ending, now: Nanos) {
+    fn end(&mut self, request: u32, completion: Completion, now: Nanos) {
         let Some(ended) = self.requests[request as usize].take() else {
             return;
         };
@@ -242,8 +253,8 @@ impl<'a> Sim<'a> {
             began,
             in_flight,
         } = ended;
-        let failed = ending.is_failure();
-        self.clients[client].groups[group].end(target, began, ending, now);
+        let failed = completion.is_failure();
+        self.clients[client].groups[group].end(target, began, completion, now);
         self.servers[target.server].record(in_flight, now - began, failed, now);
         self.count(began, failed, now);
     }
@@ -260,27 +271,28 @@ impl<'a> Sim<'a> {
         }
     }
 
-    fn plan(&mut self, server: usize) {
-        if let Some((at, generation)) = self.servers[server].plan() {
-            self.agenda.plan(at, Event::Finish { server, generation });
+    fn schedule_finish(&mut self, server: usize) {
+        if let Some((at, generation)) = self.servers[server].predict() {
+            self.queue
+                .schedule(at, Event::Finish { server, generation });
         }
     }
 
     fn change(&mut self, change: Change, now: Nanos) {
         match change {
-            Change::Strength(server, cores, speed) => {
-                self.servers[server].set_strength(cores, speed, now);
-                self.plan(server);
+            Change::Capacity(server, cores, speed) => {
+                self.servers[server].set_capacity(cores, speed, now);
+                self.schedule_finish(server);
             }
-            Change::Conduct(server, conduct) => self.servers[server].set_conduct(conduct),
+            Change::Behavior(server, behavior) => self.servers[server].set_behavior(behavior),
             Change::Crash(server) => {
                 for request in self.servers[server].crash(now) {
-                    self.end(request, Ending::Failed, now);
+                    self.end(request, Completion::Failed, now);
                 }
             }
             Change::Restart(server) => {
                 self.servers[server].restart();
-                self.servers[server].set_conduct(Conduct::Work);
+                self.servers[server].set_behavior(Behavior::Work);
             }
             Change::Leave(server) => self.each_group(|group| {
                 group.leave(server);
@@ -290,7 +302,7 @@ impl<'a> Sim<'a> {
         }
     }
 
-    /// Whether a connection is opened is what `change` returns.
+    /// Applies `change` to the balancers. It returns whether it has opened a connection.
     fn each_group(&mut self, change: impl Fn(&mut Group) -> bool) {
         for client in &mut self.clients {
             for group in &mut client.groups {
@@ -331,11 +343,11 @@ impl<'a> Sim<'a> {
             }
         }
         if now + SECOND < self.scenario.duration {
-            self.agenda.plan(now + SECOND, Event::Usage);
+            self.queue.schedule(now + SECOND, Event::Usage);
         }
     }
 
-    /// What is not answered by now has taken so long at least.
+    /// Ends the run. Requests without a response have taken at least until now.
     fn close(mut self, end: Nanos) -> Score {
         for request in std::mem::take(&mut self.requests).into_iter().flatten() {
             self.count(request.began, false, end + 1);
@@ -344,7 +356,7 @@ impl<'a> Sim<'a> {
     }
 }
 
-/// From a request until its probes are answered.
+/// The time from a request until the responses to its probes.
 const PROBE: Nanos = MS / 2;
-/// Different keys of requests, each as frequent as any other.
+/// The number of different request keys, all equally frequent.
 const KEYS: u64 = 10_000;

@@ -1,4 +1,4 @@
-//! Scores as a table of Markdown.
+//! Prints scores as Markdown tables.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::distribution::{self, Busy};
 use crate::scenario::Scenario;
 use crate::score::Score;
 
-/// The scores of a scenario, under its title.
+/// Returns the table of a scenario, with its title.
 pub fn of_scores(scenario: &Scenario, scores: &[Score]) -> String {
     let zones = scenario.zones() > 1;
     let mut out = format!(
@@ -18,13 +18,13 @@ pub fn of_scores(scenario: &Scenario, scores: &[Score]) -> String {
         scenario.title, scenario.name, scenario.about
     );
     let worst = if scenario.bad.is_some() {
-        "bad server"
+        "faulty server"
     } else {
         "busiest server"
     };
     let _ = write!(
         out,
-        "| picker | mean ms | p50 ms | p99 ms | p99.9 ms | errors | {worst}: of all | in shares | connections of a server | opened later per client |"
+        "| picker | mean ms | p50 ms | p99 ms | p99.9 ms | errors | {worst}: of all | times equal share | connections per server | opened later per client |"
     );
     out += if zones {
         " in the zone |\n|---|"
@@ -64,12 +64,12 @@ pub fn of_scores(scenario: &Scenario, scores: &[Score]) -> String {
     out
 }
 
-/// How many connections subsets need, and how many change when a client or a server comes.
+/// Returns the table of the connections that subsets need, and how many change when a client or a server is added.
 pub fn of_connections() -> String {
     let mut out = String::from(
-        "### Connections\n\nNo requests here: how many connections a server has, and which part of all connections changes when there \
-         is a client, or a server, more.\n\n\
-         | clients | servers | subset | connections in all | of a server | changed by a client | by a server |\n|---:|---:|---|---:|---:|---:|---:|\n",
+        "### Connections\n\nWithout requests: the number of connections per server, and the fraction of all connections that changes \
+         when a client or a server is added.\n\n\
+         | clients | servers | subset | connections in total | per server | changed by a client | by a server |\n|---:|---:|---|---:|---:|---:|---:|\n",
     );
     for (clients, servers) in [
         (5, 18),
@@ -95,16 +95,16 @@ pub fn of_connections() -> String {
     out
 }
 
-/// What each server gets, at no, low and high load.
+/// Returns the tables of the share of the requests that each server receives, at no, low and high load.
 ///
 /// # Errors
 ///
-/// If a picker refuses its settings.
+/// If a picker rejects its settings.
 pub fn of_distribution(seed: u64, base: Instant) -> Result<String, InvalidPolicy> {
     let mut out = String::from(
         "### Distribution\n\n1 client, servers that are never busy, requests of 10 ms (normal, deviation 1 ms). No load is one \
-         request per second; low load one in flight for two servers; high load a hundred for each server, and three for each unit \
-         of weight.\n\nTen servers of equal weight: what the least and the most used one gets, in shares of one of ten.\n\n",
+         request per second; low load is one in-flight request per two servers; high load is a hundred per server, plus three per \
+         unit of weight.\n\nTen servers of equal weight: the requests of the least and the most used one, in multiples of a tenth.\n\n",
     );
     out += &header();
     let equal = |shares: &[f64]| {
@@ -115,8 +115,8 @@ pub fn of_distribution(seed: u64, base: Instant) -> Result<String, InvalidPolicy
         format!("{least:.2} to {most:.2}")
     };
     rows(&mut out, &distribution::EQUAL, equal, seed, base)?;
-    out += "\nTwelve servers, three of each weight: what those of weight 1, 10, 100 and 1,000 get, in percent of all. By weight it \
-            is 0.09, 0.9, 9.0 and 90. P2C and round robin know nothing of weights, and give 25 to each; so does Prequal.\n\n";
+    out += "\nTwelve servers, three of each weight: the requests of those of weight 1, 10, 100 and 1,000, in percent. In proportion \
+            to weight it is 0.09, 0.9, 9.0 and 90. P2C, round robin and Prequal ignore weights, and send 25 to each.\n\n";
     out += &header();
     let by_weight = |shares: &[f64]| {
         let percent = |some: &[f64]| match some.iter().sum::<f64>() * 100.0 {

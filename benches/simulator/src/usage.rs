@@ -1,21 +1,21 @@
-//! What servers report once a second, and the weights that follow.
+//! The usage that servers report once a second, and the weights computed from it.
 
-/// What a server reports about the time since its last report.
+/// The usage of a server since its last report.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
-    /// Cores in use, on the average.
+    /// The mean number of cores in use.
     pub cores: f64,
-    /// Requests that were answered.
-    pub answers: u32,
-    /// Requests that failed.
+    /// The number of requests with a response.
+    pub responses: u32,
+    /// The number of failed requests.
     pub failures: u32,
 }
 
-/// The weights of servers with so many cores, as in gRFC A58: requests per use of the cores, of the last second and without a
-/// blackout. A server that had no requests gets the mean of the others.
+/// Computes the weights of servers with `cores` cores as in gRFC A58: requests per utilization of the cores in the last second,
+/// without a blackout period. A server without requests gets the mean of the others.
 pub fn weights(usages: impl Iterator<Item = (Usage, f64)>) -> Vec<u32> {
     let weight = |(usage, allotted): (Usage, f64)| {
-        let requests = f64::from(usage.answers + usage.failures);
+        let requests = f64::from(usage.responses + usage.failures);
         let failing = f64::from(usage.failures) / requests.max(1.0);
         let weight = requests / (usage.cores / allotted + failing);
         (weight.is_finite() && weight > 0.0).then_some(weight)
@@ -28,7 +28,7 @@ pub fn weights(usages: impl Iterator<Item = (Usage, f64)>) -> Vec<u32> {
     weights.iter().map(scaled).collect()
 }
 
-/// The mean of all weights.
+/// The mean of the weights.
 const MEAN: f64 = 1000.0;
 
 #[cfg(test)]
@@ -37,12 +37,12 @@ mod tests {
 
     #[test]
     fn weights_are_requests_by_use() {
-        let usage = |cores, answers, failures| Usage {
+        let usage = |cores, responses, failures| Usage {
             cores,
-            answers,
+            responses,
             failures,
         };
-        // Half as strong, unknown, and one that fails.
+        // A server of half the capacity, one without requests, and one that fails.
         let usages = [
             usage(2.0, 100, 0),
             usage(4.0, 100, 0),

@@ -1,4 +1,4 @@
-//! What the pickers promise, and what papers claim, in virtual time.
+//! The documented properties of the pickers, and the claims of papers, in virtual time.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn score(scenario: &Scenario, contestant: Contestant, seed: u64) -> Score {
 }
 
 #[test]
-fn buoyants_scenario_comes_out_as_published() {
+fn buoyants_scenario_has_the_published_results() {
     let scenario = scenarios::buoyant();
     for seed in SEEDS {
         let success = |contestant| 100.0 - 100.0 * score(&scenario, contestant, seed).error_rate();
@@ -37,14 +37,14 @@ fn buoyants_scenario_comes_out_as_published() {
     }
 }
 
-/// M. Mitzenmacher, *The Power of Two Choices in Randomized Load Balancing*: a queue of its own for each server, as good as
-/// infinitely many of them, and a dispatcher that knows them all.
+/// M. Mitzenmacher, *The Power of Two Choices in Randomized Load Balancing*: each server has its own queue, the number of servers
+/// is practically infinite, and the dispatcher knows all queues.
 #[test]
-fn two_choices_are_worth_what_mitzenmacher_says() {
+fn two_choices_have_the_latency_of_mitzenmachers_formula() {
     let scenario = scenarios::supermarket();
     for seed in SEEDS {
         let mean = |contestant| score(&scenario, contestant, seed).mean() / 10.0;
-        // In units of a request's mean work: 1 / (1 - busy), and the sum of busy^(2^i - 2) from i = 1 on.
+        // In multiples of a request's mean work: 1 / (1 - busy), and the sum of busy^(2^i - 2) for i = 1, 2, ...
         let expected = [10.0, (1..9).map(|i| 0.9_f64.powi((1 << i) - 2)).sum()];
         let found = [Contestant::Random, P2C_REQUESTS].map(mean);
         for (found, expected) in found.into_iter().zip(expected) {
@@ -57,13 +57,13 @@ fn two_choices_are_worth_what_mitzenmacher_says() {
 }
 
 #[test]
-fn a_server_that_fails_fast_attracts_only_those_who_do_not_count_failures() {
+fn a_server_that_fails_fast_attracts_only_pickers_that_do_not_count_failures() {
     let scenario = scenarios::failing();
     for seed in SEEDS {
         let bad = |contestant| score(&scenario, contestant, seed).worst_share();
         let (aware, plain) = (bad(P2C_PEAK), bad(P2C_PLAIN));
         assert!(aware < 0.002, "seed {seed}: {aware}");
-        // Twice its share is the most that any server can get from a choice of two.
+        // A choice of two gives a server at most twice its share.
         assert!((0.18..0.21).contains(&plain), "seed {seed}: {plain}");
         let all_plain = bad(Contestant::OfAll(Measure::PlainEwma));
         assert!(all_plain > 0.5, "seed {seed}: {all_plain}");
@@ -72,18 +72,18 @@ fn a_server_that_fails_fast_attracts_only_those_who_do_not_count_failures() {
     }
 }
 
-/// However slow the others are, and also if its failures are answers.
+/// However slow the others are, and even if its failures are responses.
 #[test]
-fn a_server_that_fails_fast_draws_next_to_nothing_at_any_scale() {
+fn a_server_that_fails_fast_receives_few_requests_at_any_latency_of_the_others() {
     for seed in SEEDS {
         for scenario in [
             scenarios::slow_beside(),
             scenarios::buoyant_beside(),
-            scenarios::refusing(),
+            scenarios::rejecting(),
         ] {
             for contestant in [P2C_PEAK, Contestant::OfAll(Measure::PeakEwma)] {
                 let share = score(&scenario, contestant, seed).worst_share();
-                // It is tried now and then.
+                // It is probed for its recovery.
                 assert!(
                     share > 0.0 && share <= 0.005,
                     "seed {seed}, {}: {share}",
@@ -94,7 +94,7 @@ fn a_server_that_fails_fast_draws_next_to_nothing_at_any_scale() {
             assert!(plain > 0.15, "seed {seed}, {}: {plain}", scenario.name);
         }
         let unclassified = Contestant::P2c(Measure::Unclassified);
-        let share = score(&scenarios::refusing(), unclassified, seed).worst_share();
+        let share = score(&scenarios::rejecting(), unclassified, seed).worst_share();
         assert!(share > 0.15, "seed {seed}: {share}");
     }
 }
@@ -108,7 +108,7 @@ fn requests_are_distributed_by_weight_at_any_load() {
         (Contestant::RingHash, [0.01; 3]),
         (Contestant::Weighted(Measure::Requests), [0.01, 0.02, 0.01]),
         (Contestant::Levels, [0.01, 0.02, 0.01]),
-        // A request is much where there are six.
+        // With only six requests in flight, one more or less is a large fraction.
         (Contestant::OfAll(Measure::Requests), [0.01, 0.06, 0.01]),
     ];
     let base = Instant::now();
@@ -128,12 +128,12 @@ fn requests_are_distributed_by_weight_at_any_load() {
     }
 }
 
-/// By load, and not by where they are in the list.
+/// Pickers must not prefer a position in the list.
 #[test]
-fn equal_servers_get_the_same_at_any_load() {
+fn equal_servers_receive_equal_shares_at_any_load() {
     let base = Instant::now();
     for contestant in distribution::contestants() {
-        // At low load its servers' last latencies decide, and those of one that gets nothing stay as they are.
+        // At low load Prequal decides by the last latencies of the servers, and those of a server without requests do not change.
         if contestant == Contestant::Prequal {
             continue;
         }
@@ -152,7 +152,7 @@ fn equal_servers_get_the_same_at_any_load() {
 }
 
 #[test]
-fn one_slow_server_makes_round_robin_slow_and_not_peak_ewma() {
+fn one_slow_server_slows_down_round_robin_but_not_peak_ewma() {
     let scenario = scenarios::slow();
     for seed in SEEDS {
         let p99 = |contestant| score(&scenario, contestant, seed).quantile(0.99);
@@ -165,7 +165,7 @@ fn one_slow_server_makes_round_robin_slow_and_not_peak_ewma() {
 }
 
 #[test]
-fn prequal_beats_p2c_under_antagonists_that_wander() {
+fn prequal_beats_p2c_under_changing_antagonists() {
     for seed in SEEDS {
         let scenario = scenarios::antagonists(seed);
         let p99 = |contestant| score(&scenario, contestant, seed).quantile(0.99);
@@ -180,18 +180,18 @@ fn prequal_beats_p2c_under_antagonists_that_wander() {
 }
 
 #[test]
-fn a_zone_that_is_gone_is_replaced_by_the_others() {
+fn other_zones_replace_an_unavailable_one() {
     let scenario = scenarios::zones();
     for row in &scenario.rows {
         let score = sim::run(&scenario, row, 1, Instant::now()).unwrap();
-        // For 2 of 38 seconds a third of the servers, or a third of the clients, has nobody who answers.
+        // For 2 of 38 seconds a third of the servers does not respond, or a third of the clients gets no response.
         assert!(
             score.error_rate() < 0.025,
             "{}: {}",
             score.label,
             score.error_rate()
         );
-        // They need not go elsewhere but for 20 seconds.
+        // Clients use other zones only for 20 seconds.
         let at_home = if row.route == tower_simulator::route::Route::Flat {
             0.2..0.4
         } else {
@@ -206,7 +206,7 @@ fn a_zone_that_is_gone_is_replaced_by_the_others() {
     }
 }
 
-/// Also with another beginning of time.
+/// Also with another instant of the virtual time zero.
 #[test]
 fn the_same_seed_gives_the_same_digits() {
     let mut scenario = scenarios::restart();
@@ -225,7 +225,7 @@ fn the_same_seed_gives_the_same_digits() {
 }
 
 #[test]
-fn apertures_have_as_many_connections_as_the_formula_says() {
+fn apertures_have_the_number_of_connections_of_the_formula() {
     let known = [
         (5, 18, 4, 5),
         (12, 24, 6, 6),
@@ -241,7 +241,7 @@ fn apertures_have_as_many_connections_as_the_formula_says() {
             (least, most),
             "{clients} and {servers}"
         );
-        // A client covers so many places of clients, each as wide as servers / clients, and parts of one server more.
+        // A client covers this number of client slots, each as wide as servers / clients, and part of one more server.
         let width: f64 = (12.min(servers) as f64 * clients as f64 / servers as f64 - 1e-9).ceil()
             * servers as f64
             / clients as f64;
@@ -254,7 +254,7 @@ fn apertures_have_as_many_connections_as_the_formula_says() {
 }
 
 #[test]
-fn ten_thousand_servers_get_the_same_from_apertures() {
+fn apertures_distribute_evenly_over_ten_thousand_servers() {
     let scenario = scenarios::aperture();
     let worst = |number: usize| {
         sim::run(&scenario, &scenario.rows[number], 1, Instant::now())
@@ -269,12 +269,12 @@ fn ten_thousand_servers_get_the_same_from_apertures() {
 }
 
 #[test]
-fn what_is_not_answered_is_late() {
+fn requests_without_a_response_are_late() {
     let mut scenario = scenarios::buoyant();
     scenario.duration = 2 * event::SECOND;
     scenario.changes = vec![(
         0,
-        tower_simulator::scenario::Change::Strength(5, f64::INFINITY, 0.0),
+        tower_simulator::scenario::Change::Capacity(5, f64::INFINITY, 0.0),
     )];
     scenario.bad = Some((5, 0, event::Nanos::MAX));
     let score = score(&scenario, Contestant::RoundRobin, 1);
@@ -284,7 +284,7 @@ fn what_is_not_answered_is_late() {
 }
 
 #[test]
-fn tables_and_plots_have_a_line_for_each() {
+fn tables_and_plots_have_a_row_for_each_picker() {
     let mut scenario = scenarios::equal();
     scenario.duration = 2_100 * event::MS;
     let scores: Vec<_> = Contestant::ALL

@@ -1,8 +1,8 @@
-//! A shared value in whose reference count its permits are counted as well.
+//! A reference-counted value with permits. Both counts share one atomic word.
 //!
-//! A request takes a permit, which has to keep the pool alive, and gives it back. With an `Arc` that would be four atomic
-//! operations; with both counts in one word it is two, and they are most of what a limit costs.
-#![allow(unsafe_code, reason = "the reference count is our own")]
+//! A request takes a permit, which keeps the pool alive, and returns it later. With an `Arc` and a separate count that takes
+//! four atomic operations; with both counts in one word it takes two. They are most of the cost of a limit.
+#![allow(unsafe_code, reason = "implements its own reference count")]
 
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -11,64 +11,66 @@ use std::ptr::NonNull;
 
 use crate::sync::{AtomicU64, Ordering, fence};
 
-/// A reference to a value with permits. The value is dropped with the last reference and the last permit.
+/// A reference to a value with permits. The value is dropped when the last reference and the last permit are gone.
 pub(super) struct Counted<T> {
     /// # Invariant
     ///
-    /// Made by `Box::leak`, and valid while [`references`] in its word counts this one.
+    /// Created by `Box::leak`, and valid while this reference is counted by [`references`] of the word.
     inner: NonNull<Inner<T>>,
 }
 
-/// A permit, and a reference.
+/// A permit that also holds a reference.
 pub(super) struct Permit<T: Release> {
-    /// Dropped by hand, together with the permit.
+    /// Dropped manually: the permit and the reference are returned in one atomic operation.
     of: ManuallyDrop<Counted<T>>,
-    /// The word as it was when the permit had been taken. With one thread it mostly is so still. With several
-    /// it is not, but a comparison with it fetches the cache line for writing, which a load would fetch for reading first.
+    /// The word after the permit was taken: the first guess for the compare-and-swap that returns it. With one thread it is
+    /// usually right. With several it is not, but the failed compare-and-swap has fetched the cache line for writing, which a load
+    /// would fetch for reading first.
     left: u64,
 }
 
-/// Called when a permit is given back while [`Counted::look`] is set.
+/// What to do when a permit is returned while [`NOTIFY`] is set.
 pub(super) trait Release: Sized {
+    /// Called after the permit has been returned.
     fn released(this: &Counted<Self>);
 }
 
 struct Inner<T> {
-    /// From the lowest bit: 32 for the references, 31 for the permits that are free and [`BIAS`], one that says [`LOOK`].
+    /// From the lowest bit: 32 bits of references, 31 bits of free permits plus [`BIAS`], and the flag [`NOTIFY`].
     word: AtomicU64,
     value: T,
 }
 
 const REFERENCE: u64 = 1;
 const FREE: u64 = 1 << 32;
-const LOOK: u64 = 1 << 63;
+/// If set, returning a permit calls [`Release::released`], and [`Counted::try_take`] fails.
+const NOTIFY: u64 = 1 << 63;
 
 const fn references(word: u64) -> u64 {
     word & (FREE - 1)
 }
 
-/// What the word has where no permit is free. Threads that have taken what was not there make it less for as long as it takes
-/// them to put it back: there would have to be more threads than Linux can have for it to borrow from [`LOOK`].
+/// The value of the permit bits while no permit is free. Threads on the fast path may subtract below it until they undo that.
+/// Only with more threads than Linux supports could the subtraction borrow from [`NOTIFY`].
 const BIAS: u64 = FREE << 22;
 
-/// The maximum; a larger number of permits counts as this one.
-const MAX_PERMITS: u64 = (LOOK - BIAS) / FREE - 1;
+/// The maximum number of permits. Larger numbers are reduced to it.
+const MAX_PERMITS: u64 = (NOTIFY - BIAS) / FREE - 1;
 
-/// When that many are free, one is taken without a look at what others do meanwhile: an addition does not fail under
-/// contention, as a comparison does. Should as many threads do so at once, the last of them find none, and put back what they
-/// took; for that time the number is too low.
+/// The number of free permits from which on one is taken by an unconditional subtraction: it cannot fail under contention, as
+/// a compare-and-swap can. If as many threads do so at the same time, the last of them find no permit and undo the subtraction;
+/// until then the count is too low.
 #[cfg(not(tower_loom))]
-const PLENTY: u64 = 64;
+const FAST_PATH_FREE: u64 = 64;
 #[cfg(tower_loom)]
-const PLENTY: u64 = 1;
+const FAST_PATH_FREE: u64 = 1;
 
-/// Whether that many permits are free, and a taker need not [look](Counted::look): one comparison, as that bit is the
-/// sign.
-const fn has_plainly(permits: u64, word: u64) -> bool {
+/// Returns whether at least `permits` are free and [`NOTIFY`] is not set. That is one comparison, as the flag is the sign bit.
+const fn has_free(permits: u64, word: u64) -> bool {
     word.cast_signed() >= (BIAS + permits * FREE).cast_signed()
 }
 
-// SAFETY: a `Counted` is a shared reference that may be the last owner, just as an `Arc`.
+// SAFETY: as for `Arc`: a `Counted` gives shared access to the value, and may be the last owner, which drops it.
 unsafe impl<T: Send + Sync> Send for Counted<T> {}
 // SAFETY: the same.
 unsafe impl<T: Send + Sync> Sync for Counted<T> {}
@@ -85,14 +87,15 @@ impl<T: Release> Counted<T> {
         }
     }
 
-    /// Takes a permit, unless there is none or [`look`](Self::look) is set.
+    /// Takes a permit. Returns `None` if none is free or [`NOTIFY`] is set.
     ///
-    /// `guess` is kept from one call to the next, 0 before the first: what the word was then. With one thread it is so again. With
-    /// several a comparison that fails has fetched the cache line for writing; a load would fetch it for reading first.
+    /// `guess` is what the word may be: the value from the last call, or 0 before the first call. With one thread it is usually
+    /// right. With several, the compare-and-swap that fails has fetched the cache line for writing; a load would fetch it for
+    /// reading first.
     #[inline]
     pub(super) fn try_take(&self, guess: &mut u64) -> Option<Permit<T>> {
         let mut current = *guess;
-        if has_plainly(1, current) {
+        if has_free(1, current) {
             match self.exchange(current) {
                 Ok(permit) => return Some(permit),
                 Err(word) => current = word,
@@ -104,31 +107,31 @@ impl<T: Release> Counted<T> {
         self.take_if(current, |word| word)
     }
 
-    /// Takes a permit, unless there is none.
+    /// Takes a permit, even if [`NOTIFY`] is set. Returns `None` if none is free.
     pub(super) fn take_any(&self) -> Option<Permit<T>> {
         let current = self.inner().word.load(Ordering::Relaxed);
-        let mut permit = self.take_if(current, |word| word & !LOOK)?;
-        // It may be so no more when the permit is given back.
-        permit.left &= !LOOK;
+        let mut permit = self.take_if(current, |word| word & !NOTIFY)?;
+        // `NOTIFY` may have been cleared when the permit is returned, so the guess must not have it.
+        permit.left &= !NOTIFY;
         Some(permit)
     }
 
-    /// `current`: the word as it was last. `seen`: the word as this one is to see it.
+    /// Takes a permit if one is free in `seen(word)`. `current` is the last known value of the word.
     #[inline]
     fn take_if(&self, mut current: u64, seen: impl Fn(u64) -> u64) -> Option<Permit<T>> {
         let word = &self.inner().word;
-        if has_plainly(PLENTY, seen(current)) {
-            // There are fewer permits than would make the references overflow.
+        if has_free(FAST_PATH_FREE, seen(current)) {
+            // The references cannot overflow: there are at most `MAX_PERMITS` permits.
             let before = word.fetch_sub(FREE - REFERENCE, Ordering::AcqRel);
             let of = ManuallyDrop::new(Self { inner: self.inner });
             let left = before.wrapping_sub(FREE - REFERENCE);
             let permit = Permit { of, left };
-            if has_plainly(1, seen(before)) {
+            if has_free(1, seen(before)) {
                 return Some(permit);
             }
-            current = permit.put_back();
+            current = permit.undo();
         }
-        while has_plainly(1, seen(current)) {
+        while has_free(1, seen(current)) {
             match self.exchange(current) {
                 Ok(permit) => return Some(permit),
                 Err(other) => current = other,
@@ -137,63 +140,64 @@ impl<T: Release> Counted<T> {
         None
     }
 
-    /// Takes a permit if the word is `current`, in which one is free; otherwise returns the word.
+    /// Takes a permit if the word is `current`, in which one must be free. Otherwise returns the word.
     #[inline]
     fn exchange(&self, current: u64) -> Result<Permit<T>, u64> {
         let next = current - FREE + REFERENCE;
         let word = &self.inner().word;
         word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)?;
-        // The reference has been counted just now.
+        // The exchange has counted this reference.
         let of = ManuallyDrop::new(Self { inner: self.inner });
         Ok(Permit { of, left: next })
     }
 
-    /// A permit beyond those that there are, when none is free. It is to be [swallowed](Self::swallow) once given back.
-    pub(super) fn take_unfree(&self) -> Permit<T> {
+    /// Creates a permit beyond the limit. When it is returned, [`forget_free`](Self::forget_free) must remove one.
+    pub(super) fn overcommit(&self) -> Permit<T> {
         let of = ManuallyDrop::new(self.clone());
-        let left = self.inner().word.load(Ordering::Relaxed) & !LOOK;
+        let left = self.inner().word.load(Ordering::Relaxed) & !NOTIFY;
         Permit { of, left }
     }
 
-    /// Removes a permit that is free, if there is one.
-    pub(super) fn swallow(&self) -> bool {
+    /// Removes a free permit for good. Returns `false` if none is free.
+    pub(super) fn forget_free(&self) -> bool {
         self.take_any().is_some_and(|permit| {
             let mut permit = ManuallyDrop::new(permit);
-            // SAFETY: only here, as the permit itself is never dropped. Its reference is given back, and `FREE` is not.
+            // SAFETY: dropped only here, as the permit itself never is. The reference is returned, and the permit is not.
             unsafe { ManuallyDrop::drop(&mut permit.of) };
             true
         })
     }
 
     pub(super) fn free(&self) -> usize {
-        let word = self.inner().word.load(Ordering::Acquire) & !LOOK;
+        let word = self.inner().word.load(Ordering::Acquire) & !NOTIFY;
         (word.saturating_sub(BIAS) / FREE) as usize
     }
 
-    /// From now on giving a permit back calls [`Release::released`]. What was given back before is seen by a
-    /// [`take_any`](Self::take_any) after this.
-    pub(super) fn look(&self) {
-        self.inner().word.fetch_or(LOOK, Ordering::AcqRel);
+    /// Makes every return of a permit call [`Release::released`] from now on. A [`take_any`](Self::take_any) after this call
+    /// sees all permits that were returned before it.
+    pub(super) fn set_notify(&self) {
+        self.inner().word.fetch_or(NOTIFY, Ordering::AcqRel);
     }
 
-    pub(super) fn look_no_more(&self) {
-        self.inner().word.fetch_and(!LOOK, Ordering::AcqRel);
+    /// Ends the effect of [`set_notify`](Self::set_notify).
+    pub(super) fn clear_notify(&self) {
+        self.inner().word.fetch_and(!NOTIFY, Ordering::AcqRel);
     }
 }
 
 impl<T> Counted<T> {
     #[inline]
     fn inner(&self) -> &Inner<T> {
-        // SAFETY: valid by the invariant, and only ever borrowed shared until the last reference drops it.
+        // SAFETY: valid by the invariant, and only borrowed as shared until the last reference drops it.
         unsafe { self.inner.as_ref() }
     }
 
-    /// The last reference is gone, after it was counted off by an operation with `Release`.
+    /// Drops the value. The last reference must have been subtracted with `Release` ordering.
     #[cold]
     fn drop_inner(&self) {
-        // All that others did with the value comes before its end.
+        // Makes all that other threads did with the value happen before it is dropped.
         fence(Ordering::Acquire);
-        // SAFETY: made by `Box::leak`; nobody else has a reference, and nobody can get one.
+        // SAFETY: created by `Box::leak`; there is no other reference, and none can be created.
         drop(unsafe { Box::from_raw(self.inner.as_ptr()) });
     }
 }
@@ -229,8 +233,8 @@ impl<T: Release> Drop for Permit<T> {
     fn drop(&mut self) {
         let word = &self.of.inner().word;
         let mut current = self.left;
-        while current & LOOK == 0 {
-            // The permit and its reference at once.
+        while current & NOTIFY == 0 {
+            // Returns the permit and its reference in one operation.
             let next = current + FREE - REFERENCE;
             match word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
@@ -247,20 +251,21 @@ impl<T: Release> Drop for Permit<T> {
 }
 
 impl<T: Release> Permit<T> {
-    /// It was none, or somebody has looked meanwhile: it goes back the way of any other. Returns the word as it is then.
+    /// Undoes a subtraction that found no free permit, or `NOTIFY` set meanwhile: the permit is returned like any other. Returns
+    /// the word after that.
     #[cold]
-    fn put_back(self) -> u64 {
+    fn undo(self) -> u64 {
         let of = Counted::clone(&self.of);
         drop(self);
         of.inner().word.load(Ordering::Relaxed)
     }
 
-    /// First the permit, and the reference when those who wait for it have been told.
+    /// Returns the permit, then calls [`Release::released`], and drops the reference last.
     #[cold]
     fn release(&mut self) {
         self.of.inner().word.fetch_add(FREE, Ordering::AcqRel);
         T::released(&self.of);
-        // SAFETY: only called at the end of `drop`.
+        // SAFETY: called once, at the end of `drop`.
         unsafe { ManuallyDrop::drop(&mut self.of) }
     }
 }
@@ -277,8 +282,8 @@ impl<T: Release + fmt::Debug> fmt::Debug for Permit<T> {
     }
 }
 
-/// As `Arc` does: so many references can only be leaked ones. Those of permits are not counted: there are [`MAX_PERMITS`] at
-/// most, and half of the numbers are left for them.
+/// Aborts, as `Arc` does, on a number of references that only leaks can reach. References of permits are not checked: there are
+/// at most [`MAX_PERMITS`], and the upper half of the range is left for them.
 #[inline]
 fn check_overflow(word: u64) {
     if references(word) > u64::from(u32::MAX / 2) {
@@ -295,7 +300,7 @@ mod tests {
 
     struct Value {
         released: AtomicUsize,
-        // Tells whether it is dropped, once.
+        // Its count shows whether the value has been dropped exactly once.
         _alive: Arc<()>,
     }
 
@@ -315,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_as_many_permits_as_it_says() {
+    fn gives_out_as_many_permits_as_it_has() {
         let (counted, _) = counted(2);
         let permits = [
             counted.try_take(&mut 0).unwrap(),
@@ -347,42 +352,39 @@ mod tests {
     }
 
     #[test]
-    fn who_looks_is_told() {
+    fn calls_released_while_notify_is_set() {
         let (counted, alive) = counted(2);
         let permits = [
             counted.try_take(&mut 0).unwrap(),
             counted.try_take(&mut 0).unwrap(),
         ];
-        counted.look();
+        counted.set_notify();
         let [first, second] = permits;
         drop(first);
-        assert!(
-            counted.try_take(&mut 0).is_none(),
-            "it is for whoever waits"
-        );
+        assert!(counted.try_take(&mut 0).is_none(), "it is for a waiter");
         assert_eq!(counted.released.load(Ordering::Relaxed), 1);
         drop(counted.take_any().unwrap());
-        counted.look_no_more();
+        counted.clear_notify();
         drop(second);
         assert_eq!(counted.released.load(Ordering::Relaxed), 2);
         drop(counted);
         assert_eq!(Arc::strong_count(&alive), 1);
     }
 
-    /// As if threads had found plenty at once, and none of them had put back yet what it took.
+    /// As if threads had taken the fast path at the same time, and none of them had undone its subtraction yet.
     #[test]
-    fn what_is_taken_without_being_there_leaves_the_flag_alone() {
+    fn taking_more_than_there_is_leaves_the_flag_alone() {
         for looks in [false, true] {
             let (counted, _) = counted(1);
             if looks {
-                counted.look();
+                counted.set_notify();
             }
             let beyond = [(); 3].map(|()| {
                 let before = counted
                     .inner()
                     .word
                     .fetch_sub(FREE - REFERENCE, Ordering::AcqRel);
-                assert_eq!(before & LOOK != 0, looks);
+                assert_eq!(before & NOTIFY != 0, looks);
                 let of = ManuallyDrop::new(Counted {
                     inner: counted.inner,
                 });
@@ -401,20 +403,20 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_permits_will_do() {
+    fn accepts_any_number_of_permits() {
         for permits in [0, usize::MAX] {
             let (counted, _) = counted(permits);
             assert_eq!(counted.try_take(&mut 0).is_some(), permits > 0);
-            // The flag beside them is none of them.
+            // The flag does not count as permits.
             let free = counted.free();
             assert_eq!(free as u64, if permits > 0 { MAX_PERMITS } else { 0 });
-            counted.look();
+            counted.set_notify();
             assert_eq!(counted.free(), free);
             let permit = counted.take_any();
             assert_eq!(permit.is_some(), permits > 0);
             drop(permit);
             assert!(counted.try_take(&mut 0).is_none());
-            counted.look_no_more();
+            counted.clear_notify();
             assert_eq!(counted.free(), free);
         }
     }
@@ -450,7 +452,7 @@ mod loom_tests {
 
     use super::*;
 
-    /// Counts how often it was dropped, and how often it was told of a permit.
+    /// Counts how often it was dropped, and how often `released` was called.
     struct Value(Arc<[AtomicUsize; 2]>);
 
     impl Release for Value {
@@ -466,7 +468,7 @@ mod loom_tests {
     }
 
     #[test]
-    fn the_last_one_drops_the_value_once() {
+    fn the_last_owner_drops_the_value_once() {
         loom::model(|| {
             let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
             let counted = Counted::new(1, Value(counts.clone()));
@@ -484,9 +486,9 @@ mod loom_tests {
         });
     }
 
-    /// Two threads see the one permit, and each takes one by an addition: the second puts back what is not there.
+    /// Two threads see the only permit, and each subtracts one: the second must undo that.
     #[test]
-    fn where_there_is_plenty_no_permit_is_given_out_twice_or_lost() {
+    fn the_fast_path_neither_duplicates_nor_loses_a_permit() {
         loom::model(|| {
             let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
             let counted = Counted::new(1, Value(counts.clone()));
@@ -502,10 +504,10 @@ mod loom_tests {
         });
     }
 
-    /// One looks while another takes and gives back: it has the permit, or is told of it.
+    /// One thread sets `NOTIFY` while another takes and returns the permit: it finds the permit, or `released` is called.
     #[test]
-    fn where_there_is_plenty_who_looks_is_told() {
-        // There are too many ways for all of them.
+    fn the_fast_path_calls_released_while_notify_is_set() {
+        // There are too many interleavings to check them all.
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);
         model.check(|| {
@@ -513,7 +515,7 @@ mod loom_tests {
             let counted = Counted::new(1, Value(counts.clone()));
             let other = counted.clone();
             let thread = thread::spawn(move || drop(other.try_take(&mut 0)));
-            counted.look();
+            counted.set_notify();
             let found = counted.take_any().is_some();
             thread.join().unwrap();
             assert!(found || counts[1].load(Ordering::SeqCst) > 0);
@@ -521,9 +523,9 @@ mod loom_tests {
         });
     }
 
-    /// The guess of a handle is right, or outdated by what another takes, gives back and looks for.
+    /// The guess of a handle is right, or outdated by another thread that sets `NOTIFY`, takes a permit and clears `NOTIFY`.
     #[test]
-    fn a_guess_takes_no_permit_that_is_not_there() {
+    fn an_outdated_guess_takes_no_permit_that_is_not_free() {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);
         model.check(|| {
@@ -533,9 +535,9 @@ mod loom_tests {
             drop(counted.try_take(&mut guess).unwrap());
             let other = counted.clone();
             let thread = thread::spawn(move || {
-                other.look();
+                other.set_notify();
                 let taken = other.take_any();
-                other.look_no_more();
+                other.clear_notify();
                 taken
             });
             let permits = [counted.try_take(&mut guess), thread.join().unwrap()];
@@ -549,15 +551,15 @@ mod loom_tests {
         });
     }
 
-    /// Whoever looks and finds no permit is told when one is given back.
+    /// If no permit is found after setting `NOTIFY`, `released` is called when one is returned.
     #[test]
-    fn no_permit_is_given_back_unseen() {
+    fn no_permit_is_returned_unnoticed() {
         loom::model(|| {
             let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
             let counted = Counted::new(1, Value(counts.clone()));
             let permit = counted.try_take(&mut 0).unwrap();
             let thread = thread::spawn(move || drop(permit));
-            counted.look();
+            counted.set_notify();
             let taken = counted.take_any().is_some();
             thread.join().unwrap();
             assert!(taken || counts[1].load(Ordering::SeqCst) == 1);

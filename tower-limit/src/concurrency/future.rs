@@ -9,7 +9,8 @@ use pin_project_lite::pin_project;
 use super::permits::Permit;
 
 pin_project! {
-    /// The response of a [`ConcurrencyLimit`](super::ConcurrencyLimit), which holds its permit.
+    /// The response future of a [`ConcurrencyLimit`](super::ConcurrencyLimit). Holds the request's permit until the response is
+    /// ready, or until it is dropped.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<T> {

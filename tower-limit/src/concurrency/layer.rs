@@ -8,15 +8,15 @@ use super::permits::Permits;
 
 /// Wraps services in [`ConcurrencyLimit`], each with a limit of its own.
 ///
-/// Where a layer is applied for each connection, as axum does with the layers of a `Router`, that is a limit per connection.
-/// For one limit for all there is [`GlobalConcurrencyLimitLayer`].
+/// If the layer is applied for each connection, as axum applies the layers of a `Router`, each connection has its own limit.
+/// Use [`GlobalConcurrencyLimitLayer`] for a single limit.
 #[derive(Debug, Clone)]
 pub struct ConcurrencyLimitLayer {
     max: usize,
 }
 
 impl ConcurrencyLimitLayer {
-    /// At most `max` requests to each service and its clones.
+    /// Creates a layer that limits each service, together with its clones, to `max` in-flight requests.
     pub const fn new(max: usize) -> Self {
         Self { max }
     }
@@ -30,23 +30,23 @@ impl<S> Layer<S> for ConcurrencyLimitLayer {
     }
 }
 
-/// Wraps services in [`ConcurrencyLimit`], all with one limit together.
+/// Wraps services in [`ConcurrencyLimit`] that all share one limit.
 ///
-/// axum applies the layers of a `Router` anew for each connection: there a limit for all clients takes this one.
+/// axum applies the layers of a `Router` for each connection: use this layer there to limit all clients together.
 #[derive(Debug, Clone)]
 pub struct GlobalConcurrencyLimitLayer {
     permits: Permits,
 }
 
 impl GlobalConcurrencyLimitLayer {
-    /// At most `max` requests to all services together.
+    /// Creates a layer that limits all services together to `max` in-flight requests.
     pub fn new(max: usize) -> Self {
         Self {
             permits: Permits::new(max),
         }
     }
 
-    /// Each request to any of the services takes a permit of `semaphore`.
+    /// Creates a layer whose services take a permit of `semaphore` for each request.
     pub const fn with_semaphore(semaphore: Arc<Semaphore>) -> Self {
         Self {
             permits: Permits::Tokio(semaphore),

@@ -1,12 +1,12 @@
-//! Middleware that lets at most so many requests be in flight at a time.
+//! Middleware that limits the number of in-flight requests.
 //!
-//! The rest wait, first come, first served; put a [`LoadShed`](crate::load_shed::LoadShed) around it to refuse them
-//! instead.
+//! Further requests wait, first come, first served; put a [`LoadShed`](crate::load_shed::LoadShed) around the limit to reject
+//! them instead.
 //!
-//! Use it to protect what gets slower the more it has to do at a time: a database, a pool, memory. Do not use it to keep
-//! to a quota per second, for which there is a [`RateLimit`](crate::RateLimit). [`ConcurrencyLimitLayer`] gives each
-//! service that it wraps a limit of its own; where a framework applies layers anew for each route or connection, as axum
-//! does, one limit for all takes a [`GlobalConcurrencyLimitLayer`].
+//! Use it to protect a resource that gets slower under concurrent use, such as a database, a pool or memory. Do not use it to
+//! enforce a number of requests per second: that is a [`RateLimit`](crate::RateLimit). [`ConcurrencyLimitLayer`] gives each
+//! service that it wraps its own limit; if a framework applies layers for each route or connection, as axum does, use
+//! [`GlobalConcurrencyLimitLayer`] for a single limit.
 //!
 //! # Example
 //!
@@ -34,34 +34,34 @@
 //!
 //! # Readiness
 //!
-//! First a permit, then the inner service's. A handle that is ready has a permit until it calls, or is dropped. While
-//! the inner service is not ready, the permit is given back. So is one for which there is no request: a
-//! [`Buffer`](https://docs.rs/tower/latest/tower/buffer) above takes none while it is idle, and a filter above keeps none
-//! for a request that it rejects.
+//! `poll_ready` first takes a permit, then polls the inner service. A handle that is ready holds its permit until `call`, or
+//! until it is dropped. If the inner service is not ready, the permit is returned. No permit is held without a request either:
+//! a [`Buffer`](https://docs.rs/tower/latest/tower/buffer) around the limit takes none while it is idle, and a filter around it
+//! returns the permit of a request that it rejects.
 //!
 //! # Fairness
 //!
-//! A free permit is offered to the handle that has waited longest, and taken by whichever handle asks first. A handle that
-//! was told to wait and never asks again holds up no other: those that ask get the permit, and within a tokio runtime those
-//! that sleep behind it are woken some turns of the scheduler later. A handle that came for a permit and found it taken is
-//! let pass by newcomers the next time.
+//! A free permit wakes the handle that has waited longest, and goes to the first handle that polls. A waiting handle that is
+//! never polled again does not block the others: handles that poll get the permit, and within a tokio runtime the waiters
+//! behind it are woken a few scheduler turns later. If a woken handle finds the permit taken, new handles yield to it the next
+//! time.
 //!
-//! If neither the handle that sleeps nor whoever gives the permit back is in a tokio runtime, nothing wakes the next handle by
-//! itself: it is woken when another one has taken the permit and given it back, or when the handle that was told is dropped.
-//! Use an executor beside tokio's only if each handle that waits is polled again when it is woken, or dropped.
+//! If neither the waiting handle nor the task that returns the permit runs in a tokio runtime, no timer or task wakes the next
+//! waiter: it is woken when another handle has taken the permit and returned it, or when the handle that was woken is dropped.
+//! Use another executor than tokio's only if each waiting handle is polled again when it is woken, or dropped.
 //!
 //! # Cancellation
 //!
-//! The permit is given back as soon as the response is ready, or when its future is dropped.
+//! The permit is returned as soon as the response is ready, or when the response future is dropped.
 //!
 //! # Differences from tower 0.5
 //!
-//! - A free permit is not kept for the handle that has waited longest, but offered to it; see [Fairness](#fairness).
-//! - Permits of a [`Semaphore`](tokio::sync::Semaphore) are taken by `try_acquire`: a handle that waits is not in the
-//!   semaphore's own queue, where it would keep the permit that it is given.
-//! - The permit is given back with the response, and not when its future is dropped after it.
-//! - An inner service that is not ready keeps no permits.
-//! - The task's cooperative budget is left alone.
+//! - A free permit is not reserved for the handle that has waited longest: that handle is woken, see [Fairness](#fairness).
+//! - Permits of a [`Semaphore`](tokio::sync::Semaphore) are taken by `try_acquire`: a waiting handle is not in the semaphore's
+//!   own queue, where it would hold the permit that it is assigned.
+//! - The permit is returned when the response is ready, not when the response future is dropped afterwards.
+//! - No permit is held while the inner service is not ready.
+//! - The task's cooperative budget is neither checked nor used up.
 
 mod counted;
 pub mod future;

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::counted::{self, Counted, Release};
 use super::queue::Queue;
-use super::semaphore::{self, Scout};
+use super::semaphore::{self, Listener};
 use super::watch;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -19,7 +19,7 @@ pub(crate) enum Permits {
     Tokio(Arc<Semaphore>),
 }
 
-/// Given back when it is dropped.
+/// A permit, which is returned when it is dropped.
 pub(crate) type Permit = counted::Permit<Pool>;
 
 impl Permits {
@@ -27,31 +27,31 @@ impl Permits {
         Self::Own(Counted::new(permits, Pool::new(None, Arc::default())))
     }
 
-    pub(crate) fn wait(&self) -> Wait {
+    pub(crate) fn wait(&self) -> PermitWaiter {
         match self {
-            Self::Own(pool) => Wait::new(pool.clone()),
+            Self::Own(pool) => PermitWaiter::new(pool.clone()),
             Self::Tokio(semaphore) => {
-                let line = semaphore::line(semaphore);
-                let pool = Pool::new(Some(Arc::clone(semaphore)), line);
+                let wait_queue = semaphore::wait_queue(semaphore);
+                let pool = Pool::new(Some(Arc::clone(semaphore)), wait_queue);
                 let pool = Counted::new(usize::MAX, pool);
-                // Each permit that is given back is the semaphore's.
-                pool.look();
-                Wait::new(pool)
+                // Each returned permit must go back to the semaphore.
+                pool.set_notify();
+                PermitWaiter::new(pool)
             }
         }
     }
 }
 
-/// One handle's turn at the permits. Dropping it leaves the queue.
-pub(crate) struct Wait {
+/// What a handle needs to take permits and to wait for them. Dropping it leaves the wait queue.
+pub(crate) struct PermitWaiter {
     pool: Counted<Pool>,
-    /// See [`Counted::try_take`].
+    /// The guess for [`Counted::try_take`].
     guess: u64,
-    /// While it waits.
+    /// The handle's entry in the wait queue, while it waits.
     id: Option<usize>,
 }
 
-impl Wait {
+impl PermitWaiter {
     const fn new(pool: Counted<Pool>) -> Self {
         Self {
             pool,
@@ -68,94 +68,98 @@ impl Wait {
         {
             return Poll::Ready(permit);
         }
-        poll_line(&self.pool, &mut self.id, cx, Counted::take)
+        poll_queue(&self.pool, &mut self.id, cx, Counted::take)
     }
 
-    /// Whether there is a permit, without taking it. Otherwise waits until there is one.
+    /// Waits until a permit is free, without taking it.
     pub(crate) fn poll_free(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        poll_line(&self.pool, &mut self.id, cx, |pool| {
+        poll_queue(&self.pool, &mut self.id, cx, |pool| {
             (pool.available() > 0).then_some(())
         })
     }
 
-    /// Waits no longer.
+    /// Leaves the wait queue.
     pub(crate) fn leave(&mut self) {
-        if self.id.is_some() && leave(&self.pool, &mut self.id, self.pool.line.lock()) {
-            // What it was told of is for the next.
-            self.pool.tell();
+        if self.id.is_some() && leave(&self.pool, &mut self.id, self.pool.wait_queue.lock()) {
+            // Passes the notification on to the next waiter.
+            self.pool.notify();
         }
     }
 
-    /// A permit, even if there is none: then one that is given back later is kept for it.
-    pub(crate) fn take_or_owe(&self) -> Permit {
-        let mut state = self.pool.line.lock();
+    /// Takes a permit, beyond the limit if none is free: then the next returned permit is removed.
+    pub(crate) fn take_or_overcommit(&self) -> Permit {
+        let mut state = self.pool.wait_queue.lock();
         self.pool.take().unwrap_or_else(|| {
-            state.owed += 1;
-            self.pool.look();
-            self.pool.take_beyond()
+            state.overcommitted += 1;
+            self.pool.set_notify();
+            self.pool.overcommit_one()
         })
     }
 
-    /// The same permits, for another turn.
-    pub(crate) fn again(&self) -> Self {
+    /// Creates the waiter of another handle for the same permits.
+    pub(crate) fn for_clone(&self) -> Self {
         Self::new(self.pool.clone())
     }
 }
 
-impl Drop for Wait {
+impl Drop for PermitWaiter {
     fn drop(&mut self) {
         self.leave();
     }
 }
 
-impl fmt::Debug for Wait {
+impl fmt::Debug for PermitWaiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait")
+        f.debug_struct("PermitWaiter")
             .field("available", &self.pool.available())
             .finish_non_exhaustive()
     }
 }
 
-/// The permits, and the line of those who wait for one.
+/// The permits, and the queue of those that wait for one.
 ///
-/// While somebody waits or a permit is owed, whoever gives one back [looks](Counted::look) at the line.
+/// While there are waiters or overcommitted permits, [`set_notify`](Counted::set_notify) makes each returned permit visit the
+/// wait queue.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    /// If it is not our own permits that are given out, but its.
+    /// The source of the permits, if they are not the pool's own.
     semaphore: Option<Arc<Semaphore>>,
-    line: Arc<Line>,
+    wait_queue: Arc<WaitQueue>,
 }
 
-/// Where handles wait. One for each set of permits, however many pools share it.
+/// Where handles wait. There is one for each set of permits; several pools may share it.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct WaitQueue {
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) queue: Queue,
-    /// Permits that were given out beyond the limit.
-    owed: usize,
-    /// Hears of the permits of a semaphore.
-    pub(super) scout: Option<Scout>,
-    /// A [`watch`] looks after the waiters that have been told.
+    /// The number of permits that were given out beyond the limit.
+    overcommitted: usize,
+    /// Is notified of free permits of the semaphore.
+    pub(super) listener: Option<Listener>,
+    /// Whether a [`watch`] task is running.
     pub(super) watched: bool,
 }
 
-impl Line {
+impl WaitQueue {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Pool {
-    const fn new(semaphore: Option<Arc<Semaphore>>, line: Arc<Line>) -> Self {
-        Self { semaphore, line }
+    const fn new(semaphore: Option<Arc<Semaphore>>, wait_queue: Arc<WaitQueue>) -> Self {
+        Self {
+            semaphore,
+            wait_queue,
+        }
     }
 
-    pub(super) const fn line(&self) -> &Arc<Line> {
-        &self.line
+    pub(super) const fn wait_queue(&self) -> &Arc<WaitQueue> {
+        &self.wait_queue
     }
 }
 
@@ -163,7 +167,7 @@ impl Counted<Pool> {
     pub(super) fn available(&self) -> usize {
         match &self.semaphore {
             None => self.free(),
-            // A closed semaphore gives out no permits, whatever it has left.
+            // A closed semaphore gives out no permits, even if it has some left.
             Some(semaphore) if semaphore.is_closed() => 0,
             Some(semaphore) => semaphore.available_permits(),
         }
@@ -171,45 +175,48 @@ impl Counted<Pool> {
 
     fn take(&self) -> Option<Permit> {
         if let Some(semaphore) = &self.semaphore {
-            // Kept as one of ours.
+            // From now on it is represented by a permit of the pool.
             semaphore.try_acquire().ok()?.forget();
         }
         self.take_any()
     }
 
-    /// More than there are.
-    fn take_beyond(&self) -> Permit {
+    /// Creates a permit beyond the limit.
+    fn overcommit_one(&self) -> Permit {
         match &self.semaphore {
-            None => self.take_unfree(),
-            // Of our own there is no limit beside that of the semaphore.
-            Some(_) => self.take_any().expect("there is always one"),
+            None => self.overcommit(),
+            // Such a pool has `MAX_PERMITS` of its own: only the semaphore limits.
+            Some(_) => self
+                .take_any()
+                .expect("the pool's own permits never run out"),
         }
     }
 
-    /// Sees to it that somebody hears of the semaphore's next permit. `Ready` if there is one now.
-    fn scout(&self) -> Poll<()> {
+    /// Ensures that a listener waits for the semaphore's next permit. `Ready` if one is free now.
+    fn listen(&self) -> Poll<()> {
         match &self.semaphore {
-            Some(semaphore) => semaphore::scout(semaphore, self),
+            Some(semaphore) => semaphore::listen(semaphore, self),
             None => Poll::Pending,
         }
     }
 
-    /// Tells the next waiter of a permit that is free now.
-    pub(super) fn tell(&self) {
-        let mut state = self.line.lock();
+    /// Notifies the next waiter if a permit is free.
+    pub(super) fn notify(&self) {
+        let mut state = self.wait_queue.lock();
         if self.available() == 0 {
-            // Another has taken it, and tells the next when it is given back. A semaphore may be told by others.
+            // Another handle has taken the permit, and notifies the next waiter when it returns it. Permits of a semaphore may
+            // also be returned by others, so a listener is needed.
             drop(state);
-            let _ = self.scout();
+            let _ = self.listen();
             return;
         }
-        let next = state.queue.tell();
-        // It may never come.
-        let others = state.queue.has_untold() || state.queue.defers();
+        let next = state.queue.notify();
+        // The notified waiter may never poll again.
+        let others = state.queue.has_unnotified() || state.queue.defers();
         let watch = others && !std::mem::replace(&mut state.watched, true);
         let runtime = state.queue.next_runtime().filter(|_| watch);
         drop(state);
-        // Wakers may run any code.
+        // Woken without the lock: wakers may run any code.
         if let Some(waker) = next {
             waker.wake();
         }
@@ -219,24 +226,25 @@ impl Counted<Pool> {
     }
 }
 
-/// Yields what `find` finds, or waits. `id`: of the waiter, if it has waited before.
+/// Returns what `find` finds, or waits. `id` is the waiter's, if it has waited before.
 #[cold]
-fn poll_line<T>(
+fn poll_queue<T>(
     pool: &Counted<Pool>,
     id: &mut Option<usize>,
     cx: &Context<'_>,
     find: impl Fn(&Counted<Pool>) -> Option<T>,
 ) -> Poll<T> {
     loop {
-        let mut state = pool.line.lock();
-        // From here on whoever gives a permit back comes by; what was given back before is found below.
-        pool.look();
+        let mut state = pool.wait_queue.lock();
+        // From here on each returned permit visits this queue; permits that were returned before are found below.
+        pool.set_notify();
         let defers = id.is_none() && state.queue.defers();
         if !defers && let Some(found) = find(pool) {
-            let told = leave(pool, id, state);
-            // It may not have taken what it was told of. Of a semaphore's next permit somebody else must hear.
-            if told || pool.semaphore.is_some() {
-                pool.tell();
+            let notified = leave(pool, id, state);
+            // It may have found another permit than the one it was notified of, so the notification is passed on. With a
+            // semaphore, another waiter has to listen for the next permit.
+            if notified || pool.semaphore.is_some() {
+                pool.notify();
             }
             return Poll::Ready(found);
         }
@@ -247,51 +255,51 @@ fn poll_line<T>(
         drop(state);
         drop(outdated);
         if defers {
-            // The others have their turn first.
+            // Lets the overtaken waiter poll first.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if pool.scout().is_pending() {
+        if pool.listen().is_pending() {
             return Poll::Pending;
         }
     }
 }
 
-/// The waiter waits no more. Returns whether it had been told of a permit.
+/// Removes the waiter, if there is one, and what is not needed without waiters. Returns whether the waiter had been notified.
 fn leave(pool: &Counted<Pool>, id: &mut Option<usize>, mut state: MutexGuard<'_, State>) -> bool {
     let left = id.take().map(|id| state.queue.leave(id));
-    let scout = if state.queue.is_empty() {
-        if pool.semaphore.is_none() && state.owed == 0 {
-            pool.look_no_more();
+    let listener = if state.queue.is_empty() {
+        if pool.semaphore.is_none() && state.overcommitted == 0 {
+            pool.clear_notify();
         }
-        state.scout.take()
+        state.listener.take()
     } else {
         None
     };
     drop(state);
-    drop(scout);
-    left.is_some_and(|(told, _waker)| told)
+    drop(listener);
+    left.is_some_and(|(notified, _waker)| notified)
 }
 
 impl Release for Pool {
     fn released(this: &Counted<Self>) {
-        let mut state = this.line.lock();
-        if state.owed > 0 {
-            if this.semaphore.is_some() || this.swallow() {
-                state.owed -= 1;
+        let mut state = this.wait_queue.lock();
+        if state.overcommitted > 0 {
+            if this.semaphore.is_some() || this.forget_free() {
+                state.overcommitted -= 1;
                 leave(this, &mut None, state);
             }
-            // Otherwise somebody else has taken it already, and it is kept when it comes back.
+            // Otherwise another handle has taken it already, and it is removed when that returns it.
             return;
         }
-        // The scout tells, if it gets the permit.
-        let scouted = state.scout.is_some();
+        // If there is a listener, it gets the permit and notifies.
+        let has_listener = state.listener.is_some();
         drop(state);
         if let Some(semaphore) = &this.semaphore {
             semaphore.add_permits(1);
         }
-        if !scouted {
-            this.tell();
+        if !has_listener {
+            this.notify();
         }
     }
 }

@@ -1,39 +1,40 @@
-//! Who waits for a permit, in which order, and who is told of one. Pure: no permits, no locks, no wake-ups.
+//! The queue of waiters: their order, and which of them have been notified of a permit. Pure: no permits, no locks, no wake-ups.
 
 use std::task::Waker;
 
 use slab::Slab;
 use tokio::runtime::Handle;
 
-/// Waiters in the order in which they came.
+/// Waiters in the order in which they arrived.
 ///
-/// A waiter that is told of a permit may never ask for it: its caller may have lost interest and kept the handle. So a
-/// permit is never kept for a waiter. Whoever asks while one is free takes it, with one exception: a newcomer lets a
-/// waiter pass that came for a permit and found it taken, once. So no waiter starves where others ask again and again.
-/// That is [forgotten](Self::forget_overtaken) as soon as one newcomer has done so, or when the waiter does not come.
+/// A waiter that is notified of a permit may never poll again: its caller may have lost interest and kept the handle. So
+/// permits are never reserved for a waiter; the first handle that polls takes a free permit. There is one exception, which
+/// prevents starvation when other handles poll again and again: a newcomer yields once to a waiter that was notified and found
+/// the permit taken (it was overtaken). This is [reset](Self::forget_overtaken) as soon as one newcomer has yielded, or if the
+/// waiter does not poll.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiters: Slab<Waiter>,
-    /// The ends of the list of those who have not been told of a permit.
+    /// The ends of the linked list of the waiters that have not been notified.
     first: Option<usize>,
     last: Option<usize>,
-    /// How many have been told after they had come in vain, since that was last forgotten.
+    /// How many overtaken waiters have been notified again in this epoch.
     overtaken: usize,
-    /// Counts how often it was forgotten.
+    /// Incremented by each [`forget_overtaken`](Self::forget_overtaken).
     epoch: usize,
 }
 
 #[derive(Debug)]
 struct Waiter {
     waker: Waker,
-    /// Where it waits.
+    /// The runtime of its task.
     runtime: Option<Handle>,
-    /// Has been told of a permit, and has not asked since. Then it is not in the list.
-    told: bool,
-    /// Has asked after it was told, and there was no permit left.
-    came: bool,
-    /// In which epoch it was told.
-    told_in: usize,
+    /// Whether it has been notified of a permit and has not polled since. If so, it is not in the list.
+    notified: bool,
+    /// Whether it has polled after a notification and found the permit taken.
+    was_overtaken: bool,
+    /// The epoch in which it was last notified.
+    notified_in: usize,
     before: Option<usize>,
     after: Option<usize>,
 }
@@ -43,36 +44,37 @@ impl Queue {
         self.waiters.is_empty()
     }
 
-    /// Whether some have not been told of a permit.
-    pub(super) const fn has_untold(&self) -> bool {
+    /// Returns whether some waiters have not been notified.
+    pub(super) const fn has_unnotified(&self) -> bool {
         self.first.is_some()
     }
 
-    /// Where the next to be told waits.
+    /// Returns the runtime of the next waiter to be notified.
     pub(super) fn next_runtime(&self) -> Option<Handle> {
         self.waiters[self.first?].runtime.clone()
     }
 
-    /// Whether a newcomer has to wait although there may be a permit.
+    /// Returns whether a newcomer must yield, even if a permit is free.
     pub(super) const fn defers(&self) -> bool {
         self.overtaken > 0
     }
 
-    /// Newcomers need not wait for those that have been told so far.
+    /// Starts a new epoch: newcomers need not yield to the waiters that have been notified so far.
     pub(super) fn forget_overtaken(&mut self) {
         self.epoch = self.epoch.wrapping_add(1);
         self.overtaken = 0;
     }
 
-    /// Waits on, or anew if it has no id yet. `waker` is woken when it is told. Returns the waker that it replaces.
+    /// Adds a waiter if `id` is `None`, otherwise lets it wait on: after a notification it is put back at the head. `waker` is the
+    /// one that [`notify`](Self::notify) will return. Returns the waker that it replaces.
     pub(super) fn wait(&mut self, id: &mut Option<usize>, waker: &Waker) -> Option<Waker> {
         let Some(known) = *id else {
             let waiter = Waiter {
                 waker: waker.clone(),
                 runtime: Handle::try_current().ok(),
-                told: false,
-                came: false,
-                told_in: 0,
+                notified: false,
+                was_overtaken: false,
+                notified_in: 0,
                 before: None,
                 after: None,
             };
@@ -87,32 +89,32 @@ impl Queue {
         } else {
             Some(std::mem::replace(&mut waiter.waker, waker.clone()))
         };
-        if std::mem::take(&mut waiter.told) {
-            self.overtaken -= usize::from(waiter.came && waiter.told_in == self.epoch);
-            waiter.came = true;
-            // Those before it have been told as well.
+        if std::mem::take(&mut waiter.notified) {
+            self.overtaken -= usize::from(waiter.was_overtaken && waiter.notified_in == self.epoch);
+            waiter.was_overtaken = true;
+            // All waiters that were ahead of it have been notified as well.
             self.link(None, known, self.first);
         }
         outdated
     }
 
-    /// It waits no more. Returns whether it had been told of a permit, and its waker.
+    /// Removes a waiter. Returns whether it had been notified, and its waker.
     pub(super) fn leave(&mut self, id: usize) -> (bool, Waker) {
         let waiter = self.waiters.remove(id);
-        if waiter.told {
-            self.overtaken -= usize::from(waiter.came && waiter.told_in == self.epoch);
+        if waiter.notified {
+            self.overtaken -= usize::from(waiter.was_overtaken && waiter.notified_in == self.epoch);
         } else {
             self.unlink(waiter.before, waiter.after);
         }
-        (waiter.told, waiter.waker)
+        (waiter.notified, waiter.waker)
     }
 
-    /// Tells the first that has not been told. Returns its waker.
-    pub(super) fn tell(&mut self) -> Option<Waker> {
+    /// Marks the first waiter in the list as notified. Returns its waker.
+    pub(super) fn notify(&mut self) -> Option<Waker> {
         let waiter = &mut self.waiters[self.first?];
-        waiter.told = true;
-        waiter.told_in = self.epoch;
-        self.overtaken += usize::from(waiter.came);
+        waiter.notified = true;
+        waiter.notified_in = self.epoch;
+        self.overtaken += usize::from(waiter.was_overtaken);
         let waker = waiter.waker.clone();
         let after = waiter.after;
         self.unlink(None, after);
@@ -131,7 +133,7 @@ impl Queue {
         *self.before(after) = before;
     }
 
-    /// What follows `id`, or the start of the list.
+    /// Returns the link to the waiter after `id`, or the head of the list for `None`.
     fn after(&mut self, id: Option<usize>) -> &mut Option<usize> {
         match id {
             Some(id) => &mut self.waiters[id].after,
@@ -139,7 +141,7 @@ impl Queue {
         }
     }
 
-    /// What precedes `id`, or the end of the list.
+    /// Returns the link to the waiter before `id`, or the tail of the list for `None`.
     fn before(&mut self, id: Option<usize>) -> &mut Option<usize> {
         match id {
             Some(id) => &mut self.waiters[id].before,
@@ -165,63 +167,64 @@ mod tests {
     }
 
     #[test]
-    fn tells_in_the_order_of_arrival_and_each_once() {
+    fn notifies_each_waiter_once_in_order_of_arrival() {
         let mut queue = Queue::default();
         let (first, mut second) = (wait(&mut queue), wait(&mut queue));
-        assert!(queue.tell().is_some() && queue.tell().is_some() && queue.tell().is_none());
-        // The second came in vain, and waits on in its place.
+        assert!(queue.notify().is_some() && queue.notify().is_some() && queue.notify().is_none());
+        // The second found no permit, and waits on at the head.
         queue.wait(&mut second, Waker::noop());
-        assert!(queue.has_untold());
-        assert!(queue.tell().is_some() && !queue.has_untold());
+        assert!(queue.has_unnotified());
+        assert!(queue.notify().is_some() && !queue.has_unnotified());
         assert!(queue.leave(first.unwrap()).0);
         assert!(queue.leave(second.unwrap()).0);
         assert!(queue.is_empty() && !queue.defers());
     }
 
     #[test]
-    fn newcomers_let_one_pass_that_was_overtaken() {
+    fn newcomers_yield_to_an_overtaken_waiter() {
         let mut queue = Queue::default();
         let mut id = wait(&mut queue);
-        queue.tell();
-        assert!(!queue.defers(), "it may be gone");
+        queue.notify();
+        assert!(!queue.defers(), "it may never poll again");
         queue.wait(&mut id, Waker::noop());
-        assert!(!queue.defers(), "it has not been told again");
-        queue.tell();
+        assert!(!queue.defers(), "it has not been notified again");
+        queue.notify();
         assert!(queue.defers());
         queue.wait(&mut id, Waker::noop());
         assert!(!queue.defers());
-        queue.tell();
+        queue.notify();
         assert!(queue.defers());
         queue.forget_overtaken();
         assert!(!queue.defers());
         queue.wait(&mut id, Waker::noop());
-        queue.tell();
+        queue.notify();
         assert!(queue.defers());
     }
-    /// Which waiter does what, as its number among those that are there.
+
+    /// What happens; a number picks one of the waiters.
     #[derive(Clone, Copy, Debug)]
     enum Operation {
         Arrive,
-        Ask(usize),
+        Poll(usize),
         Leave(usize),
-        Tell,
+        Notify,
         Forget,
     }
 
     fn operation() -> impl Strategy<Value = Operation> {
         prop_oneof![
             Just(Operation::Arrive),
-            any::<usize>().prop_map(Operation::Ask),
+            any::<usize>().prop_map(Operation::Poll),
             any::<usize>().prop_map(Operation::Leave),
-            Just(Operation::Tell),
+            Just(Operation::Notify),
             Just(Operation::Forget),
         ]
     }
 
-    /// A waiter that is told wakes this.
-    struct Told(Mutex<Vec<usize>>, usize);
+    /// Records the number of the waiter that is woken.
+    struct Woken(Mutex<Vec<usize>>, usize);
 
-    impl Wake for Told {
+    impl Wake for Woken {
         fn wake(self: Arc<Self>) {
             self.0.lock().unwrap().push(self.1);
         }
@@ -230,65 +233,65 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
 
-        /// Against two plain lists: of those who wait to be told, and of those who have been.
+        /// Compares with a model of two plain lists: of the waiters that have not been notified, and of those that have.
         #[test]
-        fn it_is_two_lists(operations in prop::collection::vec(operation(), 0..200)) {
+        fn behaves_like_two_lists(operations in prop::collection::vec(operation(), 0..200)) {
             let mut queue = Queue::default();
-            let mut handles: Vec<(Option<usize>, Arc<Told>)> = Vec::new();
-            let (mut untold, mut told): (Vec<usize>, Vec<usize>) = Default::default();
-            let (mut came, mut forgotten) = (BTreeSet::new(), BTreeSet::new());
+            let mut handles: Vec<(Option<usize>, Arc<Woken>)> = Vec::new();
+            let (mut unnotified, mut notified): (Vec<usize>, Vec<usize>) = Default::default();
+            let (mut was_overtaken, mut forgotten) = (BTreeSet::new(), BTreeSet::new());
             for operation in operations {
                 match operation {
                     Operation::Arrive => {
                         let number = handles.len();
-                        let woken = Arc::new(Told(Mutex::default(), number));
+                        let woken = Arc::new(Woken(Mutex::default(), number));
                         let mut id = None;
                         queue.wait(&mut id, &Waker::from(Arc::clone(&woken)));
                         handles.push((id, woken));
-                        untold.push(number);
+                        unnotified.push(number);
                     }
-                    Operation::Ask(which) if !handles.is_empty() => {
+                    Operation::Poll(which) if !handles.is_empty() => {
                         let number = which % handles.len();
                         let (id, woken) = &mut handles[number];
                         if id.is_some() {
                             queue.wait(id, &Waker::from(Arc::clone(woken)));
-                            if told.contains(&number) {
-                                told.retain(|&other| other != number);
-                                untold.insert(0, number);
-                                came.insert(number);
+                            if notified.contains(&number) {
+                                notified.retain(|&other| other != number);
+                                unnotified.insert(0, number);
+                                was_overtaken.insert(number);
                             }
                         }
                     }
                     Operation::Leave(which) if !handles.is_empty() => {
                         let number = which % handles.len();
                         if let Some(id) = handles[number].0.take() {
-                            let (was_told, _) = queue.leave(id);
-                            prop_assert_eq!(was_told, told.contains(&number));
-                            told.retain(|&other| other != number);
-                            untold.retain(|&other| other != number);
+                            let (was_notified, _) = queue.leave(id);
+                            prop_assert_eq!(was_notified, notified.contains(&number));
+                            notified.retain(|&other| other != number);
+                            unnotified.retain(|&other| other != number);
                         }
                     }
-                    Operation::Tell => {
-                        let next = queue.tell();
-                        prop_assert_eq!(next.is_some(), !untold.is_empty());
+                    Operation::Notify => {
+                        let next = queue.notify();
+                        prop_assert_eq!(next.is_some(), !unnotified.is_empty());
                         if let Some(waker) = next {
-                            let number = untold.remove(0);
+                            let number = unnotified.remove(0);
                             waker.wake();
                             prop_assert_eq!(handles[number].1.0.lock().unwrap().pop(), Some(number));
-                            told.push(number);
+                            notified.push(number);
                             forgotten.remove(&number);
                         }
                     }
                     Operation::Forget => {
                         queue.forget_overtaken();
-                        forgotten.extend(told.iter().copied());
+                        forgotten.extend(notified.iter().copied());
                     }
-                    Operation::Ask(_) | Operation::Leave(_) => {}
+                    Operation::Poll(_) | Operation::Leave(_) => {}
                 }
-                prop_assert_eq!(queue.has_untold(), !untold.is_empty());
-                prop_assert_eq!(queue.is_empty(), untold.is_empty() && told.is_empty());
-                prop_assert_eq!(queue.defers(), told.iter().any(|number| {
-                    came.contains(number) && !forgotten.contains(number)
+                prop_assert_eq!(queue.has_unnotified(), !unnotified.is_empty());
+                prop_assert_eq!(queue.is_empty(), unnotified.is_empty() && notified.is_empty());
+                prop_assert_eq!(queue.defers(), notified.iter().any(|number| {
+                    was_overtaken.contains(number) && !forgotten.contains(number)
                 }));
             }
         }

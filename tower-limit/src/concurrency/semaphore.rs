@@ -1,8 +1,9 @@
-//! Hearing of the permits of a semaphore that others use as well.
+//! Notification of free permits of a semaphore that others may use as well.
 //!
-//! A semaphore hands its permits to those who wait in it, in order, and a waiter that never comes keeps its permit from
-//! all others. So no handle waits there. Its handles wait in a [`Line`] of ours, one for each semaphore, and the line has
-//! a [`Scout`] in the semaphore. As soon as the scout is given a permit, it gives it back and the line is told.
+//! A semaphore assigns its permits to its waiters in order, and a waiter that never polls again keeps its permit from all
+//! others. So handles do not wait in the semaphore. They wait in a [`WaitQueue`] of this crate, one for each semaphore, and a
+//! [`Listener`] of that queue waits in the semaphore. As soon as the listener is assigned a permit, it returns the permit and
+//! the queue notifies its first waiter.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,60 +16,60 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::unconstrained;
 
 use super::counted::Counted;
-use super::permits::{Line, Pool, State};
+use super::permits::{Pool, State, WaitQueue};
 
-/// Waits in a semaphore. Dropping it gives back the permit that it may have got.
-pub(super) struct Scout {
+/// Waits in a semaphore. Dropping it returns a permit that it has been assigned.
+pub(super) struct Listener {
     _acquire: Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send + Sync>>,
 }
 
-impl fmt::Debug for Scout {
+impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Scout")
+        f.write_str("Listener")
     }
 }
 
-/// Sends a scout into `semaphore`, unless there is one. `Ready` if there is a permit now.
-pub(super) fn scout(semaphore: &Arc<Semaphore>, pool: &Counted<Pool>) -> Poll<()> {
-    let line = pool.line();
-    if !wanted(&line.lock()) {
+/// Starts a listener in `semaphore`, unless there is one. `Ready` if a permit is free now.
+pub(super) fn listen(semaphore: &Arc<Semaphore>, pool: &Counted<Pool>) -> Poll<()> {
+    let wait_queue = pool.wait_queue();
+    if !needs_listener(&wait_queue.lock()) {
         return Poll::Pending;
     }
-    let heard = Arc::new(Heard {
+    let listener_waker = Arc::new(ListenerWaker {
         pool: pool.clone(),
-        fired: Mutex::new(false),
+        woken: Mutex::new(false),
     });
-    let waker = Waker::from(Arc::clone(&heard));
-    // Whether the task that waits has used up its budget does not matter here.
+    let waker = Waker::from(Arc::clone(&listener_waker));
+    // Unconstrained: the result must not depend on the cooperative budget of the task that happens to run this.
     let mut acquire = Box::pin(unconstrained(acquire_or_never(Arc::clone(semaphore))));
     if let Poll::Ready(permit) = acquire.as_mut().poll(&mut Context::from_waker(&waker)) {
         drop(permit);
         return Poll::Ready(());
     }
-    let scout = Scout { _acquire: acquire };
-    let mut state = line.lock();
-    let fired = *heard.lock();
-    // If it has heard of a permit meanwhile, it is dropped, and the permit goes back.
-    let unused = if !fired && wanted(&state) {
-        state.scout.replace(scout)
+    let listener = Listener { _acquire: acquire };
+    let mut state = wait_queue.lock();
+    let woken = *listener_waker.lock();
+    // If it has been woken meanwhile, it is dropped, which returns the permit.
+    let unused = if !woken && needs_listener(&state) {
+        state.listener.replace(listener)
     } else {
-        Some(scout)
+        Some(listener)
     };
     drop(state);
     drop(unused);
-    if fired {
+    if woken {
         Poll::Ready(())
     } else {
         Poll::Pending
     }
 }
 
-/// Whether somebody waits who would not hear of a permit.
-fn wanted(state: &State) -> bool {
-    state.scout.is_none() && !state.queue.is_empty()
+/// Returns whether there are waiters and no listener.
+fn needs_listener(state: &State) -> bool {
+    state.listener.is_none() && !state.queue.is_empty()
 }
 
-/// A semaphore that its owner has closed gives no permits any more.
+/// Acquires a permit, or stays pending forever once the semaphore is closed.
 async fn acquire_or_never(semaphore: Arc<Semaphore>) -> OwnedSemaphorePermit {
     match semaphore.acquire_owned().await {
         Ok(permit) => permit,
@@ -76,65 +77,67 @@ async fn acquire_or_never(semaphore: Arc<Semaphore>) -> OwnedSemaphorePermit {
     }
 }
 
-/// The waker of a scout.
-struct Heard {
-    /// The scout in the line of this pool has a reference to it, for as long as somebody waits there.
+/// The waker of a listener.
+struct ListenerWaker {
+    /// A reference cycle (pool, wait queue, listener, waker) that ends when the last waiter leaves the queue.
     pool: Counted<Pool>,
-    /// Written and read under the lock of the line.
-    fired: Mutex<bool>,
+    /// Whether the waker was woken. Written and read with the wait queue locked.
+    woken: Mutex<bool>,
 }
 
-impl Heard {
+impl ListenerWaker {
     fn lock(&self) -> std::sync::MutexGuard<'_, bool> {
-        self.fired.lock().unwrap_or_else(PoisonError::into_inner)
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Wake for Heard {
+impl Wake for ListenerWaker {
     fn wake(self: Arc<Self>) {
-        let mut state = self.pool.line().lock();
+        let mut state = self.pool.wait_queue().lock();
         *self.lock() = true;
-        let scout = state.scout.take();
+        let listener = state.listener.take();
         drop(state);
-        // Gives the permit back to the semaphore, for whoever asks first.
-        drop(scout);
-        self.pool.tell();
+        // Returns the permit to the semaphore, for the first that polls.
+        drop(listener);
+        self.pool.notify();
     }
 }
 
-/// The line of `semaphore`, the same for all who ask while one of them has it.
-pub(super) fn line(semaphore: &Arc<Semaphore>) -> Arc<Line> {
-    let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
-    if lines.known.len() >= lines.sweep_at {
-        lines.known.retain(|_, known| known.line.strong_count() > 0);
-        lines.sweep_at = 2 * lines.known.len().max(8);
+/// Returns the wait queue of `semaphore`: the same for all callers, while any of them holds it.
+pub(super) fn wait_queue(semaphore: &Arc<Semaphore>) -> Arc<WaitQueue> {
+    let mut wait_queues = WAIT_QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
+    if wait_queues.known.len() >= wait_queues.sweep_at {
+        wait_queues
+            .known
+            .retain(|_, known| known.wait_queue.strong_count() > 0);
+        wait_queues.sweep_at = 2 * wait_queues.known.len().max(8);
     }
     let address = Arc::as_ptr(semaphore).addr();
-    let known = lines.known.get(&address);
-    if let Some(line) = known.and_then(|known| known.line.upgrade()) {
-        return line;
+    let known = wait_queues.known.get(&address);
+    if let Some(wait_queue) = known.and_then(|known| known.wait_queue.upgrade()) {
+        return wait_queue;
     }
-    let line = Arc::<Line>::default();
+    let wait_queue = Arc::<WaitQueue>::default();
     let known = Known {
         _semaphore: Arc::downgrade(semaphore),
-        line: Arc::downgrade(&line),
+        wait_queue: Arc::downgrade(&wait_queue),
     };
-    lines.known.insert(address, known);
-    line
+    wait_queues.known.insert(address, known);
+    wait_queue
 }
 
-/// By the address of the semaphore.
-static LINES: LazyLock<Mutex<Lines>> = LazyLock::new(Mutex::default);
+/// The wait queues, by the address of their semaphore.
+static WAIT_QUEUES: LazyLock<Mutex<WaitQueues>> = LazyLock::new(Mutex::default);
 
 #[derive(Default)]
-struct Lines {
+struct WaitQueues {
     known: HashMap<usize, Known>,
-    /// How many there may be before those that are no longer used are removed.
+    /// The number of entries at which the unused ones are removed.
     sweep_at: usize,
 }
 
 struct Known {
-    /// As long as it is here, no other semaphore has this address.
+    /// Keeps the allocation, so that no other semaphore gets this address.
     _semaphore: Weak<Semaphore>,
-    line: Weak<Line>,
+    wait_queue: Weak<WaitQueue>,
 }

@@ -6,26 +6,27 @@ use tower_readiness::Purpose;
 use tower_service::Service;
 
 use super::future::ResponseFuture;
-use super::permits::{Permit, Permits, Wait};
+use super::permits::{Permit, PermitWaiter, Permits};
 
-/// Lets at most so many requests be in flight at a time; see the [module](super).
+/// Limits the number of in-flight requests; see the [module](super).
 #[derive(Debug)]
 pub struct ConcurrencyLimit<T> {
     inner: T,
-    wait: Wait,
-    /// What `poll_ready` has reserved.
+    wait: PermitWaiter,
+    /// The permit that `poll_ready` has reserved for the next call.
     permit: Option<Permit>,
-    /// It was ready when it was driven, without reserving anything.
+    /// Whether a permit was free when the service was last driven, which reserves none.
     driven: bool,
 }
 
 impl<T> ConcurrencyLimit<T> {
-    /// At most `max` requests to `inner` and all clones. With `max` zero the service is never ready.
+    /// Limits `inner` and all clones of the returned service together to `max` in-flight requests. If `max` is zero, the service
+    /// is never ready.
     pub fn new(inner: T, max: usize) -> Self {
         Self::with_permits(inner, &Permits::new(max))
     }
 
-    /// Each request takes a permit of `semaphore`. If that is closed, the service is never ready again.
+    /// Takes a permit of `semaphore` for each request. Once the semaphore is closed, the service is never ready again.
     pub fn with_semaphore(inner: T, semaphore: Arc<Semaphore>) -> Self {
         Self::with_permits(inner, &Permits::Tokio(semaphore))
     }
@@ -39,17 +40,17 @@ impl<T> ConcurrencyLimit<T> {
         }
     }
 
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Returns the inner service, and gives up a reserved permit.
     pub fn into_inner(self) -> T {
         self.inner
     }
@@ -68,7 +69,7 @@ where
             self.give_back(cx);
         } else if self.permit.is_none() {
             let permit = ready!(self.wait.poll(cx));
-            // There was none, so there is none to be dropped: saves a look at it.
+            // The old value is `None`: `forget` saves the check whether it must be dropped.
             std::mem::forget(self.permit.replace(permit));
         }
         let polled = self.inner.poll_ready(cx);
@@ -88,7 +89,8 @@ where
 }
 
 impl<S> ConcurrencyLimit<S> {
-    /// There is no request: nothing is reserved, and nothing waited for but to know whether something could be.
+    /// Returns the reserved permit, as no request is going to be sent. When driven, also finds out whether a permit is free, and
+    /// if not, waits to be woken when one is.
     #[cold]
     fn give_back(&mut self, cx: &mut Context<'_>) {
         self.permit = None;
@@ -98,10 +100,10 @@ impl<S> ConcurrencyLimit<S> {
         }
     }
 
-    /// The inner service is not ready, or there is no request.
+    /// Ends a `poll_ready` without a permit: the inner service is not ready, or no request is going to be sent.
     fn without_permit<E>(&mut self, polled: Poll<Result<(), E>>) -> Poll<Result<(), E>> {
-        // Others can use it while the inner service is not ready. It wakes the task when it is, which then waits for its turn
-        // again.
+        // Other handles can use the permit while the inner service is not ready. When it is, it wakes the task, which then waits
+        // for a permit again.
         self.permit = None;
         match polled {
             Poll::Ready(Ok(())) if !self.driven => Poll::Pending,
@@ -109,15 +111,19 @@ impl<S> ConcurrencyLimit<S> {
         }
     }
 
-    /// The permit of a request that was not polled for. A layer that keeps in mind who is ready may do that after it was
-    /// driven.
+    /// Takes a permit for a call without a reservation. A layer that remembers readiness, such as a balancer, may call after the
+    /// service was only driven.
+    ///
+    /// # Panics
+    ///
+    /// If the service was not ready when it was last driven, or has been called since.
     #[cold]
     fn late_permit(&mut self) -> Permit {
         assert!(
             std::mem::take(&mut self.driven),
             "service not ready; poll_ready must be called first"
         );
-        self.wait.take_or_owe()
+        self.wait.take_or_overcommit()
     }
 }
 
@@ -125,7 +131,7 @@ impl<T: Clone> Clone for ConcurrencyLimit<T> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            wait: self.wait.again(),
+            wait: self.wait.for_clone(),
             permit: None,
             driven: false,
         }

@@ -1,14 +1,13 @@
-//! Sees to it that a waiter that was told of a permit and never comes does not hold up those behind it.
+//! Ensures that a waiter that is notified of a permit and never polls again does not block the waiters behind it.
 //!
-//! Nobody can know whether a waiter will come: it may be about to, or its caller may have lost interest and kept the
-//! handle. So while a permit is free and some have not been told of it, a task gives those who have been some turns of the
-//! scheduler, and then tells the next. In the usual case the first comes within a turn or two, and the task ends.
+//! It cannot be known whether a notified waiter will poll: it may be about to, or its caller may have lost interest and kept the
+//! handle. So while a permit is free and some waiters have not been notified, a task waits for [`TURNS`] turns of the scheduler
+//! and then notifies the next one. Usually the first waiter polls within one or two turns, and the task ends. After the same
+//! number of turns newcomers no longer yield to an overtaken waiter.
 //!
-//! Newcomers that let one pass need not do so any longer then.
-//!
-//! Without a tokio runtime the next is told when a permit is given back, or when a waiter leaves. In between nothing happens
-//! by itself, and to tell several at once would not do: any number of them may be silent, and to tell all of them would wake
-//! them all for each permit.
+//! Without a tokio runtime, the next waiter is notified when a permit is returned or when a waiter leaves, and not in between.
+//! Notifying several at once would not help: any number of them may never poll again, and notifying all would wake all of them
+//! for each permit.
 
 use std::task::Waker;
 
@@ -18,15 +17,15 @@ use tokio::task::yield_now;
 use super::counted::Counted;
 use super::permits::Pool;
 
-/// Watches over the line of `pool`, whose state says that it is watched. `runtime`: of the waiter that is to be told next. If
-/// that does not run, neither does the waiter.
+/// Spawns the task for the wait queue of `pool`, whose `watched` has been set. `runtime` is that of the next waiter: if it does not
+/// run, neither does the waiter.
 pub(super) fn spawn(pool: Counted<Pool>, runtime: Option<Handle>) {
     match runtime.or_else(|| Handle::try_current().ok()) {
         Some(runtime) => {
             let watch = Watch { pool, ended: false };
             runtime.spawn(watch.run());
         }
-        None => pool.line().lock().watched = false,
+        None => pool.wait_queue().lock().watched = false,
     }
 }
 
@@ -39,11 +38,11 @@ impl Watch {
     async fn run(mut self) {
         for turn in 1.. {
             yield_now().await;
-            let mut state = self.pool.line().lock();
+            let mut state = self.pool.wait_queue().lock();
             if turn % TURNS == 0 {
                 state.queue.forget_overtaken();
             }
-            let settled = !state.queue.has_untold() && !state.queue.defers();
+            let settled = !state.queue.has_unnotified() && !state.queue.defers();
             if self.pool.available() == 0 || settled {
                 state.watched = false;
                 drop(state);
@@ -51,7 +50,7 @@ impl Watch {
                 return;
             }
             if turn % TURNS == 0 {
-                let next = state.queue.tell();
+                let next = state.queue.notify();
                 drop(state);
                 wake(next);
             }
@@ -60,14 +59,14 @@ impl Watch {
 }
 
 impl Drop for Watch {
-    /// If the runtime ends before the watch does, all are told.
+    /// If the runtime shuts down before the task ends, all waiters are notified.
     fn drop(&mut self) {
         if self.ended {
             return;
         }
         loop {
-            let mut state = self.pool.line().lock();
-            let next = state.queue.tell();
+            let mut state = self.pool.wait_queue().lock();
+            let next = state.queue.notify();
             if next.is_none() {
                 state.watched = false;
                 return;
@@ -84,5 +83,6 @@ fn wake(waker: Option<Waker>) {
     }
 }
 
-/// What a waiter that comes needs at most, unless its thread is busy. If it comes later it waits on.
+/// The number of scheduler turns within which a waiter polls unless its thread is busy. One that polls later and finds the permit
+/// taken waits on.
 const TURNS: usize = 16;

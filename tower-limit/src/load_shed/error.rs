@@ -1,13 +1,13 @@
-//! Errors.
+//! Error types.
 
 use std::{error, fmt};
 
-/// The service was not ready for this request.
+/// The request was rejected because the inner service was not ready.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overloaded(());
 
 impl Overloaded {
-    /// The error.
+    /// Creates the error.
     pub const fn new() -> Self {
         Self(())
     }

@@ -11,10 +11,10 @@ use super::error::Overloaded;
 use crate::BoxError;
 
 pin_project! {
-    /// The response of a [`LoadShed`](super::LoadShed).
+    /// The response future of a [`LoadShed`](super::LoadShed).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseFuture<F> {
-        // `None` if the request was refused.
+        // `None` if the request was rejected.
         #[pin]
         response: Option<F>,
     }

@@ -7,7 +7,7 @@ use super::LoadShed;
 pub struct LoadShedLayer(());
 
 impl LoadShedLayer {
-    /// Services refuse requests while they are not ready.
+    /// Creates the layer.
     pub const fn new() -> Self {
         Self(())
     }

@@ -1,8 +1,8 @@
-//! Middleware that refuses requests while the inner service is not ready, where others would wait.
+//! Middleware that rejects requests while the inner service is not ready, instead of making them wait.
 //!
-//! Without it, what a limit does not let in piles up before it. Put it right above the limit that shall refuse; the
-//! caller gets [`error::Overloaded`] at once, and may go elsewhere. Do not put it where a short wait is normal: over a
-//! service that is not ready now and then, such as one that connects, it refuses what would have been answered.
+//! Put it directly around a limit whose callers should not wait, so that no queue builds up: the caller gets
+//! [`error::Overloaded`] at once, and may try elsewhere. Do not use it where a short wait is normal: around a service that is
+//! sometimes not ready, for instance while it connects, it rejects requests that would have succeeded.
 //!
 //! # Example
 //!
@@ -24,13 +24,25 @@
 //!
 //! # Readiness
 //!
-//! Always ready, unless the inner service fails. A handle that refuses its request leaves the queue of a limit below, and
-//! keeps nothing from others. The inner service is asked each time.
+//! Always ready, unless the inner service fails. Each `poll_ready` polls the inner service. If that is pending, what it has
+//! reserved is released, so a handle that is going to reject its request has no place in the queue of a limit below.
+//!
+//! # Cancellation
+//!
+//! Dropping the response future drops the inner service's; a rejected request has none.
 //!
 //! # Errors
 //!
-//! A [`BoxError`](crate::BoxError): the inner service's, or [`error::Overloaded`]. An error of the inner service's readiness
-//! is passed on, and ends this one as well: only `Pending` is a reason to refuse.
+//! A [`BoxError`](crate::BoxError) with either the inner service's error or [`error::Overloaded`]. If the inner service's
+//! `poll_ready` fails, so does this one's: only `Poll::Pending` leads to a rejection.
+//!
+//! # Clone
+//!
+//! Clones share only what the inner services share. A clone has to be polled for readiness itself.
+//!
+//! # Cost
+//!
+//! A branch per request. Nothing is allocated, unless an error of the inner service has to be boxed.
 
 pub mod error;
 pub mod future;

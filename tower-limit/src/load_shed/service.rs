@@ -6,16 +6,16 @@ use tower_service::Service;
 use super::future::ResponseFuture;
 use crate::BoxError;
 
-/// Refuses requests while the inner service is not ready; see the [module](super).
+/// Rejects requests while the inner service is not ready; see the [module](super).
 #[derive(Debug)]
 pub struct LoadShed<S> {
     inner: S,
-    /// What the inner service said when it was last asked.
+    /// Whether the inner service was ready at the last poll.
     is_ready: bool,
 }
 
 impl<S> LoadShed<S> {
-    /// Refuses requests while `inner` is not ready.
+    /// Wraps `inner`, rejecting requests while it is not ready.
     pub const fn new(inner: S) -> Self {
         Self {
             inner,
@@ -23,17 +23,17 @@ impl<S> LoadShed<S> {
         }
     }
 
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -54,7 +54,7 @@ where
             Poll::Ready(Ok(())) => true,
             Poll::Pending => {
                 if Purpose::current() == Purpose::Call {
-                    // The caller will not wait, so nothing should be kept for it.
+                    // The caller will not wait, so nothing must stay reserved for it.
                     release(&mut self.inner, cx).map_err(Into::into)?;
                 }
                 false
@@ -67,7 +67,7 @@ where
         if std::mem::take(&mut self.is_ready) {
             ResponseFuture::called(self.inner.call(request))
         } else {
-            event!(DEBUG, "service overloaded: refusing a request");
+            event!(DEBUG, "service overloaded: rejecting a request");
             ResponseFuture::overloaded()
         }
     }

@@ -2,24 +2,24 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
-use super::shared::Share;
+use super::shared::LimitHandle;
 use super::{Rate, RateLimit};
 
 /// Wraps services in [`RateLimit`], each with a limit of its own.
 ///
-/// Where a layer is applied for each connection, as axum does with the layers of a `Router`, that is a limit per connection.
-/// For one limit for all there is [`GlobalRateLimitLayer`].
+/// If the layer is applied for each connection, as axum applies the layers of a `Router`, each connection has its own limit.
+/// Use [`GlobalRateLimitLayer`] for a single limit.
 #[derive(Debug, Clone)]
 pub struct RateLimitLayer {
     rate: Rate,
 }
 
 impl RateLimitLayer {
-    /// At most `num` requests per `per` to each service and its clones.
+    /// Creates a layer that limits each service, together with its clones, to `num` requests in any period of length `per`.
     ///
     /// # Panics
     ///
-    /// If either is zero.
+    /// If `num` or `per` is zero.
     pub const fn new(num: u64, per: Duration) -> Self {
         Self {
             rate: Rate::new(num, per),
@@ -35,23 +35,23 @@ impl<S> Layer<S> for RateLimitLayer {
     }
 }
 
-/// Wraps services in [`RateLimit`], all with one limit together.
+/// Wraps services in [`RateLimit`] that all share one limit.
 ///
-/// axum applies the layers of a `Router` anew for each connection: there a limit for all clients takes this one.
+/// axum applies the layers of a `Router` for each connection: use this layer there to limit all clients together.
 #[derive(Debug)]
 pub struct GlobalRateLimitLayer {
-    share: Share,
+    limit: LimitHandle,
 }
 
 impl GlobalRateLimitLayer {
-    /// At most `num` requests per `per` to all services together.
+    /// Creates a layer that limits all services together to `num` requests in any period of length `per`.
     ///
     /// # Panics
     ///
-    /// If either is zero.
+    /// If `num` or `per` is zero.
     pub fn new(num: u64, per: Duration) -> Self {
         Self {
-            share: Share::new(Rate::new(num, per)),
+            limit: LimitHandle::new(Rate::new(num, per)),
         }
     }
 }
@@ -60,14 +60,14 @@ impl<S> Layer<S> for GlobalRateLimitLayer {
     type Service = RateLimit<S>;
 
     fn layer(&self, service: S) -> RateLimit<S> {
-        RateLimit::with_share(service, self.share.again())
+        RateLimit::with_limit(service, self.limit.for_clone())
     }
 }
 
 impl Clone for GlobalRateLimitLayer {
     fn clone(&self) -> Self {
         Self {
-            share: self.share.again(),
+            limit: self.limit.for_clone(),
         }
     }
 }

@@ -1,14 +1,16 @@
-//! Middleware that lets at most so many requests through in a period; the rest wait until one is possible again.
+//! Middleware that limits the number of requests per period.
 //!
-//! Use it to keep to a quota, of an upstream or of your own. It bounds how often, not how many at a time: for a service
-//! that may get slow use a [`ConcurrencyLimit`](crate::ConcurrencyLimit). It makes the rest wait; put a
-//! [`LoadShed`](crate::load_shed::LoadShed) around it to refuse them instead.
+//! Further requests wait until the rate permits them; put a [`LoadShed`](crate::load_shed::LoadShed) around the limit to reject
+//! them instead.
 //!
-//! [`RateLimitLayer`] gives each service that it wraps a limit of its own; where a framework applies layers anew for each
-//! route or connection, as axum does, one limit for all takes a [`GlobalRateLimitLayer`].
+//! Use it to enforce a quota, an upstream's or your own. It limits the rate and not the number of in-flight requests: for a
+//! service that may become slow use a [`ConcurrencyLimit`](crate::ConcurrencyLimit).
 //!
-//! The period slides: wherever it begins, there are never more requests in it than the rate says. All of them may come at
-//! once.
+//! [`RateLimitLayer`] gives each service that it wraps its own limit; if a framework applies layers for each route or
+//! connection, as axum does, use [`GlobalRateLimitLayer`] for a single limit.
+//!
+//! The limit is a sliding window: it holds in any period of the given length, wherever that begins. Bursts are allowed: all
+//! requests of a period may be sent at once.
 //!
 //! # Example
 //!
@@ -33,9 +35,13 @@
 //!
 //! # Readiness
 //!
-//! `poll_ready` takes one of the period's requests; dropping the handle without a call gives it back. Then the inner
-//! service's readiness. A handle that stays ready for longer than a period before it calls sends a request that does not
-//! count any more.
+//! `poll_ready` first reserves one of the period's requests, then polls the inner service. Dropping the handle without a call
+//! returns the reservation. A reservation counts from when it was made: if a handle stays ready for longer than a period before
+//! it calls, its request does not count in the period in which it is sent.
+//!
+//! # Cancellation
+//!
+//! Dropping the response future does not return the request: it counts once it has been called.
 //!
 //! # Errors
 //!
@@ -47,21 +53,22 @@
 //!
 //! # Cost
 //!
-//! An atomic addition per request. And a short lock and a reading of the clock: for each request of a rate under 128, or else
-//! for each 64th part of the rate, up to 32 requests. Nothing is allocated but a timer for each handle that has to wait, which
-//! is used again.
+//! One atomic addition per request. In addition, a short lock and a clock reading: for each request if the rate is below 128,
+//! otherwise once for each 64th of the rate, or each 32 requests if that is less. Nothing is allocated but a timer for each
+//! handle that has to wait, which the handle reuses.
 //!
 //! # Differences from tower 0.5
 //!
 //! - `RateLimit` is `Clone`.
-//! - There periods stand side by side, and the requests of two of them may meet at the border: twice the rate. (tower#842)
-//! - No runtime is needed to make one, and a long period is no panic.
+//! - The window slides. In tower 0.5 periods are fixed, so the requests of two adjacent ones may follow each other directly:
+//!   twice the rate (tower#842).
+//! - Creating a `RateLimit` needs no runtime, and a period that the clock cannot represent does not panic.
 //!
 //! # Implementation notes
 //!
-//! The requests of the last period are kept in 16 groups, whatever the rate: those within a sixteenth of a period count
-//! as made with the last of them. So a request may wait for up to a sixteenth longer than it would have to. And with rates
-//! of 128 and more the last few requests, a 64th of the rate and 31 at most, count as made when the next come.
+//! The requests of the last period are counted in 16 groups, whatever the rate: all requests within a sixteenth of a period
+//! count as sent at the time of the last one. So a request may wait for up to a sixteenth of a period longer than necessary.
+//! With rates of 128 and more, the last few requests, a 64th of the rate and at most 31, count as sent when the next ones are.
 
 mod layer;
 #[expect(clippy::module_inception, reason = "the path is that of tower 0.5")]

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// So many requests per period.
+/// A number of requests per period.
 #[derive(Debug, Copy, Clone)]
 pub struct Rate {
     requests: u64,
@@ -8,14 +8,14 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// `num` requests per `per`.
+    /// Creates a rate of `num` requests per period of length `per`.
     ///
     /// # Panics
     ///
-    /// If either is zero.
+    /// If `num` or `per` is zero.
     pub const fn new(num: u64, per: Duration) -> Self {
         assert!(num > 0, "a rate needs at least one request per period");
-        assert!(!per.is_zero(), "a rate needs a period of more than zero");
+        assert!(!per.is_zero(), "a rate needs a period longer than zero");
         Self {
             requests: num,
             period: per,

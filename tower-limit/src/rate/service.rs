@@ -7,66 +7,67 @@ use tower_readiness::Purpose;
 use tower_service::Service;
 
 use super::Rate;
-use super::shared::Share;
+use super::shared::LimitHandle;
 
-/// Lets at most so many requests through in a period; see the [module](super).
+/// Limits the number of requests per period; see the [module](super).
 #[derive(Debug)]
 pub struct RateLimit<T> {
     inner: T,
-    share: Share,
-    /// Until the next period. Made when it is first needed, then used again.
+    limit: LimitHandle,
+    /// Fires when the next request may be possible. Created when it is first needed, then reused.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether `timer` is set and has not fired.
     waiting: bool,
-    /// It was ready when it was driven, without reserving anything.
+    /// Whether a request was possible when the service was last driven, which reserves none.
     driven: bool,
 }
 
 impl<T> RateLimit<T> {
-    /// Lets requests to `inner` and all clones through at `rate`.
+    /// Limits the requests to `inner` and all clones of the returned service together to `rate`.
     pub fn new(inner: T, rate: Rate) -> Self {
-        Self::with_share(inner, Share::new(rate))
+        Self::with_limit(inner, LimitHandle::new(rate))
     }
 
-    pub(super) const fn with_share(inner: T, share: Share) -> Self {
+    pub(super) const fn with_limit(inner: T, limit: LimitHandle) -> Self {
         Self {
             inner,
-            share,
+            limit,
             timer: None,
             waiting: false,
             driven: false,
         }
     }
 
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Returns the inner service, and gives up a reserved request.
     pub fn into_inner(self) -> T {
         self.inner
     }
 
-    /// Waits until `find` finds something. Otherwise it says when it may.
+    /// Waits until `find` succeeds. If it fails, it returns when to try again.
     fn poll_window<R>(
         &mut self,
         cx: &mut Context<'_>,
-        find: impl Fn(&mut Share, &Waker) -> Result<R, Instant>,
+        find: impl Fn(&mut LimitHandle, &Waker) -> Result<R, Instant>,
     ) -> Poll<R> {
         loop {
-            let next = match find(&mut self.share, cx.waker()) {
+            let next = match find(&mut self.limit, cx.waker()) {
                 Ok(found) => {
                     self.waiting = false;
                     return Poll::Ready(found);
                 }
                 Err(next) => next,
             };
-            // Another handle may have begun the next period, and used it up: the timer runs until the one after.
+            // Other handles may have taken the requests that the timer was set for: then it is reset to a later time.
             match &mut self.timer {
                 Some(timer) if self.waiting && timer.deadline() == next => {}
                 Some(timer) => timer.as_mut().reset(next),
@@ -92,23 +93,25 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         if Purpose::current() != Purpose::Call {
             self.give_back(cx);
-        } else if self.share.taken.is_none() {
-            let taken = match self.share.take_ticket() {
-                Some(taken) => taken,
-                None => ready!(self.poll_window(cx, Share::take)),
+        } else if self.limit.reservation.is_none() {
+            let reservation = match self.limit.take_ticket() {
+                Some(reservation) => reservation,
+                None => ready!(self.poll_window(cx, LimitHandle::take)),
             };
-            self.share.taken = Some(taken);
+            self.limit.reservation = Some(reservation);
         }
         let polled = self.inner.poll_ready(cx);
         match polled {
-            // There is no request, and none could be let through.
-            Poll::Ready(Ok(())) if self.share.taken.is_none() && !self.driven => Poll::Pending,
+            // Nothing is reserved: no request is going to be sent, or the rate is used up.
+            Poll::Ready(Ok(())) if self.limit.reservation.is_none() && !self.driven => {
+                Poll::Pending
+            }
             polled => polled,
         }
     }
 
     fn call(&mut self, request: Request) -> S::Future {
-        if self.share.taken.take().is_none() {
+        if self.limit.reservation.take().is_none() {
             self.take_late();
         }
         self.inner.call(request)
@@ -116,29 +119,34 @@ where
 }
 
 impl<S> RateLimit<S> {
-    /// There is no request: nothing is reserved, and nothing waited for but to know whether something could be.
+    /// Returns the reservation, as no request is going to be sent. When driven, also finds out whether a request is possible, and
+    /// if not, waits to be woken when one is.
     #[cold]
     fn give_back(&mut self, cx: &mut Context<'_>) {
-        self.share.give_back();
-        self.driven =
-            Purpose::current() == Purpose::Drive && self.poll_window(cx, Share::look).is_ready();
+        self.limit.give_back();
+        self.driven = Purpose::current() == Purpose::Drive
+            && self.poll_window(cx, LimitHandle::peek).is_ready();
     }
 
-    /// Counts a request that was not polled for. A layer that keeps in mind who is ready may make one after it was driven;
-    /// then it goes beyond the rate if that is used up.
+    /// Counts a call without a reservation. A layer that remembers readiness, such as a balancer, may call after the service was
+    /// only driven; the request exceeds the rate if that is used up.
+    ///
+    /// # Panics
+    ///
+    /// If the service was not ready when it was last driven, or has been called since.
     #[cold]
     fn take_late(&mut self) {
         assert!(
             std::mem::take(&mut self.driven),
             "service not ready; poll_ready must be called first"
         );
-        self.share.take_late();
+        self.limit.take_late();
     }
 }
 
 impl<T: Clone> Clone for RateLimit<T> {
     fn clone(&self) -> Self {
-        Self::with_share(self.inner.clone(), self.share.again())
+        Self::with_limit(self.inner.clone(), self.limit.for_clone())
     }
 }
 

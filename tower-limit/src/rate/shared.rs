@@ -1,4 +1,4 @@
-//! What the handles of one limit share: the window, and who waits for it.
+//! The state that the handles of one limit share: the window and its waiters.
 
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
@@ -7,13 +7,13 @@ use slab::Slab;
 use tokio::time::Instant;
 
 use super::Rate;
-use super::tickets::{Taken, Tickets};
+use super::tickets::{Reservation, Tickets};
 use super::window::Window;
 use crate::sync::{Mutex, MutexGuard};
 
-/// One limit.
+/// The state of one limit.
 #[derive(Debug)]
-struct Shared {
+struct Limit {
     tickets: Tickets,
     state: Mutex<State>,
 }
@@ -21,65 +21,65 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     window: Window,
-    /// Handles that wait for their timers. A request that is given back before wakes them all: any of them may be gone.
+    /// Handles that wait for their timers. A returned request wakes them all, as any of them may never poll again.
     waiting: Slab<Waker>,
 }
 
-/// One handle's part in the limit. Dropping it gives back what is reserved.
+/// One handle's reference to the limit. Dropping it returns its reservation.
 #[derive(Debug)]
-pub(super) struct Share {
-    shared: Arc<Shared>,
-    /// What is reserved.
-    pub(super) taken: Option<Taken>,
-    /// Its place among those that wait.
-    waits: Option<usize>,
+pub(super) struct LimitHandle {
+    limit: Arc<Limit>,
+    /// The request that is reserved.
+    pub(super) reservation: Option<Reservation>,
+    /// The handle's entry among the waiters.
+    waiter_id: Option<usize>,
 }
 
-impl Share {
+impl LimitHandle {
     pub(super) fn new(rate: Rate) -> Self {
         let state = State {
             window: Window::new(rate),
             waiting: Slab::new(),
         };
-        Self::of(Arc::new(Shared {
+        Self::of(Arc::new(Limit {
             tickets: Tickets::new(),
             state: Mutex::new(state),
         }))
     }
 
-    const fn of(shared: Arc<Shared>) -> Self {
+    const fn of(limit: Arc<Limit>) -> Self {
         Self {
-            shared,
-            taken: None,
-            waits: None,
+            limit,
+            reservation: None,
+            waiter_id: None,
         }
     }
 
-    /// Another handle's part.
-    pub(super) fn again(&self) -> Self {
-        Self::of(Arc::clone(&self.shared))
+    /// Creates another handle of the same limit.
+    pub(super) fn for_clone(&self) -> Self {
+        Self::of(Arc::clone(&self.limit))
     }
 
-    /// A request of the open batch, unless this handle waits.
+    /// Takes a request of the open batch. Returns `None` if none is left, or if this handle waits.
     #[inline]
-    pub(super) fn take_ticket(&self) -> Option<Taken> {
-        if self.waits.is_some() {
+    pub(super) fn take_ticket(&self) -> Option<Reservation> {
+        if self.waiter_id.is_some() {
             return None;
         }
-        self.shared.tickets.take()
+        self.limit.tickets.take()
     }
 
-    /// A request, for a handle that got no [ticket](Self::take_ticket). Otherwise it is told when there may be one, and
+    /// Takes a request for a handle that got no [ticket](Self::take_ticket). If there is none, returns when there may be one;
     /// `waker` is woken if there is one earlier.
-    pub(super) fn take(&mut self, waker: &Waker) -> Result<Taken, Instant> {
+    pub(super) fn take(&mut self, waker: &Waker) -> Result<Reservation, Instant> {
         self.find(waker, |window, tickets| window.take(tickets, Instant::now))
     }
 
-    /// Whether there is a request, without taking it; as [`take`](Self::take).
-    pub(super) fn look(&mut self, waker: &Waker) -> Result<(), Instant> {
+    /// Like [`take`](Self::take), but takes nothing.
+    pub(super) fn peek(&mut self, waker: &Waker) -> Result<(), Instant> {
         self.find(waker, |window, tickets| {
-            let taken = window.take(tickets, Instant::now)?;
-            window.give_back(tickets, &taken);
+            let reservation = window.take(tickets, Instant::now)?;
+            window.give_back(tickets, &reservation);
             Ok(())
         })
     }
@@ -89,30 +89,30 @@ impl Share {
         waker: &Waker,
         find: impl FnOnce(&mut Window, &Tickets) -> Result<R, Instant>,
     ) -> Result<R, Instant> {
-        let mut state = self.shared.lock();
-        let found = find(&mut state.window, &self.shared.tickets);
+        let mut state = self.limit.lock();
+        let found = find(&mut state.window, &self.limit.tickets);
         if found.is_err() {
-            wait(&mut self.waits, state, waker);
-        } else if self.waits.is_some() {
-            leave(&mut self.waits, state);
+            wait(&mut self.waiter_id, state, waker);
+        } else if self.waiter_id.is_some() {
+            leave(&mut self.waiter_id, state);
         }
         found
     }
 
-    /// Counts a request that was not reserved, if it still fits into the window.
+    /// Counts a request that was not reserved, if the window has room for it.
     pub(super) fn take_late(&self) {
-        let Shared { tickets, .. } = &*self.shared;
-        let _used = self.shared.lock().window.take(tickets, Instant::now);
+        let Limit { tickets, .. } = &*self.limit;
+        let _used = self.limit.lock().window.take(tickets, Instant::now);
     }
 
-    /// Gives back what is reserved, and waits no longer.
+    /// Returns the reservation, and stops waiting.
     pub(super) fn give_back(&mut self) {
-        if self.waits.is_some() {
-            leave(&mut self.waits, self.shared.lock());
+        if self.waiter_id.is_some() {
+            leave(&mut self.waiter_id, self.limit.lock());
         }
-        if let Some(taken) = self.taken.take() {
-            let mut state = self.shared.lock();
-            state.window.give_back(&self.shared.tickets, &taken);
+        if let Some(reservation) = self.reservation.take() {
+            let mut state = self.limit.lock();
+            state.window.give_back(&self.limit.tickets, &reservation);
             let waiting: Vec<_> = state
                 .waiting
                 .iter()
@@ -126,20 +126,20 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for LimitHandle {
     fn drop(&mut self) {
         self.give_back();
     }
 }
 
-/// Waits with this waker from now on.
+/// Registers `waker`.
 #[cold]
-fn wait(waits: &mut Option<usize>, mut state: MutexGuard<'_, State>, waker: &Waker) {
-    let outdated = match waits.map(|waits| &mut state.waiting[waits]) {
+fn wait(waiter_id: &mut Option<usize>, mut state: MutexGuard<'_, State>, waker: &Waker) {
+    let outdated = match waiter_id.map(|waiter_id| &mut state.waiting[waiter_id]) {
         Some(known) if known.will_wake(waker) => None,
         Some(known) => Some(std::mem::replace(known, waker.clone())),
         None => {
-            *waits = Some(state.waiting.insert(waker.clone()));
+            *waiter_id = Some(state.waiting.insert(waker.clone()));
             None
         }
     };
@@ -147,15 +147,17 @@ fn wait(waits: &mut Option<usize>, mut state: MutexGuard<'_, State>, waker: &Wak
     drop(outdated);
 }
 
-/// Drops the waker without the lock.
+/// Removes the waker, and drops it without the lock.
 #[cold]
-fn leave(waits: &mut Option<usize>, mut state: MutexGuard<'_, State>) {
-    let waker = waits.take().map(|waits| state.waiting.remove(waits));
+fn leave(waiter_id: &mut Option<usize>, mut state: MutexGuard<'_, State>) {
+    let waker = waiter_id
+        .take()
+        .map(|waiter_id| state.waiting.remove(waiter_id));
     drop(state);
     drop(waker);
 }
 
-impl Shared {
+impl Limit {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,58 +184,58 @@ mod loom_tests {
 
     const FOR_LONG: Duration = Duration::from_secs(3600);
 
-    /// Two threads that want more than there is: across the end of a batch, and of the period.
+    /// Two threads ask for more than is left, across the end of a batch and of the rate.
     #[test]
-    fn the_rate_is_given_out_once() {
+    fn threads_together_take_no_more_than_the_rate() {
         loom::model(|| {
             // Batches of two.
-            let mut share = Share::new(Rate::new(128 + 1, FOR_LONG));
-            share.shared.lock().window.use_up_but(3);
-            let mut other = share.again();
-            let take = |share: &mut Share| {
+            let mut handle = LimitHandle::new(Rate::new(128 + 1, FOR_LONG));
+            handle.limit.lock().window.use_up_all_but(3);
+            let mut other = handle.for_clone();
+            let take = |handle: &mut LimitHandle| {
                 let mut taken = 0;
                 for _ in 0..2 {
-                    let found = share.take_ticket().ok_or(());
-                    taken += usize::from(found.or_else(|()| share.take(Waker::noop())).is_ok());
+                    let found = handle.take_ticket().ok_or(());
+                    taken += usize::from(found.or_else(|()| handle.take(Waker::noop())).is_ok());
                 }
                 taken
             };
             let thread = thread::spawn(move || take(&mut other));
-            let mine = take(&mut share);
+            let mine = take(&mut handle);
             assert_eq!(mine + thread.join().unwrap(), 3);
         });
     }
 
-    /// One gives its request back while another one finds nothing: it gets it, or is woken.
+    /// One thread returns its request while another finds none: the other gets it, or is woken.
     #[test]
-    fn what_is_given_back_is_not_lost() {
+    fn a_returned_request_is_not_lost() {
         loom::model(|| {
-            let mut share = Share::new(Rate::new(128 + 1, FOR_LONG));
-            share.shared.lock().window.use_up_but(2);
-            share.taken = share
+            let mut handle = LimitHandle::new(Rate::new(128 + 1, FOR_LONG));
+            handle.limit.lock().window.use_up_all_but(2);
+            handle.reservation = handle
                 .take_ticket()
-                .or_else(|| share.take(Waker::noop()).ok());
-            let mut other = share.again();
+                .or_else(|| handle.take(Waker::noop()).ok());
+            let mut other = handle.for_clone();
             let last = other
                 .take_ticket()
                 .or_else(|| other.take(Waker::noop()).ok());
-            assert!(share.taken.is_some() && last.is_some());
+            assert!(handle.reservation.is_some() && last.is_some());
             let woken = Arc::new(Woken::default());
             let waker = Waker::from(Arc::clone(&woken));
             let thread = thread::spawn(move || {
                 let taken = other.take_ticket();
                 let taken = taken.or_else(|| other.take(&waker).ok()).is_some();
-                // Not given back, nor does it wait no longer: that would wake others.
+                // Dropping it would return its request and wake others.
                 std::mem::forget(other);
                 taken
             });
-            share.give_back();
+            handle.give_back();
             let theirs = thread.join().unwrap();
             assert!(theirs || woken.0.load(Ordering::Relaxed));
-            let left = share
+            let left = handle
                 .take_ticket()
-                .or_else(|| share.take(Waker::noop()).ok());
-            assert!(theirs != left.is_some(), "one of the two, and once");
+                .or_else(|| handle.take(Waker::noop()).ok());
+            assert!(theirs != left.is_some(), "exactly one of the two gets it");
         });
     }
 }

@@ -1,52 +1,52 @@
-//! The requests of a batch that may be let through without the lock and the clock.
+//! The requests of a batch that may be sent without the lock and the clock.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// What is left of the tickets of the open batch. Alone in its cache lines: all who use the limit write it.
+/// The tickets that are left of the open batch. Alone in its cache lines, as all handles of the limit write it.
 ///
-/// The orderings are all relaxed: the word says all that there is to know, and who finds no ticket takes the lock of the
-/// window.
+/// All orderings are relaxed: no other data is published with this word, and a handle that finds no ticket locks the window.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Tickets {
-    /// In the upper 48 bits the number of the batch, below it [`NONE`] and the number of tickets. It is less than `NONE` by
-    /// those who came in vain and have not locked the window yet: there would have to be 32,768 threads for it to borrow.
+    /// The number of the batch in the upper 48 bits, below it [`NONE`] plus the number of tickets. Threads that found no ticket
+    /// and have not locked the window yet have subtracted from `NONE`: only with more than 32,768 such threads would that borrow
+    /// from the number of the batch.
     word: AtomicU64,
 }
 
 /// One of the requests of a batch.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct Reservation {
     pub(super) batch: u64,
 }
 
 impl Tickets {
-    /// None.
+    /// Creates an empty set of tickets.
     pub(super) fn new() -> Self {
         Self {
             word: AtomicU64::new(NONE),
         }
     }
 
-    /// One addition whether there is a ticket or not. Who gets none must ask the [`Window`](super::window::Window), which
-    /// [issues](Self::issue) others or says that there are none.
+    /// Takes a ticket: one subtraction, whether there is one or not. On `None`, the caller must lock the
+    /// [`Window`](super::window::Window), which [issues](Self::issue) new tickets or returns when there may be some.
     #[inline]
-    pub(super) fn take(&self) -> Option<Taken> {
+    pub(super) fn take(&self) -> Option<Reservation> {
         let before = self.word.fetch_sub(1, Ordering::Relaxed);
-        (before & COUNT > NONE).then_some(Taken {
+        (before & COUNT > NONE).then_some(Reservation {
             batch: before >> COUNT_BITS,
         })
     }
 
-    /// Tickets of the batch of this number. With the window locked, and after it was found that none is left.
+    /// Issues the tickets of batch number `batch`. The window must be locked, and no ticket left.
     pub(super) fn issue(&self, batch: u64, tickets: u64) {
-        // Who came in vain, and is not in the window yet, finds these.
+        // Resets the count of failed takes; those threads will find these tickets when they have locked the window.
         let word = batch << COUNT_BITS | (NONE + tickets);
-        // A store would do; but loom lets an addition that came before it come after it too.
+        // A store would be enough, but loom's model may order an earlier subtraction after a store as well.
         self.word.swap(word, Ordering::Relaxed);
     }
 
-    /// A ticket of the open batch is not used. With the window locked.
+    /// Returns an unused ticket of the open batch. The window must be locked.
     pub(super) fn take_back(&self) {
         let mut current = self.word.load(Ordering::Relaxed);
         loop {

@@ -1,4 +1,4 @@
-//! The requests of the last period. Pure: the time comes in as an argument.
+//! The sliding window over the requests of the last period. Pure: the time is an argument.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,28 +6,29 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Rate;
-use super::tickets::{Taken, Tickets};
+use super::tickets::{Reservation, Tickets};
 
-/// How many requests there were in the period that ends now, and how many there may be.
+/// Counts the requests of the period that ends now, and how many are left.
 ///
-/// Requests count in batches, as made when the last of a batch was: so the clock is read once for each. All but the last are
-/// [`Tickets`], which are taken without this window. And batches that are close together, within a [`GROUPS`]th of the
-/// period, count as made with the last of them: so there are few to keep. There is never more than the rate in any period,
-/// wherever it begins. The price: a request may wait for up to a sixteenth of a period longer than it would have to, and up
-/// to one batch, a 64th of the rate, may count for later than it was.
+/// Requests count in batches: all requests of a batch count as sent at the time of the last one, so the clock is read once per
+/// batch. All but the last are [`Tickets`], which are taken without the window. Batches that are close together, within a
+/// [`GROUPS`]th of the period, form a group and count as sent at the time of the last one, so only a few groups are kept. No
+/// period has more requests than the rate, wherever it begins. The price: a request may wait for up to a sixteenth of a period
+/// longer than necessary, and up to one batch, a 64th of the rate, may count as sent later than it was.
 #[derive(Debug)]
 pub(super) struct Window {
     rate: Rate,
-    /// How many requests count as one, unless fewer are left.
+    /// The number of requests in a batch, unless fewer are left.
     batch_size: u64,
     /// The rate less the requests of the open batch and of the groups.
     left: u64,
-    /// The requests of the open batch, whether they are taken or not. If there is one its last has not been taken.
+    /// The number of requests in the open batch, taken or not. Zero if no batch is open; otherwise its last request has not been
+    /// taken.
     open: u64,
-    /// Counts the batches.
+    /// The number of the open batch, or of the next one.
     number: u64,
-    /// So many of them have ended with their groups.
-    ended: u64,
+    /// The number of batches that have expired with their groups.
+    expired: u64,
     groups: VecDeque<Group>,
 }
 
@@ -48,21 +49,21 @@ impl Window {
             left: rate.requests(),
             open: 0,
             number: 0,
-            ended: 0,
+            expired: 0,
             groups: VecDeque::with_capacity(GROUPS),
         }
     }
 
-    /// Takes a request, or tells when there will be one. For those who have found no ticket.
+    /// Takes a request, or returns when there will be one. For handles that have found no ticket.
     ///
-    /// The clock is read after that: each ticket was taken before the time that the batch counts for.
+    /// The clock is read after the tickets are used up, so each ticket was taken before the time that its batch counts for.
     #[cold]
     pub(super) fn take(
         &mut self,
         tickets: &Tickets,
         now: impl FnOnce() -> Instant,
-    ) -> Result<Taken, Instant> {
-        // Another may have opened a batch meanwhile.
+    ) -> Result<Reservation, Instant> {
+        // Another handle may have opened a batch meanwhile.
         if let Some(taken) = tickets.take() {
             return Ok(taken);
         }
@@ -75,14 +76,15 @@ impl Window {
         }
         let batch = self.number;
         self.complete(now);
-        // The next one finds tickets, unless nothing is left.
+        // The next handle finds tickets, unless the rate is used up.
         let _ = self.open(tickets, now);
-        Ok(Taken { batch })
+        Ok(Reservation { batch })
     }
 
-    /// Opens a batch, of which all but the last are tickets; or tells when it may. There is none open, and no ticket left.
+    /// Opens a batch, of which all requests but the last are tickets, or returns when that will be possible. No batch must be
+    /// open, and no ticket left.
     fn open(&mut self, tickets: &Tickets, now: Instant) -> Result<(), Instant> {
-        self.end_groups(now);
+        self.expire_groups(now);
         self.open = self.left.min(self.batch_size);
         self.left -= self.open;
         tickets.issue(self.number, self.open.saturating_sub(1));
@@ -90,15 +92,15 @@ impl Window {
             return Ok(());
         }
         let oldest = self.groups.front();
-        let oldest = oldest.expect("some have taken what is not left");
+        let oldest = oldest.expect("the rate is used up by requests in groups");
         Err(self.end(oldest))
     }
 
-    /// The last of the batch is taken now.
+    /// Closes the open batch, whose last request is taken now.
     fn complete(&mut self, now: Instant) {
         let (requests, number) = (std::mem::take(&mut self.open), self.number);
         self.number += 1;
-        self.end_groups(now);
+        self.expire_groups(now);
         let full = self.groups.len() == GROUPS;
         let width = self.rate.period() / GROUPS as u32;
         match self.groups.back_mut() {
@@ -116,21 +118,22 @@ impl Window {
         }
     }
 
-    fn end_groups(&mut self, now: Instant) {
+    fn expire_groups(&mut self, now: Instant) {
         while let Some(oldest) = self.groups.front()
             && self.end(oldest) <= now
         {
             self.left += oldest.requests;
-            self.ended = oldest.number + 1;
+            self.expired = oldest.number + 1;
             self.groups.pop_front();
         }
     }
 
-    pub(super) fn give_back(&mut self, tickets: &Tickets, taken: &Taken) {
+    /// Returns a request that was not sent.
+    pub(super) fn give_back(&mut self, tickets: &Tickets, taken: &Reservation) {
         if taken.batch == self.number {
             tickets.take_back();
-        } else if taken.batch >= self.ended {
-            // The first group that goes so far has it.
+        } else if taken.batch >= self.expired {
+            // It is in the first group whose last batch is not before its own.
             let mut groups = self.groups.iter_mut();
             if let Some(group) = groups.find(|group| group.number >= taken.batch)
                 && group.requests > 0
@@ -139,27 +142,27 @@ impl Window {
                 self.left += 1;
             }
         }
-        // Otherwise it was given back with its group.
+        // Otherwise it has expired with its group.
     }
 
     fn end(&self, group: &Group) -> Instant {
-        // A period that is too long for the clock is as good as one that lasts for ever.
-        group.last + self.rate.period().min(FOR_EVER)
+        // Longer periods might overflow the clock.
+        group.last + self.rate.period().min(MAX_PERIOD)
     }
 }
 
-/// More would save nothing worth while.
+/// Larger batches would save nothing that can be measured.
 const MAX_BATCH: u64 = 32;
 
 const GROUPS: usize = 16;
 
-/// Some thirty years: what tokio's clock is sure to bear.
-const FOR_EVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+/// About thirty years, which tokio's clock can represent.
+const MAX_PERIOD: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 
 #[cfg(all(test, tower_loom))]
 impl Window {
-    /// As if all but the given number of requests had just been made.
-    pub(super) fn use_up_but(&mut self, left: u64) {
+    /// Uses up all but `left` requests, as if they had just been sent.
+    pub(super) fn use_up_all_but(&mut self, left: u64) {
         let now = Instant::now();
         self.groups.push_back(Group {
             first: now,
@@ -182,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_period_has_more_than_the_rate_nor_needlessly_less(
+        fn no_period_has_more_requests_than_the_rate_nor_fewer_than_possible(
             rate in prop_oneof![1..40_u64, 100..400_u64],
             steps in prop::collection::vec(prop_oneof![Just(0), 0..30_u64], 1..800),
         ) {
@@ -202,7 +205,7 @@ mod tests {
                     }
                     Err(next) => {
                         prop_assert!(next > now && next <= now + PERIOD);
-                        // An incomplete batch may have been made long ago.
+                        // The requests of an incomplete batch may have been sent long before they count.
                         prop_assert!(within(PERIOD + PERIOD / 16) + rate / 64 >= rate);
                     }
                 }
@@ -210,8 +213,8 @@ mod tests {
         }
     }
 
-    /// As a handle does.
-    fn take(window: &mut Window, tickets: &Tickets, now: Instant) -> Result<Taken, Instant> {
+    /// Takes a request as a handle does.
+    fn take(window: &mut Window, tickets: &Tickets, now: Instant) -> Result<Reservation, Instant> {
         match tickets.take() {
             Some(taken) => Ok(taken),
             None => window.take(tickets, || now),
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_is_there_again() {
+    fn a_returned_request_can_be_taken_again() {
         let start = Instant::now();
         let (mut window, tickets) = (Window::new(Rate::new(2, PERIOD)), Tickets::new());
         let take = |window: &mut Window, at| take(window, &tickets, at);
@@ -235,12 +238,12 @@ mod tests {
         window.give_back(&tickets, &first);
         assert!(
             take(&mut window, start + PERIOD).is_err(),
-            "what has ended is not given back twice"
+            "an expired request is not returned twice"
         );
     }
 
     #[test]
-    fn a_ticket_that_is_given_back_is_there_again_also_after_some_came_in_vain() {
+    fn a_returned_ticket_can_be_taken_again_after_failed_takes() {
         let start = Instant::now();
         let (mut window, tickets) = (Window::new(Rate::new(640, PERIOD)), Tickets::new());
         let batch: Vec<_> = (0..9)

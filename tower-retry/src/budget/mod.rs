@@ -1,15 +1,15 @@
-//! How many retries there may be, as a share of the requests.
+//! Budgets, which limit retries to a fraction of the requests.
 //!
-//! When a service fails for everybody, retries multiply the load that it fails under. A [`Budget`] bounds them over all
-//! requests together: each request that succeeds deposits, each retry withdraws.
+//! If all requests to a service fail, retries multiply the load under which it fails. A [`Budget`] limits the retries of all
+//! requests together: each request that succeeds makes a deposit, and each retry a withdrawal.
 //!
 //! | budget | allows | use it |
 //! |---|---|---|
-//! | [`TpsBudget`] | a share of the requests of the last seconds, and so many per second in any case | unless you know better |
-//! | [`Throttle`] | all retries, until more requests fail than succeed | where gRPC's `retryThrottling` is configured |
+//! | [`TpsBudget`] | a fraction of the requests of the last seconds, plus a fixed number per second | by default |
+//! | [`Throttle`] | all retries while enough requests succeed | where gRPC's `retryThrottling` is configured |
 //!
-//! Share one budget among all that retry the same service, by an `Arc`; retries and hedges can share one too. One budget
-//! over several services would let the failing one use up the retries of the others.
+//! Share one budget, in an `Arc`, among all policies that retry requests to the same service; retries and hedges can share one
+//! too. Do not share a budget between services: a failing one would use up the retries of the others.
 //!
 //! # Example
 //!
@@ -19,7 +19,7 @@
 //! use std::time::Duration;
 //! use tower_retry::budget::{Budget, TpsBudget};
 //!
-//! // 20 % of the requests of the last ten seconds, and one per second in any case.
+//! // 20 % of the requests of the last ten seconds, plus one retry per second.
 //! let budget = TpsBudget::new(Duration::from_secs(10), 1, 0.2);
 //! for _ in 0..100 {
 //!     budget.deposit();
@@ -36,18 +36,17 @@ pub mod tps_budget;
 pub use self::throttle::{InvalidThrottle, Throttle};
 pub use self::tps_budget::TpsBudget;
 
-/// Bounds the number of retries.
+/// Limits the number of retries.
 pub trait Budget {
-    /// A request has succeeded.
+    /// Records that a request has succeeded.
     fn deposit(&self);
 
-    /// Asks for a retry of a request that has failed. `false` if there is nothing left.
+    /// Withdraws one retry of a failed request. Returns `false` if the budget is used up: the request is not retried then.
     fn withdraw(&self) -> bool;
 }
 
-/// A [`Budget`] that also goes by the failures for which no retry is asked; see
-/// [`Builder::throttle`](crate::Builder::throttle).
+/// A [`Budget`] that also counts failures that are not retried; see [`Builder::throttle`](crate::Builder::throttle).
 pub trait FailureBudget: Budget {
-    /// A request has failed for which no retry is asked.
+    /// Records that a request has failed and [`withdraw`](Budget::withdraw) is not called for it.
     fn fail(&self);
 }

@@ -3,23 +3,23 @@ use std::fmt;
 use super::{Budget, FailureBudget};
 use crate::sync::{AtomicU32, Ordering};
 
-/// Allows retries while more requests succeed than fail: gRPC's `retryThrottling`.
+/// Allows retries while enough requests succeed: gRPC's `retryThrottling`.
 ///
-/// There are so many tokens at first, and never more. A failure takes one, a success gives back a part of one, and retries
-/// are allowed while more than half of the tokens are there. With the defaults, 10 tokens and a ratio of 0.1, the fifth
-/// failure in a row is not retried.
+/// The throttle starts with `max_tokens` tokens, its maximum. Each failure takes one token, each success adds `token_ratio`
+/// tokens, and retries are allowed while more than half of the tokens are left. With the defaults, 10 tokens and a ratio of 0.1,
+/// the fifth consecutive failure is not retried.
 ///
-/// Hand it to a retry policy by [`Builder::throttle`](crate::Builder::throttle), so that it also sees failures that are not
-/// to be retried.
+/// Pass it to a retry policy with [`Builder::throttle`](crate::Builder::throttle), so that failures that are not retried count
+/// as well.
 ///
 /// # Cost
 ///
-/// A success reads one word, and writes it only while tokens are missing. There is no lock and no clock.
+/// A success reads one atomic word, and writes it only while tokens are missing. It takes no lock and does not read the clock.
 ///
 /// # Implementation notes
 ///
-/// [gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md), "Throttling Retry Attempts and Hedged
-/// RPCs". Tokens are counted in thousandths, which is the precision that gRPC has.
+/// Follows [gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md), "Throttling Retry Attempts and Hedged
+/// RPCs". Tokens are counted in thousandths, which is gRPC's precision.
 ///
 /// # Example
 ///
@@ -35,18 +35,18 @@ use crate::sync::{AtomicU32, Ordering};
 /// assert_eq!(throttle.tokens(), 3.5);
 /// ```
 pub struct Throttle {
-    /// Thousandths, as all the others.
+    /// In thousandths of a token, as are `max` and `ratio`.
     tokens: AtomicU32,
     max: u32,
     ratio: u32,
 }
 
 impl Throttle {
-    /// With `max_tokens` tokens, of which a success gives back `token_ratio`.
+    /// Creates a throttle with at most `max_tokens` tokens, to which each success adds `token_ratio`. The defaults are 10 and 0.1.
     ///
     /// # Errors
     ///
-    /// If `max_tokens` is not from 1 to 1000, or `token_ratio` not from 0.001 to 1000.
+    /// If `max_tokens` is not between 1 and 1000, or `token_ratio` not between 0.001 and 1000.
     pub fn try_new(max_tokens: u32, token_ratio: f64) -> Result<Self, InvalidThrottle> {
         if !(1..=1000).contains(&max_tokens) {
             return Err(InvalidThrottle::MaxTokens(max_tokens));
@@ -61,18 +61,18 @@ impl Throttle {
         })
     }
 
-    /// How many tokens there are.
+    /// Returns the number of tokens that are left.
     pub fn tokens(&self) -> f64 {
         f64::from(self.tokens.load(Ordering::Relaxed)) / f64::from(TOKEN)
     }
 
-    /// Takes a token, if there is one; returns how many are left.
+    /// Takes one token, or what is left of the last one. Returns what is left, in thousandths.
     fn take(&self) -> u32 {
         let less = |tokens: u32| tokens.saturating_sub(TOKEN);
         let before = self
             .tokens
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| {
-                // Without any, a read leaves the cache line where it is.
+                // Without a token nothing is written, so the cache line stays shared.
                 (tokens > 0).then(|| less(tokens))
             });
         before.map_or(0, less)
@@ -83,7 +83,7 @@ impl Budget for Throttle {
     #[inline]
     fn deposit(&self) {
         if self.tokens.load(Ordering::Relaxed) < self.max {
-            // Nothing is to be done if it fails: that is how it says that nothing was.
+            // An error means that the maximum was reached meanwhile, so nothing was added.
             let _ = self
                 .tokens
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| {
@@ -104,7 +104,7 @@ impl FailureBudget for Throttle {
 }
 
 impl Default for Throttle {
-    /// 10 tokens, and a ratio of 0.1.
+    /// Returns a throttle of 10 tokens and a ratio of 0.1.
     fn default() -> Self {
         Self::try_new(10, 0.1).expect("the defaults are valid")
     }
@@ -119,13 +119,13 @@ impl fmt::Debug for Throttle {
     }
 }
 
-/// The parameters of a [`Throttle`] make no sense.
+/// A parameter of a [`Throttle`] is out of range.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidThrottle {
-    /// The number of tokens.
+    /// The maximum number of tokens is not between 1 and 1000.
     MaxTokens(u32),
-    /// What a success gives back.
+    /// The number of tokens that a success adds is not between 0.001 and 1000.
     TokenRatio(f64),
 }
 
@@ -153,7 +153,7 @@ mod loom_tests {
 
     use super::*;
 
-    /// A success and two failures at once: each counts, whatever the order.
+    /// A success concurrent with a failure: both count, in any order.
     #[test]
     fn no_token_is_lost() {
         loom::model(|| {

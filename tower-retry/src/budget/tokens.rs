@@ -1,20 +1,20 @@
-//! What was paid in and out over the last while. Pure: the time comes in as an argument, and so does the balance.
+//! The deposits and withdrawals of a sliding window. Pure: the time and the balance are arguments.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How a balance is made up of the [`SLOTS`] steps of a sliding window: what is older than the window does not count any
-/// more.
+/// Splits a balance into the contributions of the [`SLOTS`] steps of a sliding window, so that contributions older than the
+/// window can be subtracted.
 ///
-/// The balance itself is with others, who change it without knowing the window. What has changed is that of the step which
-/// runs.
+/// The balance itself is kept by the caller, and changed without the window. What has changed since the last step ended is the
+/// contribution of the current step.
 #[derive(Debug)]
 pub(super) struct Tokens {
     step: Duration,
-    /// Of the step that runs it is not known yet, and 0 here.
+    /// The contribution of each step. That of the current step is 0 until the step ends.
     slots: [i64; SLOTS],
-    /// The slot of the step that runs, and when that began.
+    /// The slot of the current step, and when that began.
     current: usize,
     began: Instant,
 }
@@ -29,29 +29,29 @@ impl Tokens {
         }
     }
 
-    /// For how long a slot is the newest one.
+    /// Returns the length of a step.
     pub(super) fn step(&self) -> Duration {
         self.step
     }
 
-    /// When the step that runs ends: until then the balance is as it stands.
+    /// Returns when the current step ends. Until then nothing expires.
     pub(super) fn ends(&self) -> Instant {
         self.began + self.step
     }
 
-    /// Ends the steps that are over, at a balance of `balance`. Returns how much of it counts no more.
+    /// Advances to the step of `now`, with the current balance. Returns how much of the balance has expired.
     pub(super) fn expire(&mut self, balance: i64, now: Instant) -> i64 {
         let steps = now.saturating_duration_since(self.began).as_nanos() / self.step.as_nanos();
         if steps == 0 {
             return 0;
         }
         if steps >= SLOTS as u128 {
-            // However long ago it was.
+            // All of it has expired. Also keeps the cost independent of the time that has passed.
             self.slots = [0; SLOTS];
             self.began = now;
             return balance;
         }
-        // The others do not overflow: each was a part of a balance, and so was what they add up to.
+        // The sum does not overflow: it was part of an earlier balance.
         let others: i64 = self.slots.iter().sum();
         self.slots[self.current] = balance.saturating_sub(others);
         let mut expired: i64 = 0;

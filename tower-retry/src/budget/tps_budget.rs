@@ -1,4 +1,4 @@
-//! A [`Budget`] of so many retries per request, and so many per second in any case.
+//! A [`Budget`] that allows a fraction of the requests to be retried, plus a fixed number of retries per second.
 
 use std::fmt;
 use std::sync::{PoisonError, TryLockError};
@@ -10,64 +10,64 @@ use super::Budget;
 use super::tokens::Tokens;
 use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 
-/// Allows a share of the requests of the last `ttl`, and a reserve on top of it.
+/// Allows a fraction of the requests of the last `ttl` to be retried, plus a reserve of retries per second.
 ///
-/// The numbers of the default are Finagle's: 10 seconds, a reserve of 10 retries per second, and 20 %.
+/// The defaults are Finagle's: a `ttl` of 10 seconds, a reserve of 10 retries per second, and 20 % of the requests.
 ///
 /// # Cost
 ///
-/// A deposit is one atomic addition, mostly: at more than some hundreds per second the clock is read, and a lock taken, only
-/// for every 64th. Those between count as made with the one before them, so that there is never more than the share.
+/// Most deposits are one atomic addition: at more than a few hundred per second, only every 64th reads the clock and takes a
+/// lock. The deposits in between count as made at the time of the one before them, so the fraction is never exceeded.
 ///
-/// A withdrawal reads the clock and is one atomic operation on another word, mostly: it takes the lock for the first of each
-/// tenth of `ttl`, and when what has been deposited since then may decide. One that is refused takes no lock if nothing has
-/// been deposited since the last.
+/// Most withdrawals read the clock and are one atomic operation on another word. A withdrawal takes the lock if it is the first
+/// in a tenth of `ttl`, or if the result depends on deposits that have been made since the lock was last taken. One that is
+/// refused takes no lock if there are no new deposits.
 ///
-/// Two threads that do nothing else take the time of a counter that they share for a deposit, and for a withdrawal that of the
-/// clock besides.
+/// Two threads that do nothing else take as long as with a shared counter for a deposit, and in addition the time of reading the
+/// clock for a withdrawal.
 pub struct TpsBudget {
     deposits: Deposits,
     withdrawals: Withdrawals,
-    /// The number of fresh deposits at which they are credited to the account. Each deposit reads it, and few write it: it is not
-    /// where they write.
+    /// The number of fresh deposits at which they are credited to the balance. Each deposit reads it and few write it, so it is not
+    /// in the cache lines that deposits write.
     batch: AtomicU32,
     account: Mutex<Account>,
     start: Instant,
-    /// What each deposit adds. A withdrawal takes [`RETRY`].
+    /// The amount that a deposit adds. A withdrawal takes [`RETRY`].
     deposit: i64,
     reserve: i64,
 }
 
-/// What each deposit writes, in cache lines of its own.
+/// What deposits write, in separate cache lines.
 #[repr(align(128))]
 struct Deposits {
-    /// Those that are not in the account yet.
+    /// The number of deposits that are not in the balance yet.
     fresh: AtomicU32,
 }
 
-/// What each withdrawal writes, in cache lines of its own.
+/// What withdrawals write, in separate cache lines.
 #[repr(align(128))]
 struct Withdrawals {
-    /// What there is, the reserve included. Only withdrawals write it without the lock.
+    /// What can be withdrawn, including the reserve. Only withdrawals write it without the lock.
     balance: AtomicI64,
-    /// Until when that is so, but for fresh deposits. Nanoseconds since the start.
+    /// When the next part of the balance expires, in nanoseconds since the start.
     ends: AtomicU64,
     refused: AtomicU64,
 }
 
 struct Account {
     tokens: Tokens,
-    /// When deposits were last taken in.
+    /// When deposits were last credited.
     settled: Instant,
 }
 
 impl TpsBudget {
-    /// `retry_percent` retries per deposit of the last `ttl`: 0.2 are 20 %, 2.0 are two for each. And `min_per_sec`
-    /// retries per second besides, so that a service with few requests can be retried at all.
+    /// Creates a budget of `retry_percent` retries per deposit of the last `ttl`, where 0.2 means 20 % and 2.0 two retries per
+    /// deposit; plus `min_per_sec` retries per second, so that requests to a service that receives few can be retried at all.
     ///
     /// # Panics
     ///
-    /// If `ttl` is not from 1 to 60 seconds, `retry_percent` is not from 0 to 1000, or `min_per_sec` exceeds 2³¹.
+    /// If `ttl` is not between 1 and 60 seconds, `retry_percent` is not between 0 and 1000, or `min_per_sec` is not below 2³¹.
     pub fn new(ttl: Duration, min_per_sec: u32, retry_percent: f32) -> Self {
         assert!(
             (1..=60).contains(&ttl.as_secs()) && ttl <= Duration::from_secs(60),
@@ -104,7 +104,7 @@ impl TpsBudget {
         }
     }
 
-    /// How many retries are left.
+    /// Returns the number of retries that are left.
     pub fn available(&self) -> u64 {
         let mut account = self.lock();
         self.settle(&mut account, Instant::now());
@@ -112,21 +112,21 @@ impl TpsBudget {
         u64::try_from(balance / RETRY).unwrap_or(0)
     }
 
-    /// How many retries were refused.
+    /// Returns the number of retries that were refused.
     pub fn refused(&self) -> u64 {
         self.withdrawals.refused.load(Ordering::Relaxed)
     }
 
-    /// Takes in all deposits as of the last time, and ends what is over now.
+    /// Credits all fresh deposits as of the last settlement, then subtracts what has expired.
     fn settle(&self, account: &mut Account, now: Instant) {
         let deposits = self.deposits.fresh.load(Ordering::Relaxed);
         self.credit(deposits);
-        self.taken_in(deposits);
+        self.subtract_fresh(deposits);
         self.expire(account, now);
         account.settled = account.settled.max(now);
     }
 
-    /// With the account locked.
+    /// Adds `deposits` to the balance. The account must be locked.
     fn credit(&self, deposits: u32) {
         let balance = &self.withdrawals.balance;
         let room = (i64::MAX / 2).saturating_sub(balance.load(Ordering::Relaxed));
@@ -134,12 +134,13 @@ impl TpsBudget {
         balance.fetch_add(amount.min(room), Ordering::Relaxed);
     }
 
-    /// Takes off deposits that have been credited: after that, so a thread that sees none sees the credit too.
-    fn taken_in(&self, deposits: u32) {
+    /// Subtracts credited deposits from the fresh ones. Called after the credit, so a thread that sees no fresh deposits also
+    /// sees the credit.
+    fn subtract_fresh(&self, deposits: u32) {
         self.deposits.fresh.fetch_sub(deposits, Ordering::Release);
     }
 
-    /// What is withdrawn meanwhile counts for the step that begins.
+    /// Subtracts what has expired. Concurrent withdrawals count in the step that begins.
     fn expire(&self, account: &mut Account, now: Instant) {
         let Withdrawals { balance, ends, .. } = &self.withdrawals;
         let known = balance.load(Ordering::Relaxed) - self.reserve;
@@ -154,7 +155,7 @@ impl TpsBudget {
         let mut account = match self.account.try_lock() {
             Ok(account) => account,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Then another one takes in this deposit as well, or the next one does.
+            // The thread that holds the lock credits this deposit, or the next deposit does.
             Err(TryLockError::WouldBlock) => return,
         };
         let deposits = self.deposits.fresh.load(Ordering::Relaxed);
@@ -169,21 +170,22 @@ impl TpsBudget {
             false => 1,
         };
         self.batch.store(batch, Ordering::Relaxed);
-        // The last of them is made now, and the others since the account was settled.
+        // The last deposit is made now, and the others were made since the last settlement.
         self.credit(deposits - 1);
         self.expire(&mut account, now);
         account.settled = account.settled.max(now);
         self.credit(1);
-        self.taken_in(deposits);
+        self.subtract_fresh(deposits);
     }
 
-    /// Takes what a retry costs, if there is as much.
+    /// Takes the amount of a retry, if the balance suffices.
     #[inline]
     fn take(&self) -> bool {
         let balance = &self.withdrawals.balance;
         let mut current = balance.load(Ordering::Relaxed);
-        if current >= PLENTY {
-            // No comparison that may fail. As many threads as make that wrong put back what they took.
+        if current >= FAST_PATH_BALANCE {
+            // Unconditional, so it cannot fail under contention. If too many threads get here at the same time, the last of
+            // them undo the subtraction.
             if balance.fetch_sub(RETRY, Ordering::Relaxed) >= RETRY {
                 return true;
             }
@@ -233,7 +235,7 @@ impl Budget for TpsBudget {
         if is_known && self.take() {
             return true;
         }
-        // If there are no fresh deposits they are all in the balance, which was perhaps looked at before.
+        // Without fresh deposits, all are in the balance; but it may have been read before they were credited.
         let all_in = self.deposits.fresh.load(Ordering::Acquire) == 0;
         let allowed = match is_known && all_in {
             true => self.take(),
@@ -261,13 +263,13 @@ impl fmt::Debug for TpsBudget {
     }
 }
 
-/// What a retry costs: so much that any share of it is a whole number nearly enough.
+/// The amount of a retry: large, so that rounding a fraction of it to an integer has no effect.
 const RETRY: i64 = 1_000_000;
-/// When there is so much, a withdrawal need not compare.
-const PLENTY: i64 = 64 * RETRY;
-/// So few that, if they are forgotten too early because the requests become rare, nobody misses them.
+/// The balance from which on a withdrawal subtracts without a compare-and-swap.
+const FAST_PATH_BALANCE: i64 = 64 * RETRY;
+/// The largest batch: small enough that it does not matter if its deposits expire too early when requests become rare.
 const LARGEST_BATCH: u32 = 64;
-/// A batch may be larger next time if it took less than this part of a step.
+/// The batch size is doubled if a batch took less than a step divided by this number.
 const QUICK_PART: u32 = 8;
 
 fn nanos(duration: Duration) -> u64 {
@@ -281,10 +283,10 @@ mod loom_tests {
 
     use super::*;
 
-    /// Two deposits for one retry, and two who want it.
+    /// Two deposits allow one retry, which two threads try to withdraw.
     #[test]
-    fn a_token_is_spent_once() {
-        // There are too many ways for all of them.
+    fn a_retry_is_withdrawn_once() {
+        // There are too many interleavings to check them all.
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);
         model.check(|| {
@@ -299,17 +301,17 @@ mod loom_tests {
             budget.deposit();
             let retries = u32::from(budget.withdraw()) + u32::from(other.join().unwrap());
             assert!(retries <= 1);
-            // Nothing was lost either: who came last has seen both deposits.
+            // Nothing was lost either: the last withdrawal has seen both deposits.
             assert_eq!(retries + u32::from(budget.withdraw()), 1);
         });
     }
 
-    /// A deposit is there for a withdrawal after it, also while another one settles it.
+    /// A withdrawal sees an earlier deposit, even while another thread settles it.
     #[test]
     fn a_deposit_is_not_overlooked_while_it_is_settled() {
         loom::model(|| {
             let budget = Arc::new(TpsBudget::new(Duration::from_secs(60), 0, 1.0));
-            // Not settled at once.
+            // So that the deposit is not settled immediately.
             budget.batch.store(64, Ordering::Relaxed);
             budget.deposit();
             let other = {
@@ -317,7 +319,10 @@ mod loom_tests {
                 thread::spawn(move || budget.withdraw())
             };
             let mine = budget.withdraw();
-            assert!(mine != other.join().unwrap(), "one of the two");
+            assert!(
+                mine != other.join().unwrap(),
+                "exactly one withdrawal succeeds"
+            );
             assert_eq!(budget.refused(), 1);
         });
     }

@@ -1,6 +1,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Adds to `grpc-previous-rpc-attempts`, the number of attempts before this one.
+/// Adds `more` to the header `grpc-previous-rpc-attempts`, the number of attempts before this one. A missing or invalid header
+/// counts as 0.
 pub fn count_attempts(headers: &mut HeaderMap, more: u32) {
     let before = headers.get(GRPC_PREVIOUS_RPC_ATTEMPTS);
     let before = before.and_then(|value| value.to_str().ok()?.parse::<u32>().ok());

@@ -1,7 +1,7 @@
-//! Retries of HTTP and gRPC requests.
+//! Retries of HTTP requests and gRPC calls.
 //!
-//! [`RetryPolicy::http`] knows what may be sent twice, and [`HttpRetryLayer`] keeps what was sent of a body, so that it can
-//! be sent again.
+//! [`RetryPolicy::http`] decides which requests may be retried, and [`HttpRetryLayer`] buffers request bodies so that they can be
+//! replayed.
 //!
 //! # Example
 //!
@@ -18,7 +18,7 @@
 //! type Body = Full<bytes::Bytes>;
 //!
 //! # let attempts = &std::cell::Cell::new(0);
-//! // Answers the first request with 503, and echoes the second one.
+//! // Responds to the first request with 503, and echoes the body of the second.
 //! let client = service_fn(|request: Request<ReplayBody<Body>>| async move {
 //!     let body = request.into_body().collect().await?.to_bytes();
 //!     let mut response = Response::new(Body::from(body));
@@ -36,29 +36,29 @@
 //! # }
 //! ```
 //!
-//! # What is sent again
+//! # What is retried
 //!
-//! | | HTTP | gRPC (by its `content-type`) |
+//! | | HTTP request | gRPC call (recognized by its `content-type`) |
 //! |---|---|---|
-//! | the request reached nobody: an error [`Unsent`](tower_classify::Unsent), a stream that was refused, or what [`errors`](crate::Builder::errors) says | always; the first time at once and for nothing | the same |
-//! | the connection broke | if the request may be repeated | if it may be repeated |
-//! | the answer | one of the [`statuses`](crate::Builder::statuses), by default 502, 503 and 504, and 429 with a `retry-after`, if the request may be repeated | one of the [`grpc_codes`](crate::Builder::grpc_codes), by default UNAVAILABLE |
-//! | what the server says | `retry-after`, in seconds or as a date; over [a maximum](crate::Builder::retry_after_max) it is not sent again | `grpc-retry-pushback-ms`: exactly that long, and not at all if it is negative, no number, or over that maximum; `retry-after` of an answer that is none of gRPC |
+//! | the request was never processed: an error [`Unsent`](tower_classify::Unsent), a refused stream, or [`errors`](crate::Builder::errors) returns `Class::Unsent` | always; the first time immediately and without drawing on the budget | the same |
+//! | the connection broke | if the request may be repeated | if the request may be repeated |
+//! | the response is a transient failure | for the [`statuses`](crate::Builder::statuses), by default 502, 503 and 504, and 429 with a `retry-after`, if the request may be repeated | for the [`grpc_codes`](crate::Builder::grpc_codes), by default UNAVAILABLE |
+//! | the server sets the delay | `retry-after`, in seconds or as a date; not retried if longer than [`retry_after_max`](crate::Builder::retry_after_max) | `grpc-retry-pushback-ms`: after exactly that time; not retried if it is negative, not a number, or longer than that maximum; `retry-after` if the response is not a gRPC response |
 //!
 //! A request **may be repeated** if its method is idempotent (RFC 9110, 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE; see
 //! [`methods`](crate::Builder::methods)), or if it has an `idempotency-key`.
 //!
-//! A further attempt at a gRPC call tells its number in `grpc-previous-rpc-attempts`. None begins after the request's
-//! [`Deadline`](tower_timeout::Deadline), if it has one among its extensions. All attempts share a
-//! [`Tried`](tower_util::Tried) among the extensions, by which a balancer gives each to another endpoint.
+//! Retries of a gRPC call have the header `grpc-previous-rpc-attempts`. No attempt begins after the request's
+//! [`Deadline`](tower_timeout::Deadline), if that is among the request's extensions. All attempts share a
+//! [`Tried`](tower_util::Tried) among the extensions, with which a balancer sends each to another endpoint.
 //!
 //! # Bodies
 //!
-//! See [`ReplayBody`]. A body over the limit of 64 KiB (see [`replay_limit`](crate::Builder::replay_limit)) goes through, and the
-//! request is sent again only if nothing of it was read. Requests that are never sent again (CONNECT, upgrades, one
-//! attempt) are not touched.
+//! See [`ReplayBody`]. A body longer than the limit of 64 KiB (see [`replay_limit`](crate::Builder::replay_limit)) is passed
+//! through, and the request is retried only if none of it was read. Bodies of requests that are never retried (CONNECT,
+//! upgrades, or a policy of one attempt) are not buffered.
 //!
-//! The response goes to the caller with its head, and from then on nothing is tried again. The status of a gRPC call comes at
+//! The response is returned to the caller with its head, and nothing is retried after that. The status of a gRPC call may come at
 //! the end, in trailers: see [`PeekTrailers`].
 
 mod attempts;
@@ -76,9 +76,9 @@ pub use self::service::{HttpRetry, HttpRetryLayer};
 use crate::RetryPolicy;
 
 impl RetryPolicy {
-    /// Returns a builder for HTTP and gRPC; see [`http`](crate::http). Its defaults are those of [`RetryPolicy::builder`], and:
-    /// the statuses 502, 503 and 504, and 429 if it comes with a `retry-after`; the gRPC code UNAVAILABLE; a `retry-after` of
-    /// 30 seconds at most; and 64 KiB of a body.
+    /// Returns a builder for HTTP requests and gRPC calls; see [`http`](crate::http). Its defaults are those of
+    /// [`RetryPolicy::builder`], and: the statuses 502, 503 and 504, and 429 if it comes with a `retry-after`; the gRPC code
+    /// UNAVAILABLE; a `retry-after` of at most 30 seconds; and bodies of at most 64 KiB.
     pub fn http() -> crate::Builder<HttpRules> {
         crate::Builder::new(HttpRules::new())
     }

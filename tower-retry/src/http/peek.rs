@@ -11,36 +11,36 @@ use tower_service::Service;
 
 use super::replay::{Progress, ReplayBody};
 
-/// Middleware that waits for the first frame of a gRPC response, so that a retry can see a status that comes in trailers.
+/// Middleware that peeks at the first frame of a gRPC response, so that a retry policy sees a status that is sent in trailers.
 ///
-/// A server that fails before its first message may answer with headers and, right after them, with trailers. The answer is
-/// held back for the first frame of its body, if the request has been sent whole by then, so that the server does not wait
-/// for the caller; and only for what has come with the headers: the head of a stream may come long before its first message,
-/// and the caller may wait for it. So it yields twice to the other tasks, among them the one that reads the connection, and
-/// passes then. Answers of HTTP, those that have their status in the headers, and those to requests that cannot be sent again
-/// pass at once.
+/// A server that fails before its first message may send headers and, directly after them, trailers. So the response is held
+/// back to peek at the first frame of its body, if the request body has been sent completely; otherwise the server may be
+/// waiting for the caller. It is held back only for what has arrived with the headers, as a stream may send its headers long
+/// before its first message, and the caller may wait for them: the task yields twice to others, among them the one that reads
+/// the connection, and then the response is returned. These are returned at once: HTTP responses that are not gRPC, responses
+/// with their status in the headers, and responses to requests that cannot be retried.
 #[derive(Clone, Debug)]
 pub struct PeekTrailers<S> {
     inner: S,
 }
 
 impl<S> PeekTrailers<S> {
-    /// Looks at the responses of `inner`.
+    /// Wraps `inner`, whose responses are peeked at.
     pub const fn new(inner: S) -> Self {
         Self { inner }
     }
 
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -73,7 +73,7 @@ where
 }
 
 pin_project! {
-    /// The response of a [`PeekTrailers`].
+    /// The response future of [`PeekTrailers`].
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct PeekFuture<F, B, R>
     where
@@ -82,7 +82,7 @@ pin_project! {
         #[pin]
         inner: F,
         progress: Progress<B>,
-        // The response, when its first frame is waited for, and how often the task has yielded for it.
+        // The response that is held back, and how often the task has yielded for its first frame.
         held: Option<(Response<PeekBody<R>>, u8)>,
     }
 }
@@ -125,10 +125,10 @@ impl<F, B, R: Body> fmt::Debug for PeekFuture<F, B, R> {
     }
 }
 
-/// The body of a response whose first frame may have been looked at.
+/// A response body whose first frame may have been peeked at.
 pub struct PeekBody<B: Body> {
-    /// `None` if it was not polled for, or was read since. In a box, since most bodies pass unseen, and are moved with their
-    /// response by the layers above.
+    /// `None` if it was not peeked at, or has been read since. Boxed, to keep the body small: most bodies are not peeked at, and
+    /// the layers above move them with their responses.
     first: Option<Box<First<B>>>,
     inner: B,
 }
@@ -136,7 +136,7 @@ pub struct PeekBody<B: Body> {
 enum First<B: Body> {
     Frame(Frame<B::Data>),
     Failed(B::Error),
-    /// There is none.
+    /// The body has no frames.
     Ended,
 }
 
@@ -145,7 +145,7 @@ impl<B: Body> PeekBody<B> {
         Self { first: None, inner }
     }
 
-    /// The trailers, if these are all that there is.
+    /// Returns the trailers, if they are the first frame and it was peeked at.
     pub fn trailers(&self) -> Option<&HeaderMap> {
         match self.first.as_deref() {
             Some(First::Frame(frame)) => frame.trailers_ref(),
@@ -153,12 +153,12 @@ impl<B: Body> PeekBody<B> {
         }
     }
 
-    /// Whether it has failed or ended before there was anything in it.
+    /// Returns whether the body was peeked at and has failed or ended without a frame.
     pub(super) fn is_broken(&self) -> bool {
         matches!(self.first.as_deref(), Some(First::Failed(_) | First::Ended))
     }
 
-    /// The body inside. What was looked at of it is lost.
+    /// Returns the inner body. A frame that was peeked at is lost.
     pub fn into_inner(self) -> B {
         self.inner
     }
@@ -176,7 +176,7 @@ impl<B: Body + Unpin> PeekBody<B> {
     }
 }
 
-// Neither a frame nor an error is ever pinned.
+// Neither the frame nor the error is structurally pinned.
 impl<B: Body + Unpin> Unpin for PeekBody<B> {}
 
 impl<B: Body + Unpin> Body for PeekBody<B> {
@@ -193,7 +193,7 @@ impl<B: Body + Unpin> Body for PeekBody<B> {
         match *first {
             First::Frame(frame) => Poll::Ready(Some(Ok(frame))),
             First::Failed(error) => Poll::Ready(Some(Err(error))),
-            // It stays so: the body inside must not be asked again.
+            // Kept: the inner body must not be polled after its end.
             First::Ended => {
                 self.first = Some(first);
                 Poll::Ready(None)
@@ -237,6 +237,6 @@ impl<B: Body + fmt::Debug> fmt::Debug for PeekBody<B> {
     }
 }
 
-/// Trailers that belong to a failed call follow its headers in the same packet. The task that reads them may wake this one
-/// between the two, and another that it shares the connection with may be before it.
+/// The trailers of a failed call usually follow its headers in the same packet. The task that reads the connection may wake this
+/// one between the two, and may run after another task that shares the connection.
 const YIELDS: u8 = 2;

@@ -10,19 +10,20 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::BoxError;
 
-/// A body that can be sent again.
+/// A body that can be sent more than once.
 ///
-/// What the first attempt sends is kept, up to a limit of bytes and 1,024 chunks; a copy sends that once more, and goes on
-/// where the first one stopped. Over the limit, all that was kept is dropped at once, the attempt that runs goes on, and no
-/// other one can be made. Trailers and size hints are those of the original; frames without a byte are left out.
+/// While the first attempt sends the body, its chunks are buffered, up to a limit of bytes and 1,024 chunks. A clone first replays
+/// the buffered chunks, then continues with the original body. When the limit is exceeded, the buffer is dropped at once; the
+/// current attempt continues, and no other is possible. Trailers and size hints are those of the original; empty frames are
+/// skipped.
 ///
-/// All copies share the original. What is kept, each of them reads for itself; what is still to come has the one that began to
-/// read last, and another one that wants more of it fails with [`ReplayError::Superseded`]. When the last copy that has not
-/// begun is dropped, nothing is kept any more, and what was kept only until those that read have read it.
+/// All clones share the original. Each of them reads the buffered chunks; only the clone that started to read last can read on
+/// from the original, and any other fails with [`ReplayError::Superseded`] when it gets there. Once no clone is left that has not
+/// started to read, no more chunks are buffered, and buffered ones are freed as soon as all readers have read them.
 ///
 /// # Cost
 ///
-/// One allocation for a body, none for one without a byte. What is kept are references to the chunks, not copies of them.
+/// One allocation per body, none if it is empty. The buffer holds references to the chunks, not copies of the data.
 ///
 /// # Example
 ///
@@ -41,33 +42,33 @@ use crate::BoxError;
 pub struct ReplayBody<B>(State<B>);
 
 enum State<B> {
-    /// There is nothing to send.
+    /// The body is empty.
     Empty,
-    /// Passes through, and cannot be sent again.
+    /// Passed through without a buffer; cannot be replayed.
     Once(B),
     Waiting(Unread<B>),
     Reading(Reader<B>),
 }
 
 impl<B: Body> ReplayBody<B> {
-    /// A body of which up to `limit` bytes are kept. Of one that is known to be longer, nothing is.
+    /// Creates a body of which up to `limit` bytes are buffered. If it is known to be longer, nothing is.
     pub fn new(body: B, limit: usize) -> Self {
         if body.is_end_stream() {
             return Self(State::Empty);
         }
         let too_long = body.size_hint().lower() > limit as u64;
-        let shared = Shared::new(body, if too_long { 0 } else { limit });
-        Self(State::Waiting(Unread(Arc::new(Mutex::new(shared)))))
+        let buffer = Buffer::new(body, if too_long { 0 } else { limit });
+        Self(State::Waiting(Unread(Arc::new(Mutex::new(buffer)))))
     }
 
-    /// A body that passes through, and cannot be sent again.
+    /// Creates a body that is passed through and cannot be replayed.
     pub const fn once(body: B) -> Self {
         Self(State::Once(body))
     }
 }
 
 impl<B> ReplayBody<B> {
-    /// The same body from its beginning; `None` if it has begun to read, or cannot be sent again.
+    /// Returns a clone that reads the body from its beginning, or `None` if this one has started to read or cannot be replayed.
     pub fn try_clone(&self) -> Option<Self> {
         match &self.0 {
             State::Empty => Some(Self(State::Empty)),
@@ -76,7 +77,8 @@ impl<B> ReplayBody<B> {
         }
     }
 
-    /// Whether all of it could be sent now: it has not begun to read, and what others have read of it is kept.
+    /// Returns whether the body can be sent from its beginning: this clone has not started to read, and all that others have read
+    /// is buffered.
     pub fn is_replayable(&self) -> bool {
         match &self.0 {
             State::Empty => true,
@@ -85,38 +87,39 @@ impl<B> ReplayBody<B> {
         }
     }
 
-    /// Whether all of it is kept: it has come to its end, and can be sent without waiting for anything.
+    /// Returns whether the body is buffered completely, to its end, so that it can be sent without polling the original.
     pub fn is_complete(&self) -> bool {
         match &self.0 {
             State::Empty => true,
-            State::Waiting(Unread(shared)) => lock(shared).is_complete(),
+            State::Waiting(Unread(buffer)) => lock(buffer).is_complete(),
             State::Once(_) | State::Reading(..) => false,
         }
     }
 
-    /// Takes what is still to come from whoever reads it: another attempt is decided. `false` if that cannot be made any more.
+    /// Stops the current reader from polling the original, since another attempt is going to send the body. Returns `false` if the
+    /// body cannot be sent any more.
     pub(super) fn claim(&self) -> bool {
-        if let State::Waiting(Unread(shared)) = &self.0 {
-            let mut shared = lock(shared);
-            if !shared.lost {
-                shared.newest += 1;
-                let superseded = shared.waker.take();
-                drop(shared);
-                if let Some(superseded) = superseded {
-                    superseded.wake();
+        if let State::Waiting(Unread(buffer)) = &self.0 {
+            let mut buffer = lock(buffer);
+            if !buffer.lost {
+                buffer.newest += 1;
+                let waker = buffer.waker.take();
+                drop(buffer);
+                if let Some(waker) = waker {
+                    waker.wake();
                 }
             }
         }
         self.is_replayable()
     }
 
-    /// Tells whether all of it is kept, also when it is not here any more.
+    /// Returns a handle that shows whether the body is buffered completely, even after the body has been moved away.
     pub(super) fn progress(&self) -> Progress<B> {
         match &self.0 {
             State::Empty => Progress::Complete,
             State::Once(_) => Progress::Unknown,
-            State::Waiting(Unread(shared)) | State::Reading(Reader { shared, .. }) => {
-                Progress::Of(Arc::clone(shared))
+            State::Waiting(Unread(buffer)) | State::Reading(Reader { buffer, .. }) => {
+                Progress::Of(Arc::clone(buffer))
             }
         }
     }
@@ -134,8 +137,8 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         // ## Waiting => Reading
-        if let State::Waiting(Unread(shared)) = &self.0 {
-            let reader = Reader::begin(shared);
+        if let State::Waiting(Unread(buffer)) = &self.0 {
+            let reader = Reader::begin(buffer);
             self.0 = State::Reading(reader);
         }
         match &mut self.0 {
@@ -155,7 +158,7 @@ where
         match &self.0 {
             State::Empty => true,
             State::Once(body) => body.is_end_stream(),
-            // It was not when it was made, and there is more in it than its end.
+            // A body that is at its end when it is created is `Empty`.
             State::Waiting(_) => false,
             State::Reading(reader) => reader.is_end_stream(),
         }
@@ -165,10 +168,10 @@ where
         match &self.0 {
             State::Empty => SizeHint::with_exact(0),
             State::Once(body) => body.size_hint(),
-            State::Waiting(Unread(shared)) => lock(shared).size_hint(0),
+            State::Waiting(Unread(buffer)) => lock(buffer).size_hint(0),
             State::Reading(reader) => {
-                let shared = lock(&reader.shared);
-                shared.size_hint(shared.position(reader.number))
+                let buffer = lock(&reader.buffer);
+                buffer.size_hint(buffer.position(reader.number))
             }
         }
     }
@@ -182,69 +185,69 @@ impl<B> fmt::Debug for ReplayBody<B> {
     }
 }
 
-/// How much of a body is kept.
+/// Shows whether a body is buffered completely.
 pub(super) enum Progress<B> {
     Complete,
     Unknown,
-    Of(Arc<Mutex<Shared<B>>>),
+    Of(Arc<Mutex<Buffer<B>>>),
 }
 
 impl<B> Progress<B> {
-    /// Whether it was read to its end, and could be sent again.
+    /// Returns whether the body was read to its end and can be replayed.
     pub(super) fn is_complete(&self) -> bool {
         match self {
             Self::Complete => true,
             Self::Unknown => false,
-            Self::Of(shared) => lock(shared).is_complete(),
+            Self::Of(buffer) => lock(buffer).is_complete(),
         }
     }
 }
 
-/// A copy that has not begun to read. While there is one, what is read is kept for it.
-struct Unread<B>(Arc<Mutex<Shared<B>>>);
+/// A clone that has not started to read. While there is one, chunks are buffered for it.
+struct Unread<B>(Arc<Mutex<Buffer<B>>>);
 
 impl<B> Unread<B> {
     fn try_clone(&self) -> Option<Self> {
-        let mut shared = lock(&self.0);
-        if shared.lost {
+        let mut buffer = lock(&self.0);
+        if buffer.lost {
             return None;
         }
-        shared.unread += 1;
+        buffer.unread += 1;
         Some(Self(Arc::clone(&self.0)))
     }
 }
 
 impl<B> Drop for Unread<B> {
     fn drop(&mut self) {
-        let mut shared = lock(&self.0);
-        shared.unread -= 1;
-        shared.release();
+        let mut buffer = lock(&self.0);
+        buffer.unread -= 1;
+        buffer.release();
     }
 }
 
-/// A copy that reads.
+/// A clone that has started to read.
 struct Reader<B> {
-    shared: Arc<Mutex<Shared<B>>>,
+    buffer: Arc<Mutex<Buffer<B>>>,
     number: u64,
-    /// Of the end, only the trailers are told, and once.
+    /// Whether the trailers have been returned, if there are any.
     trailers_read: bool,
 }
 
 impl<B> Reader<B> {
-    /// What is still to come is its own from now on.
-    fn begin(shared: &Arc<Mutex<Shared<B>>>) -> Self {
-        let mut state = lock(shared);
+    /// Starts to read. From now on only this reader may poll the original.
+    fn begin(buffer: &Arc<Mutex<Buffer<B>>>) -> Self {
+        let mut state = lock(buffer);
         state.newest += 1;
         let number = state.newest;
         state.positions.push((number, 0));
-        let superseded = state.waker.take();
+        let waker = state.waker.take();
         drop(state);
-        // So that it learns of it, and lets go of its connection.
-        if let Some(superseded) = superseded {
-            superseded.wake();
+        // The superseded reader fails at its next poll, which frees its connection.
+        if let Some(waker) = waker {
+            waker.wake();
         }
         Self {
-            shared: Arc::clone(shared),
+            buffer: Arc::clone(buffer),
             number,
             trailers_read: false,
         }
@@ -256,64 +259,64 @@ where
     B: Body<Error: Into<BoxError>> + Unpin,
 {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut shared = lock(&self.shared);
-        match ready!(shared.poll_chunk(self.number, cx)).transpose()? {
+        let mut buffer = lock(&self.buffer);
+        match ready!(buffer.poll_chunk(self.number, cx)).transpose()? {
             Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
             None if std::mem::replace(&mut self.trailers_read, true) => Poll::Ready(None),
             None => {
-                let trailers = shared.trailers.clone();
+                let trailers = buffer.trailers.clone();
                 Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        let shared = lock(&self.shared);
-        shared.ended
-            && shared.position(self.number) == shared.first + shared.kept.len()
-            && (shared.trailers.is_none() || self.trailers_read)
+        let buffer = lock(&self.buffer);
+        buffer.ended
+            && buffer.position(self.number) == buffer.first + buffer.chunks.len()
+            && (buffer.trailers.is_none() || self.trailers_read)
     }
 }
 
 impl<B> Drop for Reader<B> {
     fn drop(&mut self) {
-        let mut shared = lock(&self.shared);
-        shared
+        let mut buffer = lock(&self.buffer);
+        buffer
             .positions
             .retain(|(number, _)| *number != self.number);
-        shared.release();
+        buffer.release();
     }
 }
 
-/// The original, and what is kept of it.
-pub(super) struct Shared<B> {
+/// The original body and the buffer.
+pub(super) struct Buffer<B> {
     original: B,
-    /// It has come to its end.
+    /// Whether the original has been read to its end.
     ended: bool,
-    /// The chunks from number `first` on: of all that were read, if nothing is lost.
-    kept: VecDeque<Bytes>,
+    /// The buffered chunks, from number `first` on. If nothing is lost, these are all that were read.
+    chunks: VecDeque<Bytes>,
     first: usize,
-    /// How many bytes these are, and how many there may be.
+    /// The number of bytes that were read, and the limit up to which they are buffered.
     size: usize,
     limit: usize,
     trailers: Option<HeaderMap>,
-    /// Something that was read is not kept.
+    /// Whether a chunk that was read is not in the buffer any more.
     lost: bool,
-    /// How many have not begun to read.
+    /// The number of clones that have not started to read.
     unread: usize,
-    /// Those that read, by number, each with that of its next chunk.
+    /// The readers: the number of each, and that of its next chunk.
     positions: Vec<(u64, usize)>,
-    /// What is to come is for the reader of this number, if that is here yet.
+    /// The number of the reader that may poll the original. It may not exist yet, or not any more.
     newest: u64,
     waker: Option<Waker>,
 }
 
-impl<B> Shared<B> {
+impl<B> Buffer<B> {
     fn new(original: B, limit: usize) -> Self {
         Self {
             original,
             ended: false,
-            kept: VecDeque::new(),
+            chunks: VecDeque::new(),
             first: 0,
             size: 0,
             limit,
@@ -345,40 +348,40 @@ impl<B> Shared<B> {
         }
     }
 
-    /// Drops what nobody will read any more.
+    /// Drops the chunks that no clone will read.
     fn release(&mut self) {
         if self.unread > 0 {
             return;
         }
-        let end = self.first + self.kept.len();
+        let end = self.first + self.chunks.len();
         let wanted = self.positions.iter().map(|(_, position)| *position).min();
         for _ in self.first..wanted.unwrap_or(end).min(end) {
-            self.kept.pop_front();
+            self.chunks.pop_front();
             self.first += 1;
             self.lost = true;
         }
     }
 
-    /// A chunk was read, and is kept if it is wanted and there is room.
-    fn keep(&mut self, chunk: &Bytes) {
+    /// Buffers a chunk that was read, if another clone may need it and the limit allows it. Otherwise drops the whole buffer.
+    fn push(&mut self, chunk: &Bytes) {
         self.size += chunk.len();
         let wanted = self.unread > 0 || self.positions.len() > 1;
-        let fits = self.size <= self.limit && self.kept.len() < MOST_CHUNKS;
+        let fits = self.size <= self.limit && self.chunks.len() < MAX_CHUNKS;
         if wanted && fits && !self.lost {
-            self.kept.push_back(chunk.clone());
+            self.chunks.push_back(chunk.clone());
         } else {
             self.lost = true;
-            self.first += self.kept.len() + 1;
-            self.kept = VecDeque::new();
+            self.first += self.chunks.len() + 1;
+            self.chunks = VecDeque::new();
         }
     }
 }
 
-impl<B> Shared<B>
+impl<B> Buffer<B>
 where
     B: Body<Error: Into<BoxError>> + Unpin,
 {
-    /// The next chunk of a reader; `None` when there are no more.
+    /// Returns the next chunk of a reader, or `None` at the end of the body.
     fn poll_chunk(
         &mut self,
         reader: u64,
@@ -388,7 +391,7 @@ where
         let Some(index) = position.checked_sub(self.first) else {
             return Poll::Ready(Some(Err(ReplayError::TooLong.into())));
         };
-        if let Some(chunk) = self.kept.get(index).cloned() {
+        if let Some(chunk) = self.chunks.get(index).cloned() {
             self.set_position(reader, position + 1);
             self.release();
             return Poll::Ready(Some(Ok(chunk)));
@@ -413,7 +416,7 @@ where
                         self.ended = self.original.is_end_stream();
                         if !chunk.is_empty() {
                             self.set_position(reader, position + 1);
-                            self.keep(&chunk);
+                            self.push(&chunk);
                             return Poll::Ready(Some(Ok(chunk)));
                         }
                     }
@@ -427,9 +430,9 @@ where
         Poll::Ready(None)
     }
 
-    /// Of what is to come for one whose next chunk is that of number `position`.
+    /// Returns the size hint of a clone whose next chunk has the number `position`.
     fn size_hint(&self, position: usize) -> SizeHint {
-        let kept = self.kept.iter().skip(position.saturating_sub(self.first));
+        let kept = self.chunks.iter().skip(position.saturating_sub(self.first));
         let kept: u64 = kept.map(|chunk| chunk.len() as u64).sum();
         let original = match self.ended {
             true => SizeHint::with_exact(0),
@@ -444,21 +447,21 @@ where
     }
 }
 
-/// Why a body ends before its end, other than because its original fails.
+/// Why a [`ReplayBody`] failed, other than by an error of the original body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// Another attempt has begun to send it.
+    /// Another attempt has started to send the body.
     Superseded,
-    /// What was read before is not kept any more.
+    /// The body is longer than the limit, and its beginning is not buffered any more.
     TooLong,
 }
 
 impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Superseded => "another attempt has begun to send the request body",
-            Self::TooLong => "the request body is too long to be sent again",
+            Self::Superseded => "another attempt has started to send the request body",
+            Self::TooLong => "the request body is too long to be replayed",
         })
     }
 }
@@ -473,5 +476,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Each holds memory of its own, and be it one byte long.
-const MOST_CHUNKS: usize = 1024;
+/// Limits the number of chunks, as even a chunk of one byte may keep a whole allocation alive.
+const MAX_CHUNKS: usize = 1024;

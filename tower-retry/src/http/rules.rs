@@ -13,7 +13,7 @@ use super::peek::PeekBody;
 use super::replay::ReplayBody;
 use crate::{BoxError, Builder, RetryRules};
 
-/// The rules for HTTP requests and gRPC calls; see the [module](super).
+/// The retry rules for HTTP requests and gRPC calls; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct HttpRules<E = RetryErrors> {
     methods: Vec<Method>,
@@ -60,7 +60,7 @@ impl<E> HttpRules<E> {
             if let Some(trailers) = body.trailers().filter(|it| Code::of(it).is_some()) {
                 return self.classify.trailers(Some(trailers));
             }
-            // Without a status and without a message, it is no answer.
+            // A gRPC response with neither a status nor a message is a broken one.
             if body.is_broken() {
                 return self.classify.trailers(None);
             }
@@ -69,7 +69,7 @@ impl<E> HttpRules<E> {
         class.unwrap_or(Class::Success)
     }
 
-    /// A failure that must not be repeated is final; a server that asks for too long a wait is not asked again.
+    /// Makes a failure final if the request must not be repeated, or if the server asks for a longer wait than the maximum.
     fn bound(&self, failure: Failure, may_be_repeated: impl FnOnce() -> bool) -> Failure {
         if !failure.is_transient() || !may_be_repeated() {
             return failure.transient(false);
@@ -100,7 +100,7 @@ where
             Err(error) => self.errors.classify_error(error),
         };
         match class {
-            // A code of gRPC says itself whether the call may be repeated.
+            // A transient gRPC code means that the call may be repeated, whatever the method.
             Class::Failure(failure) => Class::Failure(self.bound(failure, || {
                 (is_grpc && answered) || self.may_be_repeated(request)
             })),
@@ -130,42 +130,40 @@ where
         if is_grpc(request.headers()) {
             count_attempts(request.headers_mut(), 1);
         }
-        // The attempt that has failed must not read on, or there would soon be nothing left to send.
+        // The failed attempt must not read on: it might exceed the limit, and the body could not be sent any more.
         request.body().claim()
     }
 }
 
 impl<E, T> Builder<HttpRules<E>, T> {
-    /// The methods whose requests may be repeated: these and no others. By default GET, HEAD, OPTIONS, TRACE, PUT and
-    /// DELETE.
+    /// Sets the methods whose requests may be repeated, replacing the defaults: GET, HEAD, OPTIONS, TRACE, PUT and DELETE.
     #[must_use]
     pub fn methods(self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.set(|http| http.methods = methods.into_iter().collect())
     }
 
-    /// More [`methods`](Self::methods) whose requests may be repeated, beside those that are set.
+    /// Adds to the [`methods`](Self::methods) whose requests may be repeated.
     #[must_use]
     pub fn add_methods(self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.set(|http| http.methods.extend(methods))
     }
 
-    /// Whether a request with the header `idempotency-key` may be repeated, whatever its method. By default it may.
+    /// Sets whether a request with the header `idempotency-key` may be repeated, whatever its method. The default is `true`.
     #[must_use]
     pub fn idempotency_key(self, repeats: bool) -> Self {
         self.set(|http| http.idempotency_key = repeats)
     }
 
-    /// The statuses after which a request is sent again, whether or not they come with a `retry-after`: these and no others.
+    /// Sets the statuses after which a request is retried, with or without a `retry-after`, replacing the defaults.
     ///
-    /// By default 502, 503 and 504, and 429 if it comes with a `retry-after`: without one, a server that has too many requests
-    /// does not say that more are of any use. To keep these, and have others beside them, use
-    /// [`add_statuses`](Self::add_statuses).
+    /// The defaults are 502, 503 and 504, and 429 if it comes with a `retry-after`: without one, the server does not say when a
+    /// retry could succeed. To keep the defaults and add others, use [`add_statuses`](Self::add_statuses).
     ///
     /// ```
     /// use http::StatusCode;
     /// use tower_retry::RetryPolicy;
     ///
-    /// // 503 alone.
+    /// // Only 503.
     /// let policy = RetryPolicy::http().statuses([StatusCode::SERVICE_UNAVAILABLE]);
     /// // The defaults, and 408.
     /// let policy = RetryPolicy::http().add_statuses([StatusCode::REQUEST_TIMEOUT]);
@@ -176,42 +174,42 @@ impl<E, T> Builder<HttpRules<E>, T> {
         self.classification(|classify| classify.transient(statuses))
     }
 
-    /// More [`statuses`](Self::statuses) after which a request is sent again, beside those that are set: 408 and 425 make
-    /// sense, and 429 for servers that send no `retry-after` with it.
+    /// Adds to the [`statuses`](Self::statuses) after which a request is retried. Useful ones are 408 and 425, and 429 for servers
+    /// that send it without a `retry-after`.
     #[must_use]
     pub fn add_statuses(self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
         self.classification(|classify| classify.add_transient(statuses))
     }
 
-    /// The codes of gRPC after which a call is sent again: these and no others. By default UNAVAILABLE.
+    /// Sets the gRPC codes after which a call is retried, replacing the default, UNAVAILABLE.
     #[must_use]
     pub fn grpc_codes(self, codes: impl IntoIterator<Item = Code>) -> Self {
         self.classification(|classify| classify.grpc_transient(codes))
     }
 
-    /// More [`grpc_codes`](Self::grpc_codes) after which a call is sent again, beside those that are set.
+    /// Adds to the [`grpc_codes`](Self::grpc_codes) after which a call is retried.
     #[must_use]
     pub fn add_grpc_codes(self, codes: impl IntoIterator<Item = Code>) -> Self {
         self.classification(|classify| classify.add_grpc_transient(codes))
     }
 
-    /// The longest `retry-after` or `grpc-retry-pushback-ms` that is waited for; over it the answer goes to the caller. By
-    /// default 30 seconds.
+    /// Sets the longest accepted `retry-after` or `grpc-retry-pushback-ms`. If a server asks for a longer wait, its response is
+    /// returned to the caller. The default is 30 seconds.
     #[must_use]
     pub fn retry_after_max(self, max: Duration) -> Self {
         self.set(|http| http.retry_after_max = max)
     }
 
-    /// How many bytes of a body are kept to be sent again. By default 64 KiB.
+    /// Sets how many bytes of a request body are buffered for retries. The default is 64 KiB.
     #[must_use]
     pub fn replay_limit(self, bytes: usize) -> Self {
         self.set(|http| http.replay_limit = bytes)
     }
 
-    /// Sets what the errors of the service mean: a closure `Fn(&Error) -> Class`, or a type of your own. By default
-    /// [`RetryErrors`], which is for `BoxError`.
+    /// Sets the classification of the service's errors: a closure `Fn(&Error) -> Class`, or another
+    /// [`ClassifyError`]. The default is [`RetryErrors`], which classifies `BoxError`.
     ///
-    /// For the client of hyper-util, whose errors tell whether there was a connection:
+    /// For the client of hyper-util, whose errors say whether connecting failed:
     ///
     /// ```
     /// use hyper_util::client::legacy::Error;
@@ -252,10 +250,10 @@ impl<E, T> Builder<HttpRules<E>, T> {
     }
 }
 
-/// Classifies the errors of a service below a retry, by themselves and their sources.
+/// Classifies the errors of a retried service, by their type and the types of their sources.
 ///
-/// A [deadline that has passed](DeadlineExceeded) is [ignored](Class::Ignored): another attempt has no more time. An [elapsed
-/// timeout](Elapsed) is a [`Timeout`](FailureKind::Timeout). All else is classified by [`ErrorChain`].
+/// [`DeadlineExceeded`] is [ignored](Class::Ignored), as there is no time left for another attempt. [`Elapsed`] is a
+/// [`Timeout`](FailureKind::Timeout). All other errors are classified by [`ErrorChain`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RetryErrors;
 

@@ -19,7 +19,7 @@ pub struct HttpRetryLayer<J, T = NoTimeout> {
     policy: RetryPolicy<HttpRules<J>, T>,
 }
 
-// Clones share the rules: `J` need not be `Clone`.
+// Not derived: clones share the rules, so `J` need not be `Clone`.
 impl<J, T: Clone> Clone for HttpRetryLayer<J, T> {
     fn clone(&self) -> Self {
         Self {
@@ -29,7 +29,7 @@ impl<J, T: Clone> Clone for HttpRetryLayer<J, T> {
 }
 
 impl<J, T> HttpRetryLayer<J, T> {
-    /// Requests are sent again as `policy` says, which comes from [`RetryPolicy::http`].
+    /// Creates a layer that retries requests according to `policy`, which is built with [`RetryPolicy::http`].
     pub const fn new(policy: RetryPolicy<HttpRules<J>, T>) -> Self {
         Self { policy }
     }
@@ -45,9 +45,9 @@ impl<J, T: Clone, S> Layer<S> for HttpRetryLayer<J, T> {
     }
 }
 
-/// Sends requests of HTTP and gRPC again; see the [module](super).
+/// Retries HTTP requests and gRPC calls; see the [module](super).
 ///
-/// The service inside gets requests with a [`ReplayBody`], and has to be [`Clone`].
+/// The inner service receives requests with a [`ReplayBody`], and must be [`Clone`].
 #[derive(Debug)]
 pub struct HttpRetry<J, T, S> {
     inner: Retry<RetryPolicy<HttpRules<J>, T>, PeekTrailers<S>>,
@@ -62,17 +62,17 @@ impl<J, T: Clone, S: Clone> Clone for HttpRetry<J, T, S> {
 }
 
 impl<J, T, S> HttpRetry<J, T, S> {
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         self.inner.get_ref().get_ref()
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         self.inner.get_mut().get_mut()
     }
 
-    /// The service inside.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner.into_inner().into_inner()
     }
@@ -106,7 +106,7 @@ where
             request.extensions_mut().insert(Tried::new());
         }
         self.inner.call(request.map(|body| {
-            // Without a byte there is nothing to keep, and others than the policy may want to send it again.
+            // An empty body needs no buffer, so layers below can replay it even if this policy does not retry.
             let free = body.is_end_stream() && !tunnel;
             match retries || free {
                 true => ReplayBody::new(body, limit),

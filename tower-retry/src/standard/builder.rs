@@ -6,7 +6,7 @@ use tower_util::backoff::Schedule;
 use tower_util::rng::{Rng, SplitMix};
 
 use super::event::Attempt;
-use super::retry_policy::{Observer, RetryPolicy, Shared};
+use super::retry_policy::{Observer, RetryPolicy, Settings};
 use super::rules::{CloneRequest, RetryIf};
 use super::timer::{NoTimeout, PerAttempt};
 use crate::budget::{Budget, FailureBudget, TpsBudget};
@@ -32,7 +32,7 @@ use crate::sync::AtomicU64;
 ///     .backoff(Schedule::exponential(first, longest).with_jitter(Jitter::Equal))
 ///     .budget(Arc::new(TpsBudget::new(Duration::from_secs(10), 1, 0.1)))
 ///     .attempt_timeout(Duration::from_millis(100))
-///     // A number out of the hundreds is a failure here, and worth another attempt.
+///     // Here, a response of 100 or more is a failure, which is retried.
 ///     .retry_if(|_request: &u32, result: Result<&u32, &BoxError>| match result {
 ///         Ok(response) => *response >= 100,
 ///         Err(_) => true,
@@ -40,7 +40,7 @@ use crate::sync::AtomicU64;
 ///     .on_attempt(|attempt| println!("{attempt:?}"))
 ///     .build();
 ///
-/// // One attempt that fails, one that takes too long, one with a bad answer, and one that succeeds.
+/// // One attempt that fails, one that times out, one with a bad response, and one that succeeds.
 /// let attempts = std::cell::Cell::new(0);
 /// let service = service_fn(|n: u32| {
 ///     let attempt = attempts.replace(attempts.get() + 1);
@@ -83,21 +83,22 @@ impl<R> Builder<R> {
 }
 
 impl<R, T> Builder<R, T> {
-    /// At most so many attempts, the first one included. By default 3. With 0, as with 1, nothing is sent again.
+    /// Sets the maximum number of attempts, including the first. The default is 3. With 0 or 1, requests are not retried.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
         self
     }
 
-    /// How long to wait between attempts. By default from 25 ms to 250 ms, with full jitter.
+    /// Sets the waits between attempts. The default is exponential, from 25 ms to 250 ms, with full jitter.
     #[must_use]
     pub fn backoff(mut self, schedule: Schedule) -> Self {
         self.schedule = schedule;
         self
     }
 
-    /// What bounds the retries of all requests together. By default a [`TpsBudget`] of its own, of 20 % and ten per second.
+    /// Sets the budget, which limits the retries of all requests together. The default is a new [`TpsBudget`] of 20 % plus ten per
+    /// second.
     #[must_use]
     pub fn budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
         self.budget = Some(budget);
@@ -105,7 +106,7 @@ impl<R, T> Builder<R, T> {
         self
     }
 
-    /// Like [`budget`](Self::budget), for one that is also told of the failures for which no retry is asked, such as a
+    /// Sets the [`budget`](Self::budget) to one that also counts the failures that are not retried, such as a
     /// [`Throttle`](crate::budget::Throttle).
     #[must_use]
     pub fn throttle(mut self, budget: Arc<dyn FailureBudget + Send + Sync>) -> Self {
@@ -114,44 +115,45 @@ impl<R, T> Builder<R, T> {
         self
     }
 
-    /// How long each attempt may take; one that takes longer is dropped, and fails with
-    /// [`Elapsed`](tower_timeout::error::Elapsed). By default as long as it likes.
+    /// Sets a timeout per attempt. An attempt that takes longer is dropped, and fails with
+    /// [`Elapsed`](tower_timeout::error::Elapsed). By default there is no timeout.
     ///
-    /// The error type of the service must be one that can be made of `Elapsed`, such as `BoxError`.
+    /// The service's error type must implement `From<Elapsed>`, as `BoxError` does.
     #[must_use]
     pub fn attempt_timeout(self, timeout: impl Into<Option<Duration>>) -> Builder<R, PerAttempt> {
         let timer = PerAttempt::new(timeout.into());
         self.with(|rules, _| (rules, timer))
     }
 
-    /// Called with each attempt that has ended, from within the response future: it should be quick. Not called for requests
-    /// that cannot be sent again anyway.
+    /// Sets a function that is called after each attempt. It runs within the response future, so it must not block. It is not
+    /// called for requests that cannot be retried.
     #[must_use]
     pub fn on_attempt(mut self, observer: impl Fn(&Attempt) + Send + Sync + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
     }
 
-    /// Makes the jitter repeatable: that of the n-th request which is sent again is the same with the same seed.
+    /// Makes the jitter reproducible: with the same seed, the n-th request that is retried has the same jitter. By default the seed
+    /// is random.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Sets what the results of requests mean, for requests that are `Clone`. By default every error is transient
+    /// Sets the classification of results, for requests that are `Clone`. By default every error is a transient failure
     /// ([`ErrorIsFailure`](tower_classify::ErrorIsFailure)).
     ///
-    /// Requests are sent again after [`Class::Unsent`](tower_classify::Class::Unsent), the first time immediately and without
-    /// drawing on the budget; and after a failure that is
-    /// [transient](tower_classify::Failure::is_transient), exactly at the time of its
+    /// Requests are retried after [`Class::Unsent`](tower_classify::Class::Unsent), the first time immediately and without drawing
+    /// on the budget; and after a [transient](tower_classify::Failure::is_transient) failure, exactly after the time of its
     /// [pushback](tower_classify::Failure::pushback) if it has one, otherwise after the backoff.
     #[must_use]
     pub fn classify<C>(self, classify: C) -> Builder<CloneRequest<C>, T> {
         self.rules(CloneRequest::new(classify))
     }
 
-    /// Sends a request again if `retries` returns `true`. A response for which it returns `false` is a success.
+    /// Retries a request if `retries` returns `true`, for requests that are `Clone`. A response for which it returns `false` is a
+    /// success.
     #[must_use]
     pub fn retry_if<F, Req, Res, E>(self, retries: F) -> Builder<RetryIf<F, Req, Res, E>, T>
     where
@@ -160,7 +162,7 @@ impl<R, T> Builder<R, T> {
         self.rules(RetryIf::new(retries))
     }
 
-    /// Sets both what results mean and how requests are copied: [`RetryRules`](crate::RetryRules) of your own.
+    /// Sets how results are classified and how requests are cloned, by an implementation of [`RetryRules`](crate::RetryRules).
     #[must_use]
     pub fn rules<R2>(self, rules: R2) -> Builder<R2, T> {
         self.with(|_, timer| (rules, timer))
@@ -168,7 +170,7 @@ impl<R, T> Builder<R, T> {
 
     /// Builds the policy.
     pub fn build(self) -> RetryPolicy<R, T> {
-        let shared = Shared {
+        let settings = Settings {
             attempts: self.attempts,
             schedule: self.schedule,
             budget: self
@@ -180,10 +182,10 @@ impl<R, T> Builder<R, T> {
             seed: self.seed.unwrap_or_else(|| SplitMix::new().next_u64()),
             sequences: AtomicU64::new(0),
         };
-        RetryPolicy::new(shared, self.timer)
+        RetryPolicy::new(settings, self.timer)
     }
 
-    /// Changes the types.
+    /// Replaces the rules and the timer, which may change their types.
     pub(crate) fn with<R2, T2>(self, f: impl FnOnce(R, T) -> (R2, T2)) -> Builder<R2, T2> {
         let (rules, timer) = f(self.rules, self.timer);
         Builder {

@@ -1,41 +1,41 @@
 use std::time::Duration;
 
-/// An attempt that has ended, as told to [`Builder::on_attempt`](crate::Builder::on_attempt).
+/// An attempt that has ended, as passed to the function of [`Builder::on_attempt`](crate::Builder::on_attempt).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// Which it was; the first is 1.
+    /// The number of the attempt; the first is 1.
     pub number: u32,
-    /// What comes of it.
+    /// What happens next.
     pub next: Next,
 }
 
-/// What comes of an attempt.
+/// What happens after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Next {
-    /// It has succeeded.
+    /// The attempt has succeeded: its response is returned to the caller.
     Success,
-    /// It has failed, and another one would as well.
+    /// The attempt has failed and is not worth a retry: its result is returned to the caller.
     Failure,
-    /// It has failed, and there is another one after so long.
+    /// The attempt has failed, and the next one starts after this time.
     RetryAfter(Duration),
-    /// It has failed, and there is no other one, although that might have succeeded.
+    /// The attempt has failed, and is not retried although a retry might have succeeded: its result is returned to the caller.
     GaveUp(GaveUp),
 }
 
-/// Why there is no other attempt.
+/// Why a failed request is not retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GaveUp {
-    /// There were as many as there may be, or the backoff has come to its end.
+    /// The maximum number of attempts was made, or the backoff schedule has ended.
     Attempts,
     /// The budget is used up.
     Budget,
-    /// The request's deadline would have passed before the next one.
+    /// The request's deadline passes before the next attempt could start.
     Deadline,
-    /// The request cannot be sent again: what was sent of its body is not held any more.
+    /// The request's body cannot be replayed, since the part that was sent is not buffered any more.
     Body,
-    /// The server asked not to try again, or not in any time that the clock can tell.
+    /// The server asked not to retry, or to wait longer than the clock can represent.
     Refused,
 }

@@ -1,4 +1,4 @@
-//! The policy that suits most services, in parts: what is tried again, how often, when, and who is told.
+//! The standard policy, in parts: the builder, the rules, the timers, the waits and the events for observers.
 
 mod builder;
 mod event;

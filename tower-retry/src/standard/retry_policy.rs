@@ -19,72 +19,73 @@ use crate::Policy;
 use crate::budget::{Budget, FailureBudget};
 use crate::sync::{AtomicU64, Ordering};
 
-/// A [`Policy`] with all that a retry needs: a number of attempts, a backoff, a budget, and rules for the requests.
+/// A [`Policy`] with a maximum number of attempts, a backoff, a budget, and rules that classify results and clone requests.
 ///
-/// See the [crate's documentation](crate#example) for an example, and [`Builder`] for all that can be set.
+/// See the [crate's documentation](crate#example) for an example, and [`Builder`] for all settings.
 ///
 /// # Clone
 ///
-/// Clones share the budget, and all else. Each request counts a reference to it. From its second request on, a service has a
-/// count of its own for that, so that its requests do not contend with those of its clones; it allocates once for it.
+/// Clones share the budget and all settings. Each request increments and decrements a reference count. From its second request
+/// on, a service has its own count, so that its requests do not contend with those of its clones; that takes one allocation.
 ///
 /// # Panics
 ///
-/// Waiting for the next attempt, and for a timeout of one, takes a tokio runtime with timers: outside of one, polling the response
-/// panics then.
+/// Waiting for the next attempt, or for the timeout of one, needs a tokio runtime with timers: without one, polling the response
+/// future panics.
 ///
 /// # Cost
 ///
-/// Of a request that is not sent again: a reference count up and down, the copy of the request, and what the budget takes
-/// for a deposit. Nothing is allocated, but by the request's own `clone`.
+/// For a request that is not retried: incrementing and decrementing a reference count, the clone of the request, and the budget's
+/// deposit. Nothing is allocated but by the request's own `clone`.
 pub struct RetryPolicy<R = CloneRequest, T = NoTimeout> {
-    shared: Lent<R>,
-    /// How many requests have been [sent](Policy::for_request) through this one, up to [`SETTLED`].
-    used: u8,
+    settings: SettingsRef<R>,
+    /// The number of requests that have been [sent](Policy::for_request) with this policy, up to [`OWN_COUNT_AT`].
+    requests: u8,
     timer: T,
-    /// How many attempts have failed.
+    /// The number of failed attempts.
     failed: u32,
     /// The last wait.
     last: Duration,
-    /// Of the first retry on.
+    /// Created for the first wait that has jitter.
     rng: Option<SplitMix>,
 }
 
-/// A reference that is lent to requests, each of which counts it up and down. Alone in its cache lines.
-struct Lent<R>(Arc<Lender<R>>);
+/// A reference to the settings whose count is that of one service: each of its requests increments and decrements it. The count
+/// is alone in its cache lines.
+struct SettingsRef<R>(Arc<OwnCount<R>>);
 
 #[repr(align(128))]
-struct Lender<R>(Arc<Shared<R>>);
+struct OwnCount<R>(Arc<Settings<R>>);
 
-/// What clones read.
-pub(super) struct Shared<R> {
+/// What all clones share.
+pub(super) struct Settings<R> {
     pub(super) attempts: u32,
     pub(super) schedule: Schedule,
     pub(super) budget: Arc<dyn Budget + Send + Sync>,
-    /// The same one, if it goes by failures.
+    /// The same budget, if it counts failures.
     pub(super) failures: Option<Arc<dyn FailureBudget + Send + Sync>>,
     pub(super) rules: R,
     pub(super) observer: Option<Observer>,
     pub(super) seed: u64,
-    /// How many requests were sent again: each has random numbers of its own.
+    /// The number of requests that needed random numbers, each of which has its own sequence.
     pub(super) sequences: AtomicU64,
 }
 
 pub(super) type Observer = Box<dyn Fn(&Attempt) + Send + Sync>;
 
 impl RetryPolicy {
-    /// Returns a builder with the defaults: three attempts, a backoff from 25 ms to 250 ms with full jitter, a budget of 20 %
-    /// and ten per second; requests are `Clone`, and sent again after every error.
+    /// Returns a builder with the defaults: three attempts, a backoff from 25 ms to 250 ms with full jitter, and a budget of 20 %
+    /// plus ten per second. Requests must be `Clone`, and are retried after every error.
     pub fn builder() -> Builder {
         Builder::new(CloneRequest::default())
     }
 }
 
 impl<R, T> RetryPolicy<R, T> {
-    pub(super) fn new(shared: Shared<R>, timer: T) -> Self {
+    pub(super) fn new(settings: Settings<R>, timer: T) -> Self {
         Self {
-            shared: Lent::new(Arc::new(shared)),
-            used: 0,
+            settings: SettingsRef::new(Arc::new(settings)),
+            requests: 0,
             timer,
             failed: 0,
             last: Duration::ZERO,
@@ -92,25 +93,25 @@ impl<R, T> RetryPolicy<R, T> {
         }
     }
 
-    /// The budget, to look at it or to share it.
+    /// Returns the budget, for instance to share it with another policy.
     pub fn budget(&self) -> &Arc<dyn Budget + Send + Sync> {
-        &self.shared.budget
+        &self.settings.budget
     }
 
     /// Returns the rules for the requests.
     pub fn rules(&self) -> &R {
-        &self.shared.rules
+        &self.settings.rules
     }
 
-    /// Whether there may be more than one attempt.
+    /// Returns whether there may be more than one attempt.
     #[cfg(feature = "http")]
     pub(crate) fn retries(&self) -> bool {
-        self.shared.attempts > 1
+        self.settings.attempts > 1
     }
 
     #[inline]
-    fn tell(&self, next: Next) {
-        self.shared.tell(self.failed + 1, next);
+    fn notify(&self, next: Next) {
+        self.settings.notify(self.failed + 1, next);
     }
 
     fn give_up(&self, why: GaveUp) {
@@ -118,17 +119,17 @@ impl<R, T> RetryPolicy<R, T> {
             DEBUG,
             attempt = self.failed + 1,
             ?why,
-            "a request is not sent again"
+            "giving up a request"
         );
-        if let Some(failures) = &self.shared.failures
+        if let Some(failures) = &self.settings.failures
             && why != GaveUp::Budget
         {
             failures.fail();
         }
-        self.tell(Next::GaveUp(why));
+        self.notify(Next::GaveUp(why));
     }
 
-    /// When the next attempt begins.
+    /// Returns how long to wait for the next attempt and when it begins, or why there is none. Withdraws from the budget.
     #[cold]
     fn next(
         &mut self,
@@ -144,7 +145,7 @@ impl<R, T> RetryPolicy<R, T> {
         if pushback == Some(Pushback::Never) {
             return Err(GaveUp::Refused);
         }
-        if self.failed + 1 >= self.shared.attempts {
+        if self.failed + 1 >= self.settings.attempts {
             return Err(GaveUp::Attempts);
         }
         if !sendable {
@@ -155,12 +156,12 @@ impl<R, T> RetryPolicy<R, T> {
             Some(Pushback::After(wait)) => wait,
             _ if first_unsent => Duration::ZERO,
             _ => {
-                let shared = &self.shared;
+                let settings = &self.settings;
                 let rng = self.rng.get_or_insert_with(|| {
-                    let sequence = shared.sequences.fetch_add(1, Ordering::Relaxed);
-                    SplitMix::with_seed(shared.seed ^ sequence.wrapping_mul(ODD))
+                    let sequence = settings.sequences.fetch_add(1, Ordering::Relaxed);
+                    SplitMix::with_seed(settings.seed ^ sequence.wrapping_mul(ODD))
                 });
-                let wait = shared.schedule.wait(self.failed, self.last, rng);
+                let wait = settings.schedule.wait(self.failed, self.last, rng);
                 wait.ok_or(GaveUp::Attempts)?
             }
         };
@@ -168,7 +169,7 @@ impl<R, T> RetryPolicy<R, T> {
         if deadline.is_some_and(|deadline| begin >= deadline) {
             return Err(GaveUp::Deadline);
         }
-        if !first_unsent && !self.shared.budget.withdraw() {
+        if !first_unsent && !self.settings.budget.withdraw() {
             return Err(GaveUp::Budget);
         }
         Ok((wait, begin))
@@ -176,12 +177,12 @@ impl<R, T> RetryPolicy<R, T> {
 }
 
 impl<R, T> RetryPolicy<R, T> {
-    /// Lends references of its own from the second request on: a clone that is made for one request does not allocate.
+    /// Counts a request. With the second, allocates the own reference count: a clone that is made for one request needs none.
     #[cold]
-    fn settle(&mut self) {
-        self.used += 1;
-        if self.used == SETTLED {
-            self.shared = Lent::new(Arc::clone(&self.shared.0.0));
+    fn count_request(&mut self) {
+        self.requests += 1;
+        if self.requests == OWN_COUNT_AT {
+            self.settings = SettingsRef::new(Arc::clone(&self.settings.0.0));
         }
     }
 
@@ -191,11 +192,14 @@ impl<R, T> RetryPolicy<R, T> {
         R: RetryRules<Req, Res, E>,
         T: AttemptTimer<E>,
     {
-        let shared = Arc::clone(&self.shared.0.0);
+        let settings = Arc::clone(&self.settings.0.0);
         let now = Instant::now();
-        let (sendable, deadline) = (shared.rules.is_sendable(req), shared.rules.deadline(req));
+        let (sendable, deadline) = (
+            settings.rules.is_sendable(req),
+            settings.rules.deadline(req),
+        );
         let next = self.next(class, sendable, deadline, now);
-        let next = next.and_then(|next| match shared.rules.prepare(req) {
+        let next = next.and_then(|next| match settings.rules.prepare(req) {
             true => Ok(next),
             false => Err(GaveUp::Body),
         });
@@ -205,9 +209,9 @@ impl<R, T> RetryPolicy<R, T> {
                     DEBUG,
                     attempt = self.failed + 1,
                     ?wait,
-                    "a request is sent again"
+                    "retrying a request after a wait"
                 );
-                self.tell(Next::RetryAfter(wait));
+                self.notify(Next::RetryAfter(wait));
                 self.failed += 1;
                 self.last = wait;
                 self.timer.reset();
@@ -230,11 +234,11 @@ where
 
     #[inline]
     fn retry(&mut self, req: &mut Req, result: &mut Result<Res, E>) -> Option<Wait> {
-        let shared = &*self.shared;
-        match shared.rules.classify(req, result.as_ref()) {
+        let settings = &*self.settings;
+        match settings.rules.classify(req, result.as_ref()) {
             Class::Success => {
-                shared.budget.deposit();
-                shared.tell(self.failed + 1, Next::Success);
+                settings.budget.deposit();
+                settings.notify(self.failed + 1, Next::Success);
                 None
             }
             class @ Class::Unsent => self.retry_failed(req, class),
@@ -242,19 +246,19 @@ where
                 self.retry_failed(req, class)
             }
             _ => {
-                shared.tell(self.failed + 1, Next::Failure);
+                settings.notify(self.failed + 1, Next::Failure);
                 None
             }
         }
     }
 
-    /// The last attempt has a copy as well: it is how one learns what becomes of it.
+    /// The request is cloned for the last attempt as well: `retry` is only called if it was, and must see the last result.
     #[inline]
     fn clone_request(&mut self, req: &Req) -> Option<Req> {
-        if self.shared.attempts == 1 {
+        if self.settings.attempts == 1 {
             return None;
         }
-        self.shared.rules.clone_request(req)
+        self.settings.rules.clone_request(req)
     }
 
     #[inline]
@@ -262,8 +266,8 @@ where
     where
         Self: Clone,
     {
-        if policy.used != SETTLED {
-            policy.settle();
+        if policy.requests != OWN_COUNT_AT {
+            policy.count_request();
         }
         policy.clone()
     }
@@ -274,26 +278,26 @@ where
     }
 }
 
-impl<R> Shared<R> {
+impl<R> Settings<R> {
     #[inline]
-    fn tell(&self, number: u32, next: Next) {
+    fn notify(&self, number: u32, next: Next) {
         if let Some(observer) = &self.observer {
             observer(&Attempt { number, next });
         }
     }
 }
 
-impl<R> Lent<R> {
-    fn new(shared: Arc<Shared<R>>) -> Self {
-        Self(Arc::new(Lender(shared)))
+impl<R> SettingsRef<R> {
+    fn new(settings: Arc<Settings<R>>) -> Self {
+        Self(Arc::new(OwnCount(settings)))
     }
 }
 
-impl<R> Deref for Lent<R> {
-    type Target = Shared<R>;
+impl<R> Deref for SettingsRef<R> {
+    type Target = Settings<R>;
 
     #[inline]
-    fn deref(&self) -> &Shared<R> {
+    fn deref(&self) -> &Settings<R> {
         &self.0.0
     }
 }
@@ -302,8 +306,8 @@ impl<R, T: Clone> Clone for RetryPolicy<R, T> {
     #[inline]
     fn clone(&self) -> Self {
         Self {
-            shared: Lent(Arc::clone(&self.shared.0)),
-            used: 0,
+            settings: SettingsRef(Arc::clone(&self.settings.0)),
+            requests: 0,
             timer: self.timer.clone(),
             failed: self.failed,
             last: self.last,
@@ -315,14 +319,14 @@ impl<R, T: Clone> Clone for RetryPolicy<R, T> {
 impl<R: fmt::Debug, T: fmt::Debug> fmt::Debug for RetryPolicy<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryPolicy")
-            .field("attempts", &self.shared.attempts)
-            .field("schedule", &self.shared.schedule)
-            .field("rules", &self.shared.rules)
+            .field("attempts", &self.settings.attempts)
+            .field("schedule", &self.settings.schedule)
+            .field("rules", &self.settings.rules)
             .field("timer", &self.timer)
             .finish_non_exhaustive()
     }
 }
 
-const SETTLED: u8 = 2;
-/// Sets the seeds apart.
+const OWN_COUNT_AT: u8 = 2;
+/// Makes the seeds of consecutive sequences differ in many bits.
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -4,41 +4,41 @@ use std::marker::PhantomData;
 use tokio::time::Instant;
 use tower_classify::{Class, Classify, ErrorIsFailure, Failure, FailureKind};
 
-/// What a [`RetryPolicy`](crate::RetryPolicy) must know of a kind of requests: what their results mean, and how to send one
-/// again.
+/// What a [`RetryPolicy`](crate::RetryPolicy) needs to know about a type of requests: how to classify results, and how to clone
+/// a request.
 ///
-/// [`CloneRequest`] is for requests that are `Clone`; the feature `http` has one for HTTP and gRPC.
+/// [`CloneRequest`] is for requests that are `Clone`; the feature `http` has rules for HTTP requests and gRPC calls.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot tell whether a request is to be sent again",
-    note = "with `RetryPolicy::builder()` the request has to be `Clone`, and a closure of `retry_if` takes `(&Request, Result<&Response, &Error>)`",
+    message = "`{Self}` cannot decide whether to retry a request of type `{Req}`",
+    note = "with `RetryPolicy::builder()` the request must be `Clone`, and the closure of `retry_if` takes `(&Request, Result<&Response, &Error>)`",
     note = "for `http::Request`, which is not `Clone` with most bodies, use `RetryPolicy::http()` and `HttpRetryLayer` of the feature `http`"
 )]
 pub trait RetryRules<Req, Res, E> {
     /// Classifies the result of an attempt at `request`.
     ///
-    /// The request is sent again after [`Class::Unsent`], and after a [`Failure`] that is transient.
+    /// The request is retried after [`Class::Unsent`], and after a transient [`Failure`].
     fn classify(&self, request: &Req, result: Result<&Res, &E>) -> Class;
 
-    /// Makes a copy for a further attempt, or returns `None` if there can be none. Called before each attempt.
+    /// Clones the request for a further attempt, or returns `None` if it cannot be retried. Called before each attempt.
     fn clone_request(&self, request: &Req) -> Option<Req>;
 
-    /// Returns whether the copy can be sent, now that an attempt has failed.
+    /// Returns whether the clone can still be sent after an attempt has failed. By default it can.
     fn is_sendable(&self, _request: &Req) -> bool {
         true
     }
 
-    /// Returns the deadline of the request, if it has one. A retry that would begin later is not made.
+    /// Returns the deadline of the request, if it has one. No retry begins after it. By default there is none.
     fn deadline(&self, _request: &Req) -> Option<Instant> {
         None
     }
 
-    /// Prepares a copy that is sent next. Returns `false` if it cannot be sent after all.
+    /// Prepares the clone that is sent next. Returns `false` if it cannot be sent after all. By default does nothing.
     fn prepare(&self, _request: &mut Req) -> bool {
         true
     }
 }
 
-/// Rules for requests that are `Clone`: their results are classified by `C`.
+/// Rules for requests that are `Clone`, with results classified by `C`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CloneRequest<C = ErrorIsFailure> {
     classify: C,
@@ -66,7 +66,7 @@ where
     }
 }
 
-/// Rules for requests that are `Clone`, by a closure that says whether to send one again; see
+/// Rules for requests that are `Clone`, with a closure that decides whether to retry; see
 /// [`Builder::retry_if`](crate::Builder::retry_if).
 pub struct RetryIf<F, Req, Res, E> {
     retries: F,
@@ -74,8 +74,8 @@ pub struct RetryIf<F, Req, Res, E> {
 }
 
 impl<F, Req, Res, E> RetryIf<F, Req, Res, E> {
-    /// Sends a request again if `retries` returns `true`. A response for which it returns `false` is a success, and an error
-    /// a failure.
+    /// Creates rules that retry a request if `retries` returns `true`. If it returns `false`, a response counts as a success, and
+    /// an error as a failure.
     pub const fn new(retries: F) -> Self
     where
         F: Fn(&Req, Result<&Res, &E>) -> bool,
@@ -87,8 +87,8 @@ impl<F, Req, Res, E> RetryIf<F, Req, Res, E> {
     }
 }
 
-// For the types that the closure takes, and not for those in its own type, which are there to infer the closure's. A
-// `BoxError` among them would keep the compiler from proving that a spawned `async` block is `Send` (rust-lang/rust#64552).
+// Implemented for the types that the closure takes, and not for `A`, `B` and `C`, which only help to infer the closure's. With a
+// `BoxError` among them, the compiler could not prove that a spawned `async` block is `Send` (rust-lang/rust#64552).
 impl<F, Req, Res, E, A, B, C> RetryRules<Req, Res, E> for RetryIf<F, A, B, C>
 where
     F: Fn(&Req, Result<&Res, &E>) -> bool,

@@ -5,20 +5,20 @@ use tokio::time::Instant;
 use tower_timeout::alarm::Alarm;
 use tower_timeout::error::Elapsed;
 
-/// How long an attempt may take, in a service whose errors are `E`.
+/// Limits the time of an attempt, in a service whose errors are `E`.
 #[diagnostic::on_unimplemented(
-    message = "a timeout per attempt needs an error type that can be made of `tower_timeout::error::Elapsed`, and `{E}` cannot",
+    message = "a timeout per attempt needs an error type that can be created from `tower_timeout::error::Elapsed`, and `{E}` cannot",
     note = "implement `From<tower_timeout::error::Elapsed>` for it, or box the errors: `map_err(BoxError::from)`"
 )]
 pub trait AttemptTimer<E> {
-    /// The error when the time is up. It begins with the first poll.
+    /// Polls the timer; ready with an error when the time is up. The time starts with the first poll.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<E>;
 
-    /// The next attempt has its own time.
+    /// Resets the timer for the next attempt.
     fn reset(&mut self);
 }
 
-/// Attempts may take as long as they like.
+/// Does not limit the time of attempts.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct NoTimeout;
@@ -33,11 +33,12 @@ impl<E> AttemptTimer<E> for NoTimeout {
     fn reset(&mut self) {}
 }
 
-/// Each attempt may take so long, or as long as it likes.
+/// Limits the time of each attempt to the same timeout, if there is one; see
+/// [`Builder::attempt_timeout`](crate::Builder::attempt_timeout).
 #[derive(Debug)]
 pub struct PerAttempt {
     timeout: Option<Duration>,
-    /// Of the attempt that runs, once it was pending: most responses come before anyone needs a timer.
+    /// The timer of the current attempt. Created when that is first pending, as many responses need no timer.
     alarm: Option<Alarm>,
 }
 
@@ -56,7 +57,7 @@ impl<E: From<Elapsed>> AttemptTimer<E> for PerAttempt {
             return Poll::Pending;
         };
         if self.alarm.is_none() {
-            // A time that lies beyond what the clock can tell never comes.
+            // A timeout that the clock cannot represent is no timeout.
             self.alarm = Instant::now().checked_add(timeout).map(Alarm::new);
         }
         match &mut self.alarm {
@@ -70,7 +71,7 @@ impl<E: From<Elapsed>> AttemptTimer<E> for PerAttempt {
     }
 }
 
-/// The clone has the same time, and has not begun.
+/// The clone has the same timeout, and its time has not started.
 impl Clone for PerAttempt {
     fn clone(&self) -> Self {
         Self::new(self.timeout)

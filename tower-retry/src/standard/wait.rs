@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 use tower_timeout::alarm::Alarm;
 
-/// The wait before an attempt.
+/// The wait before a further attempt: the [`Policy::Future`](crate::Policy::Future) of [`RetryPolicy`](crate::RetryPolicy).
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Wait(Option<Alarm>);

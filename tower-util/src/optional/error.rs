@@ -14,7 +14,7 @@ impl None {
 
 impl fmt::Display for None {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("there is no service to answer the request")
+        f.write_str("the optional service is absent")
     }
 }
 

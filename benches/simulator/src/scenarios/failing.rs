@@ -1,4 +1,4 @@
-//! One server fails, and looks idle and fast because of it.
+//! Scenarios in which one server fails, and therefore looks idle and fast.
 
 use super::{MS_F, basic};
 use crate::contestant::Contestant;
@@ -6,9 +6,9 @@ use crate::draw::Work;
 use crate::event::{MS, Nanos, SECOND};
 use crate::load::Measure;
 use crate::scenario::{Change, Host, Row, Scenario};
-use crate::server::Conduct;
+use crate::server::Behavior;
 
-/// One fails in no time.
+/// One server fails immediately.
 pub fn failing() -> Scenario {
     let mut rows = Row::all();
     let of_all = |measure| Row::of(Contestant::OfAll(measure));
@@ -18,8 +18,8 @@ pub fn failing() -> Scenario {
                 server fails each request within 1 ms.",
         duration: 30 * SECOND,
         changes: vec![
-            (5 * SECOND, Change::Conduct(3, Conduct::Fail(MS))),
-            (25 * SECOND, Change::Conduct(3, Conduct::Work)),
+            (5 * SECOND, Change::Behavior(3, Behavior::Fail(MS))),
+            (25 * SECOND, Change::Behavior(3, Behavior::Work)),
         ],
         bad: Some((3, 5 * SECOND, 25 * SECOND)),
         rows,
@@ -34,50 +34,50 @@ pub fn failing() -> Scenario {
     }
 }
 
-/// One fails in no time, beside others that take a second each: with nine requests in flight they look ten times as loaded as
-/// they are slow.
+/// One server fails immediately while the others take a second: with nine requests in flight, each of these has a load of ten
+/// times its latency.
 pub fn slow_beside() -> Scenario {
     Scenario {
         about: "1 client, 11 servers that are never busy, requests of 1 s (normal, deviation 20 ms), 100 per second for 60 s. One \
                 server fails each request within 1 ms.",
         ..beside(
             "failing-1s",
-            "One fails fast beside servers of a second",
-            Conduct::Fail(MS),
+            "One server fails fast, the others take 1 s",
+            Behavior::Fail(MS),
             Work::Normal(1_000.0 * MS_F, 20.0 * MS_F),
             100.0,
         )
     }
 }
 
-/// The same in Buoyant's world, with a first estimate of several times what is usual.
+/// The same with the servers of Buoyant's scenario, and a default estimate of several times the usual latency.
 pub fn buoyant_beside() -> Scenario {
     Scenario {
         about: "1 client, 11 servers that are never busy, requests of 167 ms (normal, deviation 5 ms), 1,000 per second for 60 s. One \
-                server fails each request within 1 ms. The first estimate of peak EWMA is 500 ms.",
+                server fails each request within 1 ms. The default estimate of peak EWMA is 500 ms.",
         first: 500 * MS,
         ..beside(
             "failing-167ms",
-            "One fails fast beside Buoyant's servers",
-            Conduct::Fail(MS),
+            "One server fails fast, the others take 167 ms",
+            Behavior::Fail(MS),
             Work::Normal(167.0 * MS_F, 5.0 * MS_F),
             1_000.0,
         )
     }
 }
 
-/// One answers in no time that it is overloaded.
-pub fn refusing() -> Scenario {
+/// One server immediately rejects each request with a response.
+pub fn rejecting() -> Scenario {
     let mut scenario = beside(
-        "refusing",
-        "One answers 503 at once",
-        Conduct::Refuse(MS),
+        "rejecting",
+        "One server responds with 503 immediately",
+        Behavior::Reject(MS),
         Work::Normal(1_000.0 * MS_F, 20.0 * MS_F),
         100.0,
     );
     scenario.about = "1 client, 11 servers that are never busy, requests of 1 s (normal, deviation 20 ms), 100 per second for 60 s. \
-                      One server answers 503 to each request within 1 ms. Peak EWMA takes that for a failure by a classification, or \
-                      else (unclassified) for an answer.";
+                      One server responds with 503 to each request within 1 ms. Peak EWMA counts that as a failure if it has a \
+                      classification, and as a success if it has none (unclassified).";
     let unclassified = Contestant::P2c(Measure::Unclassified);
     scenario.rows.push(Row::of(unclassified));
     scenario
@@ -86,7 +86,7 @@ pub fn refusing() -> Scenario {
 fn beside(
     name: &'static str,
     title: &'static str,
-    conduct: Conduct,
+    behavior: Behavior,
     work: Work,
     rate: f64,
 ) -> Scenario {
@@ -96,7 +96,7 @@ fn beside(
         rate,
         duration: 60 * SECOND,
         warm_up: 0,
-        changes: vec![(0, Change::Conduct(5, conduct))],
+        changes: vec![(0, Change::Behavior(5, behavior))],
         bad: Some((5, 0, Nanos::MAX)),
         rows,
         ..basic(name, title, 1, Host::alike(11, f64::INFINITY), 0.0, work)

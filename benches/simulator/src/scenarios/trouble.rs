@@ -1,4 +1,4 @@
-//! Something is wrong with some of the servers.
+//! Scenarios in which some of the servers are slow, restarted or unavailable.
 
 use tower_util::rng::Rng;
 
@@ -9,14 +9,14 @@ use crate::event::{MS, Nanos, SECOND};
 use crate::load::Measure;
 use crate::route::Route;
 use crate::scenario::{Change, Host, Row, Scenario, Subset};
-use crate::server::Conduct;
+use crate::server::Behavior;
 
-/// One is ten times slower than the others.
+/// One server is ten times slower than the others.
 pub fn slow() -> Scenario {
     Scenario {
-        about: "20 clients, 20 servers of 8 cores, 50 % busy, requests of 10 ms (exponential). From the beginning on one server is \
+        about: "20 clients, 20 servers of 8 cores, 50 % busy, requests of 10 ms (exponential). From the start, one server is \
                 10 times slower.",
-        changes: vec![(0, Change::Strength(7, 8.0, 0.1))],
+        changes: vec![(0, Change::Capacity(7, 8.0, 0.1))],
         bad: Some((7, 2 * SECOND, Nanos::MAX)),
         ..basic(
             "slow",
@@ -29,7 +29,7 @@ pub fn slow() -> Scenario {
     }
 }
 
-/// The machines are shared, and what is left of them changes all the time.
+/// The servers share their machines with antagonists, and the cores that these leave change all the time.
 pub fn antagonists(seed: u64) -> Scenario {
     let mut rng = fork(seed, ANTAGONISTS);
     let (servers, duration) = (100, 30 * SECOND);
@@ -38,7 +38,7 @@ pub fn antagonists(seed: u64) -> Scenario {
         let mut at = 0;
         while at < duration {
             let cores = FEWEST + (MOST - FEWEST) * rng.next_f64();
-            changes.push((at, Change::Strength(server, cores, 1.0)));
+            changes.push((at, Change::Capacity(server, cores, 1.0)));
             at += exponential(&mut rng, 3.0 * SECOND as f64) as Nanos;
         }
     }
@@ -46,17 +46,17 @@ pub fn antagonists(seed: u64) -> Scenario {
     let mut rows = Row::all();
     rows.push(Row::of(Contestant::OfAll(Measure::PeakEwma)));
     Scenario {
-        about: "100 clients, 100 servers, each allotted 4 cores on a machine that it shares: antagonists leave it from 1.5 to 8 \
-                cores, another number every 3 s (exponential), each server by itself. 72 % of the mean is in use, requests of 20 ms \
-                (normal, deviation 20 ms, cut off at 0), for 30 s. Weighted round robin goes by requests per use of the \
-                allotted cores, as servers report it once a second; Prequal by its probes, answered after 0.5 ms.",
+        about: "100 clients, 100 servers, each allotted 4 cores on a shared machine: antagonists leave it between 1.5 and 8 cores, \
+                a new random number every 3 s (exponential), independently for each server. 72 % of the mean is in use, requests of \
+                20 ms (normal, deviation 20 ms, cut off at 0), for 30 s. The weights of weighted round robin are requests per \
+                utilization of the allotted cores, reported by the servers once a second; Prequal uses probes, which take 0.5 ms.",
         duration,
         changes,
         reports: true,
         rows,
         ..basic(
             "antagonists",
-            "Antagonists that wander",
+            "Changing antagonists",
             100,
             Host::alike(servers, 4.0),
             busy,
@@ -65,33 +65,33 @@ pub fn antagonists(seed: u64) -> Scenario {
     }
 }
 
-/// All are restarted, one after the other.
+/// All servers are restarted, one after the other.
 pub fn restart() -> Scenario {
     let servers = 20;
     let mut changes = Vec::new();
     for server in 0..servers {
         let down = 2 * SECOND + server as Nanos * 2_500 * MS;
         changes.extend([
-            (down, Change::Conduct(server, Conduct::Fail(MS))),
+            (down, Change::Behavior(server, Behavior::Fail(MS))),
             (down, Change::Crash(server)),
             (down + 100 * MS, Change::Leave(server)),
             (down + 2 * SECOND, Change::Restart(server)),
-            (down + 2 * SECOND, Change::Strength(server, 8.0, 0.3)),
+            (down + 2 * SECOND, Change::Capacity(server, 8.0, 0.3)),
             (down + 2_100 * MS, Change::Join(server)),
         ]);
-        // Warm after two seconds.
+        // At full speed after two seconds.
         changes.extend((1..=7).map(|step| {
             let speed = 0.3 + 0.1 * step as f64;
             (
                 down + 2 * SECOND + step * 285 * MS,
-                Change::Strength(server, 8.0, speed),
+                Change::Capacity(server, 8.0, speed),
             )
         }));
     }
     Scenario {
         about: "20 clients, 20 servers of 8 cores, 60 % busy, requests of 20 ms (exponential), for 55 s. Every 2.5 s a server crashes, \
-                its requests in flight fail, and new ones within 1 ms; after 0.1 s the clients are told. 2 s later it is back, with \
-                0.3 of its speed at first and the whole after 2 s more.",
+                its in-flight requests fail, and new ones fail within 1 ms; after 0.1 s the clients remove it. 2 s later it is back, \
+                at first with 30 % of its speed, and at full speed after another 2 s.",
         duration: 55 * SECOND,
         changes,
         ..basic(
@@ -105,7 +105,7 @@ pub fn restart() -> Scenario {
     }
 }
 
-/// All servers of a zone are gone for a while.
+/// All servers of a zone are unavailable for a while.
 pub fn zones() -> Scenario {
     let host = |number: usize| Host {
         cores: 4.0,
@@ -115,7 +115,10 @@ pub fn zones() -> Scenario {
     let out = (0..30).step_by(3);
     let changes = out.flat_map(|server| {
         [
-            (10 * SECOND, Change::Conduct(server, Conduct::Fail(SECOND))),
+            (
+                10 * SECOND,
+                Change::Behavior(server, Behavior::Fail(SECOND)),
+            ),
             (10 * SECOND, Change::Crash(server)),
             (12 * SECOND, Change::Leave(server)),
             (30 * SECOND, Change::Restart(server)),
@@ -130,7 +133,7 @@ pub fn zones() -> Scenario {
     let p2c = Contestant::P2c;
     Scenario {
         about: "30 clients and 30 servers of 4 cores in 3 zones, 55 % busy, requests of 20 ms (exponential), for 40 s. From 10 s to \
-                30 s a zone is gone: requests in flight fail, and new ones after 1 s; 2 s later the clients are told.",
+                30 s a zone is unavailable: in-flight requests fail, and new ones fail after 1 s; after 2 s the clients remove it.",
         duration: 40 * SECOND,
         changes: changes.collect(),
         rows: vec![
@@ -154,23 +157,26 @@ pub fn zones() -> Scenario {
     }
 }
 
-/// Buoyant's of 2016, *Beyond Round Robin: Load Balancing for Latency*.
+/// The scenario of Buoyant's *Beyond Round Robin: Load Balancing for Latency* (2016).
 pub fn buoyant() -> Scenario {
     Scenario {
         about: "1 client, 11 servers that are never busy, requests of 167 ms (normal, deviation 5 ms), 1,000 per second for 60 s. From 15 s \
-                to 45 s one server takes 2 s for each request. An error is what takes more than 1 s.",
+                to 45 s one server takes 2 s for each request. Requests that take more than 1 s count as errors.",
         rate: 1_000.0,
         duration: 60 * SECOND,
         warm_up: 0,
         deadline: SECOND,
         changes: vec![
-            (15 * SECOND, Change::Conduct(5, Conduct::Answer(2 * SECOND))),
-            (45 * SECOND, Change::Conduct(5, Conduct::Work)),
+            (
+                15 * SECOND,
+                Change::Behavior(5, Behavior::Respond(2 * SECOND)),
+            ),
+            (45 * SECOND, Change::Behavior(5, Behavior::Work)),
         ],
         bad: Some((5, 15 * SECOND, 45 * SECOND)),
         ..basic(
             "buoyant",
-            "Buoyant's",
+            "Buoyant's scenario",
             1,
             Host::alike(11, f64::INFINITY),
             0.0,
@@ -179,8 +185,8 @@ pub fn buoyant() -> Scenario {
     }
 }
 
-/// What antagonists leave, in cores.
+/// The range of cores that antagonists leave.
 const FEWEST: f64 = 1.5;
 const MOST: f64 = 8.0;
-/// Sets the antagonists' random numbers apart.
+/// Makes the antagonists' random numbers independent of the others.
 const ANTAGONISTS: u64 = u64::MAX;

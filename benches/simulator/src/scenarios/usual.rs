@@ -1,4 +1,4 @@
-//! Nothing is wrong with anybody.
+//! Scenarios without faults.
 
 use super::{MS_F, basic};
 use crate::contestant::Contestant;
@@ -8,7 +8,7 @@ use crate::load::Measure;
 use crate::route::Route;
 use crate::scenario::{Change, Host, Row, Scenario, Subset};
 
-/// All servers are alike, and each client knows what it has sent itself.
+/// All servers are equal, and each client knows only of its own requests.
 pub fn equal() -> Scenario {
     Scenario {
         about: "20 clients, 100 servers of 4 cores, 70 % busy, requests of 10 ms (exponential).",
@@ -23,7 +23,7 @@ pub fn equal() -> Scenario {
     }
 }
 
-/// Mitzenmacher's: there is but one client, and it knows all.
+/// Mitzenmacher's supermarket model: a single client, which knows of all requests.
 pub fn supermarket() -> Scenario {
     Scenario {
         about: "1 client, 100 servers of 1 core, 90 % busy, requests of 10 ms (exponential), for 45 s.",
@@ -31,7 +31,7 @@ pub fn supermarket() -> Scenario {
         warm_up: 5 * SECOND,
         ..basic(
             "supermarket",
-            "One client that knows all",
+            "One client that knows of all requests",
             1,
             Host::alike(100, 1.0),
             0.9,
@@ -40,7 +40,7 @@ pub fn supermarket() -> Scenario {
     }
 }
 
-/// Some are stronger than others, and the weights say so.
+/// Some servers have a greater capacity than others, and matching weights.
 pub fn weights() -> Scenario {
     let host = |number| {
         let weight = if number % 2 == 0 { 8 } else { 2 };
@@ -56,8 +56,8 @@ pub fn weights() -> Scenario {
             .map(|measure| Row::of(Contestant::Weighted(measure))),
     );
     Scenario {
-        about: "20 clients, 20 servers, every other of 8 cores and of 2, with weights that say so, 80 % busy, requests of 20 ms \
-                (exponential). Round robin and P2C know nothing of weights.",
+        about: "20 clients, 20 servers, half of them with 8 cores and half with 2, with weights in proportion, 80 % busy, requests \
+                of 20 ms (exponential). Round robin and P2C ignore weights.",
         rows,
         ..basic(
             "weights",
@@ -70,7 +70,7 @@ pub fn weights() -> Scenario {
     }
 }
 
-/// Many servers, of which each client knows a few.
+/// Many servers, of which each client knows only a few.
 pub fn aperture() -> Scenario {
     let row = |contestant, subset| Row {
         contestant,
@@ -88,7 +88,7 @@ pub fn aperture() -> Scenario {
     });
     Scenario {
         about: "1,000 clients, 10,000 servers of 1 core, 50 % busy, requests of 20 ms (exponential), for 2 s. Each client \
-                knows 20 servers. A hundred servers are taken out for 0.3 s, one after the other.",
+                knows 20 servers. A hundred servers are removed for 0.3 s each, one after the other.",
         warm_up: SECOND / 2,
         duration: 2 * SECOND,
         changes: changes.collect(),
