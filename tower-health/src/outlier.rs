@@ -129,7 +129,7 @@ where
 }
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Uneject<K> {
-    /// Returns an endpoint, as if its ejection time had passed: the ejection still makes the next one longer. Returns
+    /// Returns an endpoint, as if its ejection time had passed: the next ejection is longer nevertheless. Returns
     /// `false` if the endpoint is not ejected.
     pub fn uneject(&self, key: &K) -> bool {
         let Some(rule) = self.0.upgrade() else {

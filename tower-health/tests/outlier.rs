@@ -95,7 +95,7 @@ fn an_endpoint_returns_at_the_first_sweep_after_its_ejection_time() {
     assert_eq!(
         fail(&mut detector, 1, 4, start + 40 * SECOND),
         None,
-        "it begins anew"
+        "the consecutive failures start again"
     );
 }
 

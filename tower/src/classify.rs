@@ -1,12 +1,13 @@
-//! What the result of a request means: success, failure and its kind, never processed, ignored.
+//! Classification of results: success, failure and its kind, unsent, or ignored.
 //!
-//! Write a [`Classify`] once, and hand it to [`retry`](crate::retry), [`hedge`](crate::hedge), [`load`](crate::load) and the
+//! Write a [`Classify`] once, and pass it to [`retry`](crate::retry), [`hedge`](crate::hedge), [`load`](crate::load) and the
 //! health of endpoints. For HTTP and gRPC there is `HttpClassify` in the module `http`, behind the feature of that name.
 //!
 //! # Errors of layers
 //!
-//! A layer that rejects a request, or gives up on one, fails with a typed error in a [`BoxError`]. [`refusal`] tells what it
-//! was, when to come back, and with the feature `http` which status to answer with. [`LayerErrors`] classifies such errors.
+//! A layer that rejects a request, or gives up on one, returns a typed error in a [`BoxError`]. [`refusal`] returns the reason
+//! and, if it is known, when to retry; with the feature `http` also the status of a response. [`LayerErrors`] classifies such
+//! errors.
 //!
 //! # Example
 //!
@@ -36,8 +37,8 @@ use std::error::Error;
 #[doc(inline)]
 pub use tower_classify::*;
 
-/// Tells whether a layer of this family refused the request, by the error and its sources; returns `None` for an error of the
-/// service itself.
+/// Returns why a layer of this family refused the request, by the error and its sources, or `None` for an error of the service
+/// itself.
 ///
 /// | error | [`RefusalKind`] |
 /// |---|---|
@@ -47,7 +48,7 @@ pub use tower_classify::*;
 /// | [`buffer::fail_fast::Unavailable`](crate::buffer::fail_fast::Unavailable) | `FailFast` |
 /// | [`buffer::error::Closed`](crate::buffer::error::Closed), [`buffer::error::ServiceError`](crate::buffer::error::ServiceError) | `Closed` |
 ///
-/// The outermost one counts.
+/// If the chain contains several of them, the outermost decides.
 pub fn refusal(error: &(dyn Error + 'static)) -> Option<Refusal> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -94,14 +95,14 @@ fn kind(error: &(dyn Error + 'static)) -> Option<RefusalKind> {
     None
 }
 
-/// Classifies errors of a stack of layers: [refusals](refusal) by their kind, and the others by [`ErrorChain`]. Every response
+/// Classifies the errors of a stack of layers: [refusals](refusal) by their kind, and others by [`ErrorChain`]. Every response
 /// is a success.
 ///
 /// | refusal | class |
 /// |---|---|
 /// | `Elapsed` | a `Timeout` |
-/// | `DeadlineExceeded` | ignored: the request had no more time |
-/// | `Overloaded`, `RateLimited`, `BudgetExhausted` | `Overloaded`, with the refusal's time as pushback |
+/// | `DeadlineExceeded` | ignored: the time of the request is over, which is no failure of the service |
+/// | `Overloaded`, `RateLimited`, `BudgetExhausted` | `Overloaded`, with the retry time of the refusal as pushback |
 /// | the others | `Unavailable` |
 ///
 /// For `HttpClassify`: `HttpClassify::new().errors(LayerErrors)`.

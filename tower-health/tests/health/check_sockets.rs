@@ -121,13 +121,10 @@ async fn the_grpc_check_understands_tonic() {
         (Some("12"), Ok(Verdict::Healthy)),
         (
             Some("14"),
-            Err("the health check failed with gRPC status 14"),
+            Err("the health check failed with gRPC status UNAVAILABLE"),
         ),
-        (
-            Some("0"),
-            Err("the answer to the health check makes no sense"),
-        ),
-        (None, Err("the health check was not answered in gRPC")),
+        (Some("0"), Err("the health check response is malformed")),
+        (None, Err("the health check response is not gRPC")),
     ] {
         let server = service_fn(move |request: Request<Full<Bytes>>| {
             assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");

@@ -308,7 +308,7 @@ async fn a_hashing_picker_skips_an_endpoint_that_was_ejected_by_another_request(
     }
     assert!(
         balance.is_woken(),
-        "that it may not go on with who was ready"
+        "the balancer must poll the endpoints again"
     );
     assert!(!gets_any(&mut balance, handle));
     assert!(!health.is_panic());

@@ -84,7 +84,7 @@ async fn an_endpoint_that_is_healthy_again_starts_slowly_again() {
     assert_eq!(
         Load::relative_weight(&endpoint),
         700,
-        "it gets nothing anyway"
+        "an ejected endpoint receives nothing anyway"
     );
     // In panic mode, because it is the only endpoint.
     advance(10 * SECOND).await;

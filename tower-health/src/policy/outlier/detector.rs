@@ -24,7 +24,7 @@ pub struct OutlierDetector<K> {
 /// A change of the endpoints that may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change<K> {
-    /// The endpoint must not get new requests. Requests in flight may continue.
+    /// The endpoint must not receive new requests. Requests in flight may continue.
     Ejected(K, Cause),
     /// The endpoint may be used again.
     Returned(K),
