@@ -67,6 +67,7 @@ mod counted;
 pub mod future;
 mod layer;
 mod permits;
+mod pool;
 mod queue;
 mod semaphore;
 mod service;

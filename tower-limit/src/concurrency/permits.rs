@@ -1,16 +1,15 @@
 //! Permits, and handles that wait for one.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::Semaphore;
 
 use super::counted::{self, Counted, Release};
-use super::queue::Queue;
-use super::semaphore::{self, Listener};
-use super::watch;
-use crate::sync::{Mutex, MutexGuard};
+use super::pool::{Pool, State};
+use super::{semaphore, watch};
+use crate::sync::MutexGuard;
 
 /// Where permits come from.
 #[derive(Debug, Clone)]
@@ -113,53 +112,6 @@ impl fmt::Debug for PermitWaiter {
         f.debug_struct("PermitWaiter")
             .field("available", &self.pool.available())
             .finish_non_exhaustive()
-    }
-}
-
-/// The permits, and the queue of those that wait for one.
-///
-/// While there are waiters or overcommitted permits, [`set_notify`](Counted::set_notify) makes each returned permit visit the
-/// wait queue.
-#[derive(Debug)]
-pub(crate) struct Pool {
-    /// The source of the permits, if they are not the pool's own.
-    semaphore: Option<Arc<Semaphore>>,
-    wait_queue: Arc<WaitQueue>,
-}
-
-/// Where handles wait. There is one for each set of permits; several pools may share it.
-#[derive(Debug, Default)]
-pub(super) struct WaitQueue {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct State {
-    pub(super) queue: Queue,
-    /// The number of permits that were given out beyond the limit.
-    overcommitted: usize,
-    /// Is notified of free permits of the semaphore.
-    pub(super) listener: Option<Listener>,
-    /// Whether a [`watch`] task is running.
-    pub(super) watched: bool,
-}
-
-impl WaitQueue {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Pool {
-    const fn new(semaphore: Option<Arc<Semaphore>>, wait_queue: Arc<WaitQueue>) -> Self {
-        Self {
-            semaphore,
-            wait_queue,
-        }
-    }
-
-    pub(super) const fn wait_queue(&self) -> &Arc<WaitQueue> {
-        &self.wait_queue
     }
 }
 

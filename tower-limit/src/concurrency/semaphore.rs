@@ -6,9 +6,7 @@
 //! the queue notifies its first waiter.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -16,18 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::unconstrained;
 
 use super::counted::Counted;
-use super::permits::{Pool, State, WaitQueue};
-
-/// Waits in a semaphore. Dropping it returns a permit that it has been assigned.
-pub(super) struct Listener {
-    _acquire: Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send + Sync>>,
-}
-
-impl fmt::Debug for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listener")
-    }
-}
+use super::pool::{Listener, Pool, State, WaitQueue};
 
 /// Starts a listener in `semaphore`, unless there is one. `Ready` if a permit is free now.
 pub(super) fn listen(semaphore: &Arc<Semaphore>, pool: &Counted<Pool>) -> Poll<()> {
@@ -46,7 +33,7 @@ pub(super) fn listen(semaphore: &Arc<Semaphore>, pool: &Counted<Pool>) -> Poll<(
         drop(permit);
         return Poll::Ready(());
     }
-    let listener = Listener { _acquire: acquire };
+    let listener = Listener::new(acquire);
     let mut state = wait_queue.lock();
     let woken = *listener_waker.lock();
     // If it has been woken meanwhile, it is dropped, which returns the permit.

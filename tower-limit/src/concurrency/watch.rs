@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::task::yield_now;
 
 use super::counted::Counted;
-use super::permits::Pool;
+use super::pool::Pool;
 
 /// Spawns the task for the wait queue of `pool`, whose `watched` has been set. `runtime` is that of the next waiter: if it does not
 /// run, neither does the waiter.

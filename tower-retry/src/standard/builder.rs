@@ -67,6 +67,14 @@ pub struct Builder<R = CloneRequest, T = NoTimeout> {
     seed: Option<u64>,
 }
 
+impl RetryPolicy {
+    /// Returns a builder with the defaults: three attempts, a backoff from 25 ms to 250 ms with full jitter, and a budget of 20 %
+    /// plus ten per second. Requests must be `Clone`, and are retried after every error.
+    pub fn builder() -> Builder {
+        Builder::new(CloneRequest::default())
+    }
+}
+
 impl<R> Builder<R> {
     pub(crate) fn new(rules: R) -> Self {
         Self {

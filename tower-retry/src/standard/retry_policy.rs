@@ -10,7 +10,6 @@ use tower_readiness::event;
 use tower_util::backoff::Schedule;
 use tower_util::rng::SplitMix;
 
-use super::builder::Builder;
 use super::event::{Attempt, GaveUp, Next};
 use super::rules::{CloneRequest, RetryRules};
 use super::timer::{AttemptTimer, NoTimeout};
@@ -21,7 +20,7 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// A [`Policy`] with a maximum number of attempts, a backoff, a budget, and rules that classify results and clone requests.
 ///
-/// See the [crate's documentation](crate#example) for an example, and [`Builder`] for all settings.
+/// See the [crate's documentation](crate#example) for an example, and [`Builder`](crate::Builder) for all settings.
 ///
 /// # Clone
 ///
@@ -72,14 +71,6 @@ pub(super) struct Settings<R> {
 }
 
 pub(super) type Observer = Box<dyn Fn(&Attempt) + Send + Sync>;
-
-impl RetryPolicy {
-    /// Returns a builder with the defaults: three attempts, a backoff from 25 ms to 250 ms with full jitter, and a budget of 20 %
-    /// plus ten per second. Requests must be `Clone`, and are retried after every error.
-    pub fn builder() -> Builder {
-        Builder::new(CloneRequest::default())
-    }
-}
 
 impl<R, T> RetryPolicy<R, T> {
     pub(super) fn new(settings: Settings<R>, timer: T) -> Self {
