@@ -11,6 +11,10 @@
 //! | [`slow_start`](HealthExt::slow_start) | [`SlowStartDiscover`] | gives new and recovered endpoints less weight at first |
 //! | [`observe`](HealthExt::observe) | [`Observe`] | lists all endpoints with their state, for metrics and admin pages |
 //!
+//! Outlier detection compares endpoints, and so needs several of them with enough requests. Failure accrual judges each
+//! endpoint by itself, and also works with few endpoints. Health checks detect failures without requests, and keep a
+//! new endpoint unused until it is healthy. The wrappers can be combined; add the observation last.
+//!
 //! # Example
 //!
 //! The third endpoint fails. After three consecutive failures it is ejected:
@@ -47,7 +51,7 @@
 //! # Which results are failures
 //!
 //! A [`Classify`](tower_classify::Classify) decides, for example `tower_classify::http::HttpClassify` or
-//! [`ErrorIsFailure`].
+//! [`ErrorIsFailure`]:
 //!
 //! | [`Class`](tower_classify::Class) | counts as |
 //! |---|---|
