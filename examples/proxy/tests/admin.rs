@@ -5,11 +5,11 @@ mod support;
 use http::StatusCode;
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
 #[tokio::test]
 async fn probes_metrics_and_page_answer() {
-    let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
+    let proxy = proxy_to("http1", &[backend("b", Behavior::Steady).await]).await;
     ready(&proxy).await;
     assert_eq!(ask(proxy.address, get("/")).await.status(), StatusCode::OK);
 
@@ -73,7 +73,7 @@ async fn probes_metrics_and_page_answer() {
 
 #[tokio::test]
 async fn the_state_is_json_that_the_page_understands() {
-    let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
+    let proxy = proxy_to("http1", &[backend("b", Behavior::Steady).await]).await;
     ready(&proxy).await;
     let state = ask(proxy.admin, get("/state")).await.into_body();
     let state: serde_json::Value =
@@ -90,8 +90,8 @@ async fn the_state_is_json_that_the_page_understands() {
 #[tokio::test]
 async fn endpoints_connect_before_any_request_comes() {
     let (a, b) = (
-        backend("a", Mood::Steady).await,
-        backend("b", Mood::Steady).await,
+        backend("a", Behavior::Steady).await,
+        backend("b", Behavior::Steady).await,
     );
     for protocol in ["http1", "http2"] {
         let proxy = proxy_to(protocol, &[a, b]).await;
@@ -127,7 +127,7 @@ async fn raw(address: std::net::SocketAddr, request: &str) -> String {
 /// A site whose name resolves to this machine would read it all otherwise (DNS rebinding).
 #[tokio::test]
 async fn requests_for_foreign_hosts_are_refused() {
-    let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
+    let proxy = proxy_to("http1", &[backend("b", Behavior::Steady).await]).await;
     let own = proxy.admin.to_string();
     for path in ["/", "/state", "/metrics", "/ready", "/live"] {
         for host in [
@@ -184,7 +184,7 @@ async fn requests_for_foreign_hosts_are_refused() {
 }
 
 async fn two_clusters(admin: &str) -> Proxy {
-    let alive = backend("b", Mood::Steady).await;
+    let alive = backend("b", Behavior::Steady).await;
     let config = format!(
         "[[routes]]\ncluster = \"alive\"\n[[routes]]\npath = \"/dead\"\ncluster = \"dead\"\n{}{}",
         cluster("alive", "http1", &[alive]),

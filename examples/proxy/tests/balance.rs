@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode};
 use support::*;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
 /// A proxy before three backends that are all ready, with more of their cluster's configuration.
 async fn three(more: &str) -> Proxy {
     let backends = [
-        backend("a", Mood::Steady).await,
-        backend("b", Mood::Steady).await,
-        backend("c", Mood::Steady).await,
+        backend("a", Behavior::Steady).await,
+        backend("b", Behavior::Steady).await,
+        backend("c", Behavior::Steady).await,
     ];
     let cluster = cluster("c", "http1", &backends);
     let proxy = proxy(&format!("[[routes]]\ncluster = \"c\"\n{cluster}{more}\n")).await;
@@ -84,8 +84,8 @@ async fn turns_draws_and_choices_are_by_weight() {
 
 #[tokio::test]
 async fn an_endpoint_that_fails_is_left_out_and_seen_to_be() {
-    let down = backend("down", Mood::Flaky { one_in: 1 }).await;
-    let steady = backend("steady", Mood::Steady).await;
+    let down = backend("down", Behavior::Flaky { one_in: 1 }).await;
+    let steady = backend("steady", Behavior::Steady).await;
     let config = "[[routes]]\ncluster = \"c\"\nretry = { max_attempts = 1 }\n";
     let outliers = "outlier_detection = { consecutive_failures = 3 }\n";
     let cluster = cluster("c", "http1", &[down, steady]);

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use support::*;
 use tokio::time::timeout;
 use tower::BoxError;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
 fn with_header(name: &'static str, value: &'static str) -> Request<RequestBody> {
     let mut request = get("/");
@@ -26,7 +26,7 @@ fn with_header(name: &'static str, value: &'static str) -> Request<RequestBody> 
 
 #[tokio::test]
 async fn a_client_says_how_long_it_waits() {
-    let slow = backend("slow", Mood::Slow(LIMIT)).await;
+    let slow = backend("slow", Behavior::Slow(LIMIT)).await;
     let proxy = proxy_to("http1", &[slow]).await;
     for value in ["100", "0"] {
         let answer = timeout(
@@ -165,7 +165,7 @@ async fn a_client_that_stops_gets_408_and_the_upstream_no_whole_body() {
 /// The timeout of the client counts for all that is done for it, retries and waits included.
 #[tokio::test]
 async fn no_retry_outlives_the_deadline() {
-    let down = backend("down", Mood::Flaky { one_in: 1 }).await;
+    let down = backend("down", Behavior::Flaky { one_in: 1 }).await;
     let config = format!(
         "[[routes]]\ncluster = \"c\"\nretry = {{ initial_backoff = \"20s\", max_backoff = \"20s\" }}\n{}",
         cluster("c", "http1", &[down])

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use support::*;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
 fn grpc(path: &str) -> Request<RequestBody> {
     let mut request = post(path, full("\0\0\0\0\0"));
@@ -59,7 +59,7 @@ async fn without_an_upstream_the_answer_is_503_after_a_bounded_wait() {
 
 #[tokio::test]
 async fn a_late_answer_is_504() {
-    let slow = backend("slow", Mood::Slow(LIMIT)).await;
+    let slow = backend("slow", Behavior::Slow(LIMIT)).await;
     let config = format!(
         "[[routes]]\ncluster = \"c\"\ntimeout = \"100ms\"\n{}",
         cluster("c", "http1", &[slow])
@@ -120,7 +120,7 @@ async fn too_many_requests_at_a_time_are_503_at_once() {
 async fn killing_a_backend_under_load_loses_no_get_and_it_comes_back() {
     for protocol in ["http1", "http2"] {
         let mut mortal = Mortal::start("mortal");
-        let steady = backend("steady", Mood::Steady).await;
+        let steady = backend("steady", Behavior::Steady).await;
         // The requests that break eject it as well, which shall not keep it from coming back for long.
         let outliers = r#"outlier_detection = { base_ejection_time = "100ms", max_ejection_time = "100ms", interval = "100ms" }"#;
         let cluster = cluster("c", protocol, &[mortal.address, steady]);
@@ -211,7 +211,7 @@ async fn an_endpoint_that_was_killed_is_used_again_when_it_is_back() {
     for protocol in ["http1", "http2"] {
         let mut mortal = Mortal::start("mortal");
         let address = &mortal.address.to_string();
-        let steady = backend("steady", Mood::Steady).await;
+        let steady = backend("steady", Behavior::Steady).await;
         let outliers =
             r#"outlier_detection = { base_ejection_time = "1h", max_ejection_time = "1h" }"#;
         let cluster = cluster("c", protocol, &[mortal.address, steady]);
@@ -276,7 +276,7 @@ async fn an_endpoint_that_was_killed_is_used_again_when_it_is_back() {
 #[tokio::test]
 async fn an_endpoint_that_hangs_up_is_out_until_its_time_is_over() {
     let (ill, count) = hangs_up().await;
-    let steady = backend("steady", Mood::Steady).await;
+    let steady = backend("steady", Behavior::Steady).await;
     let proxy = &proxy_to("http1", &[ill, steady]).await;
     let ejected = || async {
         metric(proxy, "tower_proxy_endpoint_ejected", &[&ill.to_string()]).await == 1.0
@@ -300,7 +300,7 @@ async fn an_endpoint_that_hangs_up_is_out_until_its_time_is_over() {
 #[tokio::test]
 async fn an_endpoint_that_answers_nothing_is_ejected_while_its_requests_wait() {
     let hung = server(|_| std::future::pending::<Response<RequestBody>>()).await;
-    let steady = backend("steady", Mood::Steady).await;
+    let steady = backend("steady", Behavior::Steady).await;
     let cluster = cluster("c", "http1", &[hung, steady]);
     let config = format!(
         "[[routes]]\ncluster = \"c\"\ntimeout = \"off\"\n{cluster}lb_policy = \"round_robin\"\noutlier_detection = {{ interval = \"100ms\" }}\n"
@@ -370,7 +370,7 @@ async fn a_post_that_may_have_arrived_is_not_sent_again() {
 #[tokio::test]
 async fn a_post_that_did_not_leave_goes_to_another_endpoint_with_its_body() {
     let mut mortal = Mortal::start("mortal");
-    let steady = backend("steady", Mood::Steady).await;
+    let steady = backend("steady", Behavior::Steady).await;
     let proxy = proxy_to("http1", &[mortal.address, steady]).await;
     eventually("both endpoints are ready", || async {
         metric(
@@ -394,14 +394,14 @@ async fn a_post_that_did_not_leave_goes_to_another_endpoint_with_its_body() {
 
 #[tokio::test]
 async fn a_503_of_one_endpoint_is_tried_again_within_the_budget() {
-    let flaky = backend("flaky", Mood::Flaky { one_in: 5 }).await;
+    let flaky = backend("flaky", Behavior::Flaky { one_in: 5 }).await;
     let proxy = proxy_to("http1", &[flaky]).await;
     for _ in 0..40 {
         assert_eq!(ask(proxy.address, get("/")).await.status(), StatusCode::OK);
     }
     assert!(metric(&proxy, "tower_proxy_retries_total", &[]).await >= 8.0);
 
-    let down = backend("down", Mood::Flaky { one_in: 1 }).await;
+    let down = backend("down", Behavior::Flaky { one_in: 1 }).await;
     let proxy = proxy_to("http1", &[down]).await;
     for _ in 0..300 {
         let answer = ask(proxy.address, get("/")).await;
@@ -416,7 +416,7 @@ async fn a_503_of_one_endpoint_is_tried_again_within_the_budget() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_frees_what_its_request_held() {
-    let upstream = backend("slow", Mood::Slow(LIMIT)).await;
+    let upstream = backend("slow", Behavior::Slow(LIMIT)).await;
     let config = format!(
         "[[routes]]\ncluster = \"c\"\nlimits = {{ max_in_flight = 1 }}\n{}",
         cluster("c", "http1", &[upstream])

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tower::BoxError;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
 const PROTOCOLS: [&str; 2] = ["http1", "http2"];
 
@@ -58,7 +58,7 @@ async fn text(response: Response<Incoming>) -> String {
 #[tokio::test]
 async fn both_versions_of_http_on_one_port_reach_upstreams_of_both() {
     for upstream in PROTOCOLS {
-        let proxy = proxy_to(upstream, &[backend("b", Mood::Steady).await]).await;
+        let proxy = proxy_to(upstream, &[backend("b", Behavior::Steady).await]).await;
         for version in [Version::HTTP_11, Version::HTTP_2] {
             let response = send(&proxy, version, get("/path?query")).await;
             assert_eq!(response.status(), StatusCode::OK);
@@ -75,7 +75,7 @@ async fn a_large_body_comes_back_whole() {
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
     for upstream in PROTOCOLS {
-        let proxy = proxy_to(upstream, &[backend("b", Mood::Steady).await]).await;
+        let proxy = proxy_to(upstream, &[backend("b", Behavior::Steady).await]).await;
         for version in [Version::HTTP_11, Version::HTTP_2] {
             let response = send(&proxy, version, post("/", full(sent.clone()))).await;
             let received = response.into_body().collect().await.unwrap().to_bytes();
@@ -92,7 +92,7 @@ async fn a_large_body_comes_back_whole() {
 #[tokio::test]
 async fn frames_pass_both_ways_before_either_side_has_ended() {
     for upstream in PROTOCOLS {
-        let proxy = proxy_to(upstream, &[backend("b", Mood::Steady).await]).await;
+        let proxy = proxy_to(upstream, &[backend("b", Behavior::Steady).await]).await;
         let (sender, body) = channel_body();
         sender
             .send(Ok(Frame::data(Bytes::from_static(b"one"))))
@@ -115,7 +115,7 @@ async fn frames_pass_both_ways_before_either_side_has_ended() {
 #[tokio::test]
 async fn trailers_pass_both_ways() {
     for upstream in PROTOCOLS {
-        let proxy = proxy_to(upstream, &[backend("b", Mood::Steady).await]).await;
+        let proxy = proxy_to(upstream, &[backend("b", Behavior::Steady).await]).await;
         for version in [Version::HTTP_11, Version::HTTP_2] {
             // The echo sends the request's trailers back.
             let echo = server(|request: Request<Incoming>| async {
@@ -198,8 +198,8 @@ async fn a_slow_reader_slows_the_sender() {
 #[tokio::test]
 async fn requests_go_where_host_and_path_say() {
     let (a, b) = (
-        backend("a", Mood::Steady).await,
-        backend("b", Mood::Steady).await,
+        backend("a", Behavior::Steady).await,
+        backend("b", Behavior::Steady).await,
     );
     let proxy = proxy(&format!(
         "[[routes]]\nhost = \"a.example\"\ncluster = \"a\"\n[[routes]]\npath = \"/b\"\ncluster = \"b\"\n{}{}",
@@ -262,7 +262,7 @@ async fn the_upstream_learns_who_asked_and_for_whom() {
 
 #[tokio::test]
 async fn a_head_request_and_an_empty_answer_keep_the_connection() {
-    let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
+    let proxy = proxy_to("http1", &[backend("b", Behavior::Steady).await]).await;
     let mut client = http1_client(proxy.address).await;
     for method in [Method::HEAD, Method::GET, Method::HEAD, Method::GET] {
         let mut request = get("/");
@@ -276,7 +276,7 @@ async fn a_head_request_and_an_empty_answer_keep_the_connection() {
 
 #[tokio::test]
 async fn garbage_gets_an_error_and_harms_nobody() {
-    let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
+    let proxy = proxy_to("http1", &[backend("b", Behavior::Steady).await]).await;
     let requests: [&[u8]; 5] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET / HTTP/9.9\r\n\r\n",

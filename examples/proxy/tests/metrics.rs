@@ -12,7 +12,7 @@ use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower::BoxError;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
 async fn failures(proxy: &Proxy, route: &str, reason: &str) -> f64 {
     let (route, reason) = (format!("route=\"{route}\""), format!("reason=\"{reason}\""));
@@ -26,7 +26,7 @@ async fn responses(proxy: &Proxy, route: &str, class: &str) -> f64 {
 
 /// A proxy with a route for `/a` alone.
 async fn proxy_for_a(keys: &str) -> Proxy {
-    let steady = backend("b", Mood::Steady).await;
+    let steady = backend("b", Behavior::Steady).await;
     proxy(&format!(
         "[[routes]]\npath = \"/a\"\ncluster = \"c\"\n{keys}\n{}",
         cluster("c", "http1", &[steady])
@@ -110,7 +110,7 @@ async fn what_cannot_be_read_is_counted() {
 
 #[tokio::test]
 async fn a_head_that_does_not_come_is_counted() {
-    let steady = backend("b", Mood::Steady).await;
+    let steady = backend("b", Behavior::Steady).await;
     let proxy = proxy(&format!(
         "[clients]\nrequest_headers_timeout = \"100ms\"\n[[routes]]\ncluster = \"c\"\n{}",
         cluster("c", "http1", &[steady])
@@ -132,7 +132,7 @@ async fn a_head_that_does_not_come_is_counted() {
 async fn failures_are_told_by_their_reasons() {
     let dead = nobody().await;
     let breaks = breaking().await;
-    let slow = backend("slow", Mood::Slow(LIMIT)).await;
+    let slow = backend("slow", Behavior::Slow(LIMIT)).await;
     let halves = server(|_request: Request<Incoming>| async { Response::new(stalling()) }).await;
     let config = [
         ("/dead", "", dead),
@@ -327,7 +327,7 @@ async fn the_buckets_reach_past_the_timeouts() {
 
 #[tokio::test]
 async fn endpoints_show_their_5xx() {
-    let flaky = backend("flaky", Mood::Flaky { one_in: 1 }).await;
+    let flaky = backend("flaky", Behavior::Flaky { one_in: 1 }).await;
     for protocol in ["http1", "http2"] {
         let proxy = proxy_to(protocol, &[flaky]).await;
         for _ in 0..3 {

@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 use tower::BoxError;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 use tower_proxy::demo::pb::Message;
 
 /// Reads a part of each request, then breaks the connection. Counts them.
@@ -191,8 +191,8 @@ async fn statuses_are_those_of_the_configuration() {
 
 #[tokio::test]
 async fn an_attempt_that_takes_too_long_is_given_up_for_another_one() {
-    let slow = backend("slow", Mood::Slow(LIMIT)).await;
-    let steady = backend("steady", Mood::Steady).await;
+    let slow = backend("slow", Behavior::Slow(LIMIT)).await;
+    let steady = backend("steady", Behavior::Steady).await;
     let proxy = proxy(&format!(
         "[[routes]]\ncluster = \"c\"\nretry = {{ per_try_timeout = \"100ms\" }}\n{}",
         cluster("c", "http1", &[slow, steady])
@@ -212,8 +212,8 @@ async fn an_attempt_that_takes_too_long_is_given_up_for_another_one() {
 /// retries would go to where the first attempt went.
 #[tokio::test]
 async fn a_retry_goes_to_another_endpoint() {
-    let down = backend("down", Mood::Flaky { one_in: 1 }).await;
-    let steady = backend("steady", Mood::Steady).await;
+    let down = backend("down", Behavior::Flaky { one_in: 1 }).await;
+    let steady = backend("steady", Behavior::Steady).await;
     let config = "[[routes]]\ncluster = \"c\"\nretry = { max_attempts = 2, initial_backoff = \"1ms\", min_retries_per_second = 1000 }\n";
     let proxy = proxy(&format!(
         "{config}{}outlier_detection = {{ enabled = false }}\n",
@@ -280,7 +280,7 @@ async fn a_failing_cluster_gets_a_fifth_more_at_most() {
 async fn unavailable_once(late: bool) -> (SocketAddr, Arc<Mutex<Vec<HeaderMap>>>) {
     let calls = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&calls);
-    let echo = tower_proxy::demo::Backend::new("b", Mood::Steady);
+    let echo = tower_proxy::demo::Backend::new("b", Behavior::Steady);
     let address = server(move |request: Request<Incoming>| {
         let echo = echo.clone();
         let first = {
@@ -360,7 +360,7 @@ async fn the_codes_are_those_of_the_configuration() {
 /// Calls that are not unary go through as before, although they could be sent again at first.
 #[tokio::test]
 async fn a_conversation_begins_before_it_has_ended() {
-    let backend = backend("b", Mood::Steady).await;
+    let backend = backend("b", Behavior::Steady).await;
     let proxy = proxy_to("http2", &[backend]).await;
     let mut client = grpc_client(&proxy).await;
     let (sender, receiver) = tokio::sync::mpsc::channel(1);

@@ -94,7 +94,7 @@ fn a_second_signal_ends_the_drain() {
 fn what_is_queued_at_sigterm_is_answered() {
     let proxy_upstream = upstream(|| {});
     let mut proxy = Process::start(proxy_upstream, &[]);
-    // Kept alive: each has had an answer.
+    // Maintain alive: each has had an answer.
     let mut clients: Vec<_> = (0..20).map(|_| connect(proxy.address)).collect();
     for client in &mut clients {
         client.write_all(GET).unwrap();

@@ -24,7 +24,7 @@ impl Invalid {
         Self::custom(format_args!("found {found}; expected {expected}"))
     }
 
-    /// Sets the key, whose place in the file is not known here.
+    /// Sets the key, whose position in the file is not known here.
     pub(super) fn under(self, key: Key) -> Self {
         Self {
             key: Some(key),
@@ -32,7 +32,7 @@ impl Invalid {
         }
     }
 
-    /// Sets the place, unless a value inside this one has set its own.
+    /// Sets the position, unless a value inside this one has set its own.
     pub(super) fn at(mut self, key: &Key, span: Range<usize>) -> Self {
         if self.key.is_none() {
             self.key = Some(key.clone());

@@ -1,4 +1,4 @@
-//! The deserializer: gives toml's syntax tree to serde, and its errors a key and a place.
+//! The deserializer: gives toml's syntax tree to serde, and its errors a key and a position.
 //!
 //! The one of the crate `toml` has errors that are only text, in the words of Rust: the parts of which we make our own
 //! (`unknown_field`, `invalid_type` ...) can be had only by an error type of one's own.

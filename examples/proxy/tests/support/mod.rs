@@ -25,7 +25,7 @@ use tonic::transport::Channel;
 use tower::BoxError;
 use tower_proxy::config::Config;
 use tower_proxy::demo::pb::echo_client::EchoClient;
-use tower_proxy::demo::{Backend, Mood};
+use tower_proxy::demo::{Backend, Behavior};
 use tower_proxy::run::Bound;
 use tower_proxy::server::{Shutdown, ShutdownTrigger, serve, shutdown_channel};
 
@@ -79,8 +79,8 @@ pub fn cluster(name: &str, protocol: &str, backends: &[SocketAddr]) -> String {
 }
 
 /// Starts one of the demo's backends; it ends with the test.
-pub async fn backend(name: &'static str, mood: Mood) -> SocketAddr {
-    let backend = Backend::new(name, mood);
+pub async fn backend(name: &'static str, behavior: Behavior) -> SocketAddr {
+    let backend = Backend::new(name, behavior);
     server(move |request| backend.clone().handle(request)).await
 }
 
@@ -146,7 +146,7 @@ impl Mortal {
         let socket = std::net::TcpListener::bind(self.address).unwrap();
         socket.set_nonblocking(true).unwrap();
         self.address = socket.local_addr().unwrap();
-        let backend = Backend::new(self.name, Mood::Steady);
+        let backend = Backend::new(self.name, Behavior::Steady);
         runtime.spawn(async move {
             let listener = TcpListener::from_std(socket).unwrap();
             serve(
