@@ -1,4 +1,4 @@
-//! Stopping: what runs is finished, nothing new is begun.
+//! Draining: requests in flight complete, new ones are not accepted.
 
 mod support;
 
@@ -19,7 +19,7 @@ async fn in_flight(proxy: &Proxy, count: f64) {
 }
 
 #[tokio::test]
-async fn running_requests_finish_and_new_connections_are_refused() {
+async fn requests_in_flight_complete_and_new_connections_are_refused() {
     let slow = backend("slow", Behavior::Slow(Duration::from_millis(500))).await;
     let proxy = proxy_to("http1", &[slow]).await;
     let running: Vec<_> = (0..4)
@@ -59,7 +59,7 @@ async fn idle_connections_close_soon() {
     proxy.trigger.trigger();
     tokio::time::timeout(LIMIT, proxy.task)
         .await
-        .expect("the default drain of 30 s is not waited for")
+        .expect("it does not wait for the default drain timeout of 30 s")
         .unwrap()
         .unwrap();
     let mut rest = Vec::new();
@@ -68,7 +68,7 @@ async fn idle_connections_close_soon() {
 }
 
 #[tokio::test]
-async fn what_does_not_finish_in_time_is_cut_off() {
+async fn requests_beyond_the_drain_timeout_are_dropped() {
     let slow = backend("slow", Behavior::Slow(LIMIT * 10)).await;
     let config = format!(
         "drain_timeout = \"200ms\"\n[[routes]]\ncluster = \"c\"\ntimeout = \"off\"\n{}",

@@ -1,4 +1,4 @@
-//! gRPC of all four kinds through the proxy: tonic's client before it, tonic's server behind it.
+//! All four kinds of gRPC calls through the proxy, from tonic's client to tonic's server.
 
 mod support;
 
@@ -74,7 +74,7 @@ async fn a_client_stream_arrives_whole() {
 }
 
 #[tokio::test]
-async fn messages_of_a_conversation_are_answered_as_they_come() {
+async fn messages_of_a_bidirectional_stream_are_echoed_as_they_arrive() {
     let (_proxy, mut client) = echo().await;
     let (sender, messages) = mpsc::channel(1);
     sender.send(message("0", 0)).await.unwrap();
@@ -98,7 +98,7 @@ async fn messages_of_a_conversation_are_answered_as_they_come() {
 #[tokio::test]
 async fn the_status_of_a_failed_call_passes_from_headers_and_from_trailers() {
     let (_proxy, mut client) = echo().await;
-    // In trailers, after the response has begun, and alone: tonic decides by itself.
+    // In trailers after the response has begun, and in the headers alone: tonic decides.
     let too_much = stream::iter((0..3).map(|_| message(&"x".repeat(600_000), 1)));
     let status = client.join(too_much).await.unwrap_err();
     assert_eq!(
@@ -123,8 +123,8 @@ async fn the_status_of_a_failed_call_passes_from_headers_and_from_trailers() {
 }
 
 #[tokio::test]
-async fn what_the_proxy_itself_refuses_is_a_grpc_status() {
-    let cluster_text = cluster("c", "http2", &[nobody().await]);
+async fn errors_of_the_proxy_itself_are_a_grpc_status() {
+    let cluster_text = cluster("c", "http2", &[unused_address().await]);
     let config =
         format!("[[routes]]\ncluster = \"c\"\n{cluster_text}failfast_timeout = \"100ms\"\n");
     let proxy = proxy(&config).await;
