@@ -167,12 +167,12 @@ async fn obey(mut signals: Signals, trigger: ShutdownTrigger) {
         match signals.next().await {
             Signal::Ignored(signal, why) => tracing::warn!("{signal}: {why}"),
             Signal::Stop(signal) if draining => {
-                tracing::warn!("{signal} while draining: ending at once");
+                tracing::warn!("{signal} while draining: ending immediately");
                 return;
             }
             Signal::Stop(signal) => {
                 draining = true;
-                tracing::info!("{signal}: draining; a second signal ends at once");
+                tracing::info!("{signal}: draining; a second signal ends immediately");
                 trigger.trigger();
             }
         }

@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_known_names_are_admitted() {
+    fn addresses_and_allowed_names_are_accepted() {
         for host in [
             "127.0.0.1:9090",
             "10.1.2.3",
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_names_are_not() {
+    fn other_names_are_rejected() {
         for host in [
             "evil.example",
             "127.0.0.1.evil.example",

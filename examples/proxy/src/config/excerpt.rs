@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn carets_are_below_what_is_wrong() {
+    fn carets_are_below_the_invalid_part() {
         let text = "a = 1\n\tkey = \"wr\u{f6}ng\"  # why\nlist = [\n  1,\n]\n";
         let at = |what: &str| {
             let start = text.find(what).unwrap();

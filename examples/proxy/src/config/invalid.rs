@@ -1,4 +1,4 @@
-//! An invalid value: the errors of serde as data, so that the text is in the words of TOML and not of Rust.
+//! An invalid value: the errors of serde as data, so that the text uses the terms of TOML and not of Rust.
 
 use std::fmt;
 use std::ops::Range;
@@ -88,7 +88,7 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// A value, in the words of TOML.
+/// A value, in the terms of TOML.
 struct Found<'a>(Unexpected<'a>);
 
 impl fmt::Display for Found<'_> {

@@ -26,6 +26,10 @@ pub struct ArriveLayer {
 ///
 /// Always ready. The clone is polled for readiness once the body has begun, so a client that sends nothing holds no
 /// permit.
+///
+/// # Errors
+///
+/// The error of the body if it fails before it has begun, or that of the inner service.
 #[derive(Debug)]
 pub struct Arrive<S> {
     shared: Arc<Inner<S>>,

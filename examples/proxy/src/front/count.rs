@@ -25,6 +25,10 @@ pub struct CountLayer {
 /// # Cancellation
 ///
 /// A future or a body that is dropped before its end counts as `client_gone`.
+///
+/// # Readiness
+///
+/// That of the inner service; nothing is reserved.
 #[derive(Debug, Clone)]
 pub struct Count<S> {
     inner: S,

@@ -25,6 +25,10 @@ pub struct ForwardLayer {
 /// Middleware that removes the hop-by-hop fields of a message and adds those for the next hop.
 ///
 /// A request with `Max-Forwards: 0` is not forwarded; the response is made here.
+///
+/// # Readiness
+///
+/// That of the inner service; nothing is reserved.
 #[derive(Debug, Clone)]
 pub struct Forward<S> {
     inner: S,

@@ -44,6 +44,10 @@ pub struct CountRefusedLayer {
 }
 
 /// Middleware that counts the requests that fail with [`Refused`], and the responses to them.
+///
+/// # Readiness
+///
+/// That of the inner service; nothing is reserved.
 #[derive(Debug, Clone)]
 pub struct CountRefused<S> {
     inner: S,

@@ -21,6 +21,10 @@ use super::protocol::Dialect;
 pub struct RescueLayer;
 
 /// Middleware that turns each error into the response of its [`Failure`], and so never fails.
+///
+/// # Readiness
+///
+/// That of the inner service, which is always ready in this proxy; an error of its readiness is ignored.
 #[derive(Debug, Clone, Copy)]
 pub struct Rescue<S> {
     inner: S,

@@ -341,7 +341,7 @@ mod tests {
     /// Checks what a connection buffers for a client that reads one byte and then nothing. Together with one more frame
     /// in flight from an HTTP/1.1 upstream, or with the window of an HTTP/2 stream, that makes 128 KiB.
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_read_costs_little() {
+    async fn a_client_that_does_not_read_uses_little_memory() {
         let http2 = [
             &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
             // SETTINGS with the largest window.

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_as_that_of_the_library_is() {
+    fn it_is_encoded_like_that_of_the_library() {
         let bounds = [0.001, 0.25, 1.0];
         let (ours, library) = (Latency::new(Arc::new(bounds)), Histogram::new(bounds));
         for millis in [0, 1, 2, 250, 251, 1000, 1500, 90_000] {

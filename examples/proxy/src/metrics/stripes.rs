@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_told_as_those_of_the_library_are() {
+    fn they_are_encoded_like_those_of_the_library() {
         let (count, counter) = (Count::default(), Counter::<u64>::default());
         let (level, gauge) = (Level::default(), Gauge::<i64>::default());
         for _ in 0..2 {

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_side_allows_or_lacks_is_no_failure_of_the_endpoint() {
+    fn local_limits_are_no_failure_of_the_endpoint() {
         let unavailable = io::Error::from(io::ErrorKind::AddrNotAvailable);
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         for (error, expected) in [

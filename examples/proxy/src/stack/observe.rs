@@ -13,6 +13,14 @@ use crate::metrics::EndpointStats;
 
 /// Middleware that reports to the metrics whether an endpoint is ready, and counts its requests, responses and
 /// failures.
+///
+/// # Readiness
+///
+/// That of the inner service; nothing is reserved.
+///
+/// # Cancellation
+///
+/// A request that is cancelled counts as a request, but neither as a response nor as a failure.
 #[derive(Debug)]
 pub struct Observe<S> {
     inner: S,

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_returns_early_by_one_ejection_in_each_pause() {
+    fn an_endpoint_is_unejected_early_once_per_pause() {
         let start = Instant::now();
         let mut limit = UnejectLimit::new(Duration::from_secs(30));
         let allowed = [0, 10, 29, 30, 31, 59, 60, 1000]

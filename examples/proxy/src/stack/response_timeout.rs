@@ -30,6 +30,18 @@ pub struct ResponseTimeoutLayer {
 /// A request that is complete gets a [`Deadline`] in its extensions, which the inner layers enforce and forward to the
 /// upstream. While a body is arriving, only the limits of the body apply; once it has ended, the limit of the response
 /// is enforced here. gRPC calls have deadlines for the whole call instead, which are not set here.
+///
+/// # Readiness
+///
+/// That of the inner service; nothing is reserved.
+///
+/// # Errors
+///
+/// The inner service's, or [`Elapsed`] if the response does not begin in time after a body that arrived later.
+///
+/// # Cost
+///
+/// One reading of the clock for each HTTP request with a complete body; a timer only after a body that arrived later.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseTimeout<S> {
     inner: S,

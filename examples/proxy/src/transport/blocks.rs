@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_end_a_stream_are_measured_in_whatever_pieces_they_come() {
+    fn blocks_that_end_a_stream_are_measured_however_they_are_split() {
         const LIMIT: usize = 8192;
         let end = |lengths: &[usize]| {
             let (first, rest) = lengths.split_first().unwrap();
@@ -184,7 +184,7 @@ mod tests {
     /// Checks the basis of the threshold: no field that h2 can drop alone is shorter on the wire, with a name of any
     /// length in the table, and no block within the limit is longer.
     #[test]
-    fn the_threshold_is_between_what_is_within_the_limit_and_what_can_be_dropped_alone() {
+    fn the_threshold_separates_valid_blocks_from_shortened_ones() {
         const TABLE: usize = 4096;
         for limit in [8192, 65_536, 1_048_576] {
             let most = Blocks::new(OversizedTrailers::default(), limit).most;

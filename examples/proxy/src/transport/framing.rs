@@ -131,7 +131,7 @@ fn one_length(headers: &mut HeaderMap) -> Result<(), BadFraming> {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(()),
-        (Some(only), None) if is_written_as_usual(only) => Ok(()),
+        (Some(only), None) if is_canonical(only) => Ok(()),
         _ => {
             if let Some(length) = length(headers)? {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -164,7 +164,7 @@ fn number_of(digits: &[u8]) -> Option<u64> {
 }
 
 /// Returns whether it is a number without leading zeros.
-fn is_written_as_usual(length: &HeaderValue) -> bool {
+fn is_canonical(length: &HeaderValue) -> bool {
     let digits = length.as_bytes();
     number_of(digits).is_some() && (digits == b"0" || !digits.starts_with(b"0"))
 }
@@ -174,7 +174,7 @@ fn set_length(headers: &mut HeaderMap, length: u64) {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();
     if let (Some(only), None) = (values.next(), values.next())
         && number_of(only.as_bytes()) == Some(length)
-        && is_written_as_usual(only)
+        && is_canonical(only)
     {
         return;
     }
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_agree_or_are_none() {
+    fn lengths_must_agree() {
         let length = |values: &[&'static str]| {
             let fields: Vec<_> = values
                 .iter()

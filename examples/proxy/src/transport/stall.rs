@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ends_a_task_that_does_not_come_back_for_the_next_frame() {
+    async fn ends_a_task_that_does_not_poll_for_the_next_frame() {
         let start = Instant::now();
         let mut handed_out = false;
         let stuck = poll_fn(|_| {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn leaves_alone_a_task_whose_body_waits_or_has_ended() {
+    async fn keeps_a_task_whose_body_is_pending_or_has_ended() {
         for first in [None, Some(idle())] {
             let mut first = first;
             let waiting = poll_fn(|_| {
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_reads_slowly_has_the_time_anew() {
+    async fn a_peer_that_reads_slowly_restarts_the_idle_timeout() {
         let start = Instant::now();
         let mut tick = tokio::time::interval(IDLE * 4 / 5);
         let (mut ticks, mut handed_out) = (0, false);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_end_of_the_whole_body_counts_whatever_the_progress() {
+    async fn the_deadline_of_the_body_applies_whatever_the_progress() {
         let start = Instant::now();
         let limits = Limits {
             idle: Some(IDLE),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_takes_over_the_note_of_the_body_that_it_goes_on_with() {
+    async fn a_task_takes_over_the_note_of_its_body() {
         handed(idle(), None);
         let (task, _) = StallTimeout::adopting(pending::<()>());
         assert_eq!(task.await, Err(Stalled));

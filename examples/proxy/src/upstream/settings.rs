@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_on_streams_counts_in_whatever_pieces_it_comes() {
+    fn the_last_setting_applies_however_it_is_split() {
         let bytes = [
             frame(SETTINGS, 0, &[setting(4, 3), setting(3, 7)].concat()),
             frame(SETTINGS, ACK, &[]),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_there_is_no_limit() {
+    fn without_a_setting_there_is_no_limit() {
         let allowed = Allowed::new();
         let mut settings = Settings::new(Arc::clone(&allowed), 8192);
         assert_eq!(allowed.streams(), 0);

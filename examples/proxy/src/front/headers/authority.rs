@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_compared_without_its_port_and_its_final_dot() {
+    fn a_host_is_compared_without_port_and_trailing_dot() {
         for (authority, expected) in [
             ("a.example", "a.example"),
             ("a.example.", "a.example"),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn authorities_are_valid_or_not() {
+    fn authorities_are_validated() {
         for good in [
             "a", "a:80", "a:", "a.", "1.2.3.4", "[::1]", "[::1]:80", "a_b", "xn--a", "a:0",
         ] {

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_this_hop_do_not_pass() {
+    fn hop_by_hop_headers_are_removed() {
         let request = request(
             "/a?b=c",
             &[
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn te_trailers_passes_and_nothing_else_of_te() {
+    fn te_is_forwarded_only_as_trailers() {
         let request = forwarded(request("/", &[("te", "gzip, Trailers")]), Protocol::Http2);
         assert_eq!(request.headers()[header::TE], "trailers");
         let request = forwarded(self::request("/", &[("te", "gzip")]), Protocol::Http2);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_goes_where_the_protocol_has_it() {
+    fn the_authority_is_written_where_the_protocol_has_it() {
         let request = forwarded(request("http://a.example:81/x", &[]), Protocol::Http1);
         assert_eq!(request.uri(), "/x");
         assert_eq!(request.headers()[header::HOST], "a.example:81");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_added_to_those_who_forwarded_before() {
+    fn the_client_is_appended_to_x_forwarded_for() {
         let request = request(
             "/",
             &[

@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_preface_is_told_in_pieces_and_with_what_follows() {
+    fn the_preface_is_detected_in_pieces_and_with_more_data() {
         let bytes = [Preface::BYTES, b"\0\0\0\x04"].concat();
         for piece in 1..bytes.len() {
             let read = bytes

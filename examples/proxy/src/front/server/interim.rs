@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_has_its_answer_sends_no_more() {
+    async fn a_request_with_a_final_response_sends_no_more() {
         let interim = Interim::default();
         let first = interim.next();
         poll_fn(|cx| first.poll_finish(cx)).await;
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_is_bounded() {
+    async fn the_queue_is_bounded() {
         let interim = Interim::default();
         let exchange = interim.next();
         for _ in 0..1000 {
@@ -265,7 +265,7 @@ mod tests {
 
     /// Runs both in one task, as hyper does.
     #[tokio::test]
-    async fn the_answer_waits_until_the_client_has_read_what_comes_before() {
+    async fn the_final_response_waits_for_the_interim_responses() {
         let (client, mut far) = tokio::io::duplex(16);
         let interim = Interim::default();
         let mut io = Io::new(client, interim.clone());

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_on_its_way_is_answered_while_the_proxy_ends() {
+    async fn a_request_on_its_way_is_served_while_draining() {
         let born = Instant::now();
         let mut life = Lifetime::new(TIMES, born);
         life.drain(born + Duration::from_secs(5));

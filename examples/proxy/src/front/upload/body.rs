@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_waited_for_is_read_first() {
+    async fn buffered_frames_are_read_first() {
         for bytes in [0, 1, 5, 6, 100] {
             let mut body = body(&["hello", "", " ", "world"]);
             arrive(&mut body, bytes).await;
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_length_that_is_known_stays_known() {
+    async fn a_known_length_stays_known() {
         let mut body = UploadBody::new(TimeoutBody::new(Full::new(Bytes::from("hello"))));
         assert_eq!(body.size_hint().exact(), Some(5));
         arrive(&mut body, 1).await;
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_without_a_byte_is_a_body_until_it_is_read() {
+    async fn an_empty_body_is_a_body_until_it_is_read() {
         let mut empty = body(&["", ""]);
         arrive(&mut empty, 1).await;
         assert!(empty.has_arrived() && !empty.is_end_stream());
