@@ -80,10 +80,10 @@ HELLO = "GET /ok?TOKEN HTTP/1.1\r\nHost: a\r\n\r\n"
 ROWS = [
     ("a client that sends nothing", ends("")),
     ("a client that sends one byte", ends("G")),
-    ("half a preface of HTTP/2", ends("PRI * HT", http2=True)),
+    ("half an HTTP/2 preface", ends("PRI * HT", http2=True)),
     ("half a head", ends("GET / HTTP/1.1\r\nHost: a")),
     ("an idle connection after a request", ends(HELLO)),
-    ("an idle client of HTTP/2 that answers pings", idle_http2),
+    ("an idle HTTP/2 client that answers pings", idle_http2),
     ("half a body", ends("POST /ok?TOKEN HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")),
     ("a steady upload of 20 s", steady_upload),
     ("an upstream that answers after 20 s", answered_after("/wait/20")),

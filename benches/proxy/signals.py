@@ -135,6 +135,6 @@ ROWS = [
     ("dropped while it ends by its graceful signal", around(True)),
     ("a graceful end with a silent client", held_by(b"")),
     ("a graceful end with half a head", held_by(b"GET / HTTP/1.1\r\nHost: a")),
-    ("a graceful end with a silent client of HTTP/2", held_by(PREFACE, http2=True)),
+    ("a graceful end with a silent HTTP/2 client", held_by(PREFACE, http2=True)),
     ("SIGTERM after its graceful signal, a request in flight", second_signal),
 ]

@@ -1,4 +1,4 @@
-//! Compiles the demo's gRPC service, with a protobuf compiler in Rust, so that none need be installed.
+//! Compiles the demo's gRPC service with a protobuf compiler written in Rust, so that `protoc` need not be installed.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto/echo.proto");

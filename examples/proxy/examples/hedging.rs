@@ -1,5 +1,6 @@
-//! What hedging does for the slowest requests: a proxy before four backends, each of which takes 500 ms for one in fifty
-//! requests. Prints a table; the exit code is 1 if the promises of the documentation do not hold.
+//! Measures what hedging does for the slowest requests: a proxy in front of four backends, each of which takes 500 ms
+//! for 2 % of its requests. Prints a table; the exit code is 1 if the values that the documentation promises do not
+//! hold.
 //!
 //! ```sh
 //! cargo run --release -p tower-proxy --example hedging
@@ -39,9 +40,9 @@ async fn main() -> Result<ExitCode, BoxError> {
         without.p99 / with.p99,
         with.extra * 100.0,
         if kept {
-            "as promised"
+            "as documented"
         } else {
-            "NOT as promised (half, 2 %)"
+            "NOT as documented (at most half, at most 2 %)"
         }
     );
     Ok(if kept {
@@ -51,15 +52,15 @@ async fn main() -> Result<ExitCode, BoxError> {
     })
 }
 
-/// Where 2 % are slow, the limit must be one at which requests are still fast.
+/// Since 2 % of the requests are slow, the percentile must be one at which requests are still fast.
 const HEDGE: &str = "hedge = { percentile = 0.975, window = \"2s\", max_extra_load = 0.02 }\n";
 
-struct Outcome {
+struct Measurement {
     p99: f64,
     extra: f64,
 }
 
-async fn run(name: &str, hedge: &str) -> Result<Outcome, BoxError> {
+async fn run(name: &str, hedge: &str) -> Result<Measurement, BoxError> {
     let sent = Arc::new(AtomicU64::new(0));
     let mut backends = Vec::new();
     for _ in 0..4 {
@@ -73,7 +74,7 @@ async fn run(name: &str, hedge: &str) -> Result<Outcome, BoxError> {
     let (trigger, shutdown) = shutdown_channel();
     let proxy = tokio::spawn(proxy.serve(shutdown));
 
-    // Until it is known how long requests take.
+    // Warm-up, until latencies are recorded.
     let before = measure(address, TIME / 10).await?.len();
     let mut latencies = measure(address, TIME).await?;
     let sent = sent.load(Ordering::Relaxed);
@@ -95,7 +96,7 @@ async fn run(name: &str, hedge: &str) -> Result<Outcome, BoxError> {
         quantile(0.999),
         extra * 100.0
     );
-    Ok(Outcome {
+    Ok(Measurement {
         p99: quantile(0.99),
         extra,
     })
@@ -119,7 +120,7 @@ async fn backend(sent: Arc<AtomicU64>) -> Result<SocketAddr, BoxError> {
     Ok(address)
 }
 
-/// How long each request took.
+/// Returns how long each request took.
 async fn measure(address: SocketAddr, time: Duration) -> Result<Vec<Duration>, BoxError> {
     let end = Instant::now() + time;
     let clients: Vec<_> = (0..CLIENTS)

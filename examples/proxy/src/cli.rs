@@ -15,11 +15,11 @@ use crate::front::server::{Shutdown, ShutdownTrigger, shutdown_channel};
 use crate::run::Bound;
 use crate::signal::{Signal, Signals};
 
-/// An HTTP and gRPC proxy that is composed of Tower's layers.
+/// An HTTP and gRPC proxy built from Tower's layers.
 ///
-/// Exit codes: 0 after Ctrl-C, SIGTERM or SIGQUIT, when all requests have finished, their time is over, or a second such
-/// signal has come; 1 if it cannot run, for instance because an address is taken; 2 if the command line or the configuration
-/// is wrong.
+/// Exit codes: 0 after Ctrl-C, SIGTERM or SIGQUIT, once all requests have completed, the drain timeout is over, or a
+/// second such signal is received; 1 if the proxy cannot run, for instance because an address is in use; 2 if the
+/// command line or the configuration is invalid.
 #[derive(Debug, Parser)]
 #[command(name = "tower-proxy", version)]
 pub struct Cli {
@@ -29,11 +29,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts three backends and a proxy before them, to see what it does
+    /// Starts three backends and a proxy in front of them, to try it out
     Demo(Demo),
-    /// Runs the proxy, by a file or by addresses
+    /// Runs the proxy with a configuration file or with addresses
     Run(Run),
-    /// Checks a file and starts nothing
+    /// Validates a configuration file without starting the proxy
     Check {
         /// The file to check
         #[arg(long, value_name = "FILE")]
@@ -43,41 +43,41 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Demo {
-    /// Where the proxy listens
+    /// The address on which the proxy listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where the admin page is
+    /// The address of the admin page
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
-    /// How many seconds running requests may take after Ctrl-C
+    /// The drain timeout after Ctrl-C in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain: u64,
 }
 
 #[derive(Debug, Args)]
 struct Run {
-    /// The configuration, in TOML
+    /// The configuration file, in TOML
     #[arg(long, value_name = "FILE", required_unless_present_all = ["listen", "upstream"], conflicts_with_all = ["listen", "upstream", "upstream_protocol"])]
     config: Option<PathBuf>,
-    /// Where the proxy listens
+    /// The address on which the proxy listens
     #[arg(long, value_name = "ADDR", requires = "upstream")]
     listen: Option<SocketAddr>,
-    /// Whom requests go to: a host or IP address and a port; may be given several times
+    /// The upstreams: a host or IP address and a port; may be repeated
     #[arg(long, value_name = "ADDR", requires = "listen")]
     upstream: Vec<Endpoint>,
-    /// What the upstreams speak
+    /// The protocol of the upstreams
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value_t = Protocol::Http1)]
     upstream_protocol: Protocol,
-    /// Where the admin page is; by default there is none but that of the file
+    /// The address of the admin page; by default that of the file, if any
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
-    /// How many seconds running requests may take after Ctrl-C or SIGTERM; by default 30, or what the file says
+    /// The drain timeout after Ctrl-C or SIGTERM in seconds; by default that of the file, or 30
     #[arg(long, value_name = "SECONDS")]
     drain: Option<u64>,
 }
 
 impl Cli {
-    /// Does what the command says, until it is done.
+    /// Runs the command to its end.
     pub fn execute(self) -> ExitCode {
         match self.command {
             Command::Demo(Demo {
@@ -139,7 +139,7 @@ async fn serve(config: Config, shutdown: Shutdown) -> io::Result<()> {
     proxy.serve(shutdown).await
 }
 
-/// Runs the service until a signal comes and it has drained, or a second signal comes.
+/// Runs the service until it has drained after a signal, or a second signal is received.
 fn until_signal(service: impl AsyncFnOnce(Shutdown) -> io::Result<()>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -160,19 +160,19 @@ fn until_signal(service: impl AsyncFnOnce(Shutdown) -> io::Result<()>) -> ExitCo
     }
 }
 
-/// Drains at the first signal that asks for the end, and returns at the second.
+/// Drains at the first signal to stop, and returns at the second.
 async fn obey(mut signals: Signals, trigger: ShutdownTrigger) {
     let mut draining = false;
     loop {
         match signals.next().await {
             Signal::Ignored(signal, why) => tracing::warn!("{signal}: {why}"),
             Signal::Stop(signal) if draining => {
-                tracing::warn!("{signal} while draining: ending at once");
+                tracing::warn!("{signal} while draining: ending immediately");
                 return;
             }
             Signal::Stop(signal) => {
                 draining = true;
-                tracing::info!("{signal}: draining; a second signal ends at once");
+                tracing::info!("{signal}: draining; a second signal ends immediately");
                 trigger.trigger();
             }
         }

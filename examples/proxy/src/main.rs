@@ -1,4 +1,4 @@
-//! The binary `tower-proxy`; all it does is in the library of the same name.
+//! The binary `tower-proxy`; the implementation is in the library of the same name.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! A whole proxy: bind, serve, drain.
+//! Runs a whole proxy: binds, serves, drains.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::front::server::{Server, Shutdown, bind, serve};
 use crate::stack;
 use crate::transport::descriptors;
 
-/// A proxy whose sockets are bound, and which serves nobody yet.
+/// A proxy whose sockets are bound, but which does not serve yet.
 #[derive(Debug)]
 pub struct Bound {
     config: Config,
@@ -27,11 +27,11 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Binds all that the configuration names; if one cannot be had, none is kept.
+    /// Binds all addresses of the configuration. If one fails, the others are released.
     ///
     /// # Errors
     ///
-    /// What the operating system said of the first address that could not be bound.
+    /// The error of the first address that could not be bound.
     pub async fn bind(config: Config) -> io::Result<Self> {
         let files = descriptors::raise_limit();
         if let Some(most) = config.clients.max_connections.filter(|most| *most >= files) {
@@ -57,29 +57,29 @@ impl Bound {
         })
     }
 
-    /// The addresses of the listeners, with the ports that the system chose where the configuration says 0.
+    /// Returns the addresses of the listeners, with the ports that the system chose where the configuration has 0.
     ///
     /// # Errors
     ///
-    /// If the operating system does not tell.
+    /// If the operating system does not report them.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.listeners.iter().map(TcpListener::local_addr).collect()
     }
 
-    /// The address of the admin page.
+    /// Returns the address of the admin page.
     ///
     /// # Errors
     ///
-    /// If the operating system does not tell.
+    /// If the operating system does not report it.
     pub fn admin_address(&self) -> io::Result<Option<SocketAddr>> {
         self.admin.as_ref().map(TcpListener::local_addr).transpose()
     }
 
-    /// Serves until `shutdown`, then drains; returns when all is done.
+    /// Serves until `shutdown`, then drains, and returns once all is done.
     ///
     /// # Errors
     ///
-    /// If the configuration is impossible in a way that its check did not see.
+    /// If the configuration is invalid in a way that its check did not detect.
     pub async fn serve(self, shutdown: Shutdown) -> io::Result<()> {
         let Self {
             config,
@@ -94,7 +94,7 @@ impl Bound {
         for listener in listeners {
             let (proxy, server) = (proxy.clone(), server.clone());
             let handler = move |request, client| {
-                // It is always ready.
+                // The stack is always ready.
                 let answer = proxy
                     .clone()
                     .call(ClientBody::of(request, client, max_head_size));
@@ -111,7 +111,7 @@ impl Bound {
                     .await;
             });
         }
-        // The admin page goes on while the proxy drains, so that one can watch it.
+        // The admin page is served while the proxy drains, so that draining can be watched.
         let admin = admin.zip(config.admin.as_ref()).map(|(listener, config)| {
             let state = admin::Admin::new(config, Arc::clone(&metrics), shutdown.clone());
             let handler = move |request, _client| {
@@ -127,12 +127,12 @@ impl Bound {
         while servers.join_next().await.is_some() {}
         if let Some((server, trigger)) = admin {
             trigger.trigger();
-            // It only fails if it panicked, and the panic has been printed.
+            // Joining fails only if the task panicked, and the panic was printed already.
             let _ = server.await;
         }
         Ok(())
     }
 }
 
-/// The admin page's own requests are over in no time.
+/// The drain timeout of the admin page, whose requests are short.
 const ADMIN_DRAIN: Duration = Duration::from_millis(200);

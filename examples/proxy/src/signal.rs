@@ -1,20 +1,20 @@
-//! The signals that the proxy obeys.
+//! The signals that the proxy handles.
 
 use std::io;
 
-/// What a signal asks for.
+/// What to do at a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// To finish what runs, and end.
+    /// Drain and exit.
     Stop(&'static str),
-    /// To go on, since there is nothing to be done for it: the signal's name, and why.
+    /// Continue, since the proxy does not support what the signal asks for: the signal's name, and why.
     Ignored(&'static str, &'static str),
 }
 
-/// The signals that have come.
+/// The stream of signals received.
 ///
-/// Once it is made, the signals that it knows do not end the process by themselves, and none is lost, whether it is waited for
-/// yet or not.
+/// Once created, these signals do not terminate the process by themselves, and none is lost, whether or not it is
+/// waited for yet.
 #[cfg(unix)]
 #[derive(Debug)]
 pub struct Signals {
@@ -23,12 +23,13 @@ pub struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// Listens for Ctrl-C (SIGINT), SIGTERM and SIGQUIT, which stop it, and for SIGHUP, SIGUSR1 and SIGUSR2, which would
-    /// kill it otherwise, and by which other proxies reload, open their logs again, and change their binary.
+    /// Listens for Ctrl-C (SIGINT), SIGTERM and SIGQUIT, which stop the proxy, and for SIGHUP, SIGUSR1 and SIGUSR2,
+    /// which would terminate it otherwise, and by which other proxies reload, reopen their logs, and upgrade their
+    /// binary.
     ///
     /// # Errors
     ///
-    /// If the operating system does not let us listen for them.
+    /// If the operating system does not allow to listen for them.
     pub fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let signals = [
@@ -39,19 +40,22 @@ impl Signals {
                 SignalKind::hangup(),
                 Signal::Ignored(
                     "SIGHUP",
-                    "it cannot reload its configuration yet, and goes on with the one it has",
+                    "reloading the configuration is not supported, the current one stays in use",
                 ),
             ),
             (
                 SignalKind::user_defined1(),
                 Signal::Ignored(
                     "SIGUSR1",
-                    "it has no log files to open again: it logs to stderr",
+                    "there are no log files to reopen, logs go to stderr",
                 ),
             ),
             (
                 SignalKind::user_defined2(),
-                Signal::Ignored("SIGUSR2", "it cannot upgrade its binary while it runs"),
+                Signal::Ignored(
+                    "SIGUSR2",
+                    "an upgrade of the running binary is not supported",
+                ),
             ),
         ];
         let listeners = signals
@@ -61,15 +65,15 @@ impl Signals {
         Ok(Self { listeners })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     ///
     /// # Cancel safety
     ///
-    /// None is lost if this is dropped.
+    /// No signal is lost if the future is dropped.
     pub async fn next(&mut self) -> Signal {
         std::future::poll_fn(|cx| {
             for (listener, meaning) in &mut self.listeners {
-                // `None` would mean that no more can come, which does not happen while the runtime lives.
+                // `None` would mean that no more signals can come, which does not happen while the runtime lives.
                 if let std::task::Poll::Ready(Some(())) = listener.poll_recv(cx) {
                     return std::task::Poll::Ready(*meaning);
                 }
@@ -80,7 +84,7 @@ impl Signals {
     }
 }
 
-/// The signals that have come.
+/// The stream of signals received.
 #[cfg(windows)]
 #[derive(Debug)]
 pub struct Signals {
@@ -91,11 +95,11 @@ pub struct Signals {
 
 #[cfg(windows)]
 impl Signals {
-    /// Listens for Ctrl-C, the end of the console and that of the system, which stop it.
+    /// Listens for Ctrl-C, the closing of the console and the shutdown of the system, which stop the proxy.
     ///
     /// # Errors
     ///
-    /// If the operating system does not let us listen for them.
+    /// If the operating system does not allow to listen for them.
     pub fn listen() -> io::Result<Self> {
         use tokio::signal::windows;
         Ok(Self {
@@ -105,12 +109,12 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Stop("Ctrl-C"),
-            _ = self.close.recv() => Signal::Stop("end of the console"),
-            _ = self.shutdown.recv() => Signal::Stop("end of the system"),
+            _ = self.close.recv() => Signal::Stop("console closed"),
+            _ = self.shutdown.recv() => Signal::Stop("system shutdown"),
         }
     }
 }

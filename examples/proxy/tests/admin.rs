@@ -1,15 +1,15 @@
-//! The admin page's answers.
+//! The responses of the admin page.
 
 mod support;
 
 use http::StatusCode;
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
 #[tokio::test]
-async fn probes_metrics_and_page_answer() {
-    let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
+async fn probes_metrics_and_page_respond() {
+    let proxy = proxy_to("http1", &[backend("b", Behavior::Steady).await]).await;
     ready(&proxy).await;
     assert_eq!(ask(proxy.address, get("/")).await.status(), StatusCode::OK);
 
@@ -73,7 +73,7 @@ async fn probes_metrics_and_page_answer() {
 
 #[tokio::test]
 async fn the_state_is_json_that_the_page_understands() {
-    let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
+    let proxy = proxy_to("http1", &[backend("b", Behavior::Steady).await]).await;
     ready(&proxy).await;
     let state = ask(proxy.admin, get("/state")).await.into_body();
     let state: serde_json::Value =
@@ -88,10 +88,10 @@ async fn the_state_is_json_that_the_page_understands() {
 }
 
 #[tokio::test]
-async fn endpoints_connect_before_any_request_comes() {
+async fn endpoints_connect_before_any_request_arrives() {
     let (a, b) = (
-        backend("a", Mood::Steady).await,
-        backend("b", Mood::Steady).await,
+        backend("a", Behavior::Steady).await,
+        backend("b", Behavior::Steady).await,
     );
     for protocol in ["http1", "http2"] {
         let proxy = proxy_to(protocol, &[a, b]).await;
@@ -114,20 +114,20 @@ async fn endpoints_connect_before_any_request_comes() {
     }
 }
 
-/// What a raw client is answered by the admin page: the status line, and the rest.
+/// Returns the status line and the rest of what the admin page sends to a raw client.
 async fn raw(address: std::net::SocketAddr, request: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    // Some answers leave bytes unread behind, so that the end may be a reset.
+    // Some responses leave bytes unread, so the connection may end with a reset.
     let _ = stream.read_to_string(&mut answer).await;
     answer
 }
 
-/// A site whose name resolves to this machine would read it all otherwise (DNS rebinding).
+/// Otherwise a site whose name resolves to this machine could read everything (DNS rebinding).
 #[tokio::test]
-async fn requests_for_foreign_hosts_are_refused() {
-    let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
+async fn requests_for_other_hosts_are_rejected() {
+    let proxy = proxy_to("http1", &[backend("b", Behavior::Steady).await]).await;
     let own = proxy.admin.to_string();
     for path in ["/", "/state", "/metrics", "/ready", "/live"] {
         for host in [
@@ -184,11 +184,11 @@ async fn requests_for_foreign_hosts_are_refused() {
 }
 
 async fn two_clusters(admin: &str) -> Proxy {
-    let alive = backend("b", Mood::Steady).await;
+    let alive = backend("b", Behavior::Steady).await;
     let config = format!(
         "[[routes]]\ncluster = \"alive\"\n[[routes]]\npath = \"/dead\"\ncluster = \"dead\"\n{}{}",
         cluster("alive", "http1", &[alive]),
-        cluster("dead", "http1", &[nobody().await])
+        cluster("dead", "http1", &[unused_address().await])
     );
     let proxy = proxy_with_admin(&config, admin).await;
     ready_endpoints(&proxy, &[alive]).await;
@@ -196,7 +196,7 @@ async fn two_clusters(admin: &str) -> Proxy {
 }
 
 #[tokio::test]
-async fn a_dead_cluster_of_several_does_not_take_the_proxy_from_all() {
+async fn one_unavailable_cluster_of_several_does_not_fail_readiness() {
     const ONE_OF: &str = "ready, but no endpoint is ready in: dead\n";
     const DEAD: &str = "no endpoint is ready in: dead\n";
     for (key, status, body) in [
@@ -211,7 +211,7 @@ async fn a_dead_cluster_of_several_does_not_take_the_proxy_from_all() {
         let found = (ready.status().as_u16(), ready.body().as_str());
         assert_eq!(found, (status, body), "{key}");
 
-        // The page tells the same, and of each endpoint why it cannot be reached.
+        // The page shows the same, and for each endpoint why connecting failed.
         let state = ask(proxy.admin, get("/state")).await.into_body();
         let state: serde_json::Value = serde_json::from_str(&state).unwrap();
         assert_eq!(state["ready"], status == 200);
@@ -226,11 +226,11 @@ async fn a_dead_cluster_of_several_does_not_take_the_proxy_from_all() {
 }
 
 #[tokio::test]
-async fn with_all_clusters_dead_it_is_not_ready() {
+async fn with_all_clusters_unavailable_it_is_not_ready() {
     let config = format!(
         "[[routes]]\ncluster = \"a\"\n{}{}",
-        cluster("a", "http1", &[nobody().await]),
-        cluster("b", "http2", &[nobody().await])
+        cluster("a", "http1", &[unused_address().await]),
+        cluster("b", "http2", &[unused_address().await])
     );
     let proxy = proxy(&config).await;
     let ready = ask(proxy.admin, get("/ready")).await;

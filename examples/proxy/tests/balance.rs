@@ -1,4 +1,4 @@
-//! Which endpoint gets a request, as the configuration says.
+//! The endpoint that gets a request, as configured.
 
 mod support;
 
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode};
 use support::*;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
-/// A proxy before three backends that are all ready, with more of their cluster's configuration.
+/// Starts a proxy in front of three ready backends, with more keys for their cluster.
 async fn three(more: &str) -> Proxy {
     let backends = [
-        backend("a", Mood::Steady).await,
-        backend("b", Mood::Steady).await,
-        backend("c", Mood::Steady).await,
+        backend("a", Behavior::Steady).await,
+        backend("b", Behavior::Steady).await,
+        backend("c", Behavior::Steady).await,
     ];
     let cluster = cluster("c", "http1", &backends);
     let proxy = proxy(&format!("[[routes]]\ncluster = \"c\"\n{cluster}{more}\n")).await;
@@ -49,7 +49,7 @@ async fn a_key_keeps_to_its_endpoint() {
             }
             homes.insert(home);
         }
-        assert!(homes.len() > 1, "not all users have the same");
+        assert!(homes.len() > 1, "users are spread over several endpoints");
 
         let proxy = three(&by("{ cookie = \"session\" }")).await;
         let home = answers(&proxy, "/", Some(("cookie", "a=b; session=42"))).await;
@@ -65,7 +65,7 @@ async fn a_key_keeps_to_its_endpoint() {
 }
 
 #[tokio::test]
-async fn turns_draws_and_choices_are_by_weight() {
+async fn every_policy_distributes_by_weight() {
     for (balancer, tolerance) in [("round_robin", 1), ("random", 25), ("p2c", 25)] {
         let proxy = three(&format!("lb_policy = \"{balancer}\"\nweights = [1, 0, 3]")).await;
         let mut counts = BTreeMap::new();
@@ -83,9 +83,9 @@ async fn turns_draws_and_choices_are_by_weight() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_fails_is_left_out_and_seen_to_be() {
-    let down = backend("down", Mood::Flaky { one_in: 1 }).await;
-    let steady = backend("steady", Mood::Steady).await;
+async fn a_failing_endpoint_is_ejected_and_reported_as_ejected() {
+    let down = backend("down", Behavior::Flaky { one_in: 1 }).await;
+    let steady = backend("steady", Behavior::Steady).await;
     let config = "[[routes]]\ncluster = \"c\"\nretry = { max_attempts = 1 }\n";
     let outliers = "outlier_detection = { consecutive_failures = 3 }\n";
     let cluster = cluster("c", "http1", &[down, steady]);
@@ -100,14 +100,14 @@ async fn an_endpoint_that_fails_is_left_out_and_seen_to_be() {
                 .is_server_error(),
         );
     }
-    assert_eq!(failed, 3, "then it is left out");
+    assert_eq!(failed, 3, "then it is ejected");
     let ejected = metric(&proxy, "tower_proxy_endpoint_ejected", &[&down.to_string()]).await;
     assert_eq!(ejected, 1.0);
     let state = ask(proxy.admin, get("/state")).await.into_body();
     assert!(state.contains("\"ejected\":true"), "{state}");
 }
 
-/// Three backends: one answers with `bad`, the others at once.
+/// Starts three backends: one responds with `bad`, the others immediately.
 async fn one_of_three<F>(config: &str, more: &str, bad: fn() -> F) -> Proxy
 where
     F: Future<Output = StatusCode> + Send + 'static,
@@ -130,7 +130,8 @@ fn answer(status: StatusCode) -> Response<RequestBody> {
     response
 }
 
-/// With as many clients as ask again at once, which makes those that fail at once attractive.
+/// Counts failures while `clients` clients send one request after the other, which makes an endpoint that fails fast
+/// attractive.
 async fn failures(proxy: &Proxy, clients: usize, requests: usize) -> usize {
     let clients = (0..clients).map(|_| async move {
         let mut failures = 0;
@@ -147,13 +148,13 @@ async fn failures(proxy: &Proxy, clients: usize, requests: usize) -> usize {
 }
 
 #[tokio::test]
-async fn by_default_an_endpoint_that_fails_at_once_draws_few_requests() {
+async fn by_default_an_endpoint_that_fails_fast_gets_few_requests() {
     let config = "[[routes]]\ncluster = \"c\"\n";
     let proxy = one_of_three(config, "", || {
         std::future::ready(StatusCode::INTERNAL_SERVER_ERROR)
     })
     .await;
-    // Of each client one more may be on its way when it is ejected.
+    // Each client may have one more request in flight when the endpoint is ejected.
     assert!(failures(&proxy, 8, 100).await <= 5 + 8);
 }
 
@@ -172,7 +173,7 @@ async fn an_endpoint_that_hangs_is_ejected_below_the_timeouts() {
 }
 
 #[tokio::test]
-async fn clients_that_go_away_eject_no_endpoint() {
+async fn clients_that_disconnect_eject_no_endpoint() {
     let config = "[[routes]]\ncluster = \"c\"\n";
     let outliers =
         "outlier_detection = { cancelled_after = \"1ms\", max_ejection_percent = 100 }\n";
@@ -200,7 +201,7 @@ async fn clients_that_go_away_eject_no_endpoint() {
         client.abort();
     }
     let in_flight = || metric(&proxy, "tower_proxy_requests_in_flight", &["c"]);
-    eventually("all are gone", async || in_flight().await == 0.0).await;
+    eventually("all have ended", async || in_flight().await == 0.0).await;
     let ejected = metric(
         &proxy,
         "tower_proxy_endpoint_ejected",

@@ -1,4 +1,4 @@
-//! The binary itself: exit codes, what it prints, signals.
+//! The binary itself: exit codes, output, signals.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ fn output(arguments: &[&str]) -> (Option<i32>, String, String) {
     (status.code(), text(stdout), text(stderr))
 }
 
-/// A process that is killed when the test is over, whichever way.
+/// A process that is killed when the test ends in any way.
 struct Running(Child);
 
 impl Drop for Running {
@@ -31,7 +31,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn check_tells_what_a_good_file_means() {
+fn check_describes_a_valid_file() {
     let (code, stdout, stderr) = output(&[
         "check",
         "--config",
@@ -45,7 +45,7 @@ fn check_tells_what_a_good_file_means() {
 }
 
 #[test]
-fn a_wrong_file_is_exit_code_2_whatever_the_command() {
+fn an_invalid_file_is_exit_code_2_for_every_command() {
     let file = std::env::temp_dir().join(format!("tower-proxy-wrong-{}.toml", std::process::id()));
     std::fs::write(&file, "drain_timeout = \"soon\"\n").unwrap();
     for command in ["check", "run"] {
@@ -62,7 +62,7 @@ fn a_wrong_file_is_exit_code_2_whatever_the_command() {
 }
 
 #[test]
-fn a_wrong_command_line_is_exit_code_2() {
+fn an_invalid_command_line_is_exit_code_2() {
     for arguments in [
         &["run"][..],
         &["run", "--listen", "127.0.0.1:0"],
@@ -86,7 +86,7 @@ fn a_wrong_command_line_is_exit_code_2() {
             "--upstream-protocol",
             "http3",
         ],
-        // Two sockets with one address, and a proxy to itself.
+        // Two sockets on one address, and a proxy to itself.
         &[
             "run",
             "--listen",
@@ -106,7 +106,7 @@ fn a_wrong_command_line_is_exit_code_2() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_exit_code_1_and_named() {
+fn an_address_in_use_is_exit_code_1_and_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (code, _, stderr) = output(&["run", "--listen", &address, "--upstream", "127.0.0.1:1"]);
@@ -115,7 +115,7 @@ fn an_address_that_is_taken_is_exit_code_1_and_named() {
 }
 
 #[test]
-fn the_demo_says_where_to_go_and_answers_there() {
+fn the_demo_prints_its_addresses_and_serves_them() {
     let child = tower_proxy(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
         .stdout(Stdio::piped())
         .spawn();
@@ -144,7 +144,7 @@ fn the_demo_says_where_to_go_and_answers_there() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
-/// The first connection on which something is sent; the proxy may open more.
+/// Returns the first connection on which a request arrives; the proxy may open more.
 #[cfg(unix)]
 fn connection_with_a_request(listener: std::net::TcpListener) -> TcpStream {
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -161,10 +161,10 @@ fn connection_with_a_request(listener: std::net::TcpListener) -> TcpStream {
     receiver.recv().unwrap()
 }
 
-/// Ctrl-C is SIGINT, and what systemd and Kubernetes send is SIGTERM.
+/// Ctrl-C is SIGINT; systemd and Kubernetes send SIGTERM.
 #[cfg(unix)]
 #[test]
-fn a_signal_lets_the_running_request_finish_and_exits_with_0() {
+fn a_signal_lets_the_request_in_flight_complete_and_exits_with_0() {
     for signal in ["INT", "TERM"] {
         let upstream = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let upstream_address = upstream.local_addr().unwrap().to_string();
@@ -205,7 +205,7 @@ fn a_signal_lets_the_running_request_finish_and_exits_with_0() {
                 .unwrap()
                 .success()
         );
-        // New connections are refused soon, while the request still runs.
+        // New connections are soon refused, while the request is still in flight.
         while TcpStream::connect(&address).is_ok() {}
         assert!(proxy.0.try_wait().unwrap().is_none());
         server

@@ -1,4 +1,4 @@
-//! What a configuration may say, and what one is told who got it wrong.
+//! What a configuration may contain, and the errors for what it must not.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const GOOD: &str = include_str!("../proxy.toml");
 const REFERENCE: &str = include_str!("../CONFIGURATION.md");
 
 #[test]
-fn the_example_is_good_and_means_what_it_says() {
+fn the_example_is_valid_and_its_values_are_parsed() {
     let config = Config::parse("proxy.toml", GOOD).unwrap();
     assert_eq!(config.drain_timeout, Duration::from_secs(30));
     let timeout = |http, grpc| Timeout { http, grpc };
@@ -21,7 +21,7 @@ fn the_example_is_good_and_means_what_it_says() {
         "*.example.com/helloworld.Greeter/"
     );
     assert_eq!(config.clusters["greeter"].protocol, Protocol::Http2);
-    // What it says of connections, and what the second route says, are the defaults.
+    // The connection settings and those of the second route are the defaults.
     let (clients, connections) = (Clients::default(), Connections::default());
     assert_eq!(format!("{:?}", config.clients), format!("{clients:?}"));
     let web = &config.clusters["web"].connections;
@@ -35,7 +35,7 @@ fn the_example_is_good_and_means_what_it_says() {
     );
 }
 
-/// The example with one piece of text replaced, and the error, with `LINE` for the number of the line where that piece is.
+/// Replaces one piece of text in the example and returns the error, with `LINE` for the line number of that piece.
 #[track_caller]
 fn error(old: &str, new: &str) -> String {
     let before = GOOD.split_once(old).expect("it is in the example").0;
@@ -94,7 +94,7 @@ fn errors_name_the_file_the_line_the_key_what_was_found_and_what_is_accepted() {
 }
 
 #[test]
-fn errors_of_other_kinds_name_their_place_too() {
+fn errors_of_other_kinds_name_their_position_too() {
     for (old, new, place, words) in [
         (
             "retry_ratio = 0.2",
@@ -267,7 +267,7 @@ fn errors_of_other_kinds_name_their_place_too() {
     }
 }
 
-/// A small good file with one piece of text replaced, and the error without the file's name.
+/// Replaces one piece of text in a small valid file and returns the error, without the file's name.
 #[track_caller]
 fn small(old: &str, new: &str) -> String {
     const SMALL: &str = "[admin]\nlisten = \"127.0.0.1:9\"\n[[listeners]]\nlisten = \"127.0.0.1:1\"\n\
@@ -281,7 +281,7 @@ fn small(old: &str, new: &str) -> String {
 }
 
 #[test]
-fn what_would_not_work_or_not_as_it_says_is_found() {
+fn inconsistent_values_are_rejected() {
     let route = "cluster = \"a\"\n";
     let endpoints = "endpoints = [\"127.0.0.1:2\"]";
     for (old, new, expected) in [
@@ -352,7 +352,7 @@ fn what_would_not_work_or_not_as_it_says_is_found() {
     ] {
         assert_eq!(small(old, new), expected);
     }
-    // What ends in a number is an address of IPv4 or nothing.
+    // A name whose last label is a number must be an IPv4 address.
     let long = format!("{}.example", "a".repeat(64));
     for host in [
         "999.1.1.1",
@@ -457,9 +457,9 @@ fn errors_are_in_the_words_of_the_file_and_not_of_serde() {
     }
 }
 
-/// Whatever stands for each value of the example, serde's words for Rust's types do not show.
+/// Whatever is put in place of each value of the example, the errors do not use serde's names of Rust types.
 #[test]
-fn no_error_speaks_of_rust() {
+fn errors_do_not_contain_rust_terms() {
     let values = [
         "1",
         "true",
@@ -500,7 +500,7 @@ fn no_error_speaks_of_rust() {
 }
 
 #[test]
-fn values_that_no_kind_takes_are_quoted_as_they_are() {
+fn values_accepted_by_no_kind_are_quoted_unchanged() {
     let endpoints = "endpoints = [\"127.0.0.1:2\"]";
     for (line, expected) in [
         (
@@ -535,9 +535,9 @@ fn values_that_no_kind_takes_are_quoted_as_they_are() {
     assert_eq!(config.clusters["a"].queue_capacity, 16);
 }
 
-/// The place was looked up by the key as text, and cut at the dot.
+/// Regression: the position was looked up by the key as text, which was split at the dot.
 #[test]
-fn a_cluster_with_a_dot_in_its_name_is_marked_at_its_own_line() {
+fn an_error_in_a_cluster_with_a_dot_in_its_name_has_the_right_line() {
     let error = small(
         "[clusters.a]",
         "[clusters.\"a.b\"]\nendpoints = []\n[clusters.a]",
@@ -644,7 +644,7 @@ fn a_key_that_was_renamed_is_an_error_that_names_the_new_one() {
     }
 }
 
-/// The example has every key, and the reference has a row for each, in the section of its table.
+/// The example has every key, and the reference has a row for each in the section of its table.
 #[test]
 fn the_reference_explains_every_key_of_the_example() {
     let mut section = "# The file itself";
@@ -700,7 +700,7 @@ fn the_reference_explains_every_key_of_the_example() {
 }
 
 #[test]
-fn a_file_without_a_listener_or_a_route_is_refused() {
+fn a_file_without_a_listener_or_a_route_is_rejected() {
     for text in ["", "listeners = []\nroutes = []\n[clusters]"] {
         let error = Config::parse("proxy.toml", text).unwrap_err().to_string();
         assert!(error.contains("listeners"), "{error}");
@@ -708,7 +708,7 @@ fn a_file_without_a_listener_or_a_route_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named_with_the_reason() {
+fn a_missing_file_is_named_with_the_reason() {
     let error = Config::from_path(std::path::Path::new("no/such/file.toml"))
         .unwrap_err()
         .to_string();

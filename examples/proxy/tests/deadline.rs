@@ -1,4 +1,4 @@
-//! How long requests and bodies may take, as clients and the configuration say.
+//! The time limits of requests and bodies, as set by clients and the configuration.
 
 mod support;
 
@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use support::*;
 use tokio::time::timeout;
 use tower::BoxError;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
 fn with_header(name: &'static str, value: &'static str) -> Request<RequestBody> {
     let mut request = get("/");
@@ -25,8 +25,8 @@ fn with_header(name: &'static str, value: &'static str) -> Request<RequestBody> 
 }
 
 #[tokio::test]
-async fn a_client_says_how_long_it_waits() {
-    let slow = backend("slow", Mood::Slow(LIMIT)).await;
+async fn a_client_sets_its_timeout() {
+    let slow = backend("slow", Behavior::Slow(LIMIT)).await;
     let proxy = proxy_to("http1", &[slow]).await;
     for value in ["100", "0"] {
         let answer = timeout(
@@ -40,7 +40,7 @@ async fn a_client_says_how_long_it_waits() {
         );
     }
     let sent = metric(&proxy, "tower_proxy_endpoint_requests_total", &[]).await;
-    assert_eq!(sent, 1.0, "one that has no time is not sent");
+    assert_eq!(sent, 1.0, "a request without time left is not sent");
 
     let answer = ask(proxy.address, with_header("x-request-timeout-ms", "soon")).await;
     assert_eq!(
@@ -52,7 +52,7 @@ async fn a_client_says_how_long_it_waits() {
     );
 }
 
-/// Keeps the headers of what it is asked.
+/// Starts an upstream that records the headers of its requests.
 async fn keeps_headers() -> (std::net::SocketAddr, Arc<Mutex<Vec<HeaderMap>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&seen);
@@ -65,7 +65,7 @@ async fn keeps_headers() -> (std::net::SocketAddr, Arc<Mutex<Vec<HeaderMap>>>) {
 }
 
 #[tokio::test]
-async fn the_upstream_is_told_what_is_left_and_never_more() {
+async fn the_upstream_gets_the_remaining_time_and_never_more() {
     let (upstream, seen) = keeps_headers().await;
     let config = format!(
         "[[routes]]\ncluster = \"c\"\ntimeout = \"10s\"\ntimeout_header = \"x-wait\"\n{}",
@@ -95,14 +95,14 @@ async fn the_upstream_is_told_what_is_left_and_never_more() {
     assert!(told.parse::<u64>().unwrap() <= 2_000_000, "{told}");
 }
 
-/// A body that begins and does not go on.
+/// Returns a body that begins and does not continue.
 fn stalling(started: &'static str) -> RequestBody {
     let first = stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from(started)))]);
     StreamBody::new(first.chain(stream::pending())).boxed_unsync()
 }
 
 #[tokio::test]
-async fn a_response_that_stops_is_given_up() {
+async fn a_response_that_stalls_is_given_up() {
     let upstream =
         server(|_request: Request<Incoming>| async { Response::new(stalling("begun")) }).await;
     for protocol in ["http1", "http2"] {
@@ -120,7 +120,10 @@ async fn a_response_that_stops_is_given_up() {
         let end = timeout(LIMIT, response.into_body().collect())
             .await
             .expect("no hang");
-        assert!(end.is_err(), "it is not taken for a whole one");
+        assert!(
+            end.is_err(),
+            "the truncated body is not taken for a complete one"
+        );
         eventually("the request is over", || async {
             metric(&proxy, "tower_proxy_requests_in_flight", &[]).await == 0.0
         })
@@ -129,7 +132,7 @@ async fn a_response_that_stops_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_client_that_stops_gets_408_and_the_upstream_no_whole_body() {
+async fn a_client_that_stalls_gets_408_and_the_upstream_no_complete_body() {
     let whole = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&whole);
     let upstream = server(move |request: Request<Incoming>| {
@@ -162,10 +165,10 @@ async fn a_client_that_stops_gets_408_and_the_upstream_no_whole_body() {
     assert_eq!(whole.load(Ordering::SeqCst), 0);
 }
 
-/// The timeout of the client counts for all that is done for it, retries and waits included.
+/// The client's timeout limits all work for its request, including retries and delays.
 #[tokio::test]
 async fn no_retry_outlives_the_deadline() {
-    let down = backend("down", Mood::Flaky { one_in: 1 }).await;
+    let down = backend("down", Behavior::Flaky { one_in: 1 }).await;
     let config = format!(
         "[[routes]]\ncluster = \"c\"\nretry = {{ initial_backoff = \"20s\", max_backoff = \"20s\" }}\n{}",
         cluster("c", "http1", &[down])
@@ -174,7 +177,7 @@ async fn no_retry_outlives_the_deadline() {
     let mut late = 0;
     for _ in 0..20 {
         let answer = ask(proxy.address, with_header("x-request-timeout-ms", "200")).await;
-        // Where the wait would be longer than the time that is left, the answer that there is, is better than none.
+        // If the delay would exceed the remaining time, the existing response is returned instead.
         late += usize::from(answer.status() != StatusCode::SERVICE_UNAVAILABLE);
     }
     assert!(late <= 3, "{late} of 20 waited for nothing");

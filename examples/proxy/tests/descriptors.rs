@@ -1,4 +1,4 @@
-//! A proxy that runs out of open files: what it has goes on, and what it could not do it does later.
+//! A proxy that runs out of file descriptors continues with the connections that it has, and opens others later.
 #![cfg(unix)]
 
 mod support;
@@ -14,7 +14,7 @@ use support::process::*;
 
 const FILES: usize = 60;
 
-/// A configuration that allows as many connections as there cannot be.
+/// Writes a configuration that allows more connections than there can be.
 fn config(name: &str, upstream: std::net::SocketAddr) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let text = format!(
@@ -33,8 +33,8 @@ fn asks(client: &mut TcpStream) -> String {
 }
 
 #[test]
-fn without_a_file_descriptor_what_there_is_goes_on_and_the_rest_comes_later() {
-    // How many requests the upstream has, and when each is answered.
+fn without_file_descriptors_open_connections_continue_and_others_wait() {
+    // Reports the requests that arrive at the upstream, and when each is to be answered.
     let (arrived, arrivals) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let released = Arc::new(Mutex::new(released));
@@ -59,7 +59,7 @@ fn without_a_file_descriptor_what_there_is_goes_on_and_the_rest_comes_later() {
         }
     }
     while arrivals.try_recv().is_ok() {}
-    // The only connection to the upstream is taken, and there cannot be another: the second request waits for it.
+    // The only connection to the upstream is in use, and another cannot be opened: the second request waits for it.
     kept.write_all(GET).unwrap();
     arrivals.recv().unwrap();
     other.write_all(GET).unwrap();
@@ -70,7 +70,7 @@ fn without_a_file_descriptor_what_there_is_goes_on_and_the_rest_comes_later() {
         let answer = read_answer(client).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
-    // Also if that takes longer than it may wait: it is refused then, and the endpoint is not thought dead for it.
+    // If that takes too long, the request is rejected, but the endpoint does not count as failed.
     while arrivals.try_recv().is_ok() {}
     kept.write_all(GET).unwrap();
     arrivals.recv().unwrap();
@@ -83,7 +83,7 @@ fn without_a_file_descriptor_what_there_is_goes_on_and_the_rest_comes_later() {
     assert!(asks(&mut kept).starts_with("HTTP/1.1 200"));
     assert!(proxy.is_running());
 
-    // Those that have waited in the queue are served when there is room.
+    // Those that have waited in the queue are served once file descriptors are free.
     drop(hogs);
     let mut new = connect(proxy.address);
     release.send(()).unwrap();

@@ -1,4 +1,4 @@
-//! Stopping: what runs is finished, nothing new is begun.
+//! Draining: requests in flight complete, new ones are not accepted.
 
 mod support;
 
@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use support::*;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
 async fn in_flight(proxy: &Proxy, count: f64) {
     eventually("requests are in flight", || async {
@@ -19,8 +19,8 @@ async fn in_flight(proxy: &Proxy, count: f64) {
 }
 
 #[tokio::test]
-async fn running_requests_finish_and_new_connections_are_refused() {
-    let slow = backend("slow", Mood::Slow(Duration::from_millis(500))).await;
+async fn requests_in_flight_complete_and_new_connections_are_refused() {
+    let slow = backend("slow", Behavior::Slow(Duration::from_millis(500))).await;
     let proxy = proxy_to("http1", &[slow]).await;
     let running: Vec<_> = (0..4)
         .map(|_| tokio::spawn(ask(proxy.address, get("/running"))))
@@ -50,7 +50,7 @@ async fn running_requests_finish_and_new_connections_are_refused() {
 
 #[tokio::test]
 async fn idle_connections_close_soon() {
-    let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
+    let proxy = proxy_to("http1", &[backend("b", Behavior::Steady).await]).await;
     let mut silent = TcpStream::connect(proxy.address).await.unwrap();
     let mut client = http1_client(proxy.address).await;
     let response = client.send_request(get("/")).await.unwrap();
@@ -59,7 +59,7 @@ async fn idle_connections_close_soon() {
     proxy.trigger.trigger();
     tokio::time::timeout(LIMIT, proxy.task)
         .await
-        .expect("the default drain of 30 s is not waited for")
+        .expect("it does not wait for the default drain timeout of 30 s")
         .unwrap()
         .unwrap();
     let mut rest = Vec::new();
@@ -68,8 +68,8 @@ async fn idle_connections_close_soon() {
 }
 
 #[tokio::test]
-async fn what_does_not_finish_in_time_is_cut_off() {
-    let slow = backend("slow", Mood::Slow(LIMIT * 10)).await;
+async fn requests_beyond_the_drain_timeout_are_dropped() {
+    let slow = backend("slow", Behavior::Slow(LIMIT * 10)).await;
     let config = format!(
         "drain_timeout = \"200ms\"\n[[routes]]\ncluster = \"c\"\ntimeout = \"off\"\n{}",
         cluster("c", "http1", &[slow])

@@ -1,4 +1,4 @@
-//! What clients get when upstreams fail, and what they do not notice.
+//! What clients get when upstreams fail, and which failures they do not notice.
 
 mod support;
 
@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use support::*;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
 fn grpc(path: &str) -> Request<RequestBody> {
     let mut request = post(path, full("\0\0\0\0\0"));
@@ -25,9 +25,13 @@ fn grpc(path: &str) -> Request<RequestBody> {
 }
 
 #[tokio::test]
-async fn without_an_upstream_the_answer_is_503_after_a_bounded_wait() {
+async fn without_an_upstream_the_response_is_503_after_a_bounded_wait() {
     for protocol in ["http1", "http2"] {
-        let cluster = cluster("c", protocol, &[nobody().await, nobody().await]);
+        let cluster = cluster(
+            "c",
+            protocol,
+            &[unused_address().await, unused_address().await],
+        );
         let proxy = proxy(&format!(
             "[[routes]]\ncluster = \"c\"\n{cluster}failfast_timeout = \"200ms\"\n"
         ))
@@ -58,8 +62,8 @@ async fn without_an_upstream_the_answer_is_503_after_a_bounded_wait() {
 }
 
 #[tokio::test]
-async fn a_late_answer_is_504() {
-    let slow = backend("slow", Mood::Slow(LIMIT)).await;
+async fn a_late_response_is_504() {
+    let slow = backend("slow", Behavior::Slow(LIMIT)).await;
     let config = format!(
         "[[routes]]\ncluster = \"c\"\ntimeout = \"100ms\"\n{}",
         cluster("c", "http1", &[slow])
@@ -74,7 +78,7 @@ async fn a_late_answer_is_504() {
 }
 
 #[tokio::test]
-async fn too_many_requests_at_a_time_are_503_at_once() {
+async fn requests_beyond_the_limit_are_503_immediately() {
     let entered = Arc::new(AtomicUsize::new(0));
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
     let upstream = {
@@ -117,13 +121,13 @@ async fn too_many_requests_at_a_time_are_503_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killing_a_backend_under_load_loses_no_get_and_it_comes_back() {
+async fn killing_a_backend_under_load_loses_no_get_and_it_recovers() {
     for protocol in ["http1", "http2"] {
-        let mut mortal = Mortal::start("mortal");
-        let steady = backend("steady", Mood::Steady).await;
-        // The requests that break eject it as well, which shall not keep it from coming back for long.
+        let mut restartable = RestartableBackend::start("restartable");
+        let steady = backend("steady", Behavior::Steady).await;
+        // Failed requests eject the endpoint too; short ejection times keep that from delaying its return.
         let outliers = r#"outlier_detection = { base_ejection_time = "100ms", max_ejection_time = "100ms", interval = "100ms" }"#;
-        let cluster = cluster("c", protocol, &[mortal.address, steady]);
+        let cluster = cluster("c", protocol, &[restartable.address, steady]);
         let config = format!("[[routes]]\ncluster = \"c\"\n{cluster}{outliers}\n");
         let proxy = proxy(&config).await;
         ready(&proxy).await;
@@ -131,7 +135,7 @@ async fn killing_a_backend_under_load_loses_no_get_and_it_comes_back() {
             metric(
                 &proxy,
                 "tower_proxy_endpoint_ready",
-                &[&mortal.address.to_string()],
+                &[&restartable.address.to_string()],
             )
             .await
                 == 1.0
@@ -154,7 +158,7 @@ async fn killing_a_backend_under_load_loses_no_get_and_it_comes_back() {
                         let (head, body) = response.into_parts();
                         body.collect().await.expect("a whole body");
                         assert_eq!(head.status, StatusCode::OK);
-                        seen.push(head.headers["x-backend"] == "mortal");
+                        seen.push(head.headers["x-backend"] == "restartable");
                     }
                     seen
                 })
@@ -170,14 +174,14 @@ async fn killing_a_backend_under_load_loses_no_get_and_it_comes_back() {
         };
         for _ in 0..3 {
             more(300.0).await;
-            mortal.kill();
+            restartable.kill();
             more(300.0).await;
-            mortal.restart();
+            restartable.restart();
             eventually("the endpoint is ready again", || async {
                 metric(
                     &proxy,
                     "tower_proxy_endpoint_ready",
-                    &[&mortal.address.to_string()],
+                    &[&restartable.address.to_string()],
                 )
                 .await
                     == 1.0
@@ -188,7 +192,7 @@ async fn killing_a_backend_under_load_loses_no_get_and_it_comes_back() {
             metric(
                 &proxy,
                 "tower_proxy_endpoint_requests_total",
-                &[&mortal.address.to_string()],
+                &[&restartable.address.to_string()],
             )
             .await
         };
@@ -205,16 +209,16 @@ async fn killing_a_backend_under_load_loses_no_get_and_it_comes_back() {
     }
 }
 
-/// An endpoint that is ejected because it was killed is used again when it is back, and does not wait until its time is over.
+/// An endpoint that is ejected because it was killed is used again once it is up, before its ejection time is over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_that_was_killed_is_used_again_when_it_is_back() {
+async fn a_killed_endpoint_is_used_again_once_it_is_up() {
     for protocol in ["http1", "http2"] {
-        let mut mortal = Mortal::start("mortal");
-        let address = &mortal.address.to_string();
-        let steady = backend("steady", Mood::Steady).await;
+        let mut restartable = RestartableBackend::start("restartable");
+        let address = &restartable.address.to_string();
+        let steady = backend("steady", Behavior::Steady).await;
         let outliers =
             r#"outlier_detection = { base_ejection_time = "1h", max_ejection_time = "1h" }"#;
-        let cluster = cluster("c", protocol, &[mortal.address, steady]);
+        let cluster = cluster("c", protocol, &[restartable.address, steady]);
         let proxy = &proxy(&format!(
             "[[routes]]\ncluster = \"c\"\n{cluster}{outliers}\n"
         ))
@@ -239,13 +243,13 @@ async fn an_endpoint_that_was_killed_is_used_again_when_it_is_back() {
             of_it("tower_proxy_endpoint_requests_total").await > 50.0
         })
         .await;
-        // How many requests it takes along is by chance, and on a slow machine it may be back before anyone has seen it down.
+        // By chance it fails few requests, and on a slow machine it may be up again before it was seen down.
         let (mut was_ejected, mut is_back) = (false, false);
         for _ in 0..20 {
-            mortal.kill();
+            restartable.kill();
             tokio::time::sleep(Duration::from_millis(200)).await;
             was_ejected |= of_it("tower_proxy_endpoint_ejected").await == 1.0;
-            mortal.restart();
+            restartable.restart();
             for _ in 0..100 {
                 is_back = of_it("tower_proxy_endpoint_ejected").await == 0.0
                     && of_it("tower_proxy_endpoint_ready").await == 1.0;
@@ -272,11 +276,11 @@ async fn an_endpoint_that_was_killed_is_used_again_when_it_is_back() {
     }
 }
 
-/// One that listens all the time is ill, and stays out.
+/// An endpoint that accepts connections all the time is failing, and stays ejected.
 #[tokio::test]
-async fn an_endpoint_that_hangs_up_is_out_until_its_time_is_over() {
+async fn an_endpoint_that_closes_connections_is_ejected_for_its_ejection_time() {
     let (ill, count) = hangs_up().await;
-    let steady = backend("steady", Mood::Steady).await;
+    let steady = backend("steady", Behavior::Steady).await;
     let proxy = &proxy_to("http1", &[ill, steady]).await;
     let ejected = || async {
         metric(proxy, "tower_proxy_endpoint_ejected", &[&ill.to_string()]).await == 1.0
@@ -296,11 +300,11 @@ async fn an_endpoint_that_hangs_up_is_out_until_its_time_is_over() {
     assert_eq!(count.load(Ordering::SeqCst), before);
 }
 
-/// An endpoint that hangs is out before any request to it has run into its timeout.
+/// An endpoint that hangs is ejected before any request to it has timed out.
 #[tokio::test]
-async fn an_endpoint_that_answers_nothing_is_ejected_while_its_requests_wait() {
+async fn an_endpoint_that_never_responds_is_ejected_while_its_requests_wait() {
     let hung = server(|_| std::future::pending::<Response<RequestBody>>()).await;
-    let steady = backend("steady", Mood::Steady).await;
+    let steady = backend("steady", Behavior::Steady).await;
     let cluster = cluster("c", "http1", &[hung, steady]);
     let config = format!(
         "[[routes]]\ncluster = \"c\"\ntimeout = \"off\"\n{cluster}lb_policy = \"round_robin\"\noutlier_detection = {{ interval = \"100ms\" }}\n"
@@ -322,7 +326,7 @@ async fn an_endpoint_that_answers_nothing_is_ejected_while_its_requests_wait() {
     waiting.into_iter().for_each(|request| request.abort());
 }
 
-/// Counts the requests that reach it, reads their body if they have one, and hangs up without an answer.
+/// Starts an upstream that counts its requests, reads their body if any, and closes the connection without a response.
 async fn hangs_up() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -343,7 +347,7 @@ async fn hangs_up() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn a_get_is_tried_as_often_as_configured_and_then_502() {
+async fn a_get_is_retried_as_configured_and_then_502() {
     let (upstream, count) = hangs_up().await;
     let proxy = proxy_to("http1", &[upstream]).await;
     assert_eq!(
@@ -355,7 +359,7 @@ async fn a_get_is_tried_as_often_as_configured_and_then_502() {
 }
 
 #[tokio::test]
-async fn a_post_that_may_have_arrived_is_not_sent_again() {
+async fn a_post_that_may_have_been_processed_is_not_retried() {
     let (upstream, count) = hangs_up().await;
     let proxy = proxy_to("http1", &[upstream]).await;
     for body in [empty(), full("a body")] {
@@ -368,21 +372,21 @@ async fn a_post_that_may_have_arrived_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_post_that_did_not_leave_goes_to_another_endpoint_with_its_body() {
-    let mut mortal = Mortal::start("mortal");
-    let steady = backend("steady", Mood::Steady).await;
-    let proxy = proxy_to("http1", &[mortal.address, steady]).await;
+async fn an_unsent_post_goes_to_another_endpoint_with_its_body() {
+    let mut restartable = RestartableBackend::start("restartable");
+    let steady = backend("steady", Behavior::Steady).await;
+    let proxy = proxy_to("http1", &[restartable.address, steady]).await;
     eventually("both endpoints are ready", || async {
         metric(
             &proxy,
             "tower_proxy_endpoint_ready",
-            &[&mortal.address.to_string()],
+            &[&restartable.address.to_string()],
         )
         .await
             == 1.0
     })
     .await;
-    mortal.kill();
+    restartable.kill();
     for _ in 0..50 {
         let answer = ask(proxy.address, post("/", full("a body"))).await;
         assert_eq!(
@@ -393,15 +397,15 @@ async fn a_post_that_did_not_leave_goes_to_another_endpoint_with_its_body() {
 }
 
 #[tokio::test]
-async fn a_503_of_one_endpoint_is_tried_again_within_the_budget() {
-    let flaky = backend("flaky", Mood::Flaky { one_in: 5 }).await;
+async fn a_503_of_one_endpoint_is_retried_within_the_budget() {
+    let flaky = backend("flaky", Behavior::Flaky { one_in: 5 }).await;
     let proxy = proxy_to("http1", &[flaky]).await;
     for _ in 0..40 {
         assert_eq!(ask(proxy.address, get("/")).await.status(), StatusCode::OK);
     }
     assert!(metric(&proxy, "tower_proxy_retries_total", &[]).await >= 8.0);
 
-    let down = backend("down", Mood::Flaky { one_in: 1 }).await;
+    let down = backend("down", Behavior::Flaky { one_in: 1 }).await;
     let proxy = proxy_to("http1", &[down]).await;
     for _ in 0..300 {
         let answer = ask(proxy.address, get("/")).await;
@@ -410,13 +414,14 @@ async fn a_503_of_one_endpoint_is_tried_again_within_the_budget() {
             (StatusCode::SERVICE_UNAVAILABLE, "down has a bad moment\n")
         );
     }
-    // The reserve, ten a second over ten seconds, and what little comes in while the test runs; not 600.
+    // The budget's reserve, ten per second over ten seconds, and a little for what arrives while the test runs; not
+    // 600.
     assert!(metric(&proxy, "tower_proxy_retries_total", &[]).await <= 250.0);
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_frees_what_its_request_held() {
-    let upstream = backend("slow", Mood::Slow(LIMIT)).await;
+async fn a_client_that_disconnects_releases_what_its_request_held() {
+    let upstream = backend("slow", Behavior::Slow(LIMIT)).await;
     let config = format!(
         "[[routes]]\ncluster = \"c\"\nlimits = {{ max_in_flight = 1 }}\n{}",
         cluster("c", "http1", &[upstream])
@@ -437,10 +442,10 @@ async fn a_client_that_goes_away_frees_what_its_request_held() {
     }
 }
 
-/// A client learns why before it has sent all, over either protocol.
+/// A client gets the reason before it has sent the whole body, over either protocol.
 #[tokio::test]
-async fn an_answer_does_not_wait_for_the_end_of_the_request() {
-    let proxy = proxy_to("http1", &[nobody().await]).await;
+async fn a_response_does_not_wait_for_the_end_of_the_request() {
+    let proxy = proxy_to("http1", &[unused_address().await]).await;
     let endless = || {
         let chunks = stream::repeat_with(|| Ok(Frame::data(vec![0; 16_384].into())));
         StreamBody::new(chunks).boxed_unsync()

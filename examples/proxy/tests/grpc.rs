@@ -1,4 +1,4 @@
-//! gRPC of all four kinds through the proxy: tonic's client before it, tonic's server behind it.
+//! All four kinds of gRPC calls through the proxy, from tonic's client to tonic's server.
 
 mod support;
 
@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 use tower_proxy::demo::pb::Message;
 use tower_proxy::demo::pb::echo_client::EchoClient;
 
 async fn echo() -> (Proxy, EchoClient<Channel>) {
-    let proxy = proxy_to("http2", &[backend("b", Mood::Steady).await]).await;
+    let proxy = proxy_to("http2", &[backend("b", Behavior::Steady).await]).await;
     let client = grpc_client(&proxy).await;
     (proxy, client)
 }
@@ -74,7 +74,7 @@ async fn a_client_stream_arrives_whole() {
 }
 
 #[tokio::test]
-async fn messages_of_a_conversation_are_answered_as_they_come() {
+async fn messages_of_a_bidirectional_stream_are_echoed_as_they_arrive() {
     let (_proxy, mut client) = echo().await;
     let (sender, messages) = mpsc::channel(1);
     sender.send(message("0", 0)).await.unwrap();
@@ -98,7 +98,7 @@ async fn messages_of_a_conversation_are_answered_as_they_come() {
 #[tokio::test]
 async fn the_status_of_a_failed_call_passes_from_headers_and_from_trailers() {
     let (_proxy, mut client) = echo().await;
-    // In trailers, after the response has begun, and alone: tonic decides by itself.
+    // In trailers after the response has begun, and in the headers alone: tonic decides.
     let too_much = stream::iter((0..3).map(|_| message(&"x".repeat(600_000), 1)));
     let status = client.join(too_much).await.unwrap_err();
     assert_eq!(
@@ -108,7 +108,7 @@ async fn the_status_of_a_failed_call_passes_from_headers_and_from_trailers() {
 
     let proxy = proxy_to(
         "http2",
-        &[backend("flaky", Mood::Flaky { one_in: 1 }).await],
+        &[backend("flaky", Behavior::Flaky { one_in: 1 }).await],
     )
     .await;
     let status = grpc_client(&proxy)
@@ -123,8 +123,8 @@ async fn the_status_of_a_failed_call_passes_from_headers_and_from_trailers() {
 }
 
 #[tokio::test]
-async fn what_the_proxy_itself_refuses_is_a_grpc_status() {
-    let cluster_text = cluster("c", "http2", &[nobody().await]);
+async fn errors_of_the_proxy_itself_are_a_grpc_status() {
+    let cluster_text = cluster("c", "http2", &[unused_address().await]);
     let config =
         format!("[[routes]]\ncluster = \"c\"\n{cluster_text}failfast_timeout = \"100ms\"\n");
     let proxy = proxy(&config).await;
@@ -138,7 +138,7 @@ async fn what_the_proxy_itself_refuses_is_a_grpc_status() {
         (Code::Unavailable, "no upstream is available")
     );
 
-    let slow = backend("slow", Mood::Slow(LIMIT)).await;
+    let slow = backend("slow", Behavior::Slow(LIMIT)).await;
     let config = format!(
         "[[routes]]\ncluster = \"c\"\ntimeout = \"100ms\"\n{}",
         cluster("c", "http2", &[slow])
@@ -176,8 +176,8 @@ async fn what_the_proxy_itself_refuses_is_a_grpc_status() {
 #[tokio::test]
 async fn calls_spread_over_the_endpoints_although_the_client_has_one_connection() {
     let backends = [
-        backend("a", Mood::Steady).await,
-        backend("b", Mood::Steady).await,
+        backend("a", Behavior::Steady).await,
+        backend("b", Behavior::Steady).await,
     ];
     let proxy = proxy_to("http2", &backends).await;
     let client = grpc_client(&proxy).await;
@@ -218,7 +218,7 @@ async fn a_call_that_the_client_cancels_is_cancelled_upstream() {
 
 #[tokio::test]
 async fn a_deadline_of_the_client_ends_the_call() {
-    let proxy = proxy_to("http2", &[backend("slow", Mood::Slow(LIMIT)).await]).await;
+    let proxy = proxy_to("http2", &[backend("slow", Behavior::Slow(LIMIT)).await]).await;
     let mut request = Request::new(message("", 0));
     request.set_timeout(Duration::from_millis(100));
     let status = grpc_client(&proxy).await.say(request).await.unwrap_err();

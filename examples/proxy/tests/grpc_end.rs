@@ -1,4 +1,4 @@
-//! How gRPC calls end that are not ended by the server: their deadlines, their failures, and gRPC-Web.
+//! How gRPC calls end that the server does not end: deadlines, failures, and gRPC-Web.
 
 mod support;
 
@@ -18,10 +18,10 @@ use tonic::Code;
 use tower::BoxError;
 use tower_proxy::demo::pb::Message;
 
-/// A message of gRPC that is empty.
+/// An empty gRPC message.
 const MESSAGE: &[u8] = &[0, 0, 0, 0, 0];
 
-/// A server of gRPC whose response has these frames, and stays open after them.
+/// Starts a gRPC server whose response has these frames and stays open after them.
 async fn streams(
     frames: impl Fn() -> Vec<Result<Frame<Bytes>, BoxError>> + Clone + Send + Sync + 'static,
 ) -> SocketAddr {
@@ -50,15 +50,19 @@ async fn proxy_with(route: &str, upstream: SocketAddr) -> Proxy {
     .await
 }
 
-/// What ends a call of which one message came.
+/// Returns the status that ends a call after one message was received.
 async fn end_of_stream(proxy: &Proxy, request: impl tonic::IntoRequest<Message>) -> tonic::Status {
     let mut answers = grpc_client(proxy)
         .await
         .repeat(request)
         .await
-        .expect("the head comes")
+        .expect("the head arrives")
         .into_inner();
-    answers.message().await.unwrap().expect("the message comes");
+    answers
+        .message()
+        .await
+        .unwrap()
+        .expect("the message arrives");
     let end = timeout(LIMIT, answers.message()).await.expect("it ends");
     end.expect_err("it fails")
 }
@@ -83,7 +87,7 @@ async fn the_deadline_of_a_route_is_deadline_exceeded_after_the_head() {
     }
 }
 
-/// The deadline of the client is told by its header alone: this client does not keep it itself.
+/// The deadline is sent in the header only: this client does not enforce it itself.
 #[tokio::test]
 async fn the_deadline_of_a_client_is_deadline_exceeded_after_the_head() {
     let proxy = proxy_with("", streams(one_message).await).await;
@@ -100,7 +104,7 @@ async fn the_deadline_of_a_client_is_deadline_exceeded_after_the_head() {
     );
 }
 
-/// An upstream that goes away has the client try again, which is what UNAVAILABLE tells it.
+/// If an upstream disconnects, the client may retry, which UNAVAILABLE tells it.
 #[tokio::test]
 async fn an_upstream_that_breaks_after_the_head_is_unavailable() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -117,7 +121,7 @@ async fn an_upstream_that_breaks_after_the_head_is_unavailable() {
                         .unwrap();
                     let mut body = respond.send_response(response, false).unwrap();
                     body.send_data(Bytes::from_static(MESSAGE), false).unwrap();
-                    // Time for the frames to be written, then the connection ends without a GOAWAY.
+                    // Time for the frames to be written; then the connection ends without a GOAWAY.
                     let flush = std::future::poll_fn(|cx| connection.poll_closed(cx));
                     let _ = timeout(Duration::from_millis(200), flush).await;
                 }
@@ -130,7 +134,7 @@ async fn an_upstream_that_breaks_after_the_head_is_unavailable() {
     server.abort();
 }
 
-/// A server that resets a stream says why, and the client learns that.
+/// A server that resets a stream gives a reason, which the client gets.
 #[tokio::test]
 async fn the_reset_of_an_upstream_passes_with_its_code() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -156,9 +160,9 @@ async fn the_reset_of_an_upstream_passes_with_its_code() {
     assert_eq!(status.code(), Code::Cancelled, "{status:?}");
 }
 
-/// While the server speaks, a client may have nothing to say for longer than `idle_timeout`.
+/// While the server sends, a client may be silent for longer than `idle_timeout`.
 #[tokio::test]
-async fn a_call_is_idle_only_if_nobody_speaks() {
+async fn a_call_is_idle_only_if_neither_side_sends() {
     let upstream = server(|_request: Request<Incoming>| {
         let messages = stream::iter(0..12).then(|i| async move {
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -187,7 +191,7 @@ async fn a_call_is_idle_only_if_nobody_speaks() {
     assert!(answers.message().await.unwrap().is_none());
 }
 
-/// No route says how long a call may take, and the defaults bound other requests only.
+/// No route limits the duration of a call, and the defaults limit other requests only.
 #[tokio::test]
 async fn a_stream_outlives_the_default_timeout_of_15_s() {
     let upstream = server(|_request: Request<Incoming>| {
@@ -225,7 +229,7 @@ async fn a_stream_outlives_the_default_timeout_of_15_s() {
     assert!(answers.message().await.unwrap().is_none());
 }
 
-/// Whether the upstream is told of a deadline shows whether there is one.
+/// Whether the upstream gets a deadline shows whether there is one.
 #[tokio::test]
 async fn only_the_client_or_the_route_sets_a_deadline_for_a_call() {
     let upstream = server(|request: Request<Incoming>| async move {
@@ -292,7 +296,7 @@ async fn grpc_call(
         .unwrap()
 }
 
-/// The head of a server stream comes when the server sends it, though its first message may come much later.
+/// The head of a server stream arrives when the server sends it, though its first message may come much later.
 #[tokio::test]
 async fn the_head_of_a_stream_is_not_held_back() {
     let proxy = proxy_with("", streams(Vec::new).await).await;
@@ -306,12 +310,12 @@ async fn the_head_of_a_stream_is_not_held_back() {
     assert!(fastest < Duration::from_millis(500), "{fastest:?}");
 }
 
-/// A client of gRPC-Web cannot read what one of gRPC can, above all no trailers.
+/// A gRPC-Web client cannot read everything that a gRPC client can, in particular no trailers.
 #[tokio::test]
-async fn what_the_proxy_refuses_of_grpc_web_is_grpc_web() {
+async fn grpc_web_calls_get_grpc_web_errors() {
     let config = format!(
         "[[routes]]\npath = \"/elsewhere\"\ncluster = \"c\"\n{}",
-        cluster("c", "http2", &[nobody().await])
+        cluster("c", "http2", &[unused_address().await])
     );
     let proxy = proxy(&config).await;
     for (asked, answered) in [

@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/2 through the proxy, to upstreams of either.
+//! HTTP/1.1 and HTTP/2 through the proxy, to upstreams of either version.
 
 mod support;
 
@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tower::BoxError;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
 const PROTOCOLS: [&str; 2] = ["http1", "http2"];
 
@@ -58,7 +58,7 @@ async fn text(response: Response<Incoming>) -> String {
 #[tokio::test]
 async fn both_versions_of_http_on_one_port_reach_upstreams_of_both() {
     for upstream in PROTOCOLS {
-        let proxy = proxy_to(upstream, &[backend("b", Mood::Steady).await]).await;
+        let proxy = proxy_to(upstream, &[backend("b", Behavior::Steady).await]).await;
         for version in [Version::HTTP_11, Version::HTTP_2] {
             let response = send(&proxy, version, get("/path?query")).await;
             assert_eq!(response.status(), StatusCode::OK);
@@ -75,7 +75,7 @@ async fn a_large_body_comes_back_whole() {
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
     for upstream in PROTOCOLS {
-        let proxy = proxy_to(upstream, &[backend("b", Mood::Steady).await]).await;
+        let proxy = proxy_to(upstream, &[backend("b", Behavior::Steady).await]).await;
         for version in [Version::HTTP_11, Version::HTTP_2] {
             let response = send(&proxy, version, post("/", full(sent.clone()))).await;
             let received = response.into_body().collect().await.unwrap().to_bytes();
@@ -92,7 +92,7 @@ async fn a_large_body_comes_back_whole() {
 #[tokio::test]
 async fn frames_pass_both_ways_before_either_side_has_ended() {
     for upstream in PROTOCOLS {
-        let proxy = proxy_to(upstream, &[backend("b", Mood::Steady).await]).await;
+        let proxy = proxy_to(upstream, &[backend("b", Behavior::Steady).await]).await;
         let (sender, body) = channel_body();
         sender
             .send(Ok(Frame::data(Bytes::from_static(b"one"))))
@@ -115,9 +115,9 @@ async fn frames_pass_both_ways_before_either_side_has_ended() {
 #[tokio::test]
 async fn trailers_pass_both_ways() {
     for upstream in PROTOCOLS {
-        let proxy = proxy_to(upstream, &[backend("b", Mood::Steady).await]).await;
+        let proxy = proxy_to(upstream, &[backend("b", Behavior::Steady).await]).await;
         for version in [Version::HTTP_11, Version::HTTP_2] {
-            // The echo sends the request's trailers back.
+            // The echo returns the request's trailers.
             let echo = server(|request: Request<Incoming>| async {
                 let mut response = Response::new(request.into_body());
                 response
@@ -159,7 +159,7 @@ async fn trailers_pass_both_ways() {
     }
 }
 
-/// A backend that does not read stops a client that sends, before the proxy has gathered much.
+/// A backend that does not read stops the client from sending, before the proxy has buffered much.
 #[tokio::test]
 async fn a_slow_reader_slows_the_sender() {
     for upstream in PROTOCOLS {
@@ -177,7 +177,7 @@ async fn a_slow_reader_slows_the_sender() {
             .unwrap();
         let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
         let mut sent = 0;
-        // Loopback's own buffers hold some megabytes.
+        // The kernel's loopback buffers hold some megabytes.
         while sent < 64 * 1024 * 1024 {
             let write = client.write_all(&chunk);
             if tokio::time::timeout(std::time::Duration::from_secs(1), write)
@@ -190,7 +190,7 @@ async fn a_slow_reader_slows_the_sender() {
         }
         assert!(
             sent < 64 * 1024 * 1024,
-            "{upstream}: the proxy took {sent} bytes that nobody read"
+            "{upstream}: the proxy accepted {sent} bytes that were not read"
         );
     }
 }
@@ -198,8 +198,8 @@ async fn a_slow_reader_slows_the_sender() {
 #[tokio::test]
 async fn requests_go_where_host_and_path_say() {
     let (a, b) = (
-        backend("a", Mood::Steady).await,
-        backend("b", Mood::Steady).await,
+        backend("a", Behavior::Steady).await,
+        backend("b", Behavior::Steady).await,
     );
     let proxy = proxy(&format!(
         "[[routes]]\nhost = \"a.example\"\ncluster = \"a\"\n[[routes]]\npath = \"/b\"\ncluster = \"b\"\n{}{}",
@@ -229,7 +229,7 @@ async fn requests_go_where_host_and_path_say() {
 }
 
 #[tokio::test]
-async fn the_upstream_learns_who_asked_and_for_whom() {
+async fn the_upstream_gets_the_client_and_the_host() {
     let show = server(|request: Request<Incoming>| async move {
         let header = |name| {
             request
@@ -261,8 +261,8 @@ async fn the_upstream_learns_who_asked_and_for_whom() {
 }
 
 #[tokio::test]
-async fn a_head_request_and_an_empty_answer_keep_the_connection() {
-    let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
+async fn a_head_request_and_an_empty_response_keep_the_connection() {
+    let proxy = proxy_to("http1", &[backend("b", Behavior::Steady).await]).await;
     let mut client = http1_client(proxy.address).await;
     for method in [Method::HEAD, Method::GET, Method::HEAD, Method::GET] {
         let mut request = get("/");
@@ -275,8 +275,8 @@ async fn a_head_request_and_an_empty_answer_keep_the_connection() {
 }
 
 #[tokio::test]
-async fn garbage_gets_an_error_and_harms_nobody() {
-    let proxy = proxy_to("http1", &[backend("b", Mood::Steady).await]).await;
+async fn garbage_gets_an_error_and_affects_no_other_client() {
+    let proxy = proxy_to("http1", &[backend("b", Behavior::Steady).await]).await;
     let requests: [&[u8]; 5] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET / HTTP/9.9\r\n\r\n",
@@ -295,8 +295,8 @@ async fn garbage_gets_an_error_and_harms_nobody() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_that_the_upstream_closed_is_replaced_without_a_trace() {
-    // A backend that answers one request a connection, without saying that it will close.
+async fn an_idle_connection_that_the_upstream_closed_is_replaced_without_an_error() {
+    // A backend that serves one request per connection, without announcing that it will close.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! What is counted: also what no route took, what was refused, and what no handler has seen.
+//! The metrics, including requests that match no route, that were rejected, or that no handler has seen.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower::BoxError;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 
 async fn failures(proxy: &Proxy, route: &str, reason: &str) -> f64 {
     let (route, reason) = (format!("route=\"{route}\""), format!("reason=\"{reason}\""));
@@ -24,9 +24,9 @@ async fn responses(proxy: &Proxy, route: &str, class: &str) -> f64 {
     metric(proxy, "tower_proxy_requests_total", &[&route, &class]).await
 }
 
-/// A proxy with a route for `/a` alone.
+/// Starts a proxy with a route for `/a` only.
 async fn proxy_for_a(keys: &str) -> Proxy {
-    let steady = backend("b", Mood::Steady).await;
+    let steady = backend("b", Behavior::Steady).await;
     proxy(&format!(
         "[[routes]]\npath = \"/a\"\ncluster = \"c\"\n{keys}\n{}",
         cluster("c", "http1", &[steady])
@@ -35,7 +35,7 @@ async fn proxy_for_a(keys: &str) -> Proxy {
 }
 
 #[tokio::test]
-async fn what_no_route_takes_is_counted() {
+async fn requests_without_a_route_are_counted() {
     let proxy = proxy_for_a("").await;
     assert_eq!(
         ask(proxy.address, get("/b")).await.status(),
@@ -54,7 +54,7 @@ async fn what_no_route_takes_is_counted() {
     assert_eq!(responses(&proxy, "none", "5xx").await, 1.0);
     assert_eq!(responses(&proxy, "/a", "4xx").await, 0.0);
 
-    // A gRPC client gets a status of 200, and is refused all the same.
+    // A gRPC client gets a status of 200, but the request was rejected as well.
     let mut grpc = post("/a.B/C", empty());
     let content_type = "application/grpc".parse().unwrap();
     grpc.headers_mut().insert("content-type", content_type);
@@ -64,7 +64,7 @@ async fn what_no_route_takes_is_counted() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_counted() {
+async fn malformed_requests_are_counted() {
     let proxy = proxy_for_a("").await;
     let huge = format!(
         "GET /a HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
@@ -90,7 +90,7 @@ async fn what_cannot_be_read_is_counted() {
         })
         .await;
     }
-    // A frame of HTTP/2 where it must not be: the whole connection ends.
+    // An HTTP/2 frame where it is not allowed: the whole connection ends.
     let before = failures(&proxy, "none", "malformed").await;
     let mut stream = TcpStream::connect(proxy.address).await.unwrap();
     stream
@@ -102,21 +102,21 @@ async fn what_cannot_be_read_is_counted() {
         failures(&proxy, "none", "malformed").await == before + 1.0
     })
     .await;
-    // A client that only goes away has sent nothing malformed.
+    // A client that only disconnects has sent nothing malformed.
     drop(TcpStream::connect(proxy.address).await.unwrap());
     ask(proxy.address, get("/a")).await;
     assert_eq!(failures(&proxy, "none", "malformed").await, before + 1.0);
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_is_counted() {
-    let steady = backend("b", Mood::Steady).await;
+async fn a_head_that_does_not_arrive_is_counted() {
+    let steady = backend("b", Behavior::Steady).await;
     let proxy = proxy(&format!(
         "[clients]\nrequest_headers_timeout = \"100ms\"\n[[routes]]\ncluster = \"c\"\n{}",
         cluster("c", "http1", &[steady])
     ))
     .await;
-    // A client that only connects has asked for nothing.
+    // A client that only connects has sent no request.
     for (sent, counted) in [("", 0.0), ("G", 1.0), ("GET / HTTP/1.1\r\nhost: a", 2.0)] {
         let mut stream = TcpStream::connect(proxy.address).await.unwrap();
         stream.write_all(sent.as_bytes()).await.unwrap();
@@ -129,10 +129,10 @@ async fn a_head_that_does_not_come_is_counted() {
 }
 
 #[tokio::test]
-async fn failures_are_told_by_their_reasons() {
-    let dead = nobody().await;
+async fn failures_are_counted_by_reason() {
+    let dead = unused_address().await;
     let breaks = breaking().await;
-    let slow = backend("slow", Mood::Slow(LIMIT)).await;
+    let slow = backend("slow", Behavior::Slow(LIMIT)).await;
     let halves = server(|_request: Request<Incoming>| async { Response::new(stalling()) }).await;
     let config = [
         ("/dead", "", dead),
@@ -180,7 +180,7 @@ async fn failures_are_told_by_their_reasons() {
     assert!(half.unwrap().into_body().collect().await.is_err());
     assert_eq!(failures(&proxy, "/half", "response_timeout").await, 1.0);
 
-    // The first takes the only place, and goes away before its answer.
+    // The first takes the only permit, and disconnects before its response.
     let address = proxy.address;
     let first = tokio::spawn(async move { ask(address, get("/full")).await });
     eventually("the first is in flight", || async {
@@ -221,13 +221,13 @@ async fn failures_are_told_by_their_reasons() {
     }
 }
 
-/// A body that begins and does not go on.
+/// Returns a body that begins and does not continue.
 fn stalling() -> RequestBody {
     let first = stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from("half")))]);
     StreamBody::new(first.chain(stream::pending())).boxed_unsync()
 }
 
-/// An upstream that closes each connection once it has a request.
+/// Starts an upstream that closes each connection once it has received a request.
 async fn breaking() -> std::net::SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -239,9 +239,9 @@ async fn breaking() -> std::net::SocketAddr {
     address
 }
 
-/// Whole responses are no failures, whichever way their end is known; nor is one that a client leaves.
+/// Complete responses are not failures, however their end is framed; nor is one that a client abandons.
 #[tokio::test]
-async fn a_response_is_complete_or_its_client_has_gone() {
+async fn complete_responses_and_disconnects_are_not_failures() {
     let upstream = server(|request: Request<Incoming>| async move {
         let path = request.uri().path().to_owned();
         let mut response = Response::new(match path.as_str() {
@@ -327,11 +327,11 @@ async fn the_buckets_reach_past_the_timeouts() {
 
 #[tokio::test]
 async fn endpoints_show_their_5xx() {
-    let flaky = backend("flaky", Mood::Flaky { one_in: 1 }).await;
+    let flaky = backend("flaky", Behavior::Flaky { one_in: 1 }).await;
     for protocol in ["http1", "http2"] {
         let proxy = proxy_to(protocol, &[flaky]).await;
         for _ in 0..3 {
-            // Not repeated.
+            // A POST is not retried.
             let status = ask(proxy.address, post("/", full("x"))).await.status();
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         }

@@ -1,4 +1,4 @@
-//! What is sent again, and what becomes of it.
+//! Which requests are retried, and with what result.
 
 mod support;
 
@@ -18,10 +18,10 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 use tower::BoxError;
-use tower_proxy::demo::Mood;
+use tower_proxy::demo::Behavior;
 use tower_proxy::demo::pb::Message;
 
-/// Reads a part of each request, then breaks the connection. Counts them.
+/// Starts an upstream that reads a part of each request, then breaks the connection. Counts the requests.
 async fn dies_midway(part: usize) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -46,7 +46,7 @@ async fn dies_midway(part: usize) -> (SocketAddr, Arc<AtomicUsize>) {
     (address, count)
 }
 
-/// Echoes whole bodies, and counts those that are not.
+/// Starts an upstream that echoes complete bodies, and counts incomplete ones.
 async fn echoes() -> (SocketAddr, Arc<AtomicUsize>) {
     let halves = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&halves);
@@ -66,7 +66,7 @@ async fn echoes() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, halves)
 }
 
-/// A body of so many KiB, of unknown length, in pieces of one.
+/// Returns a body of `kib` KiB and unknown length, in frames of 1 KiB.
 fn streamed(kib: usize) -> RequestBody {
     let pieces = (0..kib).map(|n| Ok::<_, BoxError>(Frame::data(Bytes::from(vec![n as u8; 1024]))));
     StreamBody::new(stream::iter(pieces.collect::<Vec<_>>())).boxed_unsync()
@@ -81,7 +81,7 @@ fn idempotent(body: RequestBody) -> Request<RequestBody> {
 }
 
 #[tokio::test]
-async fn a_streamed_post_survives_a_backend_that_dies_in_mid_request() {
+async fn a_streamed_post_is_retried_if_the_backend_fails_during_the_request() {
     let (dying, died) = dies_midway(16 * 1024).await;
     let (steady, halves) = echoes().await;
     let proxy = proxy_to("http1", &[dying, steady]).await;
@@ -92,17 +92,17 @@ async fn a_streamed_post_survives_a_backend_that_dies_in_mid_request() {
         let response = client.send_request(idempotent(streamed(48))).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         let body = response.into_body().collect().await.unwrap().to_bytes();
-        assert!(body == expected, "the body is another one");
+        assert!(body == expected, "the body is unchanged");
     }
     assert!(
         died.load(Ordering::SeqCst) >= 5,
-        "it was not put to the test"
+        "some requests were retried"
     );
     assert_eq!(halves.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
-async fn one_that_is_too_long_gets_a_clean_answer_and_never_arrives_in_half() {
+async fn a_body_too_long_to_replay_gets_a_clean_error_and_is_never_truncated() {
     let (dying, died) = dies_midway(256 * 1024).await;
     let (steady, halves) = echoes().await;
     let proxy = proxy_to("http1", &[dying, steady]).await;
@@ -127,7 +127,8 @@ async fn one_that_is_too_long_gets_a_clean_answer_and_never_arrives_in_half() {
     assert_eq!(halves.load(Ordering::SeqCst), 0);
 }
 
-/// Answers the first request with these headers and this status, and all later ones with 200.
+/// Starts an upstream that responds to the first request with these headers and this status, and to later ones with
+/// 200.
 async fn fails_once(
     status: u16,
     headers: &'static [(&'static str, &'static str)],
@@ -170,7 +171,7 @@ async fn a_retry_after_is_waited_for() {
     assert_eq!(
         answer.headers()["retry-after"],
         "31",
-        "the client may wait, if it likes"
+        "the client may wait itself"
     );
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
@@ -190,9 +191,9 @@ async fn statuses_are_those_of_the_configuration() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_takes_too_long_is_given_up_for_another_one() {
-    let slow = backend("slow", Mood::Slow(LIMIT)).await;
-    let steady = backend("steady", Mood::Steady).await;
+async fn an_attempt_that_times_out_is_retried() {
+    let slow = backend("slow", Behavior::Slow(LIMIT)).await;
+    let steady = backend("steady", Behavior::Steady).await;
     let proxy = proxy(&format!(
         "[[routes]]\ncluster = \"c\"\nretry = {{ per_try_timeout = \"100ms\" }}\n{}",
         cluster("c", "http1", &[slow, steady])
@@ -208,12 +209,12 @@ async fn an_attempt_that_takes_too_long_is_given_up_for_another_one() {
     assert!(metric(&proxy, "tower_proxy_retries_total", &[]).await >= 1.0);
 }
 
-/// The balancer counts requests in flight, and there is one at a time: without its knowing what was tried, half of the
-/// retries would go to where the first attempt went.
+/// The balancer counts requests in flight, and there is one at a time: without knowledge of earlier attempts, half of
+/// the retries would go to the endpoint of the first attempt.
 #[tokio::test]
 async fn a_retry_goes_to_another_endpoint() {
-    let down = backend("down", Mood::Flaky { one_in: 1 }).await;
-    let steady = backend("steady", Mood::Steady).await;
+    let down = backend("down", Behavior::Flaky { one_in: 1 }).await;
+    let steady = backend("steady", Behavior::Steady).await;
     let config = "[[routes]]\ncluster = \"c\"\nretry = { max_attempts = 2, initial_backoff = \"1ms\", min_retries_per_second = 1000 }\n";
     let proxy = proxy(&format!(
         "{config}{}outlier_detection = {{ enabled = false }}\n",
@@ -232,7 +233,7 @@ async fn a_retry_goes_to_another_endpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failing_cluster_gets_a_fifth_more_at_most() {
+async fn a_failing_cluster_gets_at_most_a_fifth_more_requests() {
     const REQUESTS: usize = 3000;
     let count = Arc::new(AtomicUsize::new(0));
     let attempts = Arc::clone(&count);
@@ -275,12 +276,12 @@ async fn a_failing_cluster_gets_a_fifth_more_at_most() {
     assert!(metric(&proxy, "tower_proxy_retries_refused_total", &[]).await > 0.0);
 }
 
-/// A gRPC backend that says UNAVAILABLE to the first call, in its headers or in its trailers, then echoes. Keeps the headers
-/// of all calls.
+/// Starts a gRPC backend that responds UNAVAILABLE to the first call, in its headers or in its trailers, then echoes.
+/// Records the headers of all calls.
 async fn unavailable_once(late: bool) -> (SocketAddr, Arc<Mutex<Vec<HeaderMap>>>) {
     let calls = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&calls);
-    let echo = tower_proxy::demo::Backend::new("b", Mood::Steady);
+    let echo = tower_proxy::demo::Backend::new("b", Behavior::Steady);
     let address = server(move |request: Request<Incoming>| {
         let echo = echo.clone();
         let first = {
@@ -321,7 +322,7 @@ fn message(text: &str) -> Message {
 }
 
 #[tokio::test]
-async fn a_unary_call_is_sent_again_by_a_status_in_headers_or_trailers() {
+async fn a_unary_call_is_retried_by_a_status_in_headers_or_trailers() {
     for late in [false, true] {
         let (backend, calls) = unavailable_once(late).await;
         let proxy = proxy_to("http2", &[backend]).await;
@@ -357,15 +358,15 @@ async fn the_codes_are_those_of_the_configuration() {
     assert_eq!(calls.lock().unwrap().len(), 1);
 }
 
-/// Calls that are not unary go through as before, although they could be sent again at first.
+/// Calls that are not unary are streamed as before, although they could be retried at first.
 #[tokio::test]
-async fn a_conversation_begins_before_it_has_ended() {
-    let backend = backend("b", Mood::Steady).await;
+async fn a_bidirectional_stream_begins_before_the_request_has_ended() {
+    let backend = backend("b", Behavior::Steady).await;
     let proxy = proxy_to("http2", &[backend]).await;
     let mut client = grpc_client(&proxy).await;
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     let messages = tokio_stream::wrappers::ReceiverStream::new(receiver);
-    // The headers of the answer come before the first message of the request.
+    // The headers of the response arrive before the first message of the request.
     let chat = timeout(LIMIT, client.chat(messages))
         .await
         .expect("no hang");
@@ -376,7 +377,7 @@ async fn a_conversation_begins_before_it_has_ended() {
     }
 }
 
-/// One in so many requests takes as long as a test may.
+/// Starts a backend that hangs on one in `one_in` requests.
 async fn sometimes_stuck(one_in: usize) -> SocketAddr {
     let requests = Arc::new(AtomicUsize::new(0));
     server(move |request: Request<Incoming>| {
@@ -393,7 +394,7 @@ async fn sometimes_stuck(one_in: usize) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_request_that_is_stuck_is_sent_to_another_endpoint() {
+async fn a_request_that_hangs_is_hedged_to_another_endpoint() {
     let (one, other) = (sometimes_stuck(50).await, sometimes_stuck(50).await);
     let config = "[[routes]]\ncluster = \"c\"\nidle_timeout = \"off\"\n\
         hedge = { percentile = 0.9, window = \"500ms\", max_extra_load = 0.1 }\n";
@@ -401,7 +402,7 @@ async fn a_request_that_is_stuck_is_sent_to_another_endpoint() {
     ready_endpoints(&proxy, &[one, other]).await;
     let start = Instant::now();
     let mut answered = 0;
-    // Until it is known how long requests take, nothing is hedged, and one may be stuck.
+    // Until latencies are known, nothing is hedged, and a request may hang.
     while metric(&proxy, "tower_proxy_hedges_won_total", &[]).await < 3.0 {
         assert!(start.elapsed() < LIMIT, "no hedge came");
         let mut client = http1_client(proxy.address).await;
@@ -426,7 +427,7 @@ async fn a_request_that_is_stuck_is_sent_to_another_endpoint() {
     );
 }
 
-/// A client that takes its time.
+/// Returns a body that is sent slowly.
 fn slow(chunks: usize) -> RequestBody {
     let s = stream::unfold(0, move |n| async move {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -440,9 +441,9 @@ fn slow(chunks: usize) -> RequestBody {
     StreamBody::new(Box::pin(s)).boxed_unsync()
 }
 
-/// While the retry waits, the server that has answered early reads on.
+/// While the retry waits, the server that has responded early continues to read.
 #[tokio::test]
-async fn an_early_answer_is_not_lost_to_a_retry_that_cannot_be_made() {
+async fn an_early_response_is_not_lost_to_a_retry_that_is_impossible() {
     for protocol in ["http1", "http2"] {
         for pieces in [2, 300] {
             let backend = server(|request: Request<Incoming>| async {

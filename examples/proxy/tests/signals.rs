@@ -1,4 +1,4 @@
-//! Real signals to the real binary: what goes on, what drains, and what is answered on the way.
+//! Real signals to the real binary: what continues, what drains, and which requests get a response meanwhile.
 #![cfg(unix)]
 
 mod support;
@@ -12,8 +12,8 @@ use std::time::Duration;
 use support::LIMIT;
 use support::process::*;
 
-/// An upstream that tells when a request has come, and answers when it is let.
-fn gate() -> (std::net::SocketAddr, mpsc::Receiver<()>, mpsc::Sender<()>) {
+/// Starts an upstream that reports each request, and responds when it is released.
+fn held_upstream() -> (std::net::SocketAddr, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (arrived, arrivals) = mpsc::channel();
     let (release, released) = mpsc::channel();
     let released = Arc::new(Mutex::new(released));
@@ -25,8 +25,8 @@ fn gate() -> (std::net::SocketAddr, mpsc::Receiver<()>, mpsc::Sender<()>) {
 }
 
 #[test]
-fn signals_that_ask_for_what_it_does_not_have_are_answered_in_the_log_and_cost_nothing() {
-    let (upstream, arrivals, release) = gate();
+fn unsupported_signals_are_logged_and_have_no_effect() {
+    let (upstream, arrivals, release) = held_upstream();
     let mut proxy = Process::start(upstream, &[]);
     for (signal, words) in [
         ("HUP", "reload"),
@@ -42,7 +42,7 @@ fn signals_that_ask_for_what_it_does_not_have_are_answered_in_the_log_and_cost_n
         release.send(()).unwrap();
         let answer = read_answer(&mut client).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{signal}: {answer}");
-        // And it takes new connections.
+        // And it accepts new connections.
         let mut client = connect(proxy.address);
         client.write_all(GET).unwrap();
         arrivals.recv_timeout(LIMIT).unwrap();
@@ -53,9 +53,9 @@ fn signals_that_ask_for_what_it_does_not_have_are_answered_in_the_log_and_cost_n
 }
 
 #[test]
-fn each_signal_that_asks_for_the_end_drains() {
+fn each_signal_to_stop_drains() {
     for signal in ["INT", "TERM", "QUIT"] {
-        let (upstream, arrivals, release) = gate();
+        let (upstream, arrivals, release) = held_upstream();
         let mut proxy = Process::start(upstream, &[]);
         let mut client = connect(proxy.address);
         client.write_all(GET).unwrap();
@@ -73,14 +73,14 @@ fn each_signal_that_asks_for_the_end_drains() {
 #[test]
 fn a_second_signal_ends_the_drain() {
     for (first, second) in [("INT", "INT"), ("TERM", "TERM"), ("TERM", "QUIT")] {
-        let (upstream, arrivals, _release) = gate();
+        let (upstream, arrivals, _release) = held_upstream();
         let mut proxy = Process::start(upstream, &["--drain", "3600"]);
         let mut client = connect(proxy.address);
         client.write_all(GET).unwrap();
         arrivals.recv_timeout(LIMIT).unwrap();
         proxy.signal(first);
         proxy.logs("draining");
-        // These do not end it.
+        // These do not stop it.
         proxy.signal("HUP");
         proxy.logs("SIGHUP");
         assert!(proxy.is_running());
@@ -89,25 +89,25 @@ fn a_second_signal_ends_the_drain() {
     }
 }
 
-/// The process is stopped while clients connect and send, so that all is in the kernel when the signal comes.
+/// The process is stopped while clients connect and send, so that everything is in the kernel when the signal arrives.
 #[test]
-fn what_is_queued_at_sigterm_is_answered() {
+fn connections_queued_at_sigterm_are_served() {
     let proxy_upstream = upstream(|| {});
     let mut proxy = Process::start(proxy_upstream, &[]);
-    // Kept alive: each has had an answer.
+    // Kept alive: each has had a response.
     let mut clients: Vec<_> = (0..20).map(|_| connect(proxy.address)).collect();
     for client in &mut clients {
         client.write_all(GET).unwrap();
         read_answer(client).unwrap();
     }
-    // Accepted, as one that came later has its answer, and nothing sent yet.
+    // Accepted, since a later one has its response, but nothing was sent yet.
     clients.extend((0..20).map(|_| connect(proxy.address)));
     let mut last = connect(proxy.address);
     last.write_all(GET).unwrap();
     read_answer(&mut last).unwrap();
 
     proxy.signal("STOP");
-    // In the accept backlog.
+    // In the accept queue.
     clients.extend((0..100).map(|_| connect(proxy.address)));
     for client in &mut clients {
         client.write_all(GET).unwrap();
@@ -123,9 +123,9 @@ fn what_is_queued_at_sigterm_is_answered() {
     assert_eq!(proxy.end_within(LIMIT).code(), Some(0));
 }
 
-/// Clients that connect and send at any moment around the signal are answered or refused, and nothing in between.
+/// Clients that connect and send at any moment around the signal get a response or are refused, and nothing in between.
 #[test]
-fn a_connection_is_refused_or_answered_and_never_dropped() {
+fn a_connection_is_refused_or_served_and_never_dropped() {
     let upstream = upstream(|| {});
     for _ in 0..5 {
         let mut proxy = Process::start(upstream, &[]);
@@ -147,7 +147,7 @@ fn a_connection_is_refused_or_answered_and_never_dropped() {
                 })
             })
             .collect();
-        // Under way.
+        // In flight.
         for _ in 0..50 {
             let mut client = connect(address);
             client.write_all(GET).unwrap();
@@ -163,9 +163,9 @@ fn a_connection_is_refused_or_answered_and_never_dropped() {
     }
 }
 
-/// Clients that have sent no whole request, or nothing that an HTTP/2 client has to, do not hold the drain.
+/// Clients that have sent no complete request, or only an HTTP/2 preface, do not delay the drain.
 #[test]
-fn clients_without_a_request_do_not_hold_the_drain() {
+fn clients_without_a_request_do_not_delay_the_drain() {
     let preface = [
         &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
         &[0, 0, 0, 4, 0, 0, 0, 0, 0],
@@ -193,7 +193,7 @@ fn clients_without_a_request_do_not_hold_the_drain() {
         let mut proxy = Process::start(upstream, &["--drain", "3600"]);
         let mut silent = connect(proxy.address);
         silent.write_all(bytes).unwrap();
-        // It has been accepted, as one that came later has its answer.
+        // It has been accepted, since a later one has its response.
         let mut later = connect(proxy.address);
         later.write_all(GET).unwrap();
         read_answer(&mut later).unwrap();
@@ -204,9 +204,9 @@ fn clients_without_a_request_do_not_hold_the_drain() {
     }
 }
 
-/// A client that is slow to take its answer holds the drain until it has it.
+/// A client that reads its response slowly delays the drain until it has all of it.
 #[test]
-fn a_slow_reader_gets_all_of_its_answer() {
+fn a_slow_reader_gets_its_whole_response() {
     const LENGTH: usize = 16 * 1024 * 1024;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let upstream = listener.local_addr().unwrap();
@@ -232,7 +232,7 @@ fn a_slow_reader_gets_all_of_its_answer() {
     let mut body = Vec::new();
     let mut piece = vec![0; LENGTH / 8];
     for _ in 0..8 {
-        // Longer in all than what a connection without a request is given.
+        // Longer in total than a connection without a request may stay.
         pause(Duration::from_millis(300));
         reader.read_exact(&mut piece).unwrap();
         body.extend_from_slice(&piece);

@@ -1,23 +1,24 @@
-//! For whom a request to the admin page is.
+//! Checks the host of requests to the admin page.
 
 use http::uri::Authority;
 use http::{Request, header};
 
-/// The names by which the admin page may be asked for.
+/// The host names under which the admin page may be requested.
 ///
-/// A browser sends what a page of any site tells it to. It keeps one site from reading the answers of another by their names;
-/// but a site may let its own name resolve to this machine, and reads then whatever answers (DNS rebinding). The `Host` shows
-/// that: it is the site's name. An address cannot be rebound, and neither can `localhost`.
+/// Browsers keep a site from reading the responses of another site, which they tell apart by host name. But a site may
+/// resolve its own name to this machine, and then read what it responds (DNS rebinding). Such a request is recognized
+/// by its `Host`, which is the name of that site. IP addresses and `localhost` cannot be rebound.
 #[derive(Debug, Clone, Default)]
 pub struct Hosts(Vec<String>);
 
 impl Hosts {
-    /// Besides addresses and `localhost`, these names.
+    /// Allows these names in addition to IP addresses and `localhost`.
     pub fn new(names: Vec<String>) -> Self {
         Self(names)
     }
 
-    /// Whether all that a request says of its host is of this admin page. One that says nothing comes from no browser.
+    /// Returns whether all host fields of a request name this admin page. A request without a host is not from a
+    /// browser, and allowed.
     pub fn admit<B>(&self, request: &Request<B>) -> bool {
         let of_uri = request.uri().authority();
         let mut of_headers = request.headers().get_all(header::HOST).iter();
@@ -54,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_known_names_are_admitted() {
+    fn addresses_and_allowed_names_are_accepted() {
         for host in [
             "127.0.0.1:9090",
             "10.1.2.3",
@@ -69,11 +70,11 @@ mod tests {
             assert!(admitted("/", &[host]), "{host}");
             assert!(admitted(&format!("http://{host}/"), &[]), "{host}");
         }
-        assert!(admitted("/", &[]), "a probe of HTTP/1.0");
+        assert!(admitted("/", &[]), "an HTTP/1.0 probe");
     }
 
     #[test]
-    fn foreign_names_are_not() {
+    fn other_names_are_rejected() {
         for host in [
             "evil.example",
             "127.0.0.1.evil.example",

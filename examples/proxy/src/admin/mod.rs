@@ -1,4 +1,4 @@
-//! The admin page: is the proxy alive, is it ready, and what is it doing.
+//! The admin page: liveness, readiness, metrics and the state of the proxy.
 
 mod host;
 mod readiness;
@@ -16,7 +16,7 @@ use crate::config;
 use crate::front::server::Shutdown;
 use crate::metrics::{Metrics, Snapshot};
 
-/// Answers the requests of operators, probes and Prometheus.
+/// Serves the requests of operators, probes and Prometheus.
 #[derive(Debug, Clone)]
 pub struct Admin {
     metrics: Arc<Metrics>,
@@ -26,7 +26,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Shows `metrics`; is not ready any more once `shutdown` is requested.
+    /// Creates a page that shows `metrics`. Readiness fails once `shutdown` is requested.
     pub fn new(config: &config::Admin, metrics: Arc<Metrics>, shutdown: Shutdown) -> Self {
         let readiness = match &config.ready_clusters {
             Some(clusters) => Readiness::Clusters(clusters.clone()),
@@ -40,20 +40,20 @@ impl Admin {
         }
     }
 
-    /// Answers one request.
+    /// Returns the response to a request.
     pub fn handle<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if !self.hosts.admit(request) {
             return answer(
                 StatusCode::MISDIRECTED_REQUEST,
                 TEXT,
-                "this host is not one of the admin page: it takes addresses, localhost, and what admin.allowed_hosts lists\n",
+                "the admin page is not served for this host: it accepts IP addresses, localhost, and the names in admin.allowed_hosts\n",
             );
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return answer(
                 StatusCode::METHOD_NOT_ALLOWED,
                 TEXT,
-                "the admin page only answers GET\n",
+                "the admin page accepts only GET\n",
             );
         }
         match request.uri().path() {
@@ -72,12 +72,12 @@ impl Admin {
             _ => answer(
                 StatusCode::NOT_FOUND,
                 TEXT,
-                "there is /, /live, /ready, /metrics and /state\n",
+                "not found; the admin page serves /, /live, /ready, /metrics and /state\n",
             ),
         }
     }
 
-    /// How it is ready, or why it is not.
+    /// Returns the readiness status, or as an error why the proxy is not ready.
     fn ready(&self) -> Result<String, String> {
         match self.shutdown.is_requested() {
             true => Err("draining".to_owned()),
@@ -97,12 +97,12 @@ impl Admin {
     }
 }
 
-/// What `/state` says.
+/// The content of `/state`.
 #[derive(Debug, Serialize)]
 struct State<'a> {
     draining: bool,
     ready: bool,
-    /// As the body of `/ready`.
+    /// The body of `/ready`.
     status: String,
     metrics: Snapshot<'a>,
 }
@@ -128,6 +128,6 @@ fn answer(
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const PROMETHEUS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// The page is one file that asks for `/state`, and is shown in no other page.
+/// The page is a single file that fetches `/state`, and must not be framed by other pages.
 const PAGE_ALONE: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
                           frame-ancestors 'none'";

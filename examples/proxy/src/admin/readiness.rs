@@ -1,20 +1,20 @@
-//! Whether the proxy is ready, and if not, why.
+//! Decides whether the proxy is ready, and if not, why.
 
 use crate::metrics::{ClusterStats, Metrics};
 
-/// Which clusters must have an endpoint that is ready.
+/// The clusters that must have a ready endpoint.
 #[derive(Debug, Clone, Default)]
 pub enum Readiness {
-    /// Any one of them. One that is down concerns its own routes alone, and to take the proxy from its clients would make it
-    /// concern all.
+    /// Any one cluster. A cluster that is down affects only its own routes; to report not ready would affect all of
+    /// them.
     #[default]
     AnyCluster,
-    /// Each of these.
+    /// All of these.
     Clusters(Vec<String>),
 }
 
 impl Readiness {
-    /// `Ok` if the proxy is ready, and a sentence either way.
+    /// Returns whether the proxy is ready, as a message in either case.
     pub fn judge(&self, metrics: &Metrics) -> Result<String, String> {
         let down = |counts: &dyn Fn(&ClusterStats) -> bool| {
             let down = metrics.clusters.iter();

@@ -37,7 +37,7 @@ pub struct Cluster {
         deserialize_with = "read::<Positive, _>"
     )]
     pub connect_timeout: Duration,
-    /// How long requests are queued while no endpoint is ready. After that, all get a 503 at once until an endpoint is
+    /// How long requests are queued while no endpoint is ready. After that, all get a 503 immediately until an endpoint is
     /// ready. By default 3 seconds.
     #[serde(
         default = "default::failfast_timeout",

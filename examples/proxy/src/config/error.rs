@@ -5,17 +5,17 @@ use std::io;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::excerpt::{Excerpt, Place};
+use super::excerpt::{Excerpt, Position};
 use super::invalid::Invalid;
 
 /// An invalid configuration: what is wrong, and where.
 ///
-/// `Display` writes one line; [`excerpt`](Self::excerpt) shows the place.
+/// `Display` writes one line; [`excerpt`](Self::excerpt) shows the position.
 #[derive(Debug)]
 pub struct ConfigError {
     file: String,
     /// `None` if the error concerns the whole file.
-    place: Option<Place>,
+    position: Option<Position>,
     /// Empty if the error concerns the whole file.
     key: String,
     message: String,
@@ -25,7 +25,7 @@ impl ConfigError {
     pub(super) fn unreadable(file: &str, error: &io::Error) -> Self {
         Self {
             file: file.to_owned(),
-            place: None,
+            position: None,
             key: String::new(),
             message: format!("cannot be read: {error}"),
         }
@@ -40,7 +40,7 @@ impl ConfigError {
         let message = error.message().trim();
         Self {
             file: file.to_owned(),
-            place: span.map(|span| Place::of(text, &span)),
+            position: span.map(|span| Position::of(text, &span)),
             key: String::new(),
             message: match word {
                 Some(word) => format!("{message} `{word}`"),
@@ -61,17 +61,17 @@ impl ConfigError {
         let span = span.unwrap_or_else(|| key.span(root));
         Self {
             file: file.to_owned(),
-            place: Some(Place::of(text, &span)),
+            position: Some(Position::of(text, &span)),
             key: key.to_string(),
             message,
         }
     }
 
     /// The error is not in a file but in `source`.
-    pub(super) fn without_place(source: &str, invalid: Invalid) -> Self {
+    pub(super) fn without_position(source: &str, invalid: Invalid) -> Self {
         Self {
             file: source.to_owned(),
-            place: None,
+            position: None,
             key: invalid.key.unwrap_or_default().to_string(),
             message: invalid.message,
         }
@@ -79,7 +79,7 @@ impl ConfigError {
 
     /// The line with the error, and carets below the invalid part.
     pub fn excerpt(&self) -> Option<Excerpt<'_>> {
-        self.place.as_ref().map(Excerpt)
+        self.position.as_ref().map(Excerpt)
     }
 }
 
@@ -91,8 +91,8 @@ const fn is_of_key(c: char) -> bool {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
-        if let Some(place) = &self.place {
-            write!(f, ":{}:{}", place.line, place.column)?;
+        if let Some(position) = &self.position {
+            write!(f, ":{}:{}", position.line, position.column)?;
         }
         if !self.key.is_empty() {
             write!(f, ": {}", self.key)?;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::ops::Range;
 
-/// A place in the file.
+/// A position in the file.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Position {
     /// From 1.
     pub(super) line: usize,
     /// From 1, in characters.
@@ -15,7 +15,7 @@ pub(super) struct Place {
     text: String,
 }
 
-impl Place {
+impl Position {
     pub(super) fn of(text: &str, span: &Range<usize>) -> Self {
         let before = text.get(..span.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -33,13 +33,13 @@ impl Place {
     }
 }
 
-/// The place of a [`ConfigError`](super::ConfigError), in three lines.
+/// The position of a [`ConfigError`](super::ConfigError), in three lines.
 #[derive(Debug, Clone, Copy)]
-pub struct Excerpt<'a>(pub(super) &'a Place);
+pub struct Excerpt<'a>(pub(super) &'a Position);
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place {
+        let Position {
             line,
             column,
             width,
@@ -63,11 +63,11 @@ mod tests {
     use super::*;
 
     fn excerpt(text: &str, span: Range<usize>) -> String {
-        Excerpt(&Place::of(text, &span)).to_string()
+        Excerpt(&Position::of(text, &span)).to_string()
     }
 
     #[test]
-    fn carets_are_below_what_is_wrong() {
+    fn carets_are_below_the_invalid_part() {
         let text = "a = 1\n\tkey = \"wr\u{f6}ng\"  # why\nlist = [\n  1,\n]\n";
         let at = |what: &str| {
             let start = text.find(what).unwrap();
@@ -83,7 +83,7 @@ mod tests {
             excerpt(text, at("[\n  1,\n]")),
             "  |\n3 | list = [\n  |        ^"
         );
-        // The end of the text, and nothing at all, have a place as well.
+        // The end of the text, and nothing at all, have a position as well.
         let end = text.len()..text.len();
         assert_eq!(excerpt(text, end), "  |\n6 | \n  | ^");
         assert_eq!(excerpt("", 0..0), "  |\n1 | \n  | ^");

@@ -1,4 +1,4 @@
-//! An invalid value: the errors of serde as data, so that the text is in the words of TOML and not of Rust.
+//! An invalid value: the errors of serde as data, so that the text uses the terms of TOML and not of Rust.
 
 use std::fmt;
 use std::ops::Range;
@@ -24,7 +24,7 @@ impl Invalid {
         Self::custom(format_args!("found {found}; expected {expected}"))
     }
 
-    /// Sets the key, whose place in the file is not known here.
+    /// Sets the key, whose position in the file is not known here.
     pub(super) fn under(self, key: Key) -> Self {
         Self {
             key: Some(key),
@@ -32,7 +32,7 @@ impl Invalid {
         }
     }
 
-    /// Sets the place, unless a value inside this one has set its own.
+    /// Sets the position, unless a value inside this one has set its own.
     pub(super) fn at(mut self, key: &Key, span: Range<usize>) -> Self {
         if self.key.is_none() {
             self.key = Some(key.clone());
@@ -88,7 +88,7 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// A value, in the words of TOML.
+/// A value, in the terms of TOML.
 struct Found<'a>(Unexpected<'a>);
 
 impl fmt::Display for Found<'_> {

@@ -27,7 +27,7 @@ impl Key {
         self.then(Step::Index(index))
     }
 
-    /// The place of the value below `root`, or of the innermost table or list around it if the file does not have it.
+    /// The position of the value below `root`, or of the innermost table or list around it if the file does not have it.
     pub(super) fn span(&self, root: &Spanned<DeValue<'_>>) -> Range<usize> {
         let mut value = root;
         for step in &self.0 {

@@ -1,10 +1,10 @@
-//! How many requests a route accepts at a time.
+//! The limits on the requests of a route.
 
 use serde::Deserialize;
 
 use super::value::{ByteSize, Count, read};
 
-/// How many requests a route accepts at a time.
+/// The limits on the requests of a route.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(
     deny_unknown_fields,

@@ -181,7 +181,7 @@ impl Config {
     ///
     /// The error names `source`, the key, what was found and what is accepted.
     pub fn recheck(&self, source: &str) -> Result<(), ConfigError> {
-        check::all(self).map_err(|error| ConfigError::without_place(source, error))
+        check::all(self).map_err(|error| ConfigError::without_position(source, error))
     }
 
     /// The limits for the headers of messages.

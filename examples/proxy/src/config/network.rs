@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_holds_the_addresses_with_its_bits() {
+    fn a_network_contains_the_addresses_with_its_prefix() {
         for (network, address, inside) in [
             ("10.0.0.0/8", "10.1.2.3", true),
             ("10.0.0.0/8", "11.0.0.0", false),

@@ -1,7 +1,7 @@
-//! The deserializer: gives toml's syntax tree to serde, and its errors a key and a place.
+//! The deserializer: gives toml's syntax tree to serde, and its errors a key and a position.
 //!
-//! The one of the crate `toml` has errors that are only text, in the words of Rust: the parts of which we make our own
-//! (`unknown_field`, `invalid_type` ...) can be had only by an error type of one's own.
+//! The deserializer of the crate `toml` reports errors only as text with Rust terms. The parts of the messages here
+//! (`unknown_field`, `invalid_type` ...) are available only to a separate error type.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{Deserializer, Error as _, Expected, IntoDeserializer, Unexpected, Visitor};

@@ -43,7 +43,7 @@ pub struct Retry {
     /// The codes after which a gRPC call is retried. By default UNAVAILABLE.
     #[serde(deserialize_with = "list::<Code, _>")]
     pub retriable_grpc_codes: Vec<Code>,
-    /// The longest `retry-after` that is waited for; if the upstream asks for more, the client gets the response. By default
+    /// The maximum `retry-after` delay; if the upstream asks for more, the client gets the response. By default
     /// 30 seconds.
     #[serde(deserialize_with = "read::<DurationText, _>")]
     pub max_retry_after: Duration,

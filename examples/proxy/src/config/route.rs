@@ -24,7 +24,7 @@ pub struct Route {
     /// the call ends. By default a minute, and for gRPC none.
     #[serde(default)]
     pub timeout: Timeout,
-    /// The header in which clients other than those of gRPC send their timeout in milliseconds, and in which the remaining
+    /// The header in which HTTP clients other than gRPC send their timeout in milliseconds, and in which the remaining
     /// time is forwarded. By default `x-request-timeout-ms`.
     #[serde(
         default = "default::timeout_header",
@@ -52,7 +52,7 @@ pub struct Route {
     pub retry: Retry,
     /// Which requests are hedged. By default none.
     pub hedge: Option<Hedge>,
-    /// How many requests are accepted at a time.
+    /// The limits on the requests in flight.
     #[serde(default)]
     pub limits: Limits,
 }

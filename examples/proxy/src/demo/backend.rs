@@ -12,62 +12,63 @@ use tower::{BoxError, ServiceExt};
 
 use super::grpc::{self, EchoService};
 
-/// How a backend behaves.
+/// The behavior of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
-    /// Answers at once.
+pub enum Behavior {
+    /// Responds immediately.
     Steady,
-    /// Answers after this time.
+    /// Responds after this time.
     Slow(Duration),
-    /// Fails one in so many requests, with 503 or UNAVAILABLE.
+    /// Fails some requests, with 503 or UNAVAILABLE.
     Flaky {
-        /// Every how many-th request fails; never, if 0.
+        /// Every `one_in`th request fails; none if 0.
         one_in: u64,
     },
 }
 
-impl Mood {
-    /// In words.
+impl Behavior {
+    /// Returns a description.
     pub fn describe(self) -> String {
         match self {
-            Self::Steady => "answers at once".to_owned(),
-            Self::Slow(delay) => format!("answers after {delay:?}"),
+            Self::Steady => "responds immediately".to_owned(),
+            Self::Slow(delay) => format!("responds after {delay:?}"),
             Self::Flaky { one_in } => format!("fails every {one_in}th request"),
         }
     }
 }
 
-/// A backend that echoes, over HTTP/1.1, HTTP/2 and gRPC.
+/// An echo backend, over HTTP/1.1, HTTP/2 and gRPC.
 #[derive(Debug, Clone)]
 pub struct Backend {
     name: &'static str,
-    mood: Mood,
+    behavior: Behavior,
     requests: Arc<AtomicU64>,
 }
 
-/// What a backend answers with.
+/// The body of a backend's response.
 pub(super) type EchoBody = UnsyncBoxBody<Bytes, BoxError>;
 
 impl Backend {
-    /// A backend that says its `name` in each answer.
-    pub fn new(name: &'static str, mood: Mood) -> Self {
+    /// Creates a backend that includes its `name` in each response.
+    pub fn new(name: &'static str, behavior: Behavior) -> Self {
         Self {
             name,
-            mood,
+            behavior,
             requests: Arc::default(),
         }
     }
 
-    /// Answers one request: a gRPC call by the service, a body by the same body, anything else by a line of text.
+    /// Responds to one request: to a gRPC call by the service, to a body by the same body, to anything else by a line
+    /// of text.
     pub async fn handle(self, request: Request<Incoming>) -> Response<EchoBody> {
         let grpc = is_grpc(request.headers());
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        match self.mood {
-            Mood::Flaky { one_in } if one_in > 0 && number.is_multiple_of(one_in) => {
+        match self.behavior {
+            Behavior::Flaky { one_in } if one_in > 0 && number.is_multiple_of(one_in) => {
                 return self.failure(grpc);
             }
-            Mood::Slow(delay) => tokio::time::sleep(delay).await,
-            Mood::Steady | Mood::Flaky { .. } => {}
+            Behavior::Slow(delay) => tokio::time::sleep(delay).await,
+            Behavior::Steady | Behavior::Flaky { .. } => {}
         }
         let mut response = match grpc {
             true => self.grpc(request).await,

@@ -3,7 +3,7 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::{Request, Response, Status, Streaming};
 
-/// The code that is generated from `proto/echo.proto`.
+/// The code generated from `proto/echo.proto`.
 #[allow(
     missing_docs,
     unreachable_pub,
@@ -89,5 +89,5 @@ impl pb::echo_server::Echo for EchoService {
     }
 }
 
-/// What one `Join` may gather in memory.
+/// The maximum number of bytes that one `Join` call collects in memory.
 const MAX_JOINED: usize = 1024 * 1024;

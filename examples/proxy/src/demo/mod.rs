@@ -1,4 +1,4 @@
-//! The demo: three backends, one of them slow and one failing now and then, behind a proxy, all in this process.
+//! The demo: three backends, of which one is slow and one fails some requests, behind a proxy, all in this process.
 
 mod backend;
 mod grpc;
@@ -7,7 +7,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-pub use self::backend::{Backend, Mood};
+pub use self::backend::{Backend, Behavior};
 pub use self::grpc::pb;
 
 use crate::config::{Config, ConfigError};
@@ -18,7 +18,7 @@ use crate::run::Bound;
 ///
 /// # Errors
 ///
-/// If an address is taken.
+/// If an address is in use.
 pub async fn run(
     listen: SocketAddr,
     admin: SocketAddr,
@@ -26,9 +26,9 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> io::Result<()> {
     let mut backends = Vec::new();
-    for (name, mood) in BACKENDS {
+    for (name, behavior) in BACKENDS {
         let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
-        backends.push((name, mood, listener.local_addr()?, listener));
+        backends.push((name, behavior, listener.local_addr()?, listener));
     }
     let addresses: Vec<_> = backends.iter().map(|(_, _, address, _)| *address).collect();
     let config = config(listen, admin, drain, &addresses).map_err(io::Error::other)?;
@@ -45,18 +45,18 @@ pub async fn run(
             admin,
             backends
                 .iter()
-                .map(|(name, mood, address, _)| (*name, *mood, *address))
+                .map(|(name, behavior, address, _)| (*name, *behavior, *address))
         )
     );
-    for (name, mood, _, listener) in backends {
-        let backend = Backend::new(name, mood);
+    for (name, behavior, _, listener) in backends {
+        let backend = Backend::new(name, behavior);
         let handler = move |request, _client| backend.clone().handle(request);
         tokio::spawn(serve(listener, handler, shutdown.clone(), drain));
     }
     proxy.serve(shutdown).await
 }
 
-/// HTTP requests go to the backends over HTTP/1.1, those to the gRPC service over HTTP/2.
+/// Returns the configuration: HTTP requests go to the backends over HTTP/1.1, gRPC calls to the service over HTTP/2.
 fn config(
     listen: SocketAddr,
     admin: SocketAddr,
@@ -90,10 +90,12 @@ endpoints = {backends:?}
 fn welcome(
     listen: SocketAddr,
     admin: SocketAddr,
-    backends: impl Iterator<Item = (&'static str, Mood, SocketAddr)>,
+    backends: impl Iterator<Item = (&'static str, Behavior, SocketAddr)>,
 ) -> String {
     let backends: String = backends
-        .map(|(name, mood, address)| format!("  {name:<8} http://{address}  {}\n", mood.describe()))
+        .map(|(name, behavior, address)| {
+            format!("  {name:<8} http://{address}  {}\n", behavior.describe())
+        })
         .collect();
     format!(
         "tower-proxy demo\n\
@@ -111,8 +113,8 @@ fn welcome(
     )
 }
 
-const BACKENDS: [(&str, Mood); 3] = [
-    ("steady", Mood::Steady),
-    ("slow", Mood::Slow(Duration::from_millis(200))),
-    ("flaky", Mood::Flaky { one_in: 5 }),
+const BACKENDS: [(&str, Behavior); 3] = [
+    ("steady", Behavior::Steady),
+    ("slow", Behavior::Slow(Duration::from_millis(200))),
+    ("flaky", Behavior::Flaky { one_in: 5 }),
 ];

@@ -1,4 +1,4 @@
-//! Takes in the body of a request, before the request takes a place on its route.
+//! Waits for the first bytes of a request's body before the request takes a permit on its route.
 
 use std::fmt;
 use std::future::Future;
@@ -19,26 +19,30 @@ pub struct ArriveLayer {
     limits: UploadLimits,
 }
 
-/// Middleware that bounds the time of a request's body, and waits until it has begun before it calls a clone of the service
-/// inside.
+/// Middleware that limits the time that a request's body may take, and calls a clone of the inner service once the body
+/// has begun to arrive.
 ///
 /// # Readiness
 ///
-/// It is always ready. The clone is polled for readiness once the body has begun, so a client that sends nothing holds no
+/// Always ready. The clone is polled for readiness once the body has begun, so a client that sends nothing holds no
 /// permit.
+///
+/// # Errors
+///
+/// The error of the body if it fails before it has begun, or that of the inner service.
 #[derive(Debug)]
 pub struct Arrive<S> {
-    shared: Arc<Shared<S>>,
+    shared: Arc<Inner<S>>,
 }
 
 #[derive(Debug)]
-struct Shared<S> {
+struct Inner<S> {
     inner: S,
     limits: UploadLimits,
 }
 
 impl ArriveLayer {
-    /// Bodies are taken in within `limits`.
+    /// Creates a layer that receives bodies within `limits`.
     pub const fn new(limits: UploadLimits) -> Self {
         Self { limits }
     }
@@ -50,7 +54,7 @@ impl<S> Layer<S> for ArriveLayer {
     fn layer(&self, inner: S) -> Self::Service {
         let limits = self.limits;
         Arrive {
-            shared: Arc::new(Shared { inner, limits }),
+            shared: Arc::new(Inner { inner, limits }),
         }
     }
 }
@@ -76,26 +80,26 @@ where
     }
 
     fn call(&mut self, request: Request<ClientBody>) -> Self::Future {
-        let Shared { inner, limits } = &*self.shared;
+        let Inner { inner, limits } = &*self.shared;
         let grpc = Dialect::of(request.headers()) == Dialect::Grpc;
         ArriveFuture(State::Arriving(Box::new(Arriving {
             inner: inner.clone(),
             request: limits.bound(request, grpc),
-            // In a gRPC call the server may send first.
+            // In a gRPC call the server may send first, so the call must not wait for the client.
             bytes: if grpc { 0 } else { limits.buffer },
         })))
     }
 }
 
-/// The response of an [`Arrive`].
+/// The response future of [`Arrive`].
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct ArriveFuture<S, F>(State<S, F>);
 
-/// Both states are in a box, so that what the layers outside move is small.
+/// Both states are boxed, so that the outer layers move little.
 enum State<S, F> {
     /// The body has not begun, or the service is not ready.
     Arriving(Box<Arriving<S>>),
-    /// The service inside answers.
+    /// The inner service has been called.
     Called(Pin<Box<F>>),
     Answered,
 }
@@ -103,7 +107,7 @@ enum State<S, F> {
 struct Arriving<S> {
     inner: S,
     request: Request<UploadBody>,
-    /// How many bytes of the body are waited for.
+    /// The number of bytes of the body to wait for.
     bytes: usize,
 }
 
@@ -119,7 +123,7 @@ where
             ready!(arriving.poll_ready(cx)).inspect_err(|_| *state = State::Answered)?;
             // ## Arriving => Called
             let State::Arriving(arrived) = std::mem::replace(state, State::Answered) else {
-                unreachable!("it has arrived");
+                unreachable!("the state was Arriving");
             };
             let Arriving {
                 mut inner, request, ..
@@ -132,7 +136,8 @@ where
         let polled = response.as_mut().poll(cx);
         if polled.is_ready() {
             // ## Called => Answered
-            // What it held, such as its permit, is released before the answer is written.
+            // Dropping the inner future here releases what it holds, such as its permit, before the response is
+            // written.
             *state = State::Answered;
         }
         polled
@@ -146,7 +151,7 @@ impl<S: Service<Request<UploadBody>, Error = BoxError>> Arriving<S> {
     }
 }
 
-// Nothing in it is pinned but what is in a box.
+// All pinned data is boxed.
 impl<S, F> Unpin for ArriveFuture<S, F> {}
 
 impl<S, F> fmt::Debug for ArriveFuture<S, F> {

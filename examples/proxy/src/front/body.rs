@@ -1,4 +1,4 @@
-//! The two bodies that pass through the proxy, frame by frame and never collected.
+//! The request and response bodies that the proxy streams, frame by frame and never collected.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,33 +15,34 @@ use tower::timeout::http::TimeoutBody;
 
 use crate::front::server::Client;
 use crate::front::upload::UploadBody;
-use crate::transport::blocks::Long;
+use crate::transport::blocks::OversizedTrailers;
 use crate::transport::stall::{self, Limits};
 use crate::transport::trailers::{TrailersTooLarge, check_trailers};
 use crate::upstream;
 
-/// The body of a request on its way up: what the client sends, within its time, and kept as far as it may be sent again.
+/// The body of a request to the upstream: the client's upload under its time limits, kept for replays up to the
+/// configured size.
 pub type RequestBody = ReplayBody<TimeoutBody<UploadBody>>;
 
-/// The body of an endpoint's response to a request with such a body.
+/// The body of an endpoint's response to a request with a [`RequestBody`].
 pub type UpstreamBody = upstream::UpstreamBody<RequestBody>;
 
-/// The body of a response within its time. Of a gRPC call, its first frame may have been looked at.
+/// The body of a response under its time limits. For a gRPC call its first frame may have been read ahead.
 pub type BoundedBody = TimeoutBody<PeekBody<UpstreamBody>>;
 
-/// What a client sends, with only such trailers as may pass.
+/// The body that a client sends, without trailers that must not be forwarded.
 #[derive(Debug)]
 pub struct ClientBody {
     incoming: Incoming,
     client: Client,
     max_trailers: usize,
-    /// Tells whether h2 may have dropped some of the trailers.
-    long: Option<Long>,
+    /// Set if h2 may drop some of the trailers.
+    long: Option<OversizedTrailers>,
 }
 
 impl ClientBody {
-    /// The request of a `client`. Trailers over `max_trailers` bytes are an error, and so are those that a [`Long`] among its
-    /// extensions tells of.
+    /// Takes over the request of a `client`. Trailers over `max_trailers` bytes are an error, and so are trailers that
+    /// the [`OversizedTrailers`] among the request's extensions reports as shortened.
     pub fn of(
         mut request: Request<Incoming>,
         client: Client,
@@ -59,7 +60,7 @@ impl ClientBody {
         })
     }
 
-    /// Who sends it.
+    /// Returns the client that sends the body.
     pub const fn client(&self) -> &Client {
         &self.client
     }
@@ -93,20 +94,20 @@ impl Body for ClientBody {
     }
 }
 
-/// The body of a response on its way down: the upstream's stream, or nothing.
+/// The body of a response to the client: the upstream's stream, or empty.
 ///
-/// How long it may be kept waiting by a client that does not read, it [tells](stall::handed) the task that sends it.
+/// It [tells](stall::handed) the task that sends it how long a client that does not read may delay it.
 #[derive(Debug)]
 pub struct ResponseBody {
     upstream: Option<BoundedBody>,
-    /// Told a little later.
+    /// An error whose report is delayed.
     failed: Option<Failed>,
-    /// Its task was told to come back.
+    /// Whether the sending task was told to come back for the next frame.
     awaited: bool,
 }
 
-/// An error that is not told at once: hyper and h2 drop then what they have not yet written, the head too, and do not say
-/// when they have.
+/// A delayed error. On an error hyper and h2 drop what they have not written yet, including the head, and do not report
+/// when everything is written; so the error is returned a little later.
 #[derive(Debug)]
 struct Failed {
     error: BoxError,
@@ -114,7 +115,7 @@ struct Failed {
 }
 
 impl ResponseBody {
-    /// A body that streams what the upstream sends.
+    /// Creates a body that streams what the upstream sends.
     pub fn upstream(body: BoundedBody) -> Self {
         Self {
             upstream: Some(body),
@@ -123,7 +124,7 @@ impl ResponseBody {
         }
     }
 
-    /// A body without a byte.
+    /// Creates an empty body.
     pub const fn empty() -> Self {
         Self {
             upstream: None,
@@ -132,7 +133,7 @@ impl ResponseBody {
         }
     }
 
-    /// After a frame that is not the last, the task that sends it must come back for the next.
+    /// Tells the sending task, after a frame that is not the last, that it must come back for the next.
     fn tell_task(&mut self, handed: bool) {
         if let Some(body) = &self.upstream
             && handed
@@ -198,5 +199,5 @@ impl Drop for ResponseBody {
     }
 }
 
-/// What was sent before an error is written within this time, if the client reads.
+/// The time given to writing what was sent before an error, if the client reads.
 const FLUSH_TIME: Duration = Duration::from_millis(20);

@@ -20,11 +20,15 @@ pub struct CountLayer {
     stats: Arc<RouteStats>,
 }
 
-/// Middleware that counts each request from its call until the body of its response is dropped.
+/// Middleware that counts each request as in flight from the call until its response body is dropped.
 ///
 /// # Cancellation
 ///
-/// A future, or a body, that is dropped before its end counts as `client_gone`.
+/// A future or a body that is dropped before its end counts as `client_gone`.
+///
+/// # Readiness
+///
+/// That of the inner service; nothing is reserved.
 #[derive(Debug, Clone)]
 pub struct Count<S> {
     inner: S,
@@ -32,7 +36,7 @@ pub struct Count<S> {
 }
 
 impl CountLayer {
-    /// Counts in `stats`.
+    /// Creates a layer that counts in `stats`.
     pub const fn new(stats: Arc<RouteStats>) -> Self {
         Self { stats }
     }
@@ -72,13 +76,13 @@ where
 }
 
 pin_project! {
-    /// The response of a [`Count`].
+    /// The response future of [`Count`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct CountFuture<F> {
         #[pin]
         inner: F,
-        // `None` once it is answered.
+        // `None` once the response has begun.
         in_flight: Option<InFlight>,
     }
 }
@@ -120,7 +124,7 @@ where
 }
 
 pin_project! {
-    /// The body of a response, which counts how it ends.
+    /// A response body that counts how it ends.
     #[derive(Debug)]
     pub struct CountBody<B>
     where

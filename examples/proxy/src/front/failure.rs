@@ -1,4 +1,4 @@
-//! Why the proxy itself answers a request, and with what.
+//! The reasons for which the proxy itself responds to a request, and the responses.
 
 use std::error::Error;
 use std::fmt;
@@ -20,48 +20,48 @@ use crate::transport::trailers::TrailersTooLarge;
 use crate::transport::upload::BodyError;
 use crate::upstream::UpstreamError;
 
-/// Why the proxy itself answers, with the two statuses that say so.
+/// The reason for a response of the proxy's own, with its HTTP status and gRPC code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// No route takes the request.
+    /// No route matches the request.
     NoRoute,
-    /// The request cannot be forwarded as it is.
+    /// The proxy does not support forwarding the request.
     Unsupported,
-    /// It is for no host, or for more than one.
+    /// The request has no valid host, or more than one.
     BadTarget(BadTarget),
-    /// Its path has no normal form.
+    /// The request's path has no normal form.
     BadPath,
-    /// Where its body ends is not clear, or its content not what it seems.
+    /// The framing of the request's body is ambiguous or invalid.
     BadFraming(BadFraming),
-    /// Its head is longer than configured.
+    /// The request's head is larger than configured.
     HeadTooLarge,
-    /// It has been here before.
+    /// The request has passed through this proxy before.
     Loop,
-    /// The route has as many requests under way as it may.
+    /// The route's limit of in-flight requests is reached.
     Overloaded,
     /// No endpoint of the cluster is ready.
     Unavailable,
-    /// The connection broke half-way.
+    /// The connection to the upstream broke before the response was complete.
     BadGateway,
-    /// The upstream's answer is none, or may be read in more than one way.
+    /// The upstream's response is malformed or ambiguous.
     BadAnswer,
-    /// The head of the upstream's answer is longer than configured.
+    /// The head of the upstream's response is larger than configured.
     AnswerTooLarge,
-    /// The route's timeout passed, or the client's.
+    /// The route's timeout or the client's deadline has passed.
     Timeout,
-    /// The client's body did not come in time.
+    /// The client's body did not arrive in time.
     RequestTimeout,
-    /// The client's body breaks the rules of its protocol, or stopped before its end.
+    /// The client's body violates its protocol, or ended early.
     MalformedBody,
     /// The client's trailers are too long.
     LongTrailers,
-    /// The upstream does not read the request.
+    /// The upstream does not read the request's body.
     UpstreamStalled,
-    /// The client's timeout makes no sense.
+    /// The timeout in the client's headers is invalid.
     InvalidTimeout,
     /// The response took too long after its head.
     ResponseTimeout,
-    /// The response broke off after its head.
+    /// The response ended early, after its head.
     ResponseBroken,
 }
 
@@ -72,7 +72,7 @@ impl From<BadPath> for Failure {
 }
 
 impl Failure {
-    /// Reads the error of a route's stack.
+    /// Returns the failure that an error of a route's stack stands for.
     pub fn of(error: &BoxError) -> Self {
         let error: &(dyn Error + 'static) = error.as_ref();
         if let Some(failure) = cause_ref::<Self>(error) {
@@ -108,7 +108,7 @@ impl Failure {
         }
     }
 
-    /// Reads the error of a response's body.
+    /// Returns the failure that an error of a response's body stands for.
     pub fn of_body(error: &BoxError) -> Self {
         let error: &(dyn Error + 'static) = error.as_ref();
         let is_late = cause_ref::<DeadlineExceeded>(error).is_some()
@@ -122,7 +122,7 @@ impl Failure {
         }
     }
 
-    /// Its name in the metrics.
+    /// Returns its name in the metrics.
     pub fn reason(self) -> &'static str {
         match self {
             Self::NoRoute => "no_route",
@@ -148,18 +148,18 @@ impl Failure {
         }
     }
 
-    /// The HTTP status, also where a client of gRPC gets 200 and its own status.
+    /// Returns the HTTP status. It is what the metrics show, also where a gRPC client gets 200 and a gRPC status.
     pub fn status(self) -> StatusCode {
         self.terms().0
     }
 
-    /// The gRPC code, and its message.
+    /// Returns the gRPC code and its message.
     pub fn grpc_status(self) -> (Code, &'static str) {
         let (_, code, message) = self.terms();
         (code, message)
     }
 
-    /// The HTTP status, the gRPC code, and a sentence for either.
+    /// Returns the HTTP status, the gRPC code, and a message for either.
     fn terms(self) -> (StatusCode, Code, &'static str) {
         match self {
             Self::NoRoute => (
@@ -181,7 +181,7 @@ impl Failure {
             Self::BadFraming(BadFraming::UnknownCoding) => (
                 StatusCode::NOT_IMPLEMENTED,
                 Code::Unimplemented,
-                "the proxy knows no transfer coding but chunked",
+                "the proxy supports no transfer coding but chunked",
             ),
             Self::BadFraming(_) => (
                 StatusCode::BAD_REQUEST,
@@ -196,7 +196,7 @@ impl Failure {
             Self::Loop => (
                 StatusCode::LOOP_DETECTED,
                 Code::Internal,
-                "the request has been here before",
+                "the request has passed through this proxy before",
             ),
             Self::Overloaded => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -231,7 +231,7 @@ impl Failure {
             Self::RequestTimeout => (
                 StatusCode::REQUEST_TIMEOUT,
                 Code::DeadlineExceeded,
-                "the request's body did not come in time",
+                "the request's body did not arrive in time",
             ),
             Self::MalformedBody => (
                 StatusCode::BAD_REQUEST,
@@ -256,7 +256,8 @@ impl Failure {
         }
     }
 
-    /// The answer: to a gRPC or gRPC-Web client a status in the headers alone, to others a short plain text.
+    /// Returns the response: for gRPC and gRPC-Web clients the status in the headers alone, for others a short plain
+    /// text.
     pub fn response(self, dialect: Dialect) -> Response<Bytes> {
         let (status, code, message) = self.terms();
         let mut response = Response::new(match dialect {
@@ -269,12 +270,12 @@ impl Failure {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, dialect.content_type());
         if dialect != Dialect::Http {
-            // gRPC over HTTP/2, "Trailers-Only": HTTP status 200, and the outcome in the one block of headers.
+            // gRPC over HTTP/2, "Trailers-Only": HTTP status 200, and the gRPC status in the only header block.
             headers.insert("grpc-status", HeaderValue::from(u16::from(code.number())));
             headers.insert("grpc-message", HeaderValue::from_static(message));
         }
         if matches!(self, Self::BadFraming(_)) {
-            // What follows on the connection may be of this request or another.
+            // The rest of the stream is ambiguous: it may belong to this request or be another one.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

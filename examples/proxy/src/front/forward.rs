@@ -1,4 +1,4 @@
-//! Makes a client's request one for the upstream, and the upstream's response one for the client.
+//! Rewrites a client's request for the upstream, and the upstream's response for the client.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,9 +22,13 @@ pub struct ForwardLayer {
     protocol: Protocol,
 }
 
-/// Middleware that takes off a message what was for this hop, and puts on what is for the next.
+/// Middleware that removes the hop-by-hop fields of a message and adds those for the next hop.
 ///
-/// A request that may go no further (`Max-Forwards`) is answered here.
+/// A request with `Max-Forwards: 0` is not forwarded; the response is made here.
+///
+/// # Readiness
+///
+/// That of the inner service; nothing is reserved.
 #[derive(Debug, Clone)]
 pub struct Forward<S> {
     inner: S,
@@ -33,7 +37,7 @@ pub struct Forward<S> {
 }
 
 impl ForwardLayer {
-    /// Forwards as `hop` says, to endpoints that speak `protocol`.
+    /// Creates a layer that rewrites as `hop` says, for endpoints that speak `protocol`.
     pub const fn new(hop: Arc<Hop>, protocol: Protocol) -> Self {
         Self { hop, protocol }
     }
@@ -75,7 +79,7 @@ where
         let accepted = self.hop.forward(&mut request, self.protocol, &client);
         ForwardFuture {
             state: State::Sent {
-                // Over HTTP/1.1 a client gets trailers only if it asked for them.
+                // Over HTTP/1.1 a client gets trailers only if it announced that it accepts them.
                 takes_trailers: is_http2 || accepted,
                 inner: self.inner.call(request),
             },
@@ -84,7 +88,7 @@ where
 }
 
 pin_project! {
-    /// The response of a [`Forward`].
+    /// The response future of [`Forward`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ForwardFuture<F> {
@@ -97,9 +101,9 @@ pin_project! {
     #[derive(Debug)]
     #[project = StateProj]
     enum State<F> {
-        // `takes_trailers`: the client wants to know which trailers there will be.
+        // `takes_trailers`: the client accepts trailers, so the response announces them.
         Sent { #[pin] inner: F, takes_trailers: bool },
-        // The request goes no further. The proxy itself answers to OPTIONS alone.
+        // The request is not forwarded; of these, the proxy itself supports OPTIONS only.
         Ended { is_options: bool },
     }
 }
@@ -124,7 +128,7 @@ where
             }
         };
         let mut response = ready!(inner.poll(cx))?.map(ResponseBody::upstream);
-        // That of the proxy: hyper lowers it for an HTTP/1.0 client.
+        // The proxy's own version: hyper lowers it for an HTTP/1.0 client.
         *response.version_mut() = Version::HTTP_11;
         headers::strip_hop_by_hop(response.headers_mut());
         if !takes_trailers {

@@ -1,4 +1,4 @@
-//! Requests that no handler sees, since there is something wrong with their heads.
+//! Counts requests that no handler sees because their heads are invalid.
 
 use http::StatusCode;
 use tower::BoxError;
@@ -7,10 +7,10 @@ use tower::classify::cause_ref;
 use crate::front::server::GivenUp;
 use crate::metrics::RouteStats;
 
-/// Counts what a connection that failed with `error` says of its last request.
+/// Counts the last request of a connection that failed with `error`, if the error is about a request.
 ///
-/// Over HTTP/2, one that is malformed in itself fails its stream alone, which only the HTTP library knows; counted are those
-/// by which the whole connection fails.
+/// A request over HTTP/2 that is malformed in itself fails only its own stream, and only the HTTP library sees it;
+/// requests that fail the whole connection are counted.
 pub(crate) fn count(error: &BoxError, stats: &RouteStats) {
     let Some((reason, answer)) = judge(error) else {
         return;
@@ -21,7 +21,7 @@ pub(crate) fn count(error: &BoxError, stats: &RouteStats) {
     }
 }
 
-/// The reason, and the status that the client has got.
+/// Returns the reason, and the status that the client got.
 fn judge(error: &BoxError) -> Option<(&'static str, Option<StatusCode>)> {
     if let Some(hyper) = cause_ref::<hyper::Error>(&**error) {
         if hyper.is_parse_too_large() {
@@ -35,7 +35,7 @@ fn judge(error: &BoxError) -> Option<(&'static str, Option<StatusCode>)> {
     if cause_ref::<GivenUp>(&**error) == Some(&GivenUp::Head) {
         return Some(("head_timeout", None));
     }
-    // What this side has found wrong with the connection, and not what the other side says.
+    // Only errors that this side found in the connection, not those that the peer reports.
     let h2 = cause_ref::<h2::Error>(&**error)?;
     (h2.is_library() && h2.is_go_away()).then_some(("malformed", None))
 }

@@ -1,7 +1,7 @@
-//! The side of the clients: their connections, and the layers that a request passes before its route's stack.
+//! The client side: connections from clients, and the layers that a request passes before the stack of its route.
 //!
-//! `stack` puts the layers together. Each is ready at any time, as far down as [`arrive`]: which route a request needs, and so
-//! what must be ready for it, is not known before it is there.
+//! `stack` puts the layers together. All of them down to [`arrive`] are always ready: which route a request needs, and
+//! so which service must be ready, is known only once the request is there.
 
 pub mod arrive;
 pub mod body;

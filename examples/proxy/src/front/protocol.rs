@@ -1,23 +1,23 @@
-//! What kind of answer a client can read.
+//! The kind of response that a client can read.
 
 use crate::transport::headers::is_grpc;
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// The protocol above HTTP that a request speaks, by its `content-type`.
+/// The protocol on top of HTTP that a request speaks, by its `content-type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// None: a status of HTTP says how it went.
+    /// Plain HTTP: the result is in the HTTP status.
     Http,
-    /// gRPC, whose status is in the trailers, or in the headers of an answer without a body.
+    /// gRPC: the status is in the trailers, or in the headers of a response without a body.
     Grpc,
-    /// gRPC-Web, whose status may be in the headers as well, and whose trailers are a part of the body.
+    /// gRPC-Web: the status may be in the headers as well, and trailers are part of the body.
     GrpcWeb,
     /// gRPC-Web in base64.
     GrpcWebText,
 }
 
 impl Dialect {
-    /// The dialect of a message with these headers.
+    /// Returns the dialect of a message with these headers.
     pub fn of(headers: &HeaderMap) -> Self {
         let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
             return Self::Http;
@@ -34,7 +34,8 @@ impl Dialect {
         }
     }
 
-    /// The `content-type` of the proxy's own answers: to gRPC, with a status of it in the headers.
+    /// Returns the `content-type` of the proxy's own responses. Those to gRPC clients have the gRPC status in the
+    /// headers.
     pub fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Http => "text/plain; charset=utf-8",

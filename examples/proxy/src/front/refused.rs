@@ -1,4 +1,4 @@
-//! Requests that come to no route, counted as those of the route `none`.
+//! Counts requests that match no route under the route `none`.
 
 use std::error::Error;
 use std::fmt;
@@ -14,12 +14,12 @@ use tower::{BoxError, Layer, Service};
 use super::failure::Failure;
 use crate::metrics::RouteStats;
 
-/// The request was refused before it had a route.
+/// The request was rejected before it had a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused(Failure);
 
 impl Refused {
-    /// Refused because of `failure`.
+    /// Creates the error of a request rejected because of `failure`.
     pub const fn new(failure: Failure) -> Self {
         Self(failure)
     }
@@ -27,7 +27,7 @@ impl Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request was refused")
+        f.write_str("the request was rejected")
     }
 }
 
@@ -43,7 +43,11 @@ pub struct CountRefusedLayer {
     stats: Arc<RouteStats>,
 }
 
-/// Middleware that counts the requests that fail with [`Refused`], and their answers.
+/// Middleware that counts the requests that fail with [`Refused`], and the responses to them.
+///
+/// # Readiness
+///
+/// That of the inner service; nothing is reserved.
 #[derive(Debug, Clone)]
 pub struct CountRefused<S> {
     inner: S,
@@ -51,7 +55,7 @@ pub struct CountRefused<S> {
 }
 
 impl CountRefusedLayer {
-    /// Counts in `stats`.
+    /// Creates a layer that counts in `stats`.
     pub const fn new(stats: Arc<RouteStats>) -> Self {
         Self { stats }
     }
@@ -89,7 +93,7 @@ where
 }
 
 pin_project! {
-    /// The response of a [`CountRefused`].
+    /// The response future of [`CountRefused`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct CountRefusedFuture<F> {

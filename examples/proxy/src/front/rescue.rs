@@ -1,4 +1,4 @@
-//! Answers in place of errors, in the protocol that the client speaks.
+//! Turns errors into responses, in the protocol that the client speaks.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -20,7 +20,11 @@ use super::protocol::Dialect;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RescueLayer;
 
-/// Middleware that turns an error into the answer of its [`Failure`], so that it has none itself.
+/// Middleware that turns each error into the response of its [`Failure`], and so never fails.
+///
+/// # Readiness
+///
+/// That of the inner service, which is always ready in this proxy; an error of its readiness is ignored.
 #[derive(Debug, Clone, Copy)]
 pub struct Rescue<S> {
     inner: S,
@@ -61,7 +65,7 @@ where
 }
 
 pin_project! {
-    /// The answer of a [`Rescue`].
+    /// The response future of [`Rescue`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct RescueFuture<F> {
@@ -88,7 +92,7 @@ where
             }),
             Err(error) => {
                 let answer = Failure::of(&error).response(*this.dialect);
-                // hyper would send the body of an answer to HEAD over HTTP/2.
+                // hyper would send the body of a response to HEAD over HTTP/2.
                 let is_head = *this.is_head;
                 answer.map(|text| RescueBody {
                     content: Content::Own {
@@ -101,10 +105,10 @@ where
 }
 
 pin_project! {
-    /// The body of an answer.
+    /// The body of a response.
     ///
-    /// If it fails, an HTTP client gets a response that is cut off. A gRPC client gets trailers with the status that tells why;
-    /// but a stream that the upstream has reset is reset towards the client, with the same code.
+    /// If it fails, an HTTP client gets a truncated response. A gRPC client gets trailers with the status of the
+    /// failure; but a stream that the upstream has reset is reset towards the client, with the same error code.
     #[derive(Debug)]
     pub struct RescueBody<B> {
         #[pin]
@@ -116,9 +120,9 @@ pin_project! {
     #[derive(Debug)]
     #[project = ContentProj]
     enum Content<B> {
-        // `has_status`: a gRPC status may follow; `false` also once one has.
+        // `has_status`: a gRPC status may follow; `false` also once one was sent.
         Passed { #[pin] inner: B, has_status: bool },
-        // What is left of the text of a failure.
+        // The rest of a failure's text.
         Own { text: Bytes },
     }
 }

@@ -16,19 +16,19 @@ use super::router::Router;
 
 /// A service that calls a clone of the service of the request's route. Clones share the routes.
 ///
-/// The services of the routes must be ready at any time, as [`Arrive`](super::arrive::Arrive) is: which of them must be ready
-/// is not known before the request is.
+/// The services of the routes must always be ready, as [`Arrive`](super::arrive::Arrive) is: which of them must be
+/// ready is known only once the request is there.
 ///
 /// # Errors
 ///
-/// [`Refused`] if no route takes the request.
+/// [`Refused`] if no route matches the request.
 #[derive(Debug)]
 pub struct Route<S> {
     routes: Arc<Router<S>>,
 }
 
 impl<S> Route<S> {
-    /// Picks from `routes`.
+    /// Creates a service that picks from `routes`.
     pub fn new(routes: Router<S>) -> Self {
         Self {
             routes: Arc::new(routes),
@@ -62,7 +62,7 @@ where
             false => None,
         };
         let path = match request.uri().path() {
-            // RFC 9112, 3.2.4: it is about the server as a whole.
+            // RFC 9112, 3.2.4: it refers to the server as a whole.
             "*" => "/",
             path => path,
         };
@@ -80,11 +80,11 @@ where
 }
 
 pin_project! {
-    /// The response of a [`Route`].
+    /// The response future of [`Route`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct RouteFuture<F> {
-        // `None` if no route takes the request.
+        // `None` if no route matches the request.
         #[pin]
         inner: Option<F>,
     }

@@ -1,31 +1,32 @@
-//! Which route takes a request.
+//! Matches requests to routes.
 
 use crate::config::Route;
 
 /// Finds the route of a request: the most specific host first, then the longest path prefix.
 ///
-/// Looks at the routes one after the other: it is made for tens of routes, not for thousands.
+/// It scans the routes linearly: it is meant for tens of routes, not for thousands.
 #[derive(Debug, Clone)]
 pub struct Router<T> {
     entries: Vec<(Route, T)>,
 }
 
 impl<T> Router<T> {
-    /// Routes, each with what handles its requests.
+    /// Creates a router from routes, each with the handler of its requests.
     pub fn new(mut entries: Vec<(Route, T)>) -> Self {
         entries.sort_by_key(|(route, _)| std::cmp::Reverse((host_rank(route), route.path.len())));
         Self { entries }
     }
 
-    /// Whether any route is for certain hosts only.
+    /// Returns whether any route is restricted to certain hosts.
     pub fn has_hosts(&self) -> bool {
-        // They come first.
+        // Those come first.
         let first = self.entries.first();
         first.is_some_and(|(route, _)| route.host.is_some())
     }
 
-    /// What handles requests for this host and path, if anything does. Both are normal: the host without a port and a final
-    /// dot, but in letters of either case, and the path as [`normalize`](crate::front::headers::path::normalize) makes it.
+    /// Returns the handler of requests for this host and path, or `None` if no route matches. Both must be normalized:
+    /// the host without a port and a trailing dot, in either case of letters, and the path by
+    /// [`normalize`](crate::front::headers::path::normalize).
     pub fn find(&self, host: Option<&str>, path: &str) -> Option<&T> {
         let takes = |route: &Route| matches_host(route, host) && matches_path(&route.path, path);
         self.entries
@@ -35,7 +36,7 @@ impl<T> Router<T> {
     }
 }
 
-/// Exact hosts come before wildcards, longer wildcards before shorter ones, routes for any host last.
+/// Ranks exact hosts before wildcards, longer wildcards before shorter ones, and routes for any host last.
 fn host_rank(route: &Route) -> (u8, usize) {
     match route.host.as_deref() {
         Some(host) if host.starts_with("*.") => (1, host.len()),
@@ -50,7 +51,7 @@ fn matches_host(route: &Route, host: Option<&str>) -> bool {
     };
     let Some(host) = host else { return false };
     match pattern.strip_prefix('*') {
-        // "*.example.com" takes any host below example.com, at whatever depth, but not example.com.
+        // "*.example.com" matches any host below example.com, at any depth, but not example.com.
         Some(suffix) => {
             let end = host.len().checked_sub(suffix.len());
             end.filter(|end| *end > 0)
@@ -61,7 +62,7 @@ fn matches_host(route: &Route, host: Option<&str>) -> bool {
     }
 }
 
-/// Whether `path` is `prefix` or lies below it, by whole segments: "/v1" takes "/v1" and "/v1/x", not "/v10".
+/// Returns whether `path` is `prefix` or lies below it, by whole segments: "/v1" matches "/v1" and "/v1/x", not "/v10".
 fn matches_path(prefix: &str, path: &str) -> bool {
     let Some(rest) = path.strip_prefix(prefix) else {
         return false;

@@ -1,10 +1,10 @@
-//! Listeners: accepting connections, telling HTTP/1.1 from HTTP/2, and draining.
+//! Listeners: accepting connections, distinguishing HTTP/1.1 from HTTP/2, and draining.
 
 mod accept;
 mod activity;
-mod attended;
 mod client;
 mod connection;
+mod disconnect;
 mod interim;
 mod lifetime;
 mod withdraw;
@@ -31,33 +31,33 @@ use tokio::task::JoinSet;
 use tower::BoxError;
 
 use self::activity::{Activity, Answer};
-use self::attended::Attended;
 pub use self::client::Client;
 pub use self::connection::GivenUp;
 use self::connection::{Connection, Watch};
+use self::disconnect::DetectDisconnect;
 use self::interim::Interim;
 pub use self::lifetime::Times;
 use self::withdraw::Withdraw;
 use crate::config::{Clients, Heads};
-use crate::transport::blocks::{self, Blocks, Long};
+use crate::transport::blocks::{self, Blocks, OversizedTrailers};
 use crate::transport::descriptors::max_connections;
 use crate::transport::headers;
 use crate::transport::socket::{self, Reset, Socket};
-use crate::transport::stall::Patient;
+use crate::transport::stall::StallTimeout;
 use crate::transport::streams::{NewStreams, Streams};
 
-/// Binds `address`; the error names it.
+/// Binds `address`.
 ///
 /// # Errors
 ///
-/// If the address is taken, or not one of this machine's.
+/// If the address is in use or not local. The error names it.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
     })
 }
 
-/// Serves connections until `shutdown` says so, then drains, with the defaults of [`Clients`].
+/// Serves connections until `shutdown` is triggered, then drains, with the defaults of [`Clients`].
 ///
 /// See [`Server::serve`].
 pub async fn serve<H, F, B>(listener: TcpListener, handler: H, shutdown: Shutdown, drain: Duration)
@@ -72,7 +72,7 @@ where
         .await;
 }
 
-/// A connection, its client, and its place among the connections.
+/// A connection, its client, and its permit under the maximum number of connections.
 type Accepted = (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>);
 
 /// Serves clients on any number of listeners, which share the maximum number of connections.
@@ -80,27 +80,28 @@ type Accepted = (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>);
 pub struct Server {
     clients: Clients,
     heads: Heads,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Server {
-    /// Treats clients as `clients` says. Over HTTP/1, heads larger than `heads` says get a 431.
+    /// Creates a server with the limits `clients`. Over HTTP/1, request heads larger than `heads` get a 431.
     pub fn new(clients: &Clients, heads: Heads) -> Self {
-        let places = clients.max_connections.unwrap_or_else(max_connections);
+        let permits = clients.max_connections.unwrap_or_else(max_connections);
         Self {
             clients: clients.clone(),
             heads,
-            places: Arc::new(Semaphore::new(places)),
+            permits: Arc::new(Semaphore::new(permits)),
         }
     }
 
-    /// Serves connections until `shutdown` says so, then drains.
+    /// Serves connections until `shutdown` is triggered, then drains.
     ///
-    /// Each connection speaks HTTP/1.1 or HTTP/2 as its first bytes tell. After `shutdown` the listener closes, and what it has
-    /// accepted or queued is answered: connections with a request in flight end with its response, others after a second
-    /// without one. What is left after `drain` is cut off.
+    /// The first bytes of a connection decide between HTTP/1.1 and HTTP/2. After `shutdown` the listener closes, and
+    /// connections that it has accepted or queued are still served: those with requests in flight close after the
+    /// response, others after one second without a request. Connections that remain after `drain` are dropped.
     ///
-    /// `failed` is told of each connection that fails: what no handler sees, since the HTTP library answers it.
+    /// `failed` is called with the error of each connection that fails: these are requests that no handler sees, since
+    /// the HTTP library responds to them.
     pub async fn serve<H, F, B>(
         &self,
         listener: TcpListener,
@@ -114,13 +115,13 @@ impl Server {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let draining = shutdown.clone();
-        let connection = |(stream, client, place): Accepted| {
-            // A connection that is broken already fails when it is read.
+        let connection = |(stream, client, permit): Accepted| {
+            // A connection that is already broken fails at the first read.
             let _ = socket::prepare(&stream, self.clients.keep_alive_interval);
             let connection = self.connection(stream, client, handler.clone());
             let (draining, failed) = (draining.clone(), failed.clone());
             async move {
-                let _place = place;
+                let _permit = permit;
                 if let Err(error) = connection.run(draining).await {
                     tracing::debug!(%client, error, "connection failed");
                     failed(&error);
@@ -136,13 +137,16 @@ impl Server {
             }
         }
         for (stream, client) in accept::close(listener) {
-            // These are answered also if they are too many.
-            let place = Arc::clone(&self.places).try_acquire_owned().ok();
-            connections.spawn(connection((stream, client, place)));
+            // These are served even beyond the maximum.
+            let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
+            connections.spawn(connection((stream, client, permit)));
         }
         let ended = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(drain, ended).await.is_err() {
-            tracing::warn!(?drain, "gave up on requests that are still running");
+            tracing::warn!(
+                ?drain,
+                "drain time is over, dropping requests that are still in flight"
+            );
         }
     }
 
@@ -159,7 +163,7 @@ impl Server {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
-        let long = Long::default();
+        let long = OversizedTrailers::default();
         let watch = Watch::new(
             Arc::clone(&activity),
             Blocks::new(long.clone(), self.heads.size),
@@ -171,7 +175,7 @@ impl Server {
         let service = {
             let activity = Arc::clone(&activity);
             service_fn(move |mut request: Request<Incoming>| {
-                // Those before may not know interim answers, and in those after hyper has no way for them.
+                // HTTP/1.0 clients may not know interim responses, and hyper cannot send them over HTTP/2.
                 let http11 = request.version() == Version::HTTP_11;
                 let exchange = http11.then(|| interim.begin(&mut request));
                 let has_body = !request.body().is_end_stream();
@@ -184,8 +188,8 @@ impl Server {
                 }
                 let active = activity.begin();
                 let answer = handler(request, client.clone());
-                let looks = exchange.clone().filter(|_| has_body);
-                let answer = Attended::new(Withdraw::new(answer), looks);
+                let checks = exchange.clone().filter(|_| has_body);
+                let answer = DetectDisconnect::new(Withdraw::new(answer), checks);
                 Answer::new(answer, exchange, active)
             })
         };
@@ -195,27 +199,32 @@ impl Server {
         Connection::new(http, streams, activity, self.clients.times())
     }
 
-    /// The next connection. At the maximum number of connections it waits in the listener's queue until another one ends.
+    /// Accepts the next connection. At the maximum number of connections, further ones wait in the listener's queue
+    /// until another one ends.
     async fn accept(&self, listener: &TcpListener) -> Accepted {
-        let place = match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => place,
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => permit,
             Err(_) => {
-                tracing::debug!("as many connections from clients as there may be");
-                // It is never closed.
-                Arc::clone(&self.places)
+                tracing::debug!("maximum number of client connections reached");
+                // The semaphore is never closed.
+                Arc::clone(&self.permits)
                     .acquire_owned()
                     .await
                     .expect("open")
             }
         };
         let (stream, client) = accept::accept(listener).await;
-        (stream, client, Some(place))
+        (stream, client, Some(permit))
     }
 }
 
-fn http_server(streams: NewStreams, clients: &Clients, heads: Heads) -> auto::Builder<OwnTask> {
-    let mut server = auto::Builder::new(OwnTask(streams));
-    // The time of heads is the connection's own, see `Lifetime`.
+fn http_server(
+    streams: NewStreams,
+    clients: &Clients,
+    heads: Heads,
+) -> auto::Builder<ConnectionExecutor> {
+    let mut server = auto::Builder::new(ConnectionExecutor(streams));
+    // `Lifetime` enforces the header timeout of the connection.
     server
         .http1()
         .header_read_timeout(None)
@@ -228,7 +237,7 @@ fn http_server(streams: NewStreams, clients: &Clients, heads: Heads) -> auto::Bu
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(clients.max_concurrent_streams)
-        // So that uploads that nothing reads never keep another from being sent: the window has room for all of them.
+        // The connection window has room for all streams, so that uploads that are not read never block the others.
         .initial_stream_window_size(clients.initial_stream_window_size)
         .initial_connection_window_size(
             clients
@@ -246,53 +255,54 @@ fn http_server(streams: NewStreams, clients: &Clients, heads: Heads) -> auto::Bu
     server
 }
 
-/// Runs each HTTP/2 stream in the task of its connection. It ends when its client does not read; dropped, it is reset.
+/// Runs each HTTP/2 stream in the task of its connection. The stream ends if its client does not read; dropping it
+/// resets it.
 #[derive(Debug, Clone)]
-struct OwnTask(NewStreams);
+struct ConnectionExecutor(NewStreams);
 
-impl<F> Executor<F> for OwnTask
+impl<F> Executor<F> for ConnectionExecutor
 where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        self.0.push(Patient::new(stream));
+        self.0.push(StallTimeout::new(stream));
     }
 }
 
-/// Tells servers to stop; see [`shutdown_channel`].
+/// Tells servers to shut down; see [`shutdown_channel`].
 #[derive(Debug)]
 pub struct ShutdownTrigger(watch::Sender<bool>);
 
-/// Learns when to stop.
+/// Signals when to shut down.
 #[derive(Debug, Clone)]
 pub struct Shutdown(watch::Receiver<bool>);
 
-/// A way to stop any number of servers at once.
+/// Creates a trigger and a signal that shut down any number of servers at once.
 pub fn shutdown_channel() -> (ShutdownTrigger, Shutdown) {
     let (sender, receiver) = watch::channel(false);
     (ShutdownTrigger(sender), Shutdown(receiver))
 }
 
 impl ShutdownTrigger {
-    /// Asks all to stop.
+    /// Signals the shutdown to all servers.
     pub fn trigger(&self) {
         self.0.send_replace(true);
     }
 }
 
 impl Shutdown {
-    /// Waits until it is time to stop; a dropped [`ShutdownTrigger`] counts as that.
+    /// Waits for the shutdown. Dropping the [`ShutdownTrigger`] counts as one.
     pub async fn requested(&mut self) {
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 
-    /// Whether it is time to stop.
+    /// Returns whether the shutdown was triggered.
     pub fn is_requested(&self) -> bool {
         *self.0.borrow()
     }
 }
 
-/// What waits to be written on a stream of HTTP/2.
+/// The size in bytes of the write buffer of an HTTP/2 stream.
 const MAX_UNSENT: usize = 64 * 1024;
 
 #[cfg(test)]
@@ -311,7 +321,7 @@ mod tests {
         fn reset(&self) {}
     }
 
-    /// Without end, in pieces as long as they come from an upstream at most. Counts what was taken.
+    /// An endless body, in frames as large as an upstream sends at most. Counts the frames taken.
     struct Endless(Arc<AtomicUsize>);
 
     impl Body for Endless {
@@ -328,16 +338,16 @@ mod tests {
         }
     }
 
-    /// What a connection holds for a client that reads a byte, and then nothing. With one more piece on its way from an
-    /// upstream of HTTP/1.1, or with the window of a stream of HTTP/2, that makes 128 KiB.
+    /// Checks what a connection buffers for a client that reads one byte and then nothing. Together with one more frame
+    /// in flight from an HTTP/1.1 upstream, or with the window of an HTTP/2 stream, that makes 128 KiB.
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_read_costs_little() {
+    async fn a_client_that_does_not_read_uses_little_memory() {
         let http2 = [
             &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
-            // Windows without end.
+            // SETTINGS with the largest window.
             b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff",
             b"\0\0\x04\x08\0\0\0\0\0\x7f\x00\x00\x00",
-            // GET / of nowhere.
+            // HEADERS: GET / without an authority.
             b"\0\0\x03\x01\x05\0\0\0\x01\x82\x86\x84",
         ]
         .concat();
@@ -359,7 +369,7 @@ mod tests {
             let connection = tokio::spawn(connection.run(shutdown));
             client.write_all(request).await.unwrap();
             client.read_u8().await.unwrap();
-            // Paused time goes on when nothing else does.
+            // Paused time advances only when everything else is idle.
             tokio::time::sleep(Duration::from_secs(1)).await;
             let taken = taken.load(Ordering::Relaxed);
             assert!(0 < taken && taken <= most, "{taken} bytes");

@@ -1,4 +1,4 @@
-//! Which requests are let in, and in which form.
+//! Decides which requests are accepted, and normalizes them.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use super::refused::Refused;
 use crate::config::{Config, Paths};
 use crate::transport::{framing, headers};
 
-/// A predicate that rejects, with [`Refused`], what two servers could read in two ways, and gives each path its normal form.
+/// A predicate that rejects, with [`Refused`], requests that two servers could read differently, and normalizes the
+/// path of the others.
 #[derive(Debug, Clone)]
 pub struct Validate(Arc<Rules>);
 
@@ -26,7 +27,7 @@ struct Rules {
 }
 
 impl Validate {
-    /// As it is configured. A request that has come through `hop` before is rejected.
+    /// Creates it from the configuration. Requests that have passed through `hop` before are rejected.
     pub fn new(config: &Config, hop: Arc<Hop>) -> Self {
         Self(Arc::new(Rules {
             hop,
@@ -53,7 +54,7 @@ impl Rules {
             return Err(Failure::Unsupported);
         }
         framing::check_request(request.headers()).map_err(Failure::BadFraming)?;
-        // Of HTTP/1, hyper has seen to it.
+        // hyper has checked it for HTTP/1.
         if request.version() == Version::HTTP_2
             && headers::size(request.headers()) > self.max_head_size
         {

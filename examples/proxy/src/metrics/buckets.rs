@@ -1,4 +1,4 @@
-//! The buckets of latencies.
+//! The buckets of latency histograms.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use prometheus_client::metrics::family::MetricConstructor;
 
 use super::latency::Latency;
 
-/// Makes histograms.
+/// Creates histograms with the same buckets.
 #[derive(Debug, Clone)]
 pub(super) struct Buckets(Arc<[f64]>);
 
 impl Buckets {
-    /// Those whose buckets reach past `longest`.
+    /// Creates buckets that reach past `longest`.
     pub(super) fn past(longest: Duration) -> Self {
         Self(buckets(longest).into())
     }
@@ -24,8 +24,8 @@ impl MetricConstructor<Latency> for Buckets {
     }
 }
 
-/// The bounds of the histogram's buckets in seconds: from half a millisecond to more than what any timeout allows, so that
-/// what a timeout ends is not beyond the last one.
+/// Returns the upper bounds of the buckets in seconds: from half a millisecond to more than any timeout, so that
+/// requests that time out are not beyond the last bucket.
 fn buckets(longest: Duration) -> Vec<f64> {
     let mut buckets = vec![
         0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0,
@@ -52,7 +52,8 @@ mod tests {
             assert!(past, "{seconds}: {buckets:?}");
             assert!(buckets.len() < 30);
         }
-        // And a timeout has one bucket that ends before it, so that it is told from what was in time.
+        // A timeout has a bucket that ends before it, so that requests that timed out are distinguished from those in
+        // time.
         assert!(buckets(Duration::ZERO).contains(&10.0));
     }
 }

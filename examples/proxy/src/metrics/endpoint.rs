@@ -1,4 +1,4 @@
-//! What is known of clusters and their endpoints.
+//! The metrics of clusters and their endpoints.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,58 +10,58 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// The endpoints of one cluster.
+/// The metrics of the endpoints of one cluster.
 #[derive(Debug)]
 pub struct ClusterStats {
-    /// Its name.
+    /// The name of the cluster.
     pub name: String,
-    /// In the order of the configuration.
+    /// The endpoints in the order of the configuration.
     pub endpoints: Vec<Arc<EndpointStats>>,
 }
 
 impl ClusterStats {
-    /// Whether any endpoint takes requests.
+    /// Returns whether any endpoint is ready.
     pub fn is_ready(&self) -> bool {
         self.endpoints.iter().any(|endpoint| endpoint.is_ready())
     }
 }
 
-/// What is known of one endpoint.
+/// The metrics of one endpoint.
 #[derive(Debug)]
 pub struct EndpointStats {
-    /// Its address.
+    /// The address of the endpoint.
     pub endpoint: String,
     ready: AtomicBool,
     gauge: Gauge,
     ejected: Gauge,
-    /// Attempts sent to it.
+    /// The number of attempts sent to the endpoint.
     pub requests: Counter,
-    /// Attempts that it failed to answer.
+    /// The number of attempts that failed without a response.
     pub failures: Counter,
     by_class: [Counter; 5],
-    /// Why it could not be connected to at the last try.
+    /// Why the last attempt to connect failed.
     last_error: Mutex<Option<String>>,
 }
 
 impl EndpointStats {
-    /// Whether it takes requests.
+    /// Returns whether the endpoint is ready for requests.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// Whether it is left out because it fails.
+    /// Returns whether the endpoint is ejected because of its failures.
     pub fn is_ejected(&self) -> bool {
         self.ejected.get() > 0
     }
 
-    /// Notes whether it is left out because it fails.
+    /// Sets whether the endpoint is ejected.
     pub fn set_ejected(&self, ejected: bool) {
         self.ejected.set(i64::from(ejected));
     }
 
-    /// Notes whether it takes requests.
+    /// Sets whether the endpoint is ready for requests.
     pub fn set_ready(&self, ready: bool) {
-        // Most requests find it as it is, and only read.
+        // Most calls change nothing, and only read.
         let changes = self.ready.load(Ordering::Relaxed) != ready;
         if changes && self.ready.swap(ready, Ordering::Relaxed) != ready {
             self.gauge.set(i64::from(ready));
@@ -69,17 +69,17 @@ impl EndpointStats {
         }
     }
 
-    /// Counts an answer of this status.
+    /// Counts a response with this status.
     pub fn answered(&self, status: StatusCode) {
         self.by_class[super::route::class_of(status)].inc();
     }
 
-    /// Its answers, by the first digit of their status less one.
+    /// Returns the number of responses by class of their status: 1xx first.
     pub fn responses(&self) -> [u64; 5] {
         std::array::from_fn(|class| self.by_class[class].get())
     }
 
-    /// Notes why it cannot be connected to, or that it can.
+    /// Sets why the last attempt to connect failed, or `None` if it succeeded.
     pub fn set_last_error(&self, error: Option<String>) {
         *self
             .last_error
@@ -87,7 +87,7 @@ impl EndpointStats {
             .unwrap_or_else(PoisonError::into_inner) = error;
     }
 
-    /// Why it could not be connected to, if that is so.
+    /// Returns why the last attempt to connect failed, or `None` if it succeeded.
     pub fn last_error(&self) -> Option<String> {
         let last = self
             .last_error
@@ -110,7 +110,7 @@ struct AnswerLabels {
     class: &'static str,
 }
 
-/// The metrics that each endpoint has.
+/// The metric families of endpoints.
 #[derive(Debug, Default)]
 pub(super) struct EndpointFamilies {
     ready: Family<EndpointLabels, Gauge>,
@@ -125,12 +125,12 @@ impl EndpointFamilies {
         let families = Self::default();
         registry.register(
             "endpoint_ready",
-            "1 if the endpoint takes requests, else 0",
+            "1 if the endpoint is ready for requests, else 0",
             families.ready.clone(),
         );
         registry.register(
             "endpoint_ejected",
-            "1 if the endpoint is left out because it fails, else 0",
+            "1 if the endpoint is ejected because of its failures, else 0",
             families.ejected.clone(),
         );
         registry.register(
@@ -140,12 +140,12 @@ impl EndpointFamilies {
         );
         registry.register(
             "endpoint_failures",
-            "Attempts that the endpoint failed to answer",
+            "Attempts that failed without a response of the endpoint",
             families.failures.clone(),
         );
         registry.register(
             "endpoint_responses",
-            "Answers of the endpoint, by class of their status",
+            "Responses of the endpoint, by class of their status",
             families.responses.clone(),
         );
         families

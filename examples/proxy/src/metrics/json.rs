@@ -1,4 +1,4 @@
-//! The state that the admin page shows, as it is written in JSON.
+//! The state shown by the admin page, as JSON.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::{ClusterStats, EndpointStats, Metrics, RouteStats};
 
-/// The counters at one moment.
+/// The values of the metrics at one moment.
 #[derive(Debug, Serialize)]
 pub struct Snapshot<'a> {
-    /// The routes in the order of the configuration, then `none`, the requests that matched no route.
+    /// The routes in the order of the configuration, then `none` with the requests that matched no route.
     routes: Vec<Route<'a>>,
     clusters: Vec<Cluster<'a>>,
 }
@@ -18,7 +18,7 @@ pub struct Snapshot<'a> {
 struct Route<'a> {
     route: &'a str,
     cluster: &'a str,
-    /// By the first digit of the status, less one.
+    /// By class of the status, 1xx first.
     responses: [u64; 5],
     retries: u64,
     in_flight: i64,
@@ -44,7 +44,7 @@ struct Endpoint<'a> {
 }
 
 impl Metrics {
-    /// What the admin page shows.
+    /// Returns what the admin page shows.
     pub fn snapshot(&self) -> Snapshot<'_> {
         let routes = self.routes.iter().map(|stats| Route::of(stats));
         let unrouted = std::iter::once(Route::of(&self.unrouted));

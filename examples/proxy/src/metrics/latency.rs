@@ -1,4 +1,4 @@
-//! A histogram that threads add to without a lock.
+//! A histogram that threads update without a lock.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 
 use super::stripes::Stripes;
 
-/// How many requests took how long.
+/// A histogram of latencies.
 ///
-/// That of `prometheus_client` has a mutex, on which the requests of a route wait for each other. Here each adds to the count
-/// of its bucket and to its sum, where its thread does. Who reads meanwhile may see one of the two: no more than a request is
-/// in flight.
+/// That of `prometheus_client` has a mutex for which the requests of a route contend. Here a request adds to the count
+/// and the sum of its bucket in the stripe of its thread. A concurrent read may see only one of the two, an error of at
+/// most the requests in flight.
 #[derive(Debug, Clone)]
 pub(super) struct Latency(Arc<Counts>);
 
@@ -25,12 +25,12 @@ struct Counts {
     stripes: Stripes<Box<[Bucket]>>,
 }
 
-/// Alone in its cache lines, and the requests of a bucket write nowhere else.
+/// On cache lines of its own; a request writes to no others.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Bucket {
     count: AtomicU64,
-    /// Of all of them together.
+    /// The sum of their latencies, in nanoseconds.
     nanos: AtomicU64,
 }
 
@@ -44,7 +44,7 @@ impl Latency {
     pub(super) fn observe(&self, latency: Duration) {
         let Counts { bounds, stripes } = &*self.0;
         let seconds = latency.as_secs_f64();
-        // Most are in one of the first.
+        // Most requests fall into one of the first buckets.
         let bucket = bounds.iter().position(|bound| seconds <= *bound);
         let bucket = &stripes.own()[bucket.unwrap_or(bounds.len())];
         bucket.count.fetch_add(1, Ordering::Relaxed);
@@ -52,7 +52,7 @@ impl Latency {
         bucket.nanos.fetch_add(latency, Ordering::Relaxed);
     }
 
-    /// By bucket, with its upper bound.
+    /// Returns the upper bound and the count of each bucket.
     fn buckets(&self) -> Vec<(f64, u64)> {
         let bounds = self.0.bounds.iter().copied().chain([f64::INFINITY]);
         let counts = (0..).map(|bucket| self.sum(|stripe| &stripe[bucket].count));
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_as_that_of_the_library_is() {
+    fn it_is_encoded_like_that_of_the_library() {
         let bounds = [0.001, 0.25, 1.0];
         let (ours, library) = (Latency::new(Arc::new(bounds)), Histogram::new(bounds));
         for millis in [0, 1, 2, 250, 251, 1000, 1500, 90_000] {

@@ -1,4 +1,4 @@
-//! What the proxy counts, and how it is told: as Prometheus text and as the state that the admin page shows.
+//! The metrics of the proxy, as Prometheus text and as the state shown by the admin page.
 
 mod buckets;
 mod endpoint;
@@ -23,11 +23,11 @@ pub use self::route::{CLIENT_GONE, InFlight, RouteStats};
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// By route, in the order of the configuration.
+    /// The metrics of routes, in the order of the configuration.
     pub routes: Vec<Arc<RouteStats>>,
-    /// The requests that no route took, malformed ones among them: the route `none`.
+    /// The metrics of requests that matched no route, including malformed ones: the route `none`.
     pub unrouted: Arc<RouteStats>,
-    /// By cluster, in order of name.
+    /// The metrics of clusters, in order of name.
     pub clusters: Vec<ClusterStats>,
 }
 
@@ -57,17 +57,17 @@ impl Metrics {
         });
         Self {
             routes: routes.collect(),
-            // A route's label has a path, which begins with a slash: none has this name.
+            // A route's label contains a path, which begins with a slash, so no route is called `none`.
             unrouted: of_routes.of_unrouted(UNROUTED, UNROUTED_REASONS),
             clusters: clusters.collect(),
             registry,
         }
     }
 
-    /// The metrics in Prometheus' text format.
+    /// Returns the metrics in Prometheus' text format.
     pub fn prometheus(&self) -> String {
         let mut out = String::new();
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = text::encode(&mut out, &self.registry);
         out
     }
@@ -75,7 +75,8 @@ impl Metrics {
 
 const UNROUTED: &str = "none";
 
-/// Why a request fails that a route took: shown from the beginning, while others appear when they occur.
+/// The reasons for which a request fails after it matched a route. They are shown from the start; others appear when
+/// they occur.
 const REASONS: &[&str] = &[
     "overloaded",
     "unavailable",
@@ -89,7 +90,7 @@ const REASONS: &[&str] = &[
     CLIENT_GONE,
 ];
 
-/// Why a request comes to no route.
+/// The reasons for which a request matches no route.
 const UNROUTED_REASONS: &[&str] = &[
     "no_route",
     "unsupported",

@@ -1,4 +1,4 @@
-//! What is counted of one route.
+//! The metrics of a route.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,40 +14,40 @@ use super::buckets::Buckets;
 use super::latency::Latency;
 use super::stripes::{Count, Level, Stripes};
 
-/// What is counted of one route.
+/// The metrics of one route.
 #[derive(Debug)]
 pub struct RouteStats {
-    /// Host and path prefix, as configured.
+    /// The host and path prefix, as configured.
     pub route: String,
-    /// The cluster behind it.
+    /// The cluster of the route.
     pub cluster: String,
-    each: Each,
-    /// The same, for each thread to refer to: a request counts a reference to it.
-    lent: Stripes<Arc<Each>>,
-    /// Attempts beyond the first.
+    metrics: RequestMetrics,
+    /// A copy for each stripe of threads, so that requests in flight do not contend for one reference count.
+    lent: Stripes<Arc<RequestMetrics>>,
+    /// The number of attempts beyond the first.
     pub retries: Counter,
-    /// Attempts beyond the first that the budget did not allow.
+    /// The number of retries that the budget did not allow.
     pub retries_refused: Counter,
-    /// Attempts that were sent because an earlier one was slow.
+    /// The number of attempts sent because an earlier one was slow.
     pub hedges: Counter,
-    /// Those whose answer came first.
+    /// The number of hedges whose response came first.
     pub hedges_won: Counter,
 }
 
-/// What each request counts. Its reference count is alone in its cache lines.
+/// The metrics that every request updates. The alignment keeps the reference count on cache lines of its own.
 #[derive(Debug, Clone)]
 #[repr(align(128))]
-struct Each {
+struct RequestMetrics {
     route: Arc<str>,
     by_class: [Count; 5],
     /// Seconds from a request's arrival until its response has ended.
     latency: Latency,
-    /// Requests whose response has not ended.
+    /// The number of requests whose response has not ended.
     in_flight: Level,
     failures: Arc<Failures>,
 }
 
-impl Each {
+impl RequestMetrics {
     fn answered(&self, status: StatusCode) {
         self.by_class[class_of(status)].inc();
     }
@@ -60,84 +60,84 @@ impl Each {
 impl RouteStats {
     /// Counts a request that has arrived.
     pub fn begin(&self) -> InFlight {
-        let each = Arc::clone(self.lent.own());
-        each.in_flight.inc();
+        let metrics = Arc::clone(self.lent.own());
+        metrics.in_flight.inc();
         InFlight {
-            each,
+            metrics,
             since: Instant::now(),
             is_answered: false,
         }
     }
 
-    /// Counts a response of this status.
+    /// Counts a response with this status.
     pub fn answered(&self, status: StatusCode) {
-        self.each.answered(status);
+        self.metrics.answered(status);
     }
 
-    /// Counts a request that failed, for a reason out of few.
+    /// Counts a failed request. `reason` must be one of a small set.
     pub fn failed(&self, reason: &'static str) {
-        self.each.failed(reason);
+        self.metrics.failed(reason);
     }
 
-    /// Responses sent, by the first digit of their status less one.
+    /// Returns the number of responses sent, by class of their status: 1xx first.
     pub fn responses(&self) -> [u64; 5] {
-        std::array::from_fn(|class| self.each.by_class[class].get())
+        std::array::from_fn(|class| self.metrics.by_class[class].get())
     }
 
-    /// Requests whose response has not ended.
+    /// Returns the number of requests whose response has not ended.
     pub fn in_flight(&self) -> i64 {
-        self.each.in_flight.get()
+        self.metrics.in_flight.get()
     }
 
-    /// Requests that failed, by reason, without those reasons that did not occur.
+    /// Returns the number of failed requests by reason, without reasons that did not occur.
     pub fn failures(&self) -> Vec<(&'static str, u64)> {
-        self.each.failures.all()
+        self.metrics.failures.all()
     }
 }
 
-/// A request under way. Dropped when its response has ended, or the client has gone.
+/// A request in flight. It is dropped when its response has ended or the client has disconnected.
 #[derive(Debug)]
 pub struct InFlight {
-    each: Arc<Each>,
+    metrics: Arc<RequestMetrics>,
     since: Instant,
     is_answered: bool,
 }
 
 impl InFlight {
-    /// The label of its route.
+    /// Returns the label of its route.
     pub fn route(&self) -> &str {
-        &self.each.route
+        &self.metrics.route
     }
 
     /// Counts the head of the response.
     pub fn answered(&mut self, status: StatusCode) {
         self.is_answered = true;
-        self.each.answered(status);
+        self.metrics.answered(status);
     }
 
     /// Counts that the response ended before it was complete.
     pub fn failed(&self, reason: &'static str) {
-        self.each.failed(reason);
+        self.metrics.failed(reason);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         if !self.is_answered {
-            self.each.failed(CLIENT_GONE);
+            self.metrics.failed(CLIENT_GONE);
         }
-        self.each.in_flight.dec();
+        self.metrics.in_flight.dec();
         let elapsed = self.since.elapsed();
-        self.each.latency.observe(elapsed);
+        self.metrics.latency.observe(elapsed);
     }
 }
 
-/// Counters by reason, which appear with 0 if it is known that they can occur, else when they do.
+/// Counters by reason. Known reasons are shown from the start with 0, others once they occur.
 #[derive(Debug)]
 struct Failures {
     family: Family<FailureLabels, Counter>,
     labels: RouteLabels,
-    /// Those that it is known of, without the lock.
+    /// The known reasons, which need no lock.
     known: Vec<(&'static str, Counter)>,
     counters: Mutex<BTreeMap<&'static str, Counter>>,
 }
@@ -190,7 +190,7 @@ struct FailureLabels {
     reason: &'static str,
 }
 
-/// The metrics that each route has.
+/// The metric families of routes.
 #[derive(Debug)]
 pub(super) struct RouteFamilies {
     responses: Family<ResponseLabels, Count>,
@@ -204,7 +204,7 @@ pub(super) struct RouteFamilies {
 }
 
 impl RouteFamilies {
-    /// Registers them; `longest` is the longest timeout of all routes.
+    /// Registers the families; `longest` is the longest timeout of all routes.
     pub(super) fn register(registry: &mut Registry, longest: Duration) -> Self {
         let families = Self {
             responses: Family::default(),
@@ -218,37 +218,37 @@ impl RouteFamilies {
         };
         registry.register(
             "requests",
-            "Requests answered, by class of the response's status; the route \"none\" has those that no route took",
+            "Responses sent, by class of their status; the route \"none\" counts the requests that matched no route",
             families.responses.clone(),
         );
         registry.register(
             "failures",
-            "Requests that were refused, that failed, or whose response ended before it was complete, by reason",
+            "Requests that were rejected, that failed, or whose response ended before it was complete, by reason",
             families.failures.clone(),
         );
         registry.register(
             "retries",
-            "Attempts beyond a request's first",
+            "Retries: attempts beyond a request's first",
             families.retries.clone(),
         );
         registry.register(
             "retries_refused",
-            "Attempts beyond a request's first that the budget did not allow",
+            "Retries that the retry budget did not allow",
             families.retries_refused.clone(),
         );
         registry.register(
             "hedges",
-            "Attempts sent because an earlier one of the request was slow",
+            "Hedges: attempts sent because an earlier one of the request was slow",
             families.hedges.clone(),
         );
         registry.register(
             "hedges_won",
-            "Attempts sent because an earlier one was slow, and answered before it",
+            "Hedges whose response came before that of the earlier attempt",
             families.hedges_won.clone(),
         );
         registry.register(
             "requests_in_flight",
-            "Requests whose response has not ended",
+            "Requests in flight, until their response has ended",
             families.in_flight.clone(),
         );
         registry.register(
@@ -259,7 +259,7 @@ impl RouteFamilies {
         families
     }
 
-    /// What is counted of the route of this name, which leads to this cluster; `reasons` are shown from the beginning.
+    /// Returns the metrics of the route of this name and cluster; `reasons` are shown from the start.
     pub(super) fn of(
         &self,
         route: String,
@@ -267,7 +267,7 @@ impl RouteFamilies {
         reasons: &[&'static str],
     ) -> Arc<RouteStats> {
         let labels = RouteLabels { route, cluster };
-        let each = Each {
+        let metrics = RequestMetrics {
             by_class: std::array::from_fn(|class| self.answers(&labels, class)),
             latency: self.latency.get_or_create_owned(&labels),
             in_flight: self.in_flight.get_or_create_owned(&labels),
@@ -278,21 +278,22 @@ impl RouteFamilies {
             retries_refused: self.retries_refused.get_or_create_owned(&labels),
             hedges: self.hedges.get_or_create_owned(&labels),
             hedges_won: self.hedges_won.get_or_create_owned(&labels),
-            ..RouteStats::new(labels, each)
+            ..RouteStats::new(labels, metrics)
         })
     }
 
-    /// What is counted of requests that go nowhere: why, and their answers, which are of the classes 4xx and 5xx.
+    /// Returns the metrics of requests that match no route: the reasons, and the responses, which are of the classes
+    /// 4xx and 5xx.
     pub(super) fn of_unrouted(&self, name: &str, reasons: &[&'static str]) -> Arc<RouteStats> {
         let labels = RouteLabels {
             route: name.to_owned(),
             cluster: name.to_owned(),
         };
         let (refused, failed) = (self.answers(&labels, 3), self.answers(&labels, 4));
-        let mut each = self.failures_of(&labels, reasons);
-        each.by_class[3] = refused;
-        each.by_class[4] = failed;
-        Arc::new(RouteStats::new(labels, each))
+        let mut metrics = self.failures_of(&labels, reasons);
+        metrics.by_class[3] = refused;
+        metrics.by_class[4] = failed;
+        Arc::new(RouteStats::new(labels, metrics))
     }
 
     fn answers(&self, labels: &RouteLabels, class: usize) -> Count {
@@ -303,8 +304,8 @@ impl RouteFamilies {
         })
     }
 
-    /// Failures are registered, and nothing else.
-    fn failures_of(&self, labels: &RouteLabels, reasons: &[&'static str]) -> Each {
+    /// Creates metrics of which only the failures are registered.
+    fn failures_of(&self, labels: &RouteLabels, reasons: &[&'static str]) -> RequestMetrics {
         let counters = reasons.iter().map(|reason| {
             let labels = FailureLabels {
                 route: labels.route.clone(),
@@ -313,7 +314,7 @@ impl RouteFamilies {
             };
             (*reason, self.failures.get_or_create_owned(&labels))
         });
-        Each {
+        RequestMetrics {
             route: labels.route.as_str().into(),
             by_class: Default::default(),
             latency: Latency::new(Arc::new([])),
@@ -329,11 +330,11 @@ impl RouteFamilies {
 }
 
 impl RouteStats {
-    /// Without retries and hedges.
-    fn new(labels: RouteLabels, each: Each) -> Self {
+    /// Creates metrics without retries and hedges.
+    fn new(labels: RouteLabels, metrics: RequestMetrics) -> Self {
         Self {
-            lent: Stripes::new(|| Arc::new(each.clone())),
-            each,
+            lent: Stripes::new(|| Arc::new(metrics.clone())),
+            metrics,
             retries: Counter::default(),
             retries_refused: Counter::default(),
             hedges: Counter::default(),
@@ -348,5 +349,5 @@ pub(super) fn class_of(status: StatusCode) -> usize {
     usize::from(status.as_u16() / 100).clamp(1, 5) - 1
 }
 
-/// The client went away before its response began, or before it was complete.
+/// The client disconnected before its response began, or before it was complete.
 pub const CLIENT_GONE: &str = "client_gone";

@@ -1,4 +1,4 @@
-//! Counts that many threads write at once, each where the others do not.
+//! Counters that many threads update at once, on different cache lines.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-/// A value for each thread, or for several of them if there are more than [`STRIPES`].
+/// A value for each thread; threads share values if there are more than [`STRIPES`].
 #[derive(Debug)]
 pub(super) struct Stripes<T>(Box<[T]>);
 
@@ -18,7 +18,7 @@ impl<T> Stripes<T> {
         Self((0..stripes()).map(|_| stripe()).collect())
     }
 
-    /// That of this thread.
+    /// Returns the value of this thread.
     pub(super) fn own(&self) -> &T {
         &self.0[own() % self.0.len()]
     }
@@ -28,14 +28,14 @@ impl<T> Stripes<T> {
     }
 }
 
-/// A number in cache lines of its own.
+/// A number on cache lines of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Alone(AtomicI64);
+struct CacheAligned(AtomicI64);
 
-/// A number that is the sum of what the threads have added. One that is read while others are added to may miss those.
+/// A sum of what all threads have added. A read may miss concurrent additions.
 #[derive(Debug)]
-struct Sum(Stripes<Alone>);
+struct Sum(Stripes<CacheAligned>);
 
 impl Sum {
     fn add(&self, n: i64) {
@@ -50,11 +50,11 @@ impl Sum {
 
 impl Default for Sum {
     fn default() -> Self {
-        Self(Stripes::new(Alone::default))
+        Self(Stripes::new(CacheAligned::default))
     }
 }
 
-/// Counts upwards.
+/// A counter.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Count(Arc<Sum>);
 
@@ -82,7 +82,7 @@ impl TypedMetric for Count {
     const TYPE: MetricType = MetricType::Counter;
 }
 
-/// Counts upwards and downwards. A thread may take off what another has added.
+/// A gauge that counts upwards and downwards. A thread may subtract what another has added.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Level(Arc<Sum>);
 
@@ -114,17 +114,17 @@ impl TypedMetric for Level {
     const TYPE: MetricType = MetricType::Gauge;
 }
 
-/// Threads are numbered as they come.
+/// Returns the index of this thread: threads are numbered in the order of their first use.
 fn own() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed);
     }
-    // That of a thread which is exiting may be gone.
+    // The thread local of a thread that is exiting may be gone.
     OWN.try_with(|own| *own).unwrap_or(0)
 }
 
-/// One for each core, up to [`STRIPES`].
+/// Returns the number of stripes: one for each core, up to [`STRIPES`].
 fn stripes() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
     *COUNT.get_or_init(|| {
@@ -133,7 +133,7 @@ fn stripes() -> usize {
     })
 }
 
-/// More would take more memory than they save time.
+/// More would cost more memory than the time they save is worth.
 const STRIPES: usize = 8;
 
 #[cfg(test)]
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_told_as_those_of_the_library_are() {
+    fn they_are_encoded_like_those_of_the_library() {
         let (count, counter) = (Count::default(), Counter::<u64>::default());
         let (level, gauge) = (Level::default(), Gauge::<i64>::default());
         for _ in 0..2 {

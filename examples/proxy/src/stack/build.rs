@@ -15,13 +15,13 @@ use crate::front::headers::hop::Hop;
 use crate::front::router::Router;
 use crate::metrics::Metrics;
 
-/// Builds the stacks of all routes and clusters, and what they count in.
+/// Builds the stacks of all routes and clusters, and their metrics.
 ///
-/// Must run inside a tokio runtime: each cluster gets a task of its own.
+/// Must be called inside a tokio runtime: each cluster spawns a task.
 ///
 /// # Errors
 ///
-/// If a number is out of its range; a checked [`Config`] has none such.
+/// If a number is out of its range; a checked [`Config`] has no such number.
 pub fn proxy(
     config: &Config,
 ) -> Result<

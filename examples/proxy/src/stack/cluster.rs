@@ -28,23 +28,23 @@ use crate::front::body::RequestBody;
 use crate::metrics::ClusterStats;
 use crate::upstream::{Connect, Connector, TrackBody};
 
-/// A cluster's queue, shared by the routes that lead to it.
+/// The queue of a cluster, shared by the routes to it.
 pub type Cluster = Buffer<Request<RequestBody>, Answer>;
 
-/// The picker of a cluster.
+/// Creates the picker of a cluster.
 ///
 /// # Errors
 ///
 /// If a number of the hash ring is out of its range.
 pub(super) fn picker(config: &config::Cluster) -> Result<Picker, InvalidPolicy> {
     Ok(match config.lb_policy {
-        // If all weights are equal, they are not read.
+        // If all weights are equal, they have no effect.
         Balancer::P2c if config.weights.windows(2).all(|two| two[0] == two[1]) => P2c::new().into(),
         Balancer::P2c => LeastLoaded::new().into(),
         Balancer::RoundRobin => WeightedRoundRobin::new().into(),
         Balancer::Random => Random::new().into(),
         Balancer::RingHash => {
-            // Enough points for shares that are right to some percent, without a ring that is all memory.
+            // Enough points for shares accurate to a few percent, without a ring that wastes memory.
             let greatest = config.weights.iter().copied().max().unwrap_or(1).max(1);
             let points = (1600 / greatest as usize).clamp(1, 160);
             let ring = RingHash::by(key(&config.hash_policy));
@@ -54,7 +54,7 @@ pub(super) fn picker(config: &config::Cluster) -> Result<Picker, InvalidPolicy> 
     })
 }
 
-/// The endpoints of a cluster, as its balancer discovers them.
+/// Returns the endpoints of a cluster, as the balancer discovers them.
 pub(super) fn discover(
     config: &config::Cluster,
     connector: &Connector,
@@ -62,7 +62,7 @@ pub(super) fn discover(
 ) -> Found {
     let weights = config.weights.iter().copied().chain(std::iter::repeat(1));
     let endpoints = config.endpoints.iter().zip(&stats.endpoints).zip(weights);
-    // By address: so proxies with the same configuration map a key to the same endpoint.
+    // Keyed by address, so that proxies with the same configuration map a hash key to the same endpoint.
     let endpoints = endpoints.map(|((address, stats), weight)| {
         let endpoint = Weighted::new(super::endpoint(connector, address, stats), weight);
         Ok::<_, Infallible>(Change::Insert(address.to_string(), endpoint))
@@ -70,7 +70,7 @@ pub(super) fn discover(
     stream::iter(endpoints.collect::<Vec<_>>())
 }
 
-/// What a request is hashed by.
+/// Returns the function that hashes a request.
 fn key(by: &HashKey) -> Key {
     match by {
         HashKey::Header(name) => Box::new(http_key::header(name.clone())),
@@ -79,12 +79,12 @@ fn key(by: &HashKey) -> Key {
     }
 }
 
-/// How long an endpoint waits before it is tried again: so short that one which comes back is soon of use, and so long
-/// that one which stays away costs nothing.
+/// Returns the backoff between attempts to connect to an endpoint: short enough that an endpoint is used soon after it
+/// is up again, and long enough that one that stays down costs next to nothing.
 pub(super) fn backoff() -> ExponentialBackoffMaker {
     let (min, max) = (Duration::from_millis(50), Duration::from_secs(2));
     ExponentialBackoffMaker::new(min, max, 0.5, HasherRng::new())
-        .expect("the bounds are the right way round")
+        .expect("the minimum is at most the maximum")
 }
 
 pub(super) type Measured =

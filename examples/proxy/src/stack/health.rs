@@ -1,4 +1,4 @@
-//! Which endpoints are left out for a while because they fail.
+//! Ejects failing endpoints.
 
 use tower::BoxError;
 use tower::classify::http::{ClassifyError, HttpClassify};
@@ -6,7 +6,7 @@ use tower::classify::{Class, FailureKind, cause_ref};
 use tower::health::policy::outlier::OutlierConfig;
 use tower::health::{Health, Standing, Uneject};
 
-use super::comeback::Comebacks;
+use super::recovery::RecoveryProbes;
 use crate::config::{Cluster, Protocol};
 use crate::metrics::ClusterStats;
 use crate::upstream::UpstreamError;
@@ -14,7 +14,7 @@ use crate::upstream::UpstreamError;
 /// The classification of a cluster's results.
 pub type Classify = HttpClassify<Upstream>;
 
-/// The configuration of a cluster's detector.
+/// Returns the outlier detector's configuration for a cluster.
 pub fn detector(cluster: &Cluster) -> OutlierConfig {
     let config = &cluster.outlier_detection;
     let detector = OutlierConfig::default().success_rate(None);
@@ -23,8 +23,8 @@ pub fn detector(cluster: &Cluster) -> OutlierConfig {
     }
     detector
         .consecutive(u32::try_from(config.consecutive_failures).ok())
-        // An HTTP/2 endpoint that hangs does not answer pings either. Without an answer may be a gRPC call that waits for
-        // its first message.
+        // An HTTP/2 endpoint that hangs does not acknowledge pings either, and so loses its connection. A call without
+        // a response may be a gRPC call that waits for its first message.
         .count_silence(cluster.protocol == Protocol::Http1)
         .cancelled_after(Some(config.cancelled_after))
         .base_ejection_time(config.base_ejection_time)
@@ -33,39 +33,39 @@ pub fn detector(cluster: &Cluster) -> OutlierConfig {
         .interval(config.interval)
 }
 
-/// Tells the metrics how the endpoints of a cluster do, and looks after those that were ejected.
+/// Reports ejections to the metrics of a cluster, and probes ejected endpoints.
 ///
-/// To be called inside a tokio runtime.
+/// Must be called inside a tokio runtime.
 pub fn watch(
     health: &Health<String>,
     cluster: &Cluster,
     stats: &ClusterStats,
     uneject: Uneject<String>,
 ) {
-    let comebacks = Comebacks::new(cluster, uneject);
+    let probes = RecoveryProbes::new(cluster, uneject);
     let endpoints = stats.endpoints.clone();
     health.on_change(move |address: &String, standing| {
         let endpoint = endpoints.iter().find(|stats| stats.endpoint == *address);
         if let Some(endpoint) = endpoint {
             endpoint.set_ejected(standing != Standing::Healthy);
         }
-        comebacks.changed(address, standing);
+        probes.changed(address, standing);
     });
 }
 
-/// What the results of a cluster's requests mean.
+/// Returns the classification of a cluster's results.
 pub fn classify() -> Classify {
     HttpClassify::new().errors(Upstream)
 }
 
-/// What the errors of endpoints mean for their health.
+/// Classifies the errors of endpoints by what they say about the endpoint's health.
 #[derive(Debug, Clone, Copy)]
 pub struct Upstream;
 
 impl ClassifyError<BoxError> for Upstream {
     fn classify_error(&self, error: &BoxError) -> Class {
         match cause_ref::<UpstreamError>(error.as_ref()) {
-            // The client's fault says nothing about the endpoint, nor does a local limit.
+            // The client's fault and local limits say nothing about the endpoint.
             Some(error) if error.is_ours() => Class::Ignored,
             Some(error) if error.is_unsent() => Class::Unsent,
             _ => Class::failure(FailureKind::Disconnected),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_side_allows_or_lacks_is_no_failure_of_the_endpoint() {
+    fn local_limits_are_no_failure_of_the_endpoint() {
         let unavailable = io::Error::from(io::ErrorKind::AddrNotAvailable);
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         for (error, expected) in [

@@ -1,4 +1,4 @@
-//! Which requests go to a second upstream before the first has answered.
+//! Hedging: sends a request to a second endpoint if the first is slow to respond.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::config::Hedge;
 use crate::front::body::RequestBody;
 use crate::metrics::RouteStats;
 
-/// The layer of one route; `retries` is the budget of its retries.
+/// Returns the hedge layer of a route; `retries` is its retry budget.
 ///
 /// # Errors
 ///
-/// If a number is out of its range; a checked configuration has none such.
+/// If a number is out of its range; a checked configuration has no such number.
 pub fn layer(
     config: &Hedge,
     retries: &Arc<dyn Budget + Send + Sync>,
@@ -42,7 +42,7 @@ pub fn layer(
     layer.build()
 }
 
-/// Has the balancer note where the request goes, so that its copy goes elsewhere.
+/// Makes the balancer record the endpoints that get the request, so that its hedge goes to a different one.
 pub fn note_endpoints<B>(mut request: Request<B>) -> Request<B> {
     request.extensions_mut().insert(Tried::new());
     request

@@ -1,14 +1,14 @@
 //! The chains of layers that a request passes, from the client's connection to the endpoint's.
 //!
-//! Each function is one chain and reads from the outside in: a request passes the lines from the first to the last, its response
-//! and its error from the last to the first.
+//! Each function is one chain and reads from the outside in: a request passes the lines from the first to the last, its
+//! response and its error from the last to the first.
 
 mod build;
 mod cluster;
-pub mod comeback;
 pub mod health;
 pub mod hedge;
 pub mod observe;
+pub mod recovery;
 pub mod response_timeout;
 pub mod retry;
 mod route;
@@ -48,7 +48,7 @@ use crate::front::validate::Validate;
 use crate::metrics::{ClusterStats, EndpointStats, RouteStats};
 use crate::upstream::{Connect, Connector, TrackBody};
 
-/// What every request passes, up to its route. It is always ready.
+/// Returns the chain that every request passes before its route. It is always ready.
 pub fn front<S, B>(
     config: &Config,
     routes: Router<S>,
@@ -74,22 +74,22 @@ where
     B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
 {
     ServiceBuilder::new()
-        // The client gets an answer to every error, in the protocol that it speaks: none passes this line.
+        // Turns every error into a response, in the protocol that the client speaks, so the chain never fails.
         .layer(RescueLayer)
-        // Counts the requests that come to no route, by the `Refused` of the two lines below.
+        // Counts the requests that match no route, by the `Refused` of the two lines below.
         .layer(CountRefusedLayer::new(unrouted))
-        // Before anything is decided by the request's fields: reject what others could read in another way, and give the path
-        // the form that routes are matched by.
+        // Before any decision depends on the request's fields: rejects requests that others could read differently, and
+        // normalizes the path, by which routes are matched.
         .filter(Validate::new(config, hop))
-        // Last, since all below differs from route to route.
+        // Last, since everything below differs from route to route.
         .service(Route::new(routes))
 }
 
-/// What the requests of one route pass, down to its cluster.
+/// Returns the chain that the requests of one route pass before its cluster.
 ///
 /// # Errors
 ///
-/// If a number of the hedges is out of its range.
+/// If a number of the hedging configuration is out of its range.
 pub fn route(
     config: &config::Route,
     hop: Arc<Hop>,
@@ -123,16 +123,18 @@ pub fn route(
         .is_some()
         .then(|| MapRequestLayer::new(hedge::note_endpoints));
     Ok(ServiceBuilder::new()
-        // Outermost, so that it counts all the time that the client waits, and each request once however often it is tried.
+        // Outermost, so that it measures the whole time that the client waits, and counts each request once, however
+        // often it is retried.
         .layer(CountLayer::new(Arc::clone(stats)))
-        // Before the body is bound and the request copied: what it forwards is the same in every attempt.
+        // Before the body is limited and the request copied: what is forwarded is the same in every attempt.
         .layer(ForwardLayer::new(hop, protocol))
-        // Before anything is held for the request: a client that sends its body slowly takes no permit, nor a connection.
+        // Before any resource is held: a client that sends its body slowly takes neither a permit nor a connection.
         .layer(ArriveLayer::new(route::uploads(config)))
-        // Around the limit: reject what it has no permit for. A queue here would only add latency to an overload.
+        // Around the limit: rejects requests for which there is no permit. A queue here would only add latency under
+        // overload.
         .load_shed()
         .concurrency_limit(config.limits.max_in_flight)
-        // The time of all attempts together, from the end of the request.
+        // Limits all attempts together, from the end of the request.
         .layer(ResponseTimeoutLayer::new(config.timeout.http))
         // The client's own deadline, for all attempts together as well.
         .layer(
@@ -140,26 +142,26 @@ pub fn route(
                 .header(config.timeout_header.clone())
                 .grpc_max(config.timeout.grpc),
         )
-        // Of the response that is passed on, so outside of the retry.
+        // Limits the response that is forwarded, so it is outside of the retry.
         .layer(route::responses(config))
-        // Outside of the retry, so that a retry avoids the endpoints of the attempts before it.
+        // Outside of the retry, so that a retry avoids the endpoints of earlier attempts.
         .option_layer(notes_endpoints)
         // Outside of the hedge: an attempt fails only once its hedge has failed too.
         .layer(HttpRetryLayer::new(retry))
         .option_layer(hedge)
-        // Innermost, so that each attempt tells its endpoint the time that is left then.
+        // Innermost, so that each attempt forwards the time that remains when it starts.
         .layer(ForwardDeadlineLayer::new().header(config.timeout_header.clone()))
         .service(cluster))
 }
 
-/// What the requests of one cluster pass, whatever their route, down to the endpoint that is picked.
+/// Returns the chain that the requests of one cluster pass, from any route, before the endpoint that is picked.
 ///
-/// Spawns the worker of the buffer, which also drives connecting while there is no traffic. `endpoints` is how many all
-/// clusters have together.
+/// Spawns the worker of the buffer, which also drives connecting while there are no requests. `endpoints` is the total
+/// number of endpoints of all clusters.
 ///
 /// # Errors
 ///
-/// If a number of the outlier detection, or of the picker, is out of its range.
+/// If a number of the outlier detection or of the picker is out of its range.
 pub fn cluster(
     config: &config::Cluster,
     stats: &ClusterStats,
@@ -169,14 +171,15 @@ pub fn cluster(
     let connector = &Connector::new(config, endpoints, heads);
     let health = Health::new();
     let endpoints = discover(config, connector, stats);
-    // Around the endpoints, so that an ejected one reports not ready and every picker skips it.
+    // Around the endpoints: an ejected endpoint reports not ready, so every picker skips it.
     let endpoints = EjectOutliers::new(endpoints, health::detector(config), health::classify())?
         .with_health(health.clone());
     health::watch(&health, config, stats, endpoints.uneject());
     Ok(ServiceBuilder::new()
-        // Shares the balancer among the routes, holds requests while no endpoint is ready, and drives connecting meanwhile.
+        // Shares the balancer among the routes, queues requests while no endpoint is ready, and drives connecting
+        // meanwhile.
         .buffer(config.queue_capacity)
-        // Below the queue, so that it also fails the requests in it once no endpoint has been ready for this long.
+        // Below the queue, so that it also fails queued requests once no endpoint has been ready for this long.
         .layer(FailFastLayer::new(config.failfast_timeout))
         .service(
             Balance::builder(endpoints)
@@ -187,19 +190,19 @@ pub fn cluster(
         ))
 }
 
-/// What the attempts at one endpoint pass, down to its connections.
+/// Returns the chain that the attempts at one endpoint pass before its connections.
 fn endpoint(
     connector: &Connector,
     address: &config::Endpoint,
     stats: &Arc<EndpointStats>,
 ) -> Measured {
-    // Innermost, so that the endpoint stays the same for the balancer when its connections are lost.
+    // Innermost, so that the balancer keeps its endpoint when connections are lost.
     let last_error = Arc::clone(stats);
     let connect =
         Connect::new(connector.clone()).on_result(move |error| last_error.set_last_error(error));
     let connections = Reconnect::with_backoff(connect, address.clone(), backoff());
-    // Whether it is connected, and what it answers.
+    // Reports readiness and results to the metrics.
     let observed = Observe::new(connections, Arc::clone(stats));
-    // Its load for the picker: the requests whose response has not ended.
+    // The load for the picker: the number of requests whose response has not ended.
     PendingRequests::new(observed, TrackBody)
 }

@@ -1,4 +1,4 @@
-//! What the metrics know of an endpoint.
+//! Records the metrics of an endpoint.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,16 @@ use tower::Service;
 
 use crate::metrics::EndpointStats;
 
-/// Middleware that tells the metrics whether an endpoint is ready, and counts its requests, answers and failures.
+/// Middleware that reports to the metrics whether an endpoint is ready, and counts its requests, responses and
+/// failures.
+///
+/// # Readiness
+///
+/// That of the inner service; nothing is reserved.
+///
+/// # Cancellation
+///
+/// A request that is cancelled counts as a request, but neither as a response nor as a failure.
 #[derive(Debug)]
 pub struct Observe<S> {
     inner: S,
@@ -19,7 +28,7 @@ pub struct Observe<S> {
 }
 
 impl<S> Observe<S> {
-    /// Reports what `inner` does to `stats`.
+    /// Wraps `inner`, reporting to `stats`.
     pub fn new(inner: S, stats: Arc<EndpointStats>) -> Self {
         Self { inner, stats }
     }
@@ -55,7 +64,7 @@ impl<S> Drop for Observe<S> {
 }
 
 pin_project! {
-    /// The response of an observed endpoint.
+    /// The response future of [`Observe`].
     #[derive(Debug)]
     pub struct ObserveFuture<F> {
         #[pin]

@@ -1,4 +1,4 @@
-//! Counts the time of a response from the end of its request.
+//! Limits the time of a response, from the end of its request.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,11 +25,23 @@ pub struct ResponseTimeoutLayer {
     timeout: Option<Duration>,
 }
 
-/// Bounds the time from the end of a request to the beginning of its response.
+/// Middleware that limits the time from the end of a request to the beginning of its response.
 ///
-/// A request that has come whole gets a [`Deadline`] among its extensions, for the layers inside to enforce and to tell the
-/// upstream. While a body comes, no time runs but that of the body itself; that of the response is enforced here
-/// afterwards. Calls of gRPC have deadlines for the whole of them instead, which are not set here.
+/// A request that is complete gets a [`Deadline`] in its extensions, which the inner layers enforce and forward to the
+/// upstream. While a body is arriving, only the limits of the body apply; once it has ended, the limit of the response
+/// is enforced here. gRPC calls have deadlines for the whole call instead, which are not set here.
+///
+/// # Readiness
+///
+/// That of the inner service; nothing is reserved.
+///
+/// # Errors
+///
+/// The inner service's, or [`Elapsed`] if the response does not begin in time after a body that arrived later.
+///
+/// # Cost
+///
+/// One reading of the clock for each HTTP request with a complete body; a timer only after a body that arrived later.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseTimeout<S> {
     inner: S,
@@ -37,7 +49,7 @@ pub struct ResponseTimeout<S> {
 }
 
 impl ResponseTimeoutLayer {
-    /// Responses must begin within `timeout`, if there is one.
+    /// Creates a layer that limits responses to begin within `timeout`; `None` means no limit.
     pub const fn new(timeout: Option<Duration>) -> Self {
         Self { timeout }
     }
@@ -90,7 +102,7 @@ where
 }
 
 pin_project! {
-    /// The response of a [`ResponseTimeout`].
+    /// The response future of [`ResponseTimeout`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct ResponseTimeoutFuture<F> {
@@ -104,7 +116,7 @@ pin_project! {
 struct Arriving {
     arrival: Arc<Arrival>,
     timeout: Duration,
-    /// Set when the request has ended.
+    /// Set once the request has ended.
     alarm: Option<Alarm>,
 }
 

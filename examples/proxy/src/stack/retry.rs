@@ -1,4 +1,4 @@
-//! Which requests go to an upstream a second time.
+//! Retries: which results are retried, and how often.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::config::Retry;
 use crate::metrics::RouteStats;
 use crate::upstream::UpstreamError;
 
-/// The policy of one route: that of [`RetryPolicy::http`], as it is configured.
+/// Returns the retry policy of one route: [`RetryPolicy::http`] with the configured limits.
 pub fn policy(config: &Retry, stats: &RouteStats) -> RetryPolicy<HttpRules<Upstream>, PerAttempt> {
     let (retries, refused) = (stats.retries.clone(), stats.retries_refused.clone());
     RetryPolicy::http()
@@ -51,19 +51,19 @@ pub struct Upstream;
 impl ClassifyError<BoxError> for Upstream {
     fn classify_error(&self, error: &BoxError) -> Class {
         match cause_ref::<UpstreamError>(error.as_ref()) {
-            // Another attempt would end the same way.
+            // A retry would end the same way.
             Some(UpstreamError::RequestBody(_) | UpstreamError::HeadTooLarge) => Class::Ignored,
             Some(upstream) if upstream.is_unsent() => Class::Unsent,
             Some(_) => Class::failure(FailureKind::Disconnected),
-            // An attempt took too long: it may have been processed.
+            // An attempt that timed out may have been processed.
             None if cause_ref::<Elapsed>(error.as_ref()).is_some() => {
                 Class::failure(FailureKind::Timeout)
             }
-            // No endpoint is ready, or the queue is gone: an immediate attempt would end the same way.
+            // No endpoint is ready, or the queue is closed: an immediate retry would end the same way.
             None => Class::Ignored,
         }
     }
 }
 
-/// The budget looks back so far.
+/// The window over which the budget counts requests.
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! The parts of a route's stack, as it is configured.
+//! The configured parts of a route's stack.
 
 use std::pin::Pin;
 
@@ -7,7 +7,7 @@ use tower::timeout::http::BodyTimeoutLayer;
 use crate::config;
 use crate::front::upload::UploadLimits;
 
-/// The bounds of requests' bodies, which count from their arrival.
+/// Returns the limits of request bodies, which apply while a body arrives.
 pub(super) fn uploads(config: &config::Route) -> UploadLimits {
     UploadLimits {
         idle: [config.upload_idle_timeout, config.idle_timeout]
@@ -20,7 +20,7 @@ pub(super) fn uploads(config: &config::Route) -> UploadLimits {
     }
 }
 
-/// The bounds of responses' bodies.
+/// Returns the layer that limits response bodies.
 pub(super) fn responses(config: &config::Route) -> BodyTimeoutLayer {
     let mut bodies = BodyTimeoutLayer::new().grpc_deadline();
     if let Some(idle) = config.idle_timeout {
@@ -32,7 +32,7 @@ pub(super) fn responses(config: &config::Route) -> BodyTimeoutLayer {
     bodies
 }
 
-/// Moves a future to the heap: that of a layer that is off would have its room in those of the layers above as well.
+/// Boxes a future: otherwise even a layer that is off would reserve space for it in the futures of the outer layers.
 pub(super) fn boxed<F: Future + Send + 'static>(
     future: F,
 ) -> Pin<Box<dyn Future<Output = F::Output> + Send>> {

@@ -1,42 +1,42 @@
 //! Detects HTTP/2 trailers that h2 shortens, by their length on the wire.
 //!
-//! Of a header block over its limit h2 drops fields, and when the block is one of trailers it does not tell. So it gets a limit
-//! of [`ROOM`] times what is configured, and the code that handles trailers rejects what is over the configured one. That leaves
-//! trailers in which a single field is longer than the difference, since this field is dropped with all after it, and what is
-//! before may be short. Such a field is too large for HPACK's table, so that it comes whole, with at least five bits for each
-//! byte (RFC 7541, 6.2 and appendix B): its block is longer on the wire than half more than the limit, and no block that is
-//! within the limit is.
+//! When a header block exceeds its limit, h2 drops fields, and for a block of trailers it does not report that. So h2
+//! gets a limit of [`ROOM`] times the configured one, and the code that handles trailers rejects those over the
+//! configured limit. That leaves trailers in which a single field is larger than the difference: h2 drops this field
+//! and all after it, and the fields before it may be within the limit. Such a field does not fit in HPACK's table, so
+//! it is sent literally, with at least five bits for each byte (RFC 7541, 6.2 and appendix B). Its block is therefore
+//! longer on the wire than 1.5 times the limit, and no block within the limit is.
 //!
-//! Which of the requests of a connection they belong to is not told by hyper. So after such a block all trailers count as
-//! shortened: from an endpoint those of the requests that were there before it, from a client all that come on the connection,
-//! since there the block may have been read before its request is known.
+//! hyper does not report to which request of a connection a block belongs. So after such a block, trailers count as
+//! shortened: from an endpoint, those of the requests that were in flight before it; from a client, all later ones of
+//! the connection, since the block may be read before its request is known.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How many header blocks of a connection were too long, of those that end a stream.
+/// The number of oversized header blocks on a connection, of those that end a stream.
 #[derive(Debug, Clone, Default)]
-pub struct Long(Arc<AtomicU32>);
+pub struct OversizedTrailers(Arc<AtomicU32>);
 
 /// Follows the header blocks of a connection.
 #[derive(Debug)]
 pub struct Blocks {
-    long: Long,
+    long: OversizedTrailers,
     most: usize,
-    /// The length so far of the last block, if it is one that ends its stream.
+    /// The length so far of the current block, if it ends its stream.
     length: Option<usize>,
 }
 
-impl Long {
-    /// How many there have been.
+impl OversizedTrailers {
+    /// Returns the number so far.
     pub fn count(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 impl Blocks {
-    /// Counts in `long` those that are too long for heads of `max_head_size` bytes.
-    pub const fn new(long: Long, max_head_size: usize) -> Self {
+    /// Counts in `long` the blocks that are too long for heads of `max_head_size` bytes.
+    pub const fn new(long: OversizedTrailers, max_head_size: usize) -> Self {
         Self {
             long,
             most: max_head_size + max_head_size / 2,
@@ -44,7 +44,7 @@ impl Blocks {
         }
     }
 
-    /// A frame begins.
+    /// Reports the start of a frame.
     pub fn frame(&mut self, kind: u8, flags: u8, length: usize) {
         let before = match (kind, self.length) {
             (HEADERS, _) => (flags & END_STREAM != 0).then_some(0),
@@ -55,7 +55,7 @@ impl Blocks {
         if before.is_some_and(|before| before <= self.most)
             && self.length.is_some_and(|length| length > self.most)
         {
-            // Before h2 has decoded it, in the same task.
+            // This happens in the same task, before h2 decodes the block.
             self.long.0.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -73,17 +73,17 @@ pub const fn parse_head([a, b, c, kind, flags, ..]: [u8; HEAD]) -> (usize, u8, u
     )
 }
 
-/// The frames of a connection, by their headers.
+/// Finds the frames of a connection by their headers.
 #[derive(Debug)]
 pub struct Frames {
     head: [u8; HEAD],
     filled: usize,
-    /// What is left of the payload.
+    /// The number of bytes left of the payload.
     payload: usize,
 }
 
 impl Frames {
-    /// Nothing has come yet.
+    /// Creates a parser at the start of a connection.
     pub const fn new() -> Self {
         Self {
             head: [0; HEAD],
@@ -92,7 +92,7 @@ impl Frames {
         }
     }
 
-    /// Tells `blocks` of the frames that begin in `bytes`.
+    /// Reports to `blocks` the frames that begin in `bytes`.
     pub fn read(&mut self, mut bytes: &[u8], blocks: &mut Blocks) {
         loop {
             let skipped = self.payload.min(bytes.len());
@@ -133,7 +133,7 @@ mod tests {
 
     fn frame(kind: u8, flags: u8, length: usize) -> Vec<u8> {
         let head = (length as u32).to_be_bytes();
-        // What looks like the head of a frame in the payload of another is none.
+        // Bytes of a payload that look like the header of a frame are not one.
         let payload = [0, 0, 9, HEADERS, END_STREAM, 0, 0, 0, 1]
             .into_iter()
             .cycle();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_end_a_stream_are_measured_in_whatever_pieces_they_come() {
+    fn blocks_that_end_a_stream_are_measured_however_they_are_split() {
         const LIMIT: usize = 8192;
         let end = |lengths: &[usize]| {
             let (first, rest) = lengths.split_first().unwrap();
@@ -156,22 +156,22 @@ mod tests {
         };
         let head = [frame(HEADERS, 0, 16_000), frame(CONTINUATION, 0, 16_000)].concat();
         let table = [
-            ("as long as it may be", end(&[8192]), 0),
-            ("up to half more", end(&[8192, 4096]), 0),
+            ("at the limit", end(&[8192]), 0),
+            ("at 1.5 times the limit", end(&[8192, 4096]), 0),
             ("longer", end(&[8192, 4096, 1]), 1),
-            ("longer at once", end(&[16_000]), 1),
+            ("longer in one frame", end(&[16_000]), 1),
             ("much longer counts once", end(&[16_000, 16_000, 16_000]), 1),
-            ("a head with a body", head.clone(), 0),
+            ("headers that do not end the stream", head.clone(), 0),
             ("data", frame(0, END_STREAM, 16_000), 0),
             (
-                "two, and others",
+                "two among other frames",
                 [end(&[16_000]), head, end(&[100]), end(&[9, 16_000])].concat(),
                 2,
             ),
         ];
         for (name, bytes, count) in table {
             for piece in [1, 2, 8, 9, 10, 4000, bytes.len()] {
-                let long = Long::default();
+                let long = OversizedTrailers::default();
                 let (mut frames, mut blocks) = (Frames::new(), Blocks::new(long.clone(), LIMIT));
                 for piece in bytes.chunks(piece) {
                     frames.read(piece, &mut blocks);
@@ -181,13 +181,13 @@ mod tests {
         }
     }
 
-    /// What the threshold stands on: no field that h2 can drop alone is shorter on the wire, with a name of whatever length
-    /// that is in the table, and no block within the limit is longer.
+    /// Checks the basis of the threshold: no field that h2 can drop alone is shorter on the wire, with a name of any
+    /// length in the table, and no block within the limit is longer.
     #[test]
-    fn the_threshold_is_between_what_is_within_the_limit_and_what_can_be_dropped_alone() {
+    fn the_threshold_separates_valid_blocks_from_shortened_ones() {
         const TABLE: usize = 4096;
         for limit in [8192, 65_536, 1_048_576] {
-            let most = Blocks::new(Long::default(), limit).most;
+            let most = Blocks::new(OversizedTrailers::default(), limit).most;
             let value = (ROOM as usize - 1) * limit - TABLE - 32;
             assert!(limit < most && most < value * 5 / 8, "{limit}");
         }

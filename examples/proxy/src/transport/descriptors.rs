@@ -1,7 +1,7 @@
-//! How many connections there may be, by the limit of open files.
+//! Derives the maximum number of connections from the limit of open files.
 
-/// Allows the process as many open files as it may have: the limit that it starts with is often 1,024, while it may be
-/// raised without a privilege. Returns the limit that holds.
+/// Raises the limit of open files as far as is allowed without privileges: the soft limit is often 1,024, and the hard
+/// limit higher. Returns the limit in effect.
 pub fn raise_limit() -> usize {
     #[cfg(unix)]
     {
@@ -19,7 +19,7 @@ pub fn raise_limit() -> usize {
     limit()
 }
 
-/// How many files the process may have open.
+/// Returns the number of files that the process may have open.
 pub fn limit() -> usize {
     #[cfg(unix)]
     {
@@ -32,18 +32,18 @@ pub fn limit() -> usize {
     MOST
 }
 
-/// How many connections clients have by default: half of what is left beside listeners, standard streams and the runtime.
-/// The other half is for upstreams.
+/// Returns the default maximum number of client connections: half of the open files that remain after listeners,
+/// standard streams and the runtime. The other half is for upstreams.
 pub fn max_connections() -> usize {
     (limit().saturating_sub(RESERVED) / 2).max(1)
 }
 
-/// How many connections each of so many endpoints has by default, at most `most`.
+/// Returns the default maximum number of connections to each of `endpoints` endpoints, limited to `most`.
 pub fn max_connections_of_each(endpoints: usize, most: usize) -> usize {
     (max_connections() / endpoints.max(1)).clamp(1, most)
 }
 
-/// Files that are not connections.
+/// The number of open files reserved for what is not a connection.
 const RESERVED: usize = 64;
-/// More than that is never needed, and is what "no limit" amounts to.
+/// More are never needed; also stands for "no limit".
 const MOST: usize = 1_000_000;

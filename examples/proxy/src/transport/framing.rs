@@ -1,7 +1,7 @@
-//! Where messages end: what is accepted of the fields that say so, and what is sent.
+//! The framing of messages: validates the fields that define it, and sets those that are sent.
 //!
-//! hyper reads the framing of what comes in. What it lets pass and this proxy may not is refused here; and what goes out is
-//! framed by its body, whatever its fields said.
+//! hyper parses the framing of what is received. What it accepts and this proxy must not is rejected here. What is sent
+//! is framed by its body, whatever the received fields said.
 
 use std::error::Error;
 use std::fmt;
@@ -16,30 +16,31 @@ use crate::config::Protocol;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadFraming {
-    /// A `Transfer-Encoding` with a coding other than `chunked`: without its name, the content means something else.
+    /// A `Transfer-Encoding` with a coding other than `chunked`: without its name, the content would mean something
+    /// else.
     UnknownCoding,
     /// `chunked` more than once.
     ChunkedTwice,
-    /// A `Content-Length` that is no number, or more than one.
+    /// A `Content-Length` that is not a number, or several that differ.
     Length,
-    /// A 101 to a request that did not ask for it.
+    /// A 101 response to a request that did not ask to switch protocols.
     SwitchingProtocols,
 }
 
-/// Checks a client's request, of which hyper has already read the framing.
+/// Checks a client's request, of which hyper has already parsed the framing.
 ///
 /// # Errors
 ///
-/// If it has a transfer coding that the proxy would have to undo, and does not know (RFC 9112, 6.1).
+/// If it has a transfer coding that the proxy would have to decode and does not know (RFC 9112, 6.1).
 pub fn check_request(headers: &HeaderMap) -> Result<(), BadFraming> {
     check_codings(headers)
 }
 
-/// Checks an upstream's response, and leaves it with one `Content-Length` at most, and that one right.
+/// Checks an upstream's response, and leaves at most one `Content-Length`, which is correct.
 ///
 /// # Errors
 ///
-/// If its framing is bad or ambiguous, or if it is a 101.
+/// If its framing is invalid or ambiguous, or if it is a 101.
 pub fn check_response<B>(response: &mut Response<B>) -> Result<(), BadFraming> {
     let status = response.status();
     if status == StatusCode::SWITCHING_PROTOCOLS {
@@ -60,17 +61,17 @@ pub fn check_response<B>(response: &mut Response<B>) -> Result<(), BadFraming> {
     Ok(())
 }
 
-/// Whether an upstream's connection may be used again after this response.
+/// Returns whether an upstream's connection may be reused after this response.
 ///
-/// Not after one of HTTP/1.0: hyper would answer in kind, with requests that cannot have a body of unknown length. And not
-/// if both a length and a coding said where it ends: the upstream may have meant the other.
+/// Not after an HTTP/1.0 response: hyper would then send HTTP/1.0 requests, which cannot have a body of unknown length.
+/// And not if the response had both a length and a coding: the upstream may have meant the other one.
 pub fn is_reusable<B>(response: &Response<B>) -> bool {
     let headers = response.headers();
     response.version() == Version::HTTP_11
         && !(headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH))
 }
 
-/// Frames a request by its body.
+/// Sets the framing fields of a request by its body.
 pub fn frame<B: Body>(request: &mut Request<B>, protocol: Protocol) {
     let (empty, exact) = (
         request.body().is_end_stream(),
@@ -82,7 +83,7 @@ pub fn frame<B: Body>(request: &mut Request<B>, protocol: Protocol) {
     );
     let headers = request.headers_mut();
     match exact {
-        // RFC 9110, 8.6: a method that has a use for content says that there is none.
+        // RFC 9110, 8.6: a method for which content is expected states that there is none.
         _ if empty && (expects_content || headers.contains_key(CONTENT_LENGTH)) => {
             set_length(headers, 0);
         }
@@ -91,19 +92,19 @@ pub fn frame<B: Body>(request: &mut Request<B>, protocol: Protocol) {
         None => {
             headers.remove(CONTENT_LENGTH);
             if protocol == Protocol::Http1 {
-                // Said here, since hyper assumes that a GET of unknown length has no body.
+                // Set explicitly, since hyper assumes that a GET of unknown length has no body.
                 headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
                 return;
             }
         }
     }
     if protocol == Protocol::Http1 && !empty {
-        // Only chunks have trailers.
+        // Only chunked messages have trailers.
         headers.remove(TRAILER);
     }
 }
 
-/// Nothing, or `chunked` once.
+/// Accepts no transfer coding, or `chunked` once.
 fn check_codings(headers: &HeaderMap) -> Result<(), BadFraming> {
     if !headers.contains_key(TRANSFER_ENCODING) {
         return Ok(());
@@ -125,12 +126,12 @@ fn check_codings(headers: &HeaderMap) -> Result<(), BadFraming> {
     }
 }
 
-/// Leaves one length, if there is any.
+/// Reduces the fields to one length, if there is any.
 fn one_length(headers: &mut HeaderMap) -> Result<(), BadFraming> {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(()),
-        (Some(only), None) if is_written_as_usual(only) => Ok(()),
+        (Some(only), None) if is_canonical(only) => Ok(()),
         _ => {
             if let Some(length) = length(headers)? {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -140,7 +141,7 @@ fn one_length(headers: &mut HeaderMap) -> Result<(), BadFraming> {
     }
 }
 
-/// The one length that all fields and all lists in them agree on.
+/// Returns the one length on which all fields and lists agree.
 fn length(headers: &HeaderMap) -> Result<Option<u64>, BadFraming> {
     let mut length = None;
     for value in headers.get_all(CONTENT_LENGTH) {
@@ -155,25 +156,25 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, BadFraming> {
     Ok(length)
 }
 
-/// Digits alone, unlike [`str::parse`], which takes a sign.
+/// Parses digits only, unlike [`str::parse`], which accepts a sign.
 fn number_of(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     let digits = str::from_utf8(digits).ok().filter(|_| is_number)?;
     digits.parse().ok()
 }
 
-/// A number, and without zeros in front.
-fn is_written_as_usual(length: &HeaderValue) -> bool {
+/// Returns whether it is a number without leading zeros.
+fn is_canonical(length: &HeaderValue) -> bool {
     let digits = length.as_bytes();
     number_of(digits).is_some() && (digits == b"0" || !digits.starts_with(b"0"))
 }
 
-/// Writes nothing if it is there already.
+/// Does nothing if the field has this value already.
 fn set_length(headers: &mut HeaderMap, length: u64) {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();
     if let (Some(only), None) = (values.next(), values.next())
         && number_of(only.as_bytes()) == Some(length)
-        && is_written_as_usual(only)
+        && is_canonical(only)
     {
         return;
     }
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_agree_or_are_none() {
+    fn lengths_must_agree() {
         let length = |values: &[&'static str]| {
             let fields: Vec<_> = values
                 .iter()

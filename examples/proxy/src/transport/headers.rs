@@ -1,13 +1,13 @@
-//! The fields that a proxy drops, joins, adds to or looks at.
+//! The fields that a proxy removes, joins, adds to or reads.
 
 use http::header::{self, Entry, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
 
 pub use tower::classify::http::is_grpc;
 
-/// Drops the fields that concern one connection alone, and those that it names (RFC 9110, 7.6.1).
+/// Removes hop-by-hop fields, including those that `Connection` lists (RFC 9110, 7.6.1).
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // One look at all names costs less than one at each place where they could be.
+    // Scanning all names once is cheaper than looking up each one.
     let found = headers.keys().filter(|name| is_hop_by_hop(name));
     let mut found: Vec<HeaderName> = found.cloned().collect();
     if found.contains(&header::CONNECTION) {
@@ -21,8 +21,8 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(header::CONNECTION).into_iter();
     let options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    // The first two are no names of others, and nearly always all there is. The host is for all: without it the request is
-    // for another.
+    // The first two are connection options rather than fields, and nearly always all there is. `Host` is never removed:
+    // without it the request would be for another host.
     let is_name = |option: &&[u8]| {
         let no_names = [&b"close"[..], b"keep-alive", b"host"];
         !no_names
@@ -35,7 +35,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Drops what a trailer may not say: it comes too late, or would be believed of the next hop (RFC 9110, 6.5.1).
+/// Removes fields that a trailer must not have: they come too late, or the next hop would trust them (RFC 9110, 6.5.1).
 pub fn strip_trailers(trailers: &mut HeaderMap) {
     strip_hop_by_hop(trailers);
     strip_forwarded(trailers);
@@ -44,7 +44,7 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
     }
 }
 
-/// Counts `Max-Forwards` down, if the method is one of the two that obey it; `false` if the request may go no further
+/// Decrements `Max-Forwards` if the method is OPTIONS or TRACE. Returns `false` if the request must not be forwarded
 /// (RFC 9110, 7.6.2).
 pub fn count_down<B>(request: &mut Request<B>) -> bool {
     if !matches!(*request.method(), Method::OPTIONS | Method::TRACE) {
@@ -63,14 +63,14 @@ pub fn count_down<B>(request: &mut Request<B>) -> bool {
     }
 }
 
-/// Whether the sender of this takes trailers (RFC 9110, 10.1.4).
+/// Returns whether the sender of these headers accepts trailers (RFC 9110, 10.1.4).
 pub fn accepts_trailers(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::TE).into_iter();
     let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// Whether the proxy itself reads or writes this field, so that it is of no use for anything else.
+/// Returns whether the proxy itself reads or writes this field, so that it cannot be configured for anything else.
 pub fn is_reserved(name: &HeaderName) -> bool {
     let others = [
         header::TRAILER,
@@ -84,7 +84,7 @@ pub fn is_reserved(name: &HeaderName) -> bool {
         || is_forwarded(name)
 }
 
-/// The size of fields as HTTP/2 counts it (RFC 9113, 6.5.2).
+/// Returns the size of the fields in bytes, as HTTP/2 counts it (RFC 9113, 6.5.2).
 pub fn size(headers: &HeaderMap) -> usize {
     let sizes = headers
         .iter()
@@ -92,7 +92,7 @@ pub fn size(headers: &HeaderMap) -> usize {
     sizes.sum()
 }
 
-/// Joins the crumbs that HTTP/2 may make of a cookie (RFC 9113, 8.2.3).
+/// Joins the cookie fields into which HTTP/2 may split a cookie (RFC 9113, 8.2.3).
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     let cookies = headers.get_all(header::COOKIE);
     if cookies.iter().nth(1).is_none() {
@@ -104,7 +104,7 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Drops what only a proxy may say of a client.
+/// Removes the fields in which only a trusted proxy may describe a client.
 pub(crate) fn strip_forwarded(headers: &mut HeaderMap) {
     let claims = headers.keys().filter(|name| is_forwarded(name));
     for name in claims.cloned().collect::<Vec<_>>() {
@@ -112,7 +112,7 @@ pub(crate) fn strip_forwarded(headers: &mut HeaderMap) {
     }
 }
 
-/// All of the family but `x-forwarded-for`, in which the last address is true whatever comes before.
+/// Returns whether it is one of these, except `x-forwarded-for`, whose last address is correct whatever precedes it.
 fn is_forwarded(name: &HeaderName) -> bool {
     let name = name.as_str();
     match name.strip_prefix("x-forwarded-") {
@@ -139,11 +139,11 @@ pub(crate) fn append_forwarded_for(headers: &mut HeaderMap, client: &HeaderValue
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// `Trailer` is not one of them: it goes with the trailers. Credentials for a proxy are for the first that asks for them:
-/// this one, which does not.
+/// `Trailer` is not one of them, as it is forwarded together with the trailers. Credentials for a proxy are for the
+/// first proxy that asks for them, and are removed though this proxy does not ask.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     let name = name.as_str();
-    // Most names are told by their first letter.
+    // The first letter excludes most names.
     let may_be = matches!(name.as_bytes(), [b'c' | b'k' | b'p' | b't' | b'u', ..]);
     may_be
         && matches!(

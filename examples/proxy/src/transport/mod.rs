@@ -1,5 +1,5 @@
-//! What both sides of the proxy share: sockets, the streams of HTTP/2 connections, peers that do not read, and the fields and
-//! the framing of messages.
+//! What both sides of the proxy share: sockets, HTTP/2 streams, stall detection, header fields, and the framing of
+//! messages.
 
 pub mod blocks;
 pub mod descriptors;

@@ -1,4 +1,4 @@
-//! The sockets of both sides: what every one of them is set to, and a wrapper that tells what happens on it.
+//! The sockets of both sides: their options, and a wrapper that reports reads and writes.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,13 +12,13 @@ use tokio::net::TcpStream;
 
 use crate::transport::stall;
 
-/// Sets what connections of both sides have in common; the peer's silence is looked into after `keep_alive`.
+/// Sets the options that the connections of both sides share; a silent peer is probed after `keep_alive`.
 ///
 /// # Errors
 ///
 /// If the operating system refuses.
 pub fn prepare(stream: &TcpStream, keep_alive: Option<Duration>) -> io::Result<()> {
-    // Without it a message's last, small packet may wait for an acknowledgement.
+    // Otherwise the last, small packet of a message may wait for an acknowledgement.
     stream.set_nodelay(true)?;
     // The system counts in seconds.
     if let Some(after) = keep_alive.map(|after| after.max(Duration::from_secs(1))) {
@@ -31,26 +31,26 @@ pub fn prepare(stream: &TcpStream, keep_alive: Option<Duration>) -> io::Result<(
     Ok(())
 }
 
-/// Learns what happens on a socket.
+/// Observes the reads and writes of a socket.
 pub trait Observe {
-    /// These bytes have come.
+    /// Called with bytes that were received.
     fn read(&mut self, _bytes: &[u8]) {}
-    /// So many bytes have gone.
+    /// Called with the number of bytes that were sent.
     fn wrote(&mut self, _bytes: usize) {}
-    /// Whether bytes wait for the peer to take them.
+    /// Called with whether bytes wait for the peer to read.
     fn waits(&mut self, _for_peer: bool) {}
-    /// Whether the peer was given up, so that the system need not try to send it what is left.
+    /// Returns whether the peer was given up, so that the system need not try to send what is left.
     fn is_given_up(&self) -> bool {
         false
     }
 }
 
-/// A transport that can be closed at once.
+/// A transport that can be reset.
 pub trait Reset {
-    /// When it is dropped, what was written and has not gone yet is discarded.
+    /// Makes dropping it discard what was written but not sent yet.
     fn reset(&self);
 
-    /// Whether the peer has closed it, as far as that can be told without reading.
+    /// Returns whether the peer has closed the connection, as far as can be told without reading.
     fn is_left(&self) -> bool {
         false
     }
@@ -58,7 +58,7 @@ pub trait Reset {
 
 impl Reset for TcpStream {
     fn reset(&self) {
-        // If it cannot be, the system goes on trying for some minutes.
+        // If this fails, the system keeps trying to send for some minutes.
         let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
     }
 
@@ -68,8 +68,8 @@ impl Reset for TcpStream {
     }
 }
 
-/// A socket that is observed, tells [`stall`] that its peer reads, and reads no more than 32 KiB at a time: what
-/// is read at once is held at once while the other side is slow.
+/// A socket that reports to an observer, tells [`stall`] when its peer reads, and reads at most 32 KiB at a time: what
+/// is read at once stays in memory while the other side is slow.
 #[derive(Debug)]
 pub struct Socket<T: Reset, O: Observe> {
     inner: T,
@@ -77,7 +77,7 @@ pub struct Socket<T: Reset, O: Observe> {
 }
 
 impl<T: Reset, O: Observe> Socket<T, O> {
-    /// Tells `observer` what happens on `inner`.
+    /// Wraps `inner`, reporting to `observer`.
     pub const fn new(inner: T, observer: O) -> Self {
         Self { inner, observer }
     }
@@ -112,7 +112,8 @@ impl<T: AsyncRead + Reset + Unpin, O: Observe + Unpin> AsyncRead for Socket<T, O
         let polled = if buf.remaining() <= AT_ONCE {
             Pin::new(&mut this.inner).poll_read(cx, buf)
         } else {
-            // hyper asks for more than that only after it has got as much, so that this is for fast senders only.
+            // hyper asks for more than that only after it has received as much, so that this concerns fast senders
+            // only.
             let mut part = ReadBuf::new(buf.initialize_unfilled_to(AT_ONCE));
             let polled = Pin::new(&mut this.inner).poll_read(cx, &mut part);
             let read = part.filled().len();
@@ -169,7 +170,7 @@ impl<T: Reset, O: Observe> Drop for Socket<T, O> {
     }
 }
 
-/// So many bytes are read at a time.
+/// The maximum number of bytes that are read at a time.
 const AT_ONCE: usize = 32 * 1024;
-/// So many probes without an answer, and the peer is taken to be gone.
+/// The number of probes without a response after which the peer counts as gone.
 const PROBES: u32 = 3;

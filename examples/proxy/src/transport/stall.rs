@@ -1,13 +1,13 @@
-//! Bounds the time that a body waits for its reader.
+//! Limits the time that a body waits for its reader.
 //!
-//! A body's own timers run while it is polled. When the peer that the body goes to does not read, hyper does not poll it,
-//! and no timer of the body can fire. So the task that sends a body is a [`Patient`] future: whenever the body hands out a
-//! frame it [leaves a note](handed) of how long the task may take to come back for the next one, and `Patient` ends the
-//! task, and with it all that the body holds, when it does not.
+//! A body's own timers run only while it is polled. When the peer that receives the body does not read, hyper does not
+//! poll the body, and no timer of the body can fire. So the task that sends a body is a [`StallTimeout`] future: whenever
+//! the body returns a frame, it [leaves a note](handed) of the time within which the task must come back for the next
+//! one. If it does not, `StallTimeout` ends the task and drops all that the body holds.
 //!
-//! Notes are left on the thread, because between the body and its task there is only hyper: a body that hands out a frame
-//! is always inside of the `poll` of the task that sends it. One note of a few words per frame costs nothing to speak of,
-//! and a timer is set only when the task then has to wait.
+//! Notes are stored in a thread local, because only hyper is between the body and its task: a body that returns a frame
+//! is always inside the `poll` of the task that sends it. A note of a few words per frame costs next to nothing, and a
+//! timer is set only if the task then has to wait.
 
 use std::cell::Cell;
 use std::fmt;
@@ -23,12 +23,12 @@ use tower::timeout::alarm::Alarm;
 
 use crate::transport::upload::Upload;
 
-/// How long a task may keep a body waiting.
+/// The limits on how long a task may delay the polling of a body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Between one frame and the next.
+    /// The time between one frame and the next.
     pub idle: Option<Duration>,
-    /// For the whole body.
+    /// The deadline of the whole body.
     pub end: Option<Instant>,
 }
 
@@ -58,7 +58,7 @@ thread_local! {
 }
 
 fn leave(note: Note) {
-    // A thread that ends sends nothing any more.
+    // An exiting thread sends nothing any more.
     let _ = NOTES.try_with(|notes| {
         let progress = notes.take().progress;
         notes.set(Notes {
@@ -68,18 +68,18 @@ fn leave(note: Note) {
     });
 }
 
-/// A body has handed out a frame, and is to be asked for the next one within these limits. If it is not, its `upload` is
-/// told so, and its task ends.
+/// Reports that a body has returned a frame, and must be polled for the next one within these limits. If it is not, its
+/// `upload` is marked as stalled and its task ends.
 pub fn handed(limits: Limits, upload: Option<&Arc<Upload>>) {
     leave(Note::Handed(limits, upload.cloned()));
 }
 
-/// A body has nothing to hand out, or nothing any more: it waits itself, with timers of its own.
+/// Reports that a body is pending or has ended: its own timers apply.
 pub fn waits() {
     leave(Note::Waits);
 }
 
-/// The peer has taken bytes: it is slow perhaps, but it reads.
+/// Reports that the peer has read bytes, even if slowly.
 pub fn progress() {
     let _ = NOTES.try_with(|notes| {
         let body = notes.take().body;
@@ -91,16 +91,16 @@ pub fn progress() {
 }
 
 pin_project! {
-    /// A task that sends bodies, and ends when one of them is kept waiting for too long; see the [module](self).
+    /// A future for a task that sends bodies. It ends when one of them is not polled in time; see the [module](self).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
-    pub struct Patient<F> {
+    pub struct StallTimeout<F> {
         #[pin]
         inner: F,
         watch: Watch,
     }
 }
 
-/// The task was ended because it kept a body waiting.
+/// The task ended because it did not poll a body in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stalled;
 
@@ -112,7 +112,7 @@ struct Watch {
     alarm: Option<Alarm>,
 }
 
-impl<F> Patient<F> {
+impl<F> StallTimeout<F> {
     /// Watches the bodies that `inner` polls.
     pub fn new(inner: F) -> Self {
         Self {
@@ -121,22 +121,22 @@ impl<F> Patient<F> {
         }
     }
 
-    /// As [`new`](Self::new); if a body was polled on this thread just before and goes on in `inner`, its note is taken
-    /// over. With the note comes the upload that the body belongs to.
+    /// Like [`new`](Self::new), but if a body was polled on this thread just before and continues in `inner`, its note
+    /// is taken over. The upload of that body is returned as well.
     pub fn adopting(inner: F) -> (Self, Option<Arc<Upload>>) {
-        let mut patient = Self::new(inner);
-        patient.watch.read(NOTES.take());
-        let upload = patient.watch.upload.clone();
-        (patient, upload)
+        let mut task = Self::new(inner);
+        task.watch.read(NOTES.take());
+        let upload = task.watch.upload.clone();
+        (task, upload)
     }
 
-    /// The future inside.
+    /// Returns the inner future.
     pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut F> {
         self.project().inner
     }
 }
 
-impl<F: Future> Future for Patient<F> {
+impl<F: Future> Future for StallTimeout<F> {
     type Output = Result<F::Output, Stalled>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -164,7 +164,7 @@ impl Watch {
         }
     }
 
-    /// Whether the task has kept its body waiting for too long. If not, it is woken when it has.
+    /// Returns whether a body was not polled in time. If not, the task is woken when that happens.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         if self.limits == Limits::default() {
             return false;
@@ -186,9 +186,9 @@ impl Watch {
     }
 }
 
-impl<F> fmt::Debug for Patient<F> {
+impl<F> fmt::Debug for StallTimeout<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Patient")
+        f.debug_struct("StallTimeout")
             .field("limits", &self.watch.limits)
             .finish_non_exhaustive()
     }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ends_a_task_that_does_not_come_back_for_the_next_frame() {
+    async fn ends_a_task_that_does_not_poll_for_the_next_frame() {
         let start = Instant::now();
         let mut handed_out = false;
         let stuck = poll_fn(|_| {
@@ -219,12 +219,12 @@ mod tests {
             }
             Poll::<()>::Pending
         });
-        assert_eq!(Patient::new(stuck).await, Err(Stalled));
+        assert_eq!(StallTimeout::new(stuck).await, Err(Stalled));
         assert_eq!(start.elapsed().as_secs(), IDLE.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn leaves_alone_a_task_whose_body_waits_or_has_ended() {
+    async fn keeps_a_task_whose_body_is_pending_or_has_ended() {
         for first in [None, Some(idle())] {
             let mut first = first;
             let waiting = poll_fn(|_| {
@@ -234,13 +234,13 @@ mod tests {
                 waits();
                 Poll::<()>::Pending
             });
-            let patient = tokio::time::timeout(100 * IDLE, Patient::new(waiting));
-            assert!(patient.await.is_err());
+            let task = tokio::time::timeout(100 * IDLE, StallTimeout::new(waiting));
+            assert!(task.await.is_err());
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_reads_slowly_has_the_time_anew() {
+    async fn a_peer_that_reads_slowly_restarts_the_idle_timeout() {
         let start = Instant::now();
         let mut tick = tokio::time::interval(IDLE * 4 / 5);
         let (mut ticks, mut handed_out) = (0, false);
@@ -254,13 +254,13 @@ mod tests {
             }
             Poll::<()>::Pending
         });
-        assert_eq!(Patient::new(slow).await, Err(Stalled));
+        assert_eq!(StallTimeout::new(slow).await, Err(Stalled));
         // Nine times four seconds, and then five without progress.
         assert_eq!(start.elapsed().as_secs(), 41);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_end_of_the_whole_body_counts_whatever_the_progress() {
+    async fn the_deadline_of_the_body_applies_whatever_the_progress() {
         let start = Instant::now();
         let limits = Limits {
             idle: Some(IDLE),
@@ -273,16 +273,16 @@ mod tests {
             }
             Poll::<()>::Pending
         });
-        assert_eq!(Patient::new(trickling).await, Err(Stalled));
+        assert_eq!(StallTimeout::new(trickling).await, Err(Stalled));
         assert_eq!(start.elapsed().as_secs(), 3 * IDLE.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_takes_over_the_note_of_the_body_that_it_goes_on_with() {
+    async fn a_task_takes_over_the_note_of_its_body() {
         handed(idle(), None);
-        let (patient, _) = Patient::adopting(pending::<()>());
-        assert_eq!(patient.await, Err(Stalled));
-        let (patient, _) = Patient::adopting(pending::<()>());
-        assert!(tokio::time::timeout(100 * IDLE, patient).await.is_err());
+        let (task, _) = StallTimeout::adopting(pending::<()>());
+        assert_eq!(task.await, Err(Stalled));
+        let (task, _) = StallTimeout::adopting(pending::<()>());
+        assert!(tokio::time::timeout(100 * IDLE, task).await.is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! The streams of an HTTP/2 connection, polled by the connection's own task.
 //!
-//! hyper hands out a future for each stream, and one for each upload. As tasks of their own they would wake the connection's task
-//! one after the other; here all that are ready are polled first, and what they send goes out together.
+//! hyper spawns a future for each stream, and one for each upload. As separate tasks they would wake the connection's
+//! task one after the other; here all that are ready are polled first, and what they send is written together.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -18,7 +18,7 @@ use crate::lock::lock;
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Where new streams wait for the connection's task. Clones are the same.
+/// The queue of new streams for the connection's task. Clones share the queue.
 #[derive(Clone, Default)]
 pub struct NewStreams(Arc<Mutex<Vec<Stream>>>);
 
@@ -30,12 +30,12 @@ pub struct Streams {
 }
 
 impl NewStreams {
-    /// Has the connection's task poll `stream`, which must happen in that task: it is not woken.
+    /// Makes the connection's task poll `stream`. Must be called in that task, which is not woken.
     pub fn push<F>(&self, stream: F)
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let stream = Box::pin(Alone { inner: stream });
+        let stream = Box::pin(CatchPanic { inner: stream });
         self.lock().push(stream);
     }
 
@@ -45,16 +45,16 @@ impl NewStreams {
 }
 
 impl Streams {
-    /// Where its new streams go.
+    /// Returns the queue for its new streams.
     pub fn new_streams(&self) -> NewStreams {
         self.new.clone()
     }
 
-    /// Drives a connection, whose streams they are, until it has ended.
+    /// Drives the connection of these streams until it ends.
     pub async fn drive<C: Future>(&mut self, connection: C) -> C::Output {
         let mut connection = std::pin::pin!(connection);
         poll_fn(|cx| {
-            // First what sends, and then what writes it.
+            // Streams first, as the connection writes what they send.
             self.poll(cx);
             let polled = connection.as_mut().poll(cx);
             self.poll_new(cx);
@@ -63,7 +63,7 @@ impl Streams {
         .await
     }
 
-    /// Drives them until all have ended.
+    /// Drives the streams until all have ended.
     pub async fn finish(&mut self) {
         poll_fn(|cx| {
             self.poll(cx);
@@ -95,19 +95,19 @@ impl Streams {
 }
 
 pin_project! {
-    /// A stream whose panic ends no other.
-    struct Alone<F> {
+    /// A stream whose panic affects no other.
+    struct CatchPanic<F> {
         #[pin]
         inner: F,
     }
 }
 
-impl<F: Future> Future for Alone<F> {
+impl<F: Future> Future for CatchPanic<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let inner = self.project().inner;
-        // What panics is dropped, and seen by none.
+        // A stream that panics is dropped, and not polled again.
         match catch_unwind(AssertUnwindSafe(|| inner.poll(cx).is_ready())) {
             Ok(false) => Poll::Pending,
             Ok(true) | Err(_) => Poll::Ready(()),
@@ -175,7 +175,7 @@ mod tests {
         let mut streams = Streams::default();
         let new = streams.new_streams();
         let (sender, mut receiver) = oneshot::channel();
-        new.push(async { panic!("as it is meant to") });
+        new.push(async { panic!("expected by the test") });
         new.push(async move { sender.send(()) });
         poll_once(&mut streams).await;
         assert!(streams.all.is_empty());

@@ -9,18 +9,18 @@ use tower::BoxError;
 
 use super::headers;
 
-/// Trailers that are too large.
+/// The trailers are too large.
 #[derive(Debug)]
 pub struct TrailersTooLarge(());
 
 impl TrailersTooLarge {
-    /// As they have come, or as h2 has cut them.
+    /// Creates the error of trailers that are too large, or that h2 has shortened.
     pub(crate) const fn new() -> Self {
         Self(())
     }
 }
 
-/// Lets data pass, and of trailers what may.
+/// Passes data on, and removes fields from trailers that must not be forwarded.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! What the two ends of an upload know of each other: an endpoint that does not read, a client whose body fails, an answer
-//! that has come to its end before the body has.
+//! The state shared by the two ends of an upload: an endpoint that does not read, a client whose body fails, a response
+//! that ends before the body has.
 
 use std::error::Error;
 use std::fmt;
@@ -14,15 +14,15 @@ use tower::BoxError;
 use super::stall::Limits;
 use crate::lock::lock;
 
-/// What the two ends of an attempt know of its upload.
+/// The state of one attempt's upload, shared by its two ends.
 #[derive(Debug, Default)]
 pub struct Upload {
     limits: Limits,
     state: AtomicU8,
     failure: OnceLock<BodyError>,
-    /// Whoever waits for the response.
+    /// The task that waits for the response.
     waker: AtomicWaker,
-    /// What sends it, if it is a future of its own.
+    /// Aborts the future that sends the body, if it is a separate one.
     sender: Mutex<Option<AbortHandle>>,
 }
 
@@ -32,7 +32,7 @@ const STALLED: u8 = 2;
 const GIVEN_UP: u8 = 3;
 
 impl Upload {
-    /// The endpoint may let it wait within `limits`.
+    /// Creates the state of an upload that the endpoint may delay within `limits`.
     pub(crate) fn within(limits: Limits) -> Self {
         Self {
             limits,
@@ -40,22 +40,22 @@ impl Upload {
         }
     }
 
-    /// How long the endpoint may let it wait.
+    /// Returns the limits within which the endpoint may delay it.
     pub(crate) const fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// Whether all of the body was handed over.
+    /// Returns whether the whole body was handed over.
     pub fn is_sent(&self) -> bool {
         self.state.load(Ordering::Acquire) == SENT
     }
 
-    /// Whether the endpoint was given up because it did not read.
+    /// Returns whether the endpoint was given up because it did not read.
     pub fn is_stalled(&self) -> bool {
         self.state.load(Ordering::Acquire) == STALLED
     }
 
-    /// Ready when the endpoint was given up because it does not read.
+    /// Ready once the endpoint was given up because it does not read.
     pub fn poll_stalled(&self, cx: &Context<'_>) -> Poll<()> {
         if !self.is_stalled() {
             self.waker.register(cx.waker());
@@ -66,18 +66,18 @@ impl Upload {
         Poll::Ready(())
     }
 
-    /// What went wrong with the body, if it was the body.
+    /// Returns the error of the body, if it failed.
     pub fn failure(&self) -> Option<BodyError> {
         self.failure.get().cloned()
     }
 
-    /// The endpoint does not read; the task that sends ends.
+    /// Marks the upload as stalled: the endpoint does not read, and the sending task ends.
     pub fn stalled(&self) {
         self.state.store(STALLED, Ordering::Release);
         self.waker.wake();
     }
 
-    /// The response is over, or nothing waits for it: what sends the rest ends now, whatever the endpoint does.
+    /// Aborts the upload: the response has ended or was cancelled, so the rest is not sent, whatever the endpoint does.
     pub fn give_up(&self) {
         let mut kept = self.sender();
         self.state.store(GIVEN_UP, Ordering::Release);
@@ -88,7 +88,7 @@ impl Upload {
         }
     }
 
-    /// This sends it, until it is given up.
+    /// Wraps the future that sends the upload, so that aborting the upload ends it.
     pub(crate) fn sent_by<F: Future>(&self, sender: F) -> Abortable<F> {
         let (sender, handle) = abortable(sender);
         let mut kept = self.sender();
@@ -100,19 +100,19 @@ impl Upload {
         sender
     }
 
-    /// All of the body was handed over.
+    /// Marks the whole body as handed over.
     pub(crate) fn sent(&self) {
         self.advance(SENT);
     }
 
-    /// The body has failed.
+    /// Marks the body as failed.
     pub(crate) fn failed(&self, failure: BodyError) {
-        // Only the first failure is told.
+        // Only the first failure is reported.
         let _ = self.failure.set(failure);
     }
 
     fn advance(&self, to: u8) {
-        // What was stalled or given up stays so.
+        // An upload that was stalled or aborted stays so.
         let _ = self
             .state
             .compare_exchange(SENDING, to, Ordering::AcqRel, Ordering::Acquire);
@@ -123,12 +123,12 @@ impl Upload {
     }
 }
 
-/// Why a body failed, for its two ends: what sends it, and what waits for the response.
+/// Why a body failed, shared by its two ends: the one that sends it, and the one that waits for the response.
 #[derive(Debug, Clone)]
 pub struct BodyError(Arc<dyn Error + Send + Sync>);
 
 impl BodyError {
-    /// The error of a body, which is the [`source`](Error::source) of this one.
+    /// Wraps the error of a body, which becomes the [`source`](Error::source) of this one.
     pub fn new(error: BoxError) -> Self {
         Self(error.into())
     }

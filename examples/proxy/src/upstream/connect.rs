@@ -13,19 +13,19 @@ use super::{Connector, Multiplexed, Payload, Pool, UpstreamBody, UpstreamError};
 use crate::config::{Endpoint, Protocol};
 use crate::transport::framing;
 
-/// Makes connections to an endpoint, for requests with a body `B`: the maker that
-/// [`Reconnect`](tower::reconnect::Reconnect) calls again and again.
+/// Makes connections to an endpoint, for requests with a body `B`: the service that
+/// [`Reconnect`](tower::reconnect::Reconnect) calls for each connection.
 pub struct Connect<B> {
     connector: Connector,
     on_result: Option<OnResult>,
     _body: PhantomData<fn(B)>,
 }
 
-/// Is told why it cannot connect, or that it can.
+/// Called with the reason why connecting failed, or `None` if it succeeded.
 type OnResult = Arc<dyn Fn(Option<String>) + Send + Sync>;
 
 impl<B> Connect<B> {
-    /// Connects by `connector`.
+    /// Creates a maker of connections through `connector`.
     pub const fn new(connector: Connector) -> Self {
         Self {
             connector,
@@ -34,7 +34,7 @@ impl<B> Connect<B> {
         }
     }
 
-    /// Calls `on_result` after each attempt to connect, with the error and its causes if it has failed.
+    /// Calls `on_result` after each attempt to connect, with the error and its causes if it failed.
     #[must_use]
     pub fn on_result(self, on_result: impl Fn(Option<String>) + Send + Sync + 'static) -> Self {
         let on_result: OnResult = Arc::new(on_result);
@@ -84,7 +84,7 @@ impl<B> fmt::Debug for Connect<B> {
     }
 }
 
-/// An error with its causes.
+/// Formats an error with its causes.
 fn describe(error: &UpstreamError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -95,12 +95,12 @@ fn describe(error: &UpstreamError) -> String {
     text
 }
 
-/// What is connected to an endpoint, and takes requests until it breaks.
+/// The connections to an endpoint, which take requests until they fail.
 #[derive(Debug)]
 pub enum Connection<B> {
-    /// Connections of HTTP/1.1, each for one request at a time.
+    /// HTTP/1.1 connections, each for one request at a time.
     Http1(Pool<B>),
-    /// Connections of HTTP/2, each for many.
+    /// HTTP/2 connections, each for many requests at a time.
     Http2(Multiplexed<B>),
 }
 

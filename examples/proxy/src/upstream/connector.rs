@@ -10,20 +10,20 @@ use crate::config::{Cluster, Connections, Endpoint, Heads, Protocol};
 use crate::transport::descriptors;
 use crate::transport::socket::{self, Observe, Socket};
 
-/// How connections to the endpoints of a cluster are opened, and how many.
+/// Opens connections to the endpoints of a cluster, up to a maximum.
 #[derive(Debug, Clone)]
 pub struct Connector {
     pub(super) protocol: Protocol,
     pub(super) timeout: Duration,
     pub(super) connections: Connections,
-    /// How many connections an endpoint may have.
+    /// The maximum number of connections to an endpoint.
     pub(super) max: usize,
     pub(super) heads: Heads,
 }
 
 impl Connector {
-    /// Connects as `cluster` says. If it does not say how many connections there may be, each of `endpoints`, which are all
-    /// that the proxy has, gets its share of the open files. The heads of responses may be as large as `heads` says.
+    /// Creates a connector as `cluster` says. If it sets no maximum number of connections, each of the proxy's
+    /// `endpoints` gets its share of the open files. Heads of responses are limited to `heads`.
     pub fn new(cluster: &Cluster, endpoints: usize, heads: Heads) -> Self {
         let most = match cluster.protocol {
             Protocol::Http1 => MOST_HTTP1,
@@ -39,7 +39,7 @@ impl Connector {
         }
     }
 
-    /// Opens a TCP connection, and begins HTTP on it as `begin` does, within the time for both.
+    /// Opens a TCP connection and starts HTTP on it by `begin`, within the connect timeout for both.
     pub(super) async fn open<T, O, F, R>(
         &self,
         endpoint: &Endpoint,
@@ -70,7 +70,7 @@ impl Connector {
     }
 }
 
-/// How many connections of HTTP/1.1 an endpoint has at most by default.
+/// The default maximum number of HTTP/1.1 connections to an endpoint.
 const MOST_HTTP1: usize = 1024;
-/// The same of HTTP/2, where each is for many requests.
+/// The default maximum number of HTTP/2 connections, each of which is for many requests.
 const MOST_HTTP2: usize = 32;

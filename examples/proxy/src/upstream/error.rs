@@ -6,53 +6,53 @@ use crate::config::Endpoint;
 use crate::transport::framing::BadFraming;
 use crate::transport::upload::{BodyError, Upload};
 
-/// Why an endpoint did not answer.
+/// Why an endpoint did not respond.
 ///
-/// What matters most for a retry is whether the endpoint can have seen the request: [`UpstreamError::is_unsent`].
+/// For a retry it matters most whether the endpoint can have seen the request: [`UpstreamError::is_unsent`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum UpstreamError {
     /// No connection could be made.
     Connect {
-        /// Where to.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// What the operating system, or the peer's handshake, said.
+        /// The error of the operating system or of the handshake.
         source: ConnectError,
     },
-    /// The connection closed before the request was written, or the peer refused to look at it.
+    /// The connection closed before the request was written, or the peer refused to process it.
     Unsent(hyper::Error),
-    /// The connection failed after the request was written, in part at least.
+    /// The connection failed after at least a part of the request was written.
     Broken(hyper::Error),
     /// The connection failed, or the peer reset the stream, between the head of the response and its first byte.
     Interrupted(hyper::Error),
-    /// The response is one that the client could read in another way than the proxy.
+    /// The framing of the response is invalid or ambiguous.
     BadAnswer(BadFraming),
-    /// The response's head is longer than configured.
+    /// The response's head is larger than configured.
     HeadTooLarge,
     /// The client's body failed while it was sent.
     RequestBody(BodyError),
     /// The endpoint did not read the request's body.
     Stalled,
-    /// The endpoint has as many connections and requests as it may.
+    /// The endpoint has its maximum number of connections and requests.
     Exhausted,
     /// The connection is closed and takes no more requests.
     Closed,
 }
 
-/// What went wrong in connecting.
+/// Why connecting failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// TCP did not connect.
+    /// The TCP connection failed.
     Tcp(io::Error),
-    /// HTTP did not begin.
+    /// The HTTP handshake failed.
     Handshake(hyper::Error),
-    /// Neither happened within the connect timeout.
+    /// The connect timeout elapsed.
     Elapsed(std::time::Duration),
 }
 
 impl UpstreamError {
-    /// The failure of a request that was written, in part at least.
+    /// Creates the error of a request of which at least a part was written.
     pub(super) fn sent(error: hyper::Error, upload: Option<&Upload>) -> Self {
         match upload {
             Some(upload) if upload.is_stalled() => Self::Stalled,
@@ -71,11 +71,11 @@ impl UpstreamError {
         }
     }
 
-    /// Whether the endpoint has provably not acted on the request, so that it may be sent again whatever it is.
+    /// Returns whether the endpoint provably has not processed the request, so that any request may be sent again.
     pub fn is_unsent(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Unsent(_) | Self::Closed | Self::Exhausted => true,
-            // The peer refused the stream, or said goodbye before it.
+            // The peer refused the stream, or sent a GOAWAY that excludes it.
             Self::Broken(error) => ErrorChain::class(error) == Class::Unsent,
             Self::Interrupted(_)
             | Self::BadAnswer(_)
@@ -87,7 +87,7 @@ impl UpstreamError {
 }
 
 impl UpstreamError {
-    /// Whether it is the client's fault, or that of this machine or its configuration, and not the endpoint's.
+    /// Returns whether the cause is the client, this machine or its configuration, and not the endpoint.
     pub fn is_ours(&self) -> bool {
         match self {
             Self::RequestBody(_) | Self::Exhausted => true,
@@ -98,7 +98,7 @@ impl UpstreamError {
 }
 
 impl ConnectError {
-    /// Whether it is this machine that lacks something, which says nothing of the endpoint.
+    /// Returns whether this machine lacks a resource, which says nothing about the endpoint.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp(error) => {
@@ -112,7 +112,7 @@ impl ConnectError {
     }
 }
 
-/// No file descriptors for the process or the system, or no buffers.
+/// Returns whether the process or the system is out of file descriptors or buffers.
 #[cfg(unix)]
 fn is_exhausted(code: i32) -> bool {
     use rustix::io::Errno;
@@ -142,7 +142,9 @@ impl fmt::Display for UpstreamError {
             Self::HeadTooLarge => f.write_str("the response's head is too large"),
             Self::RequestBody(_) => f.write_str("the request's body failed"),
             Self::Stalled => f.write_str("the upstream does not read the request's body"),
-            Self::Exhausted => f.write_str("the upstream has as many requests as it may"),
+            Self::Exhausted => {
+                f.write_str("the upstream has reached its maximum number of requests")
+            }
             Self::Closed => f.write_str("the upstream connection is closed"),
         }
     }

@@ -10,30 +10,30 @@ use tokio::time::{Instant, timeout_at};
 
 use super::checked::check;
 use super::error::ConnectError;
-use super::keeper::{Keeper, Kept, Place, State};
+use super::maintain::{Maintain, Maintainer, Slot, State};
 use super::track::Hold;
 use super::{Connector, Payload, SentBody, UpstreamBody, UpstreamError};
 use crate::config::Endpoint;
 use crate::lock::lock;
 use crate::transport::framing;
 use crate::transport::socket::Observe;
-use crate::transport::stall::Patient;
+use crate::transport::stall::StallTimeout;
 use crate::transport::upload::Upload;
 
 /// The HTTP/1.1 connections to one endpoint.
 ///
-/// A request takes the connection that was idle for the shortest time, or opens another one; the end of its response
-/// gives the connection back. A request that is given up takes its connection with it. If there are as many as there may
-/// be, or another one cannot be opened while the endpoint is well, a request waits for one that is given back, no longer than
-/// for a new one.
+/// A request takes the connection that was idle for the shortest time, or opens another one; the connection returns to
+/// the pool when the response ends. Cancelling a request closes its connection. If the maximum is reached, or opening
+/// another connection fails while the endpoint is healthy, the request waits for a connection to be returned, for at
+/// most the connect timeout.
 #[derive(Debug)]
 pub struct Pool<B> {
-    shared: Arc<Shared<B>>,
-    _keeper: Keeper,
+    shared: Arc<Inner<B>>,
+    _maintainer: Maintainer,
 }
 
 #[derive(Debug)]
-struct Shared<B> {
+struct Inner<B> {
     connect: Connector,
     endpoint: Endpoint,
     state: Arc<State>,
@@ -42,18 +42,18 @@ struct Shared<B> {
 
 #[derive(Debug)]
 struct Idle<B> {
-    /// The newest last. Some may be closed by the peer, or not yet done with their last response.
+    /// The most recent last. Some may have been closed by the peer, or not have finished their last response.
     connections: Vec<Connection<B>>,
-    /// The pool is gone, and keeps none any more.
+    /// The pool was dropped, so returned connections are closed.
     closed: bool,
 }
 
 enum Next<B> {
     Use(Connection<B>),
-    Open(Place),
+    Open(Slot),
 }
 
-/// Dropped, it is closed, whatever its peer does.
+/// Dropping it closes the connection, whatever the peer does.
 #[derive(Debug)]
 struct Connection<B> {
     sender: SendRequest<SentBody<B>>,
@@ -61,13 +61,13 @@ struct Connection<B> {
     given_up: GivenUp,
     born: u32,
     idle_since: u32,
-    _place: Place,
+    _slot: Slot,
 }
 
-/// What a response body holds of its connection until it ends.
+/// Holds the connection of a response body until the body ends.
 #[derive(Debug)]
 pub(super) struct Lease<B> {
-    shared: Arc<Shared<B>>,
+    shared: Arc<Inner<B>>,
     connection: Connection<B>,
     reusable: bool,
     upload: Option<Arc<Upload>>,
@@ -78,17 +78,20 @@ impl<B: Payload> Pool<B> {
     ///
     /// # Errors
     ///
-    /// If the endpoint cannot be connected to.
+    /// If connecting to the endpoint fails.
     pub async fn open(connect: Connector, endpoint: Endpoint) -> Result<Self, UpstreamError> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(Inner {
             state: State::new(&connect.connections),
             connect,
             endpoint,
             idle: Mutex::new(Idle::new()),
         });
         shared.renew().await?;
-        let _keeper = Keeper::of(&shared);
-        Ok(Self { shared, _keeper })
+        let _maintainer = Maintainer::of(&shared);
+        Ok(Self {
+            shared,
+            _maintainer,
+        })
     }
 
     pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), UpstreamError>> {
@@ -109,7 +112,7 @@ impl<B: Payload> Pool<B> {
                     Some(connection) => (connection, true),
                     None => shared.obtain().await?,
                 };
-                // If this is dropped meanwhile, so is the connection.
+                // If this future is dropped meanwhile, so is the connection.
                 match connection.sender.try_send_request(request).await {
                     Ok(response) => {
                         shared.state.answered();
@@ -126,7 +129,7 @@ impl<B: Payload> Pool<B> {
                         return Ok(response);
                     }
                     Err(mut failure) => match failure.take_message() {
-                        // The peer had closed the idle connection: the next one, or a new one in the end.
+                        // The peer had closed the idle connection: retry on the next one, or finally on a new one.
                         Some(unsent) if reused => request = unsent,
                         Some(_) => return Err(UpstreamError::Unsent(failure.into_error())),
                         None => {
@@ -140,7 +143,7 @@ impl<B: Payload> Pool<B> {
     }
 }
 
-impl<B> Shared<B> {
+impl<B> Inner<B> {
     fn idle(&self) -> MutexGuard<'_, Idle<B>> {
         lock(&self.idle)
     }
@@ -165,8 +168,8 @@ impl<B> Drop for Pool<B> {
     }
 }
 
-impl<B: Payload> Shared<B> {
-    async fn open(&self, place: Place) -> Result<Connection<B>, UpstreamError> {
+impl<B: Payload> Inner<B> {
+    async fn open(&self, slot: Slot) -> Result<Connection<B>, UpstreamError> {
         let state = Arc::clone(&self.state);
         let endpoint = self.endpoint.clone();
         let born = state.ticks().now();
@@ -177,7 +180,7 @@ impl<B: Payload> Shared<B> {
             let mut builder = Builder::new();
             builder
                 .max_header_size(heads.size)
-                // That is also what may wait to be written.
+                // This is also the size of the write buffer.
                 .max_buf_size(heads.size);
             if let Some(fields) = heads.fields {
                 builder.max_headers(fields);
@@ -187,7 +190,7 @@ impl<B: Payload> Shared<B> {
                 .await
                 .map_err(ConnectError::Handshake)?;
             let task = tokio::spawn(async move {
-                match Patient::new(connection).await {
+                match StallTimeout::new(connection).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
                         tracing::debug!(%endpoint, %error, "upstream connection failed");
@@ -196,7 +199,7 @@ impl<B: Payload> Shared<B> {
                 }
                 state.lost_one();
             });
-            // Before its task has run for the first time it is not ready, and `take` would pass it over.
+            // Before its task has first run, the connection is not ready, and `take` would skip it.
             let task = task.abort_handle();
             sender.ready().await.map_err(ConnectError::Handshake)?;
             Ok(Connection {
@@ -205,25 +208,25 @@ impl<B: Payload> Shared<B> {
                 given_up,
                 born,
                 idle_since: born,
-                _place: place,
+                _slot: slot,
             })
         };
         self.connect.open(&self.endpoint, observer, begin).await
     }
 
-    /// A connection when none is idle, and whether it was used before.
+    /// Returns a connection when none is idle, and whether it was used before.
     async fn obtain(&self) -> Result<(Connection<B>, bool), UpstreamError> {
         let deadline = Instant::now() + self.connect.timeout;
         let mut failure = None;
         loop {
             let next = || self.next(failure.is_none());
             match self.state.wait_for(deadline, next).await {
-                Some(Next::Open(place)) => {
+                Some(Next::Open(slot)) => {
                     let answers = self.state.answers();
-                    match self.open(place).await {
+                    match self.open(slot).await {
                         Ok(connection) => return Ok((connection, false)),
                         Err(error) if !self.state.failed(&error, answers) => return Err(error),
-                        // The endpoint is well, with the connections that there are.
+                        // The endpoint is healthy with the connections that it has.
                         Err(error) => failure = Some(error),
                     }
                 }
@@ -239,19 +242,19 @@ impl<B: Payload> Shared<B> {
         }
     }
 
-    /// What a request that needs a connection can have now.
+    /// Returns what a request that needs a connection can use now.
     fn next(&self, may_open: bool) -> Option<Next<B>> {
         if let Some(connection) = self.take() {
             return Some(Next::Use(connection));
         }
-        if may_open && let Some(place) = self.state.place(self.connect.max) {
-            return Some(Next::Open(place));
+        if may_open && let Some(slot) = self.state.slot(self.connect.max) {
+            return Some(Next::Open(slot));
         }
-        // One that is not quite done with its last request.
+        // A connection that has not quite finished its last request.
         self.idle().connections.pop().map(Next::Use)
     }
 
-    /// The newest connection that can take a request now.
+    /// Takes the most recent connection that can take a request now.
     fn take(&self) -> Option<Connection<B>> {
         let mut idle = self.idle();
         let connections = &mut idle.connections;
@@ -278,7 +281,7 @@ impl<B: Payload> Shared<B> {
     }
 }
 
-impl<B: Payload> Kept for Shared<B> {
+impl<B: Payload> Maintain for Inner<B> {
     fn state(&self) -> &Arc<State> {
         &self.state
     }
@@ -295,20 +298,20 @@ impl<B: Payload> Kept for Shared<B> {
     }
 
     async fn renew(&self) -> Result<(), UpstreamError> {
-        let place = self.state.place(self.connect.max);
-        let connection = self.open(place.ok_or(UpstreamError::Exhausted)?).await?;
+        let slot = self.state.slot(self.connect.max);
+        let connection = self.open(slot.ok_or(UpstreamError::Exhausted)?).await?;
         self.give_back(connection);
         Ok(())
     }
 }
 
 impl<B: Payload> Lease<B> {
-    /// What becomes of the request's body.
+    /// Returns the upload of the request's body.
     pub(super) fn upload(&self) -> Option<&Upload> {
         self.upload.as_deref()
     }
 
-    /// The response has come to its end. If the request has not, its rest is given up with its connection.
+    /// Reports that the response has ended. If the request has not, its upload is aborted and the connection closed.
     pub(super) fn finish(self) {
         if self.reusable && self.upload.as_ref().is_none_or(|upload| upload.is_sent()) {
             self.shared.give_back(self.connection);
@@ -316,7 +319,7 @@ impl<B: Payload> Lease<B> {
     }
 }
 
-/// Whether a request of a connection was given up.
+/// Whether a request on a connection was cancelled.
 #[derive(Debug, Clone, Default)]
 struct GivenUp(Arc<AtomicBool>);
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::checked::check;
 use super::error::ConnectError;
-use super::keeper::{Keeper, Kept, Place, State};
+use super::maintain::{Maintain, Maintainer, Slot, State};
 use super::settings::{Allowed, Settings};
 use super::track::Hold;
 use super::{Connector, Payload, SentBody, UpstreamBody, UpstreamError};
@@ -21,28 +21,28 @@ use crate::config::Endpoint;
 use crate::lock::lock;
 use crate::transport::blocks;
 use crate::transport::headers;
-use crate::transport::stall::Patient;
+use crate::transport::stall::StallTimeout;
 use crate::transport::streams::{NewStreams, Streams};
 use crate::transport::upload::Upload;
 
 /// The HTTP/2 connections to one endpoint, each shared by many requests.
 ///
-/// A request takes the oldest connection that has room for it, by what the endpoint allows and what is configured. If none
-/// has, another one is opened; if there may be no more, the request is refused at once. The window of a connection has
-/// room for all of its streams: a response that nothing reads holds up no other.
+/// A request takes the oldest connection that has room for it, by the endpoint's and the configured maximum. If none
+/// has, another one is opened; at the maximum number of connections, the request is rejected immediately. The
+/// flow-control window of a connection has room for all of its streams, so a response that is not read blocks no other.
 #[derive(Debug)]
 pub struct Multiplexed<B> {
-    shared: Arc<Shared<B>>,
-    _keeper: Keeper,
+    shared: Arc<Inner<B>>,
+    _maintainer: Maintainer,
 }
 
 #[derive(Debug)]
-struct Shared<B> {
+struct Inner<B> {
     connect: Connector,
     endpoint: Endpoint,
     state: Arc<State>,
     set: Mutex<Set<B>>,
-    /// An attempt to open another connection has ended, in whatever way.
+    /// Notified when an attempt to open another connection has ended in any way.
     opened: Notify,
 }
 
@@ -51,7 +51,7 @@ struct Set<B> {
     /// The oldest first.
     connections: Vec<Arc<Connection<B>>>,
     opening: bool,
-    /// Attempts to open another one that failed.
+    /// The number of failed attempts to open another one.
     failures: usize,
 }
 
@@ -62,27 +62,27 @@ struct Connection<B> {
     active: AtomicU32,
     born: u32,
     idle_since: AtomicU32,
-    _place: Place,
+    _slot: Slot,
 }
 
-/// What a request holds of its connection until its response ends.
+/// Holds the stream of a request on its connection until the response ends.
 #[derive(Debug)]
 pub(super) struct Lease<B> {
     connection: Arc<Connection<B>>,
     state: Arc<State>,
     upload: Option<Arc<Upload>>,
-    /// How many blocks of trailers that may be shortened there were before.
+    /// The number of possibly shortened trailers on the connection when the request began.
     long_before: u32,
 }
 
 impl<B: Payload> Multiplexed<B> {
-    /// Connects to `endpoint` with prior knowledge that it speaks HTTP/2.
+    /// Connects to `endpoint` by HTTP/2 with prior knowledge.
     ///
     /// # Errors
     ///
-    /// If the endpoint cannot be connected to.
+    /// If connecting to the endpoint fails.
     pub async fn open(connect: Connector, endpoint: Endpoint) -> Result<Self, UpstreamError> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(Inner {
             state: State::new(&connect.connections),
             connect,
             endpoint,
@@ -90,8 +90,11 @@ impl<B: Payload> Multiplexed<B> {
             opened: Notify::new(),
         });
         shared.renew().await?;
-        let _keeper = Keeper::of(&shared);
-        Ok(Self { shared, _keeper })
+        let _maintainer = Maintainer::of(&shared);
+        Ok(Self {
+            shared,
+            _maintainer,
+        })
     }
 
     pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), UpstreamError>> {
@@ -106,7 +109,7 @@ impl<B: Payload> Multiplexed<B> {
         let shared = Arc::clone(&self.shared);
         async move {
             let request = SentBody::of(request);
-            // If this is dropped meanwhile, the request's body is given up.
+            // If this future is dropped meanwhile, the request's upload is aborted.
             let mut lease = shared.obtain().await?;
             lease.upload = request.body().upload();
             let mut sender = lease.connection.sender.clone();
@@ -136,8 +139,8 @@ impl<B: Payload> Multiplexed<B> {
     }
 }
 
-impl<B: Payload> Shared<B> {
-    async fn open(&self, place: Place) -> Result<Arc<Connection<B>>, UpstreamError> {
+impl<B: Payload> Inner<B> {
+    async fn open(&self, slot: Slot) -> Result<Arc<Connection<B>>, UpstreamError> {
         let config = &self.connect.connections;
         let allowed = Allowed::new();
         let state = Arc::clone(&self.state);
@@ -146,7 +149,7 @@ impl<B: Payload> Shared<B> {
         let observer = Settings::new(Arc::clone(&allowed), max_head_size);
         let begin = |io| async move {
             let mut streams = Streams::default();
-            let mut builder = Builder::new(OwnTask(streams.new_streams()));
+            let mut builder = Builder::new(ConnectionExecutor(streams.new_streams()));
             builder
                 .timer(TokioTimer::new())
                 .initial_stream_window_size(config.initial_stream_window_size)
@@ -173,7 +176,7 @@ impl<B: Payload> Shared<B> {
                     tracing::debug!(%endpoint, %error, "upstream connection failed");
                 }
                 state.lost_one();
-                // It takes no more requests; those that it has go on.
+                // The connection takes no more requests; those in flight continue.
                 streams.finish().await;
             });
             allowed.some().await;
@@ -183,7 +186,7 @@ impl<B: Payload> Shared<B> {
                 active: AtomicU32::new(0),
                 born,
                 idle_since: AtomicU32::new(born),
-                _place: place,
+                _slot: slot,
             })
         };
         let connection = self.connect.open(&self.endpoint, observer, begin).await?;
@@ -192,7 +195,7 @@ impl<B: Payload> Shared<B> {
         Ok(connection)
     }
 
-    /// A place on a connection: one that has room, or another one that is opened by this request or before it.
+    /// Takes a stream on a connection that has room, or on another one that this request opens or waits for.
     async fn obtain(self: &Arc<Self>) -> Result<Lease<B>, UpstreamError> {
         if let Some(lease) = self.take() {
             return Ok(lease);
@@ -206,9 +209,9 @@ impl<B: Payload> Shared<B> {
                 return Ok(lease);
             }
             match self.may_open(failures) {
-                Leave::Granted(opening, place) => {
+                MayOpen::Granted(opening, slot) => {
                     let answers = self.state.answers();
-                    match self.open(place).await {
+                    match self.open(slot).await {
                         Ok(_) => drop(opening),
                         Err(error) => {
                             opening.failed();
@@ -219,33 +222,34 @@ impl<B: Payload> Shared<B> {
                         }
                     }
                 }
-                Leave::Later => opened.await,
-                Leave::Failed => break UpstreamError::Exhausted,
-                Leave::Full => return Err(UpstreamError::Exhausted),
+                MayOpen::Later => opened.await,
+                MayOpen::Failed => break UpstreamError::Exhausted,
+                MayOpen::Full => return Err(UpstreamError::Exhausted),
             }
         };
-        // The endpoint is well, with the connections that there are.
+        // The endpoint is healthy with the connections that it has.
         let freed = self.state.wait_for(deadline, || self.take());
         freed.await.ok_or(failure)
     }
 
-    /// Whether another connection may be opened now, if so many attempts have failed when the request came.
-    fn may_open(self: &Arc<Self>, failures: usize) -> Leave<B> {
+    /// Returns whether to open another connection now; `failures` is the number of failed attempts when the request
+    /// arrived.
+    fn may_open(self: &Arc<Self>, failures: usize) -> MayOpen<B> {
         let mut set = self.set();
         if set.failures != failures {
-            return Leave::Failed;
+            return MayOpen::Failed;
         }
         if set.opening {
-            return Leave::Later;
+            return MayOpen::Later;
         }
-        let Some(place) = self.state.place(self.connect.max) else {
-            return Leave::Full;
+        let Some(slot) = self.state.slot(self.connect.max) else {
+            return MayOpen::Full;
         };
         set.opening = true;
-        Leave::Granted(Opening(Arc::clone(self)), place)
+        MayOpen::Granted(Opening(Arc::clone(self)), slot)
     }
 
-    /// A place on the oldest connection that has room.
+    /// Takes a stream on the oldest connection that has room.
     fn take(&self) -> Option<Lease<B>> {
         let set = self.set();
         let ticks = self.state.ticks();
@@ -267,7 +271,7 @@ impl<B: Payload> Shared<B> {
     }
 }
 
-impl<B> Shared<B> {
+impl<B> Inner<B> {
     fn set(&self) -> MutexGuard<'_, Set<B>> {
         lock(&self.set)
     }
@@ -292,7 +296,7 @@ impl<B> Connection<B> {
     }
 }
 
-impl<B: Payload> Kept for Shared<B> {
+impl<B: Payload> Maintain for Inner<B> {
     fn state(&self) -> &Arc<State> {
         &self.state
     }
@@ -304,25 +308,25 @@ impl<B: Payload> Kept for Shared<B> {
     }
 
     async fn renew(&self) -> Result<(), UpstreamError> {
-        let place = self.state.place(self.connect.max);
-        self.open(place.ok_or(UpstreamError::Exhausted)?).await?;
+        let slot = self.state.slot(self.connect.max);
+        self.open(slot.ok_or(UpstreamError::Exhausted)?).await?;
         Ok(())
     }
 }
 
-/// Whether a request may open a connection.
-enum Leave<B> {
-    Granted(Opening<B>, Place),
-    /// Another one is being opened.
+/// Whether a request opens a connection.
+enum MayOpen<B> {
+    Granted(Opening<B>, Slot),
+    /// Another one is being opened: wait for it.
     Later,
-    /// That has failed.
+    /// An attempt has failed since the request arrived.
     Failed,
-    /// There are as many as there may be.
+    /// The maximum number of connections is reached.
     Full,
 }
 
-/// A connection is being opened; others wait for that.
-struct Opening<B>(Arc<Shared<B>>);
+/// Marks that a connection is being opened; other requests wait for its end.
+struct Opening<B>(Arc<Inner<B>>);
 
 impl<B> Opening<B> {
     fn failed(self) {
@@ -338,12 +342,12 @@ impl<B> Drop for Opening<B> {
 }
 
 impl<B> Lease<B> {
-    /// What becomes of the request's body.
+    /// Returns the upload of the request's body.
     pub(super) fn upload(&self) -> Option<&Upload> {
         self.upload.as_deref()
     }
 
-    /// Whether trailers that have come now may be shortened.
+    /// Returns whether trailers that arrive now may be shortened.
     pub(super) fn is_shortened(&self) -> bool {
         self.connection.allowed.long().count() != self.long_before
     }
@@ -358,7 +362,7 @@ impl<B> Lease<B> {
 
 impl<B> Drop for Lease<B> {
     fn drop(&mut self) {
-        // The response is over, or given up. The stream is reset when nothing holds it any more.
+        // The response has ended or was cancelled. The stream is reset once nothing holds it any more.
         if let Some(upload) = &self.upload {
             upload.give_up();
         }
@@ -370,24 +374,23 @@ impl<B> Drop for Lease<B> {
     }
 }
 
-/// Runs what sends bodies in the task of the connection. It ends when the endpoint does not read.
+/// Runs the futures that send bodies in the task of the connection. They end if the endpoint does not read.
 #[derive(Debug, Clone)]
-struct OwnTask(NewStreams);
+struct ConnectionExecutor(NewStreams);
 
-impl<F> Executor<F> for OwnTask
+impl<F> Executor<F> for ConnectionExecutor
 where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        // hyper has polled the body already, and goes on with it in here.
-        // In a box first, since it is large.
-        let (patient, upload) = Patient::adopting(Box::pin(stream));
+        // hyper has polled the body already, and continues inside of `stream`. It is boxed first, since it is large.
+        let (stream, upload) = StallTimeout::adopting(Box::pin(stream));
         match upload {
-            Some(upload) => self.0.push(upload.sent_by(patient)),
-            None => self.0.push(patient),
+            Some(upload) => self.0.push(upload.sent_by(stream)),
+            None => self.0.push(stream),
         }
     }
 }
 
-/// What waits to be written on a stream.
+/// The size in bytes of the write buffer of a stream.
 const MAX_UNSENT: usize = 64 * 1024;

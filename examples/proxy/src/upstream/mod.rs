@@ -1,4 +1,4 @@
-//! An endpoint of a cluster: connections to one address, made again by themselves when they break.
+//! An endpoint of a cluster: the connections to one address, which are reopened when they break.
 
 mod checked;
 mod connect;
@@ -6,7 +6,7 @@ mod connector;
 mod error;
 mod http1;
 mod http2;
-mod keeper;
+mod maintain;
 mod sent;
 mod settings;
 mod track;
@@ -23,7 +23,7 @@ pub use self::http2::Multiplexed;
 pub use self::sent::SentBody;
 pub use self::track::{TrackBody, UpstreamBody};
 
-/// The body of a request that can be sent to an endpoint: implemented for each type that fulfils the bounds.
+/// The body of a request that can be sent to an endpoint. Implemented for every type that satisfies the bounds.
 pub trait Payload: Body<Data = Bytes, Error = BoxError> + Unpin + Send + 'static {}
 
 impl<B: Body<Data = Bytes, Error = BoxError> + Unpin + Send + 'static> Payload for B {}

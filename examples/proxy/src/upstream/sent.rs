@@ -11,19 +11,19 @@ use super::Payload;
 use crate::transport::stall::{self, Limits};
 use crate::transport::upload::{BodyError, Upload};
 
-/// A request's body on its way to an endpoint, in one attempt.
+/// The body of one attempt, while it is sent to an endpoint.
 ///
-/// It is what hyper polls; how long hyper may let it wait, it [tells](stall::handed) the task that sends it.
+/// hyper polls it. It [tells](stall::handed) the task that sends it how long hyper may delay the next poll.
 #[derive(Debug)]
 pub struct SentBody<B> {
     body: B,
     upload: Option<Arc<Upload>>,
-    /// Its task was told to come back.
+    /// Whether the sending task was told to come back for the next frame.
     awaited: bool,
 }
 
 impl<B: Payload> SentBody<B> {
-    /// The request with its body, which the endpoint may let wait within the [`Limits`] among the extensions.
+    /// Wraps the request's body, which the endpoint may delay within the [`Limits`] in the extensions.
     pub fn of(request: Request<B>) -> Request<Self> {
         let limits = request.extensions().get().copied().unwrap_or_default();
         request.map(|body| Self::new(body, limits))
@@ -38,7 +38,7 @@ impl<B: Payload> SentBody<B> {
         }
     }
 
-    /// What becomes of it; `None` if there is nothing to send.
+    /// Returns the state of the upload, or `None` if the body is empty.
     pub fn upload(&self) -> Option<Arc<Upload>> {
         self.upload.clone()
     }
@@ -67,7 +67,7 @@ impl<B: Payload> Body for SentBody<B> {
                 if self.body.is_end_stream() {
                     self.tell(Upload::sent);
                 }
-                // Also the last frame waits until the endpoint takes it.
+                // The last frame as well waits until the endpoint reads it.
                 if let Some(upload) = &self.upload {
                     stall::handed(upload.limits(), Some(upload));
                     self.awaited = true;

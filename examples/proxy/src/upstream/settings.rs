@@ -1,22 +1,22 @@
-//! Listens in on what an HTTP/2 endpoint allows.
+//! Observes the SETTINGS of an HTTP/2 endpoint.
 //!
-//! hyper tells how many streams an endpoint allows only to the task of the connection, and not when that changes. So its
-//! SETTINGS are read from the socket in passing, and so is how long its header blocks are.
+//! hyper tells only the connection's task how many streams an endpoint allows, and does not report changes. So the
+//! SETTINGS are parsed from what the socket reads, along with the lengths of header blocks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::transport::blocks::{Blocks, HEAD, Long, parse_head};
+use crate::transport::blocks::{Blocks, HEAD, OversizedTrailers, parse_head};
 use crate::transport::socket::Observe;
 
-/// What an endpoint allows.
+/// The number of streams that an endpoint allows.
 #[derive(Debug)]
 pub(super) struct Allowed {
     streams: AtomicU32,
     first: Notify,
-    long: Long,
+    long: OversizedTrailers,
 }
 
 impl Allowed {
@@ -24,21 +24,21 @@ impl Allowed {
         Arc::new(Self {
             streams: AtomicU32::new(NONE_YET),
             first: Notify::new(),
-            long: Long::default(),
+            long: OversizedTrailers::default(),
         })
     }
 
-    /// How many streams it allows at a time.
+    /// Returns the maximum number of concurrent streams.
     pub(super) fn streams(&self) -> u32 {
         self.streams.load(Ordering::Relaxed)
     }
 
-    /// The blocks of trailers that h2 may have shortened.
-    pub(super) const fn long(&self) -> &Long {
+    /// Returns the counter of trailers that h2 may have shortened.
+    pub(super) const fn long(&self) -> &OversizedTrailers {
         &self.long
     }
 
-    /// Waits until it has allowed one, which it does with the first frame it sends.
+    /// Waits until the endpoint allows a stream, which it does by its first frame.
     pub(super) async fn some(&self) {
         while self.streams() == 0 {
             self.first.notified().await;
@@ -51,23 +51,23 @@ impl Allowed {
     }
 }
 
-/// Follows the frames that come from an endpoint (RFC 9113, 4.1).
+/// Parses the frames that an endpoint sends (RFC 9113, 4.1).
 #[derive(Debug)]
 pub(super) struct Settings {
     allowed: Arc<Allowed>,
     blocks: Blocks,
-    /// The head of a frame, or one setting, as far as it has come.
+    /// The header of a frame, or one setting, as far as it was received.
     part: [u8; HEAD],
     filled: usize,
     state: State,
-    /// Whether it has said how many streams it allows.
+    /// Whether the endpoint has set a maximum.
     said: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
     Head,
-    /// The number of bytes left of a frame that does not matter.
+    /// The number of bytes left of a frame to skip.
     Skip(usize),
     /// The number of bytes left of a SETTINGS frame.
     Settings(usize),
@@ -91,7 +91,7 @@ impl Settings {
         }
     }
 
-    /// Fills the part up to `length` bytes; whether it is full now.
+    /// Fills the part up to `length` bytes, and returns whether it is full.
     fn fill(&mut self, bytes: &mut &[u8], length: usize) -> bool {
         let taken = bytes.len().min(length - self.filled);
         let (some, rest) = bytes.split_at(taken);
@@ -122,7 +122,7 @@ impl Settings {
         }
     }
 
-    /// Without a word there is no limit; what was said once stays.
+    /// A first SETTINGS frame without a maximum means no limit; later ones without one change nothing.
     fn end(&mut self) {
         if !std::mem::replace(&mut self.said, true) {
             self.allowed.set(u32::MAX);
@@ -163,11 +163,11 @@ impl Observe for Settings {
 
 /// The length of one setting.
 const SETTING: usize = 6;
-/// A type of frame (RFC 9113, 6.5).
+/// The type of a SETTINGS frame (RFC 9113, 6.5).
 const SETTINGS: u8 = 4;
 const ACK: u8 = 1;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
-/// An endpoint that has not said what it allows is asked for nothing yet.
+/// An endpoint that has not sent its SETTINGS yet gets no request.
 const NONE_YET: u32 = 0;
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_on_streams_counts_in_whatever_pieces_it_comes() {
+    fn the_last_setting_applies_however_it_is_split() {
         let bytes = [
             frame(SETTINGS, 0, &[setting(4, 3), setting(3, 7)].concat()),
             frame(SETTINGS, ACK, &[]),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_there_is_no_limit() {
+    fn without_a_setting_there_is_no_limit() {
         let allowed = Allowed::new();
         let mut settings = Settings::new(Arc::clone(&allowed), 8192);
         assert_eq!(allowed.streams(), 0);

@@ -15,28 +15,28 @@ use crate::transport::upload::Upload;
 
 /// The body of an endpoint's response.
 ///
-/// Until it ends, or is dropped, it keeps its connection, or its place on one, from other requests and counts as load of its
-/// endpoint. If it ends before the request has, the rest of the request is given up.
+/// Until it ends or is dropped, it occupies its connection or its stream, and counts as load of its endpoint. If it
+/// ends before the request has, the rest of the upload is aborted.
 ///
-/// It is moved with its response by all layers, so it is a pointer.
+/// All layers move it with its response, so it is a single pointer.
 #[derive(Debug)]
 pub struct UpstreamBody<B>(Box<Reading<B>>);
 
 #[derive(Debug)]
 struct Reading<B> {
     incoming: Incoming,
-    /// Read before anybody asked for it.
+    /// A frame that was read ahead.
     first: Option<First>,
     max_trailers: usize,
-    /// Its trailers must have a status. If they have none, h2 has dropped it.
+    /// Whether its trailers must have a gRPC status. If they have none, h2 has dropped it.
     needs_status: bool,
-    /// h2 may have dropped some of its trailers.
+    /// Whether h2 may have dropped some of its trailers.
     is_shortened: bool,
     hold: Option<Hold<B>>,
     load: Option<pending_requests::Handle>,
 }
 
-/// A frame in little room.
+/// A frame in a compact form.
 #[derive(Debug)]
 enum First {
     Data(Bytes),
@@ -44,7 +44,7 @@ enum First {
 }
 
 impl First {
-    /// `None` for a frame of a kind that is neither.
+    /// Returns `None` for a frame that is neither data nor trailers.
     fn of(frame: Frame<Bytes>) -> Option<Self> {
         match frame.into_data() {
             Ok(data) => Some(Self::Data(data)),
@@ -62,7 +62,7 @@ impl From<First> for Frame<Bytes> {
     }
 }
 
-/// What a response holds of its endpoint.
+/// What a response holds of its endpoint until it ends.
 #[derive(Debug)]
 pub(super) enum Hold<B> {
     Http1(http1::Lease<B>),
@@ -93,7 +93,7 @@ impl<B: Payload> Hold<B> {
 }
 
 impl<B: Payload> UpstreamBody<B> {
-    /// Makes it the body of a response. Trailers over `max_trailers` bytes are an error.
+    /// Replaces the body of a response by a tracked one. Trailers over `max_trailers` bytes are an error.
     pub(super) fn of(
         response: Response<Incoming>,
         hold: Hold<B>,
@@ -115,7 +115,7 @@ impl<B: Payload> UpstreamBody<B> {
         Response::from_parts(head, Self(body))
     }
 
-    /// Reads the first frame, for [`poll_frame`](Body::poll_frame) to return.
+    /// Reads the first frame, which [`poll_frame`](Body::poll_frame) then returns.
     pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
         if self.is_end_stream() {
             return Poll::Ready(Ok(()));
@@ -136,14 +136,14 @@ impl<B: Payload> Reading<B> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         match &polled {
             Poll::Ready(None) => self.finish(),
-            // A body of known length is at its end with its last byte: who reads it need not ask again.
+            // A body of known length ends with its last byte: its reader need not poll again.
             Poll::Ready(Some(Ok(frame))) => {
                 if frame.is_trailers() {
                     self.is_shortened = self.hold.as_ref().is_some_and(Hold::is_shortened);
                 }
                 self.finish_at_end();
             }
-            // What is held of a broken connection is not used again.
+            // A broken connection is not reused.
             Poll::Ready(Some(Err(_))) => self.hold = None,
             Poll::Pending => {}
         }
@@ -163,7 +163,7 @@ impl<B: Payload> Reading<B> {
         self.load = None;
     }
 
-    /// Ready if the endpoint was given up because it does not read the request that this answers.
+    /// Ready once the endpoint was given up because it does not read the request of this response.
     fn poll_stalled(&mut self, cx: &Context<'_>) -> Poll<()> {
         let upload = self.hold.as_ref().and_then(Hold::upload);
         match upload.map(|upload| upload.poll_stalled(cx)) {

@@ -1,4 +1,4 @@
-//! Where the body of an answer ends, and what is no answer (RFC 9112, 6; RFC 9110, 15).
+//! The framing of responses, and which responses are invalid (RFC 9112, 6; RFC 9110, 15).
 
 use super::row::{H1, H2, Row, Side, http, row, run};
 
@@ -12,7 +12,7 @@ const SEES: &[&str] = &["GET / HTTP/1.1"];
 const SEES2: &[&str] = &["GET / HTTP/2"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_of_answers_keep_their_framing() {
+async fn bodies_of_responses_keep_their_framing() {
     const LENGTH: Side = H1(&[http!("HTTP/1.1 200 OK", "Content-Length: 2"; "hi")]);
     const CHUNKS: Side = H1(&[http!("HTTP/1.1 200 OK", "Transfer-Encoding: chunked"; "2;x\r\nhi\r\n0\r\n\r\n")]);
     const CLOSES: Side = H1(&["HTTP/1.1 200 OK\r\n\r\nhi\u{4}"]);
@@ -46,7 +46,7 @@ async fn bodies_of_answers_keep_their_framing() {
             .upstream(CLOSES)
             .sees(SEES)
             .gets(&["HTTP/2 200", "!connection", "= hi"]),
-        row("9113 8.1.1: a length of HTTP/2", GET)
+        row("9113 8.1.1: a length from HTTP/2", GET)
             .upstream(H2(&[&["HEADERS :status: 200 | content-length: 2", "DATA! hi"]]))
             .sees(SEES2)
             .gets(&["HTTP/1.1 200 OK", "content-length: 2", "= hi"]),
@@ -54,7 +54,7 @@ async fn bodies_of_answers_keep_their_framing() {
             .upstream(H1(&[http!("HTTP/1.1 200 OK", "Content-Length: 5")]))
             .sees(&["HEAD / HTTP/1.1"])
             .gets(&["HTTP/1.1 200", "content-length: 5", "= "]),
-        row("9110 9.3.2: HEAD of HTTP/2 keeps the length", HEAD2)
+        row("9110 9.3.2: HEAD over HTTP/2 keeps the length", HEAD2)
             .upstream(H1(&[http!("HTTP/1.1 200 OK", "Content-Length: 5")]))
             .sees(&["HEAD / HTTP/1.1"])
             .gets(&["HTTP/2 200", "content-length: 5", "= "]),
@@ -98,7 +98,7 @@ async fn bodies_of_answers_keep_their_framing() {
             .upstream(H1(&["HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\na\u{4}", OK]))
             .sees(&["GET / HTTP/1.1", "GET / HTTP/1.1"])
             .gets(&["HTTP/1.1 200", "!connection", "= a", "HTTP/1.1 200"]),
-        row("9112 9.2: what comes after an answer is not the next one", GETS)
+        row("9112 9.2: what follows a response is not the next one", GETS)
             .upstream(H1(&[
                 http!("HTTP/1.1 200 OK", "Content-Length: 1"; "aHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx"),
                 http!("HTTP/1.1 200 OK", "Content-Length: 1"; "b"),
@@ -110,7 +110,7 @@ async fn bodies_of_answers_keep_their_framing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_with_a_length_and_a_coding_lose_the_length() {
+async fn responses_with_a_length_and_a_coding_lose_the_length() {
     const SHORT: Side = H1(&[http!("HTTP/1.1 200 OK", "Content-Length: 1", "Transfer-Encoding: chunked"; "2\r\nhi\r\n0\r\n\r\n")]);
     const LONG: Side = H1(&[http!("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "Content-Length: 9"; "2\r\nhi\r\n0\r\n\r\n")]);
     run(&[
@@ -166,9 +166,9 @@ async fn answers_with_a_length_and_a_coding_lose_the_length() {
     .await;
 }
 
-/// An answer that means something else to the next reader than to this one is none.
+/// A response that another reader could take for something else is invalid.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_with_bad_framing_are_a_502() {
+async fn responses_with_bad_framing_are_a_502() {
     const GZIP: Side = H1(&[http!("HTTP/1.1 200 OK", "Transfer-Encoding: gzip, chunked"; "2\r\nhi\r\n0\r\n\r\n")]);
     const XCHUNKED: Side = H1(&["HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\nhi\u{4}"]);
     let bad = |name, client, upstream| row(name, client).upstream(upstream).sees(SEES).gets(&["HTTP/1.1 502"]);
@@ -192,13 +192,13 @@ async fn answers_with_bad_framing_are_a_502() {
         bad("9110 8.6: below 0", GET, H1(&[http!("HTTP/1.1 200 OK", "Content-Length: -1"; "hi")])),
         bad("9110 8.6: more than 64 bits", GET, H1(&[http!("HTTP/1.1 200 OK", "Content-Length: 99999999999999999999"; "hi")])),
         bad("9110 8.6: no number in a 304", GET, H1(&[http!("HTTP/1.1 304 Not Modified", "Content-Length: abc")])),
-        row("9110 8.6: no number in the answer to HEAD", HEAD)
+        row("9110 8.6: no number in the response to HEAD", HEAD)
             .upstream(H1(&[http!("HTTP/1.1 200 OK", "Content-Length: abc")]))
             .sees(&["HEAD / HTTP/1.1"])
             .gets(&["HTTP/1.1 502"]),
         bad("9112 4: no HTTP", GET, H1(&["hello\r\n\r\n\u{4}"])),
         bad("9112 4: a status of two digits", GET, H1(&[http!("HTTP/1.1 20 OK", "Content-Length: 0")])),
-        bad("9112 4: a version that is not there", GET, H1(&[http!("HTTP/2.0 200 OK", "Content-Length: 0")])),
+        bad("9112 4: an unknown version", GET, H1(&[http!("HTTP/2.0 200 OK", "Content-Length: 0")])),
         bad("9112 5: a field without a colon", GET, H1(&[http!("HTTP/1.1 200 OK", "Content-Length 0", "x: y")])),
         bad("9112 5.1: a space in a name", GET, H1(&[http!("HTTP/1.1 200 OK", "Content-Length: 0", "x y: z")])),
         bad("9112 5.2: a folded line", GET, H1(&[http!("HTTP/1.1 200 OK", "Content-Length: 0", "x: y", " z")])),
@@ -223,7 +223,7 @@ async fn answers_with_bad_framing_are_a_502() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_break_off_do_so_for_the_client() {
+async fn truncated_responses_are_truncated_for_the_client() {
     const CUT: &[&str] = &["HTTP/1.1 200", "cut"];
     const CUT2: &[&str] = &["HTTP/2 200", "cut"];
     run(&[
@@ -258,7 +258,7 @@ async fn answers_that_break_off_do_so_for_the_client() {
             .sees(SEES)
             .gets(CUT)
             .or(&["HTTP/1.1 502"]),
-        row("9112 8: no answer", GET).upstream(H1(&["\u{4}"])).sees(SEES).gets(&["HTTP/1.1 502"]),
+        row("9112 8: no response", GET).upstream(H1(&["\u{4}"])).sees(SEES).gets(&["HTTP/1.1 502"]),
         row("9112 8: half of a head", GET).upstream(H1(&["HTTP/1.1 200 O\u{4}"])).sees(SEES).gets(&["HTTP/1.1 502"]),
         row("9113 5.4: HTTP/2 closes before the head", GET).upstream(H2(&[&["CLOSE"]])).sees(SEES2).gets(&["HTTP/1.1 502"]),
         row("9113 5.4: HTTP/2 closes before the head, to HTTP/2", GET2).upstream(H2(&[&["CLOSE"]])).sees(SEES2).gets(&["HTTP/2 502"]),
@@ -299,7 +299,7 @@ async fn answers_that_break_off_do_so_for_the_client() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_of_the_proxy_have_no_body_for_head() {
+async fn responses_of_the_proxy_to_head_have_no_body() {
     run(&[
         row("9110 9.3.2: refused", H1(&[http!("HEAD / HTTP/1.1", "Host: a/b"), http!("GET / HTTP/1.1", "Host: a")]))
             .sees(SEES)

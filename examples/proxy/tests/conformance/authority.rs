@@ -1,4 +1,4 @@
-//! Whom a request is for: `Host`, `:authority` and the absolute form (RFC 9112, 3.2; RFC 9113, 8.3.1).
+//! The host that a request is for: `Host`, `:authority` and the absolute form (RFC 9112, 3.2; RFC 9113, 8.3.1).
 
 use super::row::{H1, H2, Row, http, row, run};
 
@@ -35,7 +35,7 @@ async fn a_bad_host_is_a_400() {
         bad("3986 3.2.2: no IPv6 address", &[http!("GET / HTTP/1.1", "Host: [::g]")]),
         bad("3986 3.2.2: something after the brackets", &[http!("GET / HTTP/1.1", "Host: [::1]a")]),
         bad("9112 3.2.2: absolute form without Host", &[http!("GET http://a/ HTTP/1.1")]),
-        bad("9112 3.2.2: absolute form, and a bad Host", &[http!("GET http://a/ HTTP/1.1", "Host: x/y")]),
+        bad("9112 3.2.2: absolute form with an invalid Host", &[http!("GET http://a/ HTTP/1.1", "Host: x/y")]),
         bad("9110 4.2.4: absolute form with user information", &[http!("GET http://u@a/ HTTP/1.1", "Host: a")]),
         bad("9110 4.2.4: the same in Host", &[http!("GET http://u:p@a/ HTTP/1.1", "Host: u:p@a")]),
         bad("9112 3.2.2: a scheme that is not HTTP", &[http!("GET ftp://a/ HTTP/1.1", "Host: a")]),
@@ -108,17 +108,17 @@ async fn http2_names_its_authority_once() {
             .upstream(H2(&[OK2]))
             .sees(&["GET / HTTP/2", ":authority: a", "!host"])
             .gets(&["HTTP/2 200"]),
-        row("9113 8.3.1: both, and alike", H2(&[&["HEADERS! GET a / | host: a"]]))
+        row("9113 8.3.1: both, and equal", H2(&[&["HEADERS! GET a / | host: a"]]))
             .sees(&["GET / HTTP/1.1", "host: a"])
             .gets(&["HTTP/2 200"]),
-        row("9113 8.3.1: both, and alike but for the case, the dot and the port", H2(&[&["HEADERS! GET a.example / | host: A.example.:80"]]))
+        row("9113 8.3.1: both, and equal except for case, dot and port", H2(&[&["HEADERS! GET a.example / | host: A.example.:80"]]))
             .sees(&["GET / HTTP/1.1", "host: a.example"])
             .gets(&["HTTP/2 200"]),
         row("9113 8.3.1: the scheme of a proxy that ends TLS", H2(&[&["HEADERS! :method: GET | :scheme: https | :authority: a | :path: /"]]))
             .sees(&["GET / HTTP/1.1", "host: a"])
             .gets(&["HTTP/2 200"]),
-        bad("9113 8.3.1: both, and unlike", &[&["HEADERS! GET a / | host: internal.example"]]),
-        bad("9113 8.3.1: both, and unlike ports", &[&["HEADERS! GET a:81 / | host: a:82"]]),
+        bad("9113 8.3.1: both, and different", &[&["HEADERS! GET a / | host: internal.example"]]),
+        bad("9113 8.3.1: both, with different ports", &[&["HEADERS! GET a:81 / | host: a:82"]]),
         bad("9113 8.3.1: neither", &[&["HEADERS! GET - /"]]),
         bad("9113 8.3.1: host twice", &[&["HEADERS! GET - / | host: a | host: a"]]),
         bad("9113 8.3.1: user information in :authority", &[&["HEADERS! GET u@a /"]]),

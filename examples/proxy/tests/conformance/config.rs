@@ -1,4 +1,4 @@
-//! What the configuration says of heads, paths and other proxies, and what it refuses.
+//! The configuration of heads, paths and proxies, and the values that it rejects.
 
 use tower_proxy::config::{Config, Paths, Via};
 
@@ -21,7 +21,7 @@ fn the_defaults_are_safe() {
 }
 
 #[test]
-fn other_values_are_taken() {
+fn other_values_are_applied() {
     let config = parse(
         "max_header_bytes = 8192\nmax_headers_count = 200\npaths = \"as_sent\"\nvia = \"edge-1\"\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]",
         "timeout_header = \"x-timeout\"\npath = \"/a.b/.well-known/c%2Fd\"",
@@ -66,7 +66,7 @@ fn a_field_that_http_or_the_proxy_uses_cannot_be_the_timeout_header() {
 }
 
 #[test]
-fn bad_values_are_refused_by_name() {
+fn invalid_values_are_rejected_by_name() {
     for (top, route, key) in [
         ("max_header_bytes = 100", "", "max_header_bytes"),
         ("max_header_bytes = 10000000", "", "max_header_bytes"),

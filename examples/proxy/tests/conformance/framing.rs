@@ -1,4 +1,4 @@
-//! Where a body ends: `Content-Length`, `Transfer-Encoding`, and what becomes of them on the way (RFC 9112, 6).
+//! The framing of bodies: `Content-Length`, `Transfer-Encoding`, and how they are forwarded (RFC 9112, 6).
 
 use super::row::{H1, H2, Row, http, row, run};
 
@@ -15,10 +15,10 @@ async fn bodies_of_requests_keep_their_framing() {
         row("9112 7.1: chunks", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"), CHUNKED]))
             .sees(&["POST / HTTP/1.1", "transfer-encoding: chunked", "!content-length", "= hello"])
             .gets(&["HTTP/1.1 200"]),
-        row("9112 7: the name of the coding in capitals", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: CHUNKED"), CHUNKED]))
+        row("9112 7: the coding in uppercase", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: CHUNKED"), CHUNKED]))
             .sees(&["POST / HTTP/1.1", "transfer-encoding: chunked", "= hello"])
             .gets(&["HTTP/1.1 200"]),
-        row("9112 7.1.1: chunk extensions go no further", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"; "5;x=y\r\nhello\r\n0;z\r\n\r\n")]))
+        row("9112 7.1.1: chunk extensions are not forwarded", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"; "5;x=y\r\nhello\r\n0;z\r\n\r\n")]))
             .sees(&["POST / HTTP/1.1", "= hello"])
             .gets(&["HTTP/1.1 200"]),
         row("9110 9.3.1: GET in chunks", H1(&[http!("GET / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"), CHUNKED]))
@@ -57,19 +57,19 @@ async fn bodies_of_requests_keep_their_framing() {
         row("9110 8.6: DELETE without a body has no length", H1(&[http!("DELETE / HTTP/1.1", "Host: a")]))
             .sees(&["DELETE / HTTP/1.1", "!content-length", "!transfer-encoding"])
             .gets(&["HTTP/1.1 200"]),
-        row("9113 8.1: GET of HTTP/2 with a body", H2(&[&["HEADERS GET a /", "DATA! hello"]]))
+        row("9113 8.1: GET over HTTP/2 with a body", H2(&[&["HEADERS GET a /", "DATA! hello"]]))
             .sees(&["GET / HTTP/1.1", "transfer-encoding: chunked", "= hello"])
             .gets(&["HTTP/2 200"]),
-        row("9113 8.1: HEAD of HTTP/2 with a body", H2(&[&["HEADERS HEAD a /", "DATA! hello"]]))
+        row("9113 8.1: HEAD over HTTP/2 with a body", H2(&[&["HEADERS HEAD a /", "DATA! hello"]]))
             .sees(&["HEAD / HTTP/1.1", "transfer-encoding: chunked", "= hello"])
             .gets(&["HTTP/2 200"]),
-        row("9113 8.1: POST of HTTP/2", H2(&[&["HEADERS POST a /", "DATA hel", "DATA! lo"]]))
+        row("9113 8.1: POST over HTTP/2", H2(&[&["HEADERS POST a /", "DATA hel", "DATA! lo"]]))
             .sees(&["POST / HTTP/1.1", "transfer-encoding: chunked", "!content-length", "= hello"])
             .gets(&["HTTP/2 200"]),
-        row("9113 8.1.1: POST of HTTP/2 with a length", H2(&[&["HEADERS POST a / | content-length: 5", "DATA hel", "DATA! lo"]]))
+        row("9113 8.1.1: POST over HTTP/2 with a length", H2(&[&["HEADERS POST a / | content-length: 5", "DATA hel", "DATA! lo"]]))
             .sees(&["POST / HTTP/1.1", "content-length: 5", "!transfer-encoding", "= hello"])
             .gets(&["HTTP/2 200"]),
-        row("9110 8.6: POST of HTTP/2 without a body has the length 0", H2(&[&["HEADERS! POST a /"]]))
+        row("9110 8.6: POST over HTTP/2 without a body has the length 0", H2(&[&["HEADERS! POST a /"]]))
             .sees(&["POST / HTTP/1.1", "content-length: 0", "!transfer-encoding"])
             .gets(&["HTTP/2 200"]),
         row("9113 8.2.2: chunks to HTTP/2", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"), CHUNKED]))
@@ -88,13 +88,13 @@ async fn bodies_of_requests_keep_their_framing() {
             .upstream(H2(&[&["HEADERS :status: 200", "DATA! hi"]]))
             .sees(&["GET /x HTTP/2", ":authority: a", "!content-length", "= hello"])
             .gets(&["HTTP/2 200", "= hi"]),
-        row("9113 5.1.2: an upstream that takes one stream at a time", H2(&[&["HEADERS! GET a /", "HEADERS! GET a /"]]))
+        row("9113 5.1.2: an upstream that allows one stream at a time", H2(&[&["HEADERS! GET a /", "HEADERS! GET a /"]]))
             .upstream(H2(&[OK2, OK2]))
             .settings(&[(3, 1)])
             .sees(&["GET / HTTP/2", "GET / HTTP/2"])
             .gets(&["HTTP/2 200", "HTTP/2 200"]),
-        row("9113 5.1.2: an upstream that takes none", H1(&[http!("GET / HTTP/1.1", "Host: a")])).upstream(H2(&[OK2])).settings(&[(3, 0)]).gets(&["HTTP/1.1 503"]),
-        row("9113 5.1.2: an upstream that takes none, for HTTP/2", H2(&[&["HEADERS! GET a /", "HEADERS! GET a /"]])).upstream(H2(&[OK2])).settings(&[(3, 0)]).gets(&["HTTP/2 503", "HTTP/2 503"]),
+        row("9113 5.1.2: an upstream that allows no stream", H1(&[http!("GET / HTTP/1.1", "Host: a")])).upstream(H2(&[OK2])).settings(&[(3, 0)]).gets(&["HTTP/1.1 503"]),
+        row("9113 5.1.2: an upstream that allows no stream, for HTTP/2", H2(&[&["HEADERS! GET a /", "HEADERS! GET a /"]])).upstream(H2(&[OK2])).settings(&[(3, 0)]).gets(&["HTTP/2 503", "HTTP/2 503"]),
         row("7541 4.2: an upstream without a table for fields", H2(&[&["HEADERS! GET a / | x: y", "WAIT", "HEADERS! GET a / | x: y"]]))
             .upstream(H2(&[OK2, OK2]))
             .settings(&[(1, 0)])
@@ -105,7 +105,7 @@ async fn bodies_of_requests_keep_their_framing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_with_bad_framing_are_refused() {
+async fn requests_with_bad_framing_are_rejected() {
     run(&[
         row("9112 6.1: gzip, chunked", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: gzip, chunked"), CHUNKED]))
             .gets(&["HTTP/1.1 501", "closes"]),
@@ -129,7 +129,7 @@ async fn requests_with_bad_framing_are_refused() {
             .gets(&["HTTP/1.1 400", "closes"]),
         row("9112 6.1: a coding in HTTP/1.0", H1(&[http!("POST / HTTP/1.0", "Transfer-Encoding: chunked"), CHUNKED]))
             .gets(&["HTTP/1.1 400", "closes"]),
-        row("9112 6.3: a coding and a length: the length goes, and the connection", H1(&[http!("POST / HTTP/1.1", "Host: a", "Content-Length: 3", "Transfer-Encoding: chunked"), CHUNKED]))
+        row("9112 6.3: a coding and a length: the length is removed, and the connection closed", H1(&[http!("POST / HTTP/1.1", "Host: a", "Content-Length: 3", "Transfer-Encoding: chunked"), CHUNKED]))
             .sees(&["POST / HTTP/1.1", "transfer-encoding: chunked", "!content-length", "= hello"])
             .gets(&["HTTP/1.1 200", "closes"]),
         row("9112 6.3: the same in the other order", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked", "Content-Length: 3"), CHUNKED]))
@@ -174,11 +174,11 @@ async fn both_sides_may_speak_http_1_0() {
     const OLD: &str = http!("HTTP/1.0 200 OK", "Connection: keep-alive", "Content-Length: 2"; "hi");
     const GET: &str = http!("GET / HTTP/1.1", "Host: a");
     run(&[
-        row("9112 6.1: after an answer of HTTP/1.0, a body in chunks keeps its framing", H1(&[GET, http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"), CHUNKED]))
+        row("9112 6.1: after an HTTP/1.0 response, a body in chunks keeps its framing", H1(&[GET, http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"), CHUNKED]))
             .upstream(H1(&[OLD, OLD]))
             .sees(&["GET / HTTP/1.1", "POST / HTTP/1.1", "transfer-encoding: chunked", "= hello"])
             .gets(&["HTTP/1.1 200", "= hi", "HTTP/1.1 200", "= hi"]),
-        row("9112 6.1: and so does one of HTTP/2", H2(&[&["HEADERS! GET a /", "WAIT", "HEADERS POST a /", "DATA! hello"]]))
+        row("9112 6.1: and so does one from HTTP/2", H2(&[&["HEADERS! GET a /", "WAIT", "HEADERS POST a /", "DATA! hello"]]))
             .upstream(H1(&[OLD, OLD]))
             .sees(&["GET / HTTP/1.1", "POST / HTTP/1.1", "transfer-encoding: chunked", "= hello"])
             .gets(&["HTTP/2 200", "= hi", "HTTP/2 200", "= hi"]),
@@ -190,22 +190,22 @@ async fn both_sides_may_speak_http_1_0() {
             .upstream(H1(&[OLD]))
             .sees(&["GET / HTTP/1.1"])
             .gets(&["HTTP/1.1 200", "content-length: 2", "= hi"]),
-        row("9112 6.3: an answer of HTTP/1.0 up to the end of the connection", H1(&[GET, GET]))
+        row("9112 6.3: an HTTP/1.0 response up to the end of the connection", H1(&[GET, GET]))
             .upstream(H1(&["HTTP/1.0 200 OK\r\n\r\nhi\u{4}", OLD]))
             .sees(&["GET / HTTP/1.1", "GET / HTTP/1.1"])
             .gets(&["HTTP/1.1 200", "transfer-encoding: chunked", "= hi", "HTTP/1.1 200"]),
-        row("9112 6.1: a transfer coding in an answer of HTTP/1.0", H1(&[GET]))
+        row("9112 6.1: a transfer coding in an HTTP/1.0 response", H1(&[GET]))
             .upstream(H1(&[http!("HTTP/1.0 200 OK", "Transfer-Encoding: chunked"; "2\r\nhi\r\n0\r\n\r\n")]))
             .sees(&["GET / HTTP/1.1"])
             .gets(&["HTTP/1.1 502"]),
-        row("9112 3.2: a client of HTTP/1.0 without Host", H1(&[http!("GET / HTTP/1.0")]))
+        row("9112 3.2: an HTTP/1.0 client without Host", H1(&[http!("GET / HTTP/1.0")]))
             .sees(&["GET / HTTP/1.1", "host: "])
             .gets(&["HTTP/1.", "closes"]),
         row("9113 8.3.1: the same to HTTP/2", H1(&[http!("GET / HTTP/1.0")]))
             .upstream(H2(&[OK2]))
             .sees(&["GET / HTTP/2", "!:authority", "!host", ":scheme: http"])
             .gets(&["HTTP/1.", "closes"]),
-        row("9112 3.2: a client of HTTP/1.0 with Host", H1(&[http!("GET / HTTP/1.0", "Host: a")]))
+        row("9112 3.2: an HTTP/1.0 client with Host", H1(&[http!("GET / HTTP/1.0", "Host: a")]))
             .sees(&["GET / HTTP/1.1", "host: a"])
             .gets(&["HTTP/1.", "closes"]),
         row("9112 7.1: it gets no chunks", H1(&[http!("GET / HTTP/1.0")]))
@@ -222,7 +222,7 @@ async fn both_sides_may_speak_http_1_0() {
         row("9112 6.3: without a length it has no body", H1(&[http!("POST / HTTP/1.0")]))
             .sees(&["POST / HTTP/1.1", "content-length: 0"])
             .gets(&["HTTP/1.", "closes"]),
-        row("9112 2.3: a version that is not there", H1(&[http!("GET / HTTP/1.2", "Host: a")]))
+        row("9112 2.3: an unknown version", H1(&[http!("GET / HTTP/1.2", "Host: a")]))
             .gets(&["HTTP/1.1 400", "closes"]),
     ] as &[Row])
     .await;

@@ -1,4 +1,5 @@
-//! How long heads and trailers may be: `max_header_bytes`, 64 KiB by default, in either version and direction (RFC 6585, 5).
+//! The maximum size of heads and trailers: `max_header_bytes`, 64 KiB by default, in either version and direction (RFC
+//! 6585, 5).
 
 use super::row::{H1, H2, Row, Side, http, row, run};
 
@@ -6,7 +7,7 @@ const OK2: &[&str] = &["HEADERS! :status: 200"];
 const GET: Side = H1(&[http!("GET / HTTP/1.1", "Host: a")]);
 const GET2: Side = H2(&[&["HEADERS! GET a /"]]);
 const SEES: &[&str] = &["GET / HTTP/1.1"];
-/// A number of fields, as a literal.
+/// Repeats a field, as a literal.
 macro_rules! fields {
     (9) => { "x: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\n" };
     (10) => { "x: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\nx: y\r\n" };
@@ -39,12 +40,12 @@ async fn heads_of_requests() {
         row("HTTP/1.1, below another limit", H1(&[http!("GET / HTTP/1.1", "Host: a", "X: {8000}")])).config(SMALL).sees(SEES).gets(&["HTTP/1.1 200"]),
         row("HTTP/1.1, above another limit", H1(&[http!("GET / HTTP/1.1", "Host: a", "X: {8200}")])).config(SMALL).gets(&["HTTP/1.1 431", "closes"]),
         row("HTTP/2, above another limit", H2(&[&["HEADERS! GET a / | x: {8200}"]])).config(SMALL).gets(&["HTTP/2 431"]),
-        row("trailers of HTTP/2, below", H2(&[&["HEADERS POST a /", "DATA hi", "TRAILERS! x: {60000}"]])).upstream(H2(&[OK2])).sees(&["POST / HTTP/2", "= hi", "+ x: {60000}"]).gets(&["HTTP/2 200"]),
-        row("trailers of HTTP/2, above", H2(&[&["HEADERS POST a /", "DATA hi", "TRAILERS! x: {66000}"]])).upstream(H2(&[OK2])).sees(&["cut"]).gets(&["HTTP/2 431"]),
-        row("trailers of HTTP/2, with a field far above", H2(&[&["HEADERS POST a /", "DATA hi", "TRAILERS! a: b | x: {300000}"]])).upstream(H2(&[OK2])).sees(&["cut"]).gets(&["HTTP/2 431"]),
-        row("trailers of HTTP/2, with a field far above another limit", H2(&[&["HEADERS POST a /", "DATA hi", "TRAILERS! a: b | x: {40000}"]])).config(SMALL).upstream(H2(&[OK2])).sees(&["cut"]).gets(&["HTTP/2 431"]),
-        row("trailers of HTTP/1.1, above", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"), "2\r\nhi\r\n0\r\nx: {66000}\r\n\r\n"])).upstream(H2(&[OK2])).sees(&["cut"]).gets(&["HTTP/1.1 431", "closes"]),
-        row("trailers of HTTP/1.1, below", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"), "2\r\nhi\r\n0\r\nx: {10000}\r\n\r\n"])).upstream(H2(&[OK2])).sees(&["POST / HTTP/2", "= hi", "+ x: {10000}"]).gets(&["HTTP/1.1 200"]),
+        row("trailers over HTTP/2, below", H2(&[&["HEADERS POST a /", "DATA hi", "TRAILERS! x: {60000}"]])).upstream(H2(&[OK2])).sees(&["POST / HTTP/2", "= hi", "+ x: {60000}"]).gets(&["HTTP/2 200"]),
+        row("trailers over HTTP/2, above", H2(&[&["HEADERS POST a /", "DATA hi", "TRAILERS! x: {66000}"]])).upstream(H2(&[OK2])).sees(&["cut"]).gets(&["HTTP/2 431"]),
+        row("trailers over HTTP/2, with a field far above", H2(&[&["HEADERS POST a /", "DATA hi", "TRAILERS! a: b | x: {300000}"]])).upstream(H2(&[OK2])).sees(&["cut"]).gets(&["HTTP/2 431"]),
+        row("trailers over HTTP/2, with a field far above another limit", H2(&[&["HEADERS POST a /", "DATA hi", "TRAILERS! a: b | x: {40000}"]])).config(SMALL).upstream(H2(&[OK2])).sees(&["cut"]).gets(&["HTTP/2 431"]),
+        row("trailers over HTTP/1.1, above", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"), "2\r\nhi\r\n0\r\nx: {66000}\r\n\r\n"])).upstream(H2(&[OK2])).sees(&["cut"]).gets(&["HTTP/1.1 431", "closes"]),
+        row("trailers over HTTP/1.1, below", H1(&[http!("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked"), "2\r\nhi\r\n0\r\nx: {10000}\r\n\r\n"])).upstream(H2(&[OK2])).sees(&["POST / HTTP/2", "= hi", "+ x: {10000}"]).gets(&["HTTP/1.1 200"]),
     ] as &[Row])
     .await;
 }
@@ -74,7 +75,7 @@ async fn heads_of_answers() {
     .await;
 }
 
-/// A gRPC call is worth as much as its trailers.
+/// The result of a gRPC call is in its trailers, so it must not succeed without them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trailers_of_answers() {
     const CALL: Side = H2(&[&["HEADERS POST a /x.Y/Z | content-type: application/grpc | te: trailers", "DATA! hi"]]);
@@ -91,11 +92,11 @@ async fn trailers_of_answers() {
             .gets(&["HTTP/2 200", "= hi", "!+ x", "+ grpc-status: 13"]),
         call("trailers with a field far above, which h2 drops", H2(&[&["HEADERS :status: 200 | content-type: application/grpc", "DATA hi", "TRAILERS! grpc-status: 0 | x: {300000}"]]))
             .gets(&["HTTP/2 200", "= hi", "+ grpc-status: 13", "+ grpc-message: the head of the upstream's answer is too large"]),
-        row("trailers of HTTP/2 with a field far above", GET2)
+        row("trailers over HTTP/2 with a field far above", GET2)
             .upstream(H2(&[&["HEADERS :status: 200", "DATA hi", "TRAILERS! a: b | x: {300000}"]]))
             .sees(SEES2)
             .gets(&["HTTP/2 200", "= hi", "cut"]),
-        row("trailers of HTTP/2 with a field far above another limit", GET2)
+        row("trailers over HTTP/2 with a field far above another limit", GET2)
             .config("max_header_bytes = 8192")
             .upstream(H2(&[&["HEADERS :status: 200", "DATA hi", "TRAILERS! a: b | x: {40000}"]]))
             .sees(SEES2)
@@ -110,19 +111,19 @@ async fn trailers_of_answers() {
             .gets(&["HTTP/2 200", "x: {60000}", "grpc-status: 9"]),
         call("a head alone, above", H2(&[&["HEADERS! :status: 200 | content-type: application/grpc | x: {66000} | grpc-status: 9"]]))
             .gets(&["HTTP/2 200", "content-type: application/grpc", "grpc-status: 13", "grpc-message: the head of the upstream's answer is too large"]),
-        row("trailers of HTTP/2 to HTTP/1.1, below", H1(&[http!("GET / HTTP/1.1", "Host: a", "TE: trailers")]))
+        row("trailers from HTTP/2 to HTTP/1.1, below", H1(&[http!("GET / HTTP/1.1", "Host: a", "TE: trailers")]))
             .upstream(H2(&[&["HEADERS :status: 200 | trailer: x", "DATA hi", "TRAILERS! x: {60000}"]]))
             .sees(SEES2)
             .gets(&["HTTP/1.1 200", "= hi", "+ x: {60000}"]),
-        row("trailers of HTTP/2 to HTTP/1.1, above", H1(&[http!("GET / HTTP/1.1", "Host: a", "TE: trailers")]))
+        row("trailers from HTTP/2 to HTTP/1.1, above", H1(&[http!("GET / HTTP/1.1", "Host: a", "TE: trailers")]))
             .upstream(H2(&[&["HEADERS :status: 200 | trailer: x", "DATA hi", "TRAILERS! x: {66000}"]]))
             .sees(SEES2)
             .gets(&["HTTP/1.1 200", "= hi", "cut", "closes"]),
-        row("trailers of HTTP/1.1, below", GET2)
+        row("trailers over HTTP/1.1, below", GET2)
             .upstream(H1(&[http!("HTTP/1.1 200 OK", "Transfer-Encoding: chunked"; "2\r\nhi\r\n0\r\nx: {60000}\r\n\r\n")]))
             .sees(&["GET / HTTP/1.1"])
             .gets(&["HTTP/2 200", "= hi", "+ x: {60000}"]),
-        row("trailers of HTTP/1.1, above", GET2)
+        row("trailers over HTTP/1.1, above", GET2)
             .upstream(H1(&[http!("HTTP/1.1 200 OK", "Transfer-Encoding: chunked"; "2\r\nhi\r\n0\r\nx: {66000}\r\n\r\n")]))
             .sees(&["GET / HTTP/1.1"])
             .gets(&["HTTP/2 200", "= hi", "cut"]),

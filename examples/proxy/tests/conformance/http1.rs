@@ -1,4 +1,4 @@
-//! HTTP/1 on a raw socket: a reader that forgives nothing, a client and an upstream.
+//! HTTP/1 on a raw socket: a strict reader, a client and an upstream.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ pub struct Reader {
     buffer: Vec<u8>,
 }
 
-/// The end of the connection, in the text that an upstream plays.
+/// Stands for the end of the connection in the text that an upstream plays.
 pub const EOF: char = '\u{4}';
 
 impl Reader {
@@ -28,7 +28,7 @@ impl Reader {
         self.stream.write_all(bytes).await.is_ok()
     }
 
-    /// Waits for more; `false` at the end, in whatever way it comes.
+    /// Waits for more bytes; returns `false` once the connection has ended in any way.
     async fn more(&mut self) -> bool {
         let mut chunk = [0; 16_384];
         match self.stream.read(&mut chunk).await {
@@ -88,7 +88,8 @@ impl Reader {
         }
     }
 
-    /// The next message, or `None` at the end of the connection. `request` is the method if this is its answer.
+    /// Returns the next message, or `None` at the end of the connection. If it is a response, `request` is the method
+    /// of its request.
     pub async fn message(&mut self, request: Option<&str>) -> Option<Message> {
         let mut message = Message {
             start: self.line().await?,
@@ -130,13 +131,13 @@ impl Reader {
         }
     }
 
-    /// Whether the connection ends now, without another byte.
+    /// Returns whether the connection ends now, without another byte.
     pub async fn ended(&mut self) -> bool {
         self.buffer.is_empty() && !self.more().await
     }
 }
 
-/// Sends `bytes`, and reads answers until there are as many as `gets` has; `closes` is the end of the connection.
+/// Sends `bytes`, and reads the responses that `gets` expects; `closes` stands for the end of the connection.
 pub async fn client(stream: TcpStream, bytes: &str, gets: &[String], answers: &mut Vec<Message>) {
     let mut reader = Reader::new(stream);
     reader.write(&latin1(bytes)).await;
@@ -161,13 +162,13 @@ pub async fn client(stream: TcpStream, bytes: &str, gets: &[String], answers: &m
             .is_some_and(|status| status.starts_with('1'));
         answers.push(answer);
         if !interim {
-            // The requests after the first are GETs, as far as this table goes.
+            // In these tables, the requests after the first are GETs.
             method = Some("GET");
         }
     }
 }
 
-/// Records the requests of one connection, and plays an answer for each.
+/// Records the requests of one connection, and plays a response for each.
 pub async fn upstream(
     stream: TcpStream,
     seen: Arc<Mutex<Vec<Message>>>,
@@ -184,7 +185,7 @@ pub async fn upstream(
     }
 }
 
-/// A character for a byte, so that a table can hold any byte.
+/// Encodes each character as one byte, so that a table can contain any byte.
 fn latin1(text: &str) -> Vec<u8> {
     let byte = |c| u8::try_from(u32::from(c)).expect("a byte");
     text.chars().map(byte).collect()

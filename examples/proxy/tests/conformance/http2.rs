@@ -1,8 +1,9 @@
-//! HTTP/2 on a raw socket, frame by frame, so that either side can do what no library would.
+//! HTTP/2 on a raw socket, frame by frame, so that either side can send what no library would.
 //!
-//! A script is a list of `VERB rest`. `HEADERS name: value | name: value` opens a stream (if it has a `:method`, the next
-//! one) or answers it, `GET host /path | name: value` for short; `TRAILERS` and `DATA` follow it. A verb that ends in `!`
-//! ends the stream. `RST 8`, `GOAWAY 0` and `CLOSE` are what they say. An answer leaves in one piece.
+//! A script is a list of `VERB rest`. `HEADERS name: value | name: value` opens a stream (if it has a `:method`, the
+//! next one) or responds on it, `GET host /path | name: value` for short; `TRAILERS` and `DATA` follow it. A verb that
+//! ends in `!` ends the stream. `RST 8`, `GOAWAY 0` and `CLOSE` do what their names say. A response is sent in one
+//! piece.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -34,12 +35,12 @@ struct Frame {
 
 struct Connection {
     stream: TcpStream,
-    /// What is to be sent in one piece.
+    /// The bytes to be sent in one piece.
     out: Vec<u8>,
     decoder: hpack::Decoder<'static>,
-    /// What has come of each stream, and whether it has ended.
+    /// What was received on each stream, and whether it has ended.
     streams: BTreeMap<u32, (Message, bool)>,
-    /// Why nothing more will come.
+    /// Why the connection has ended, if it has.
     gone: Option<String>,
 }
 
@@ -61,7 +62,7 @@ impl Connection {
         self.out.extend(payload);
     }
 
-    /// Sends what has been played. If the peer has gone, reading tells.
+    /// Sends what has been played. If the peer has disconnected, the next read fails.
     async fn flush(&mut self) {
         let _ = self.stream.write_all(&std::mem::take(&mut self.out)).await;
     }
@@ -94,7 +95,7 @@ impl Connection {
         }
     }
 
-    /// Plays one line of a script on `stream`; `false` if it closes the connection.
+    /// Plays one line of a script on `stream`; returns `false` if it closes the connection.
     fn play(&mut self, line: &str, stream: u32) -> bool {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let end = verb.ends_with('!');
@@ -119,7 +120,7 @@ impl Connection {
         true
     }
 
-    /// Waits until each of these streams has an end, or none will come.
+    /// Waits until each of these streams, or the connection, has ended.
     async fn ends(&mut self, streams: &[u32]) {
         let ended = |connection: &Self, id| connection.streams.get(id).is_some_and(|entry| entry.1);
         while self.gone.is_none() && !streams.iter().all(|id| ended(self, id)) {
@@ -141,7 +142,7 @@ impl Connection {
         })
     }
 
-    /// Reads a frame, with all its continuations, and accounts for it. Returns the stream that ended with it.
+    /// Reads and records a frame with all its continuations. Returns the stream that it ends.
     async fn advance(&mut self) -> Option<u32> {
         let Some(mut frame) = self.frame().await else {
             self.gone.get_or_insert_with(|| "closed".into());
@@ -159,7 +160,7 @@ impl Connection {
             RST_STREAM => {
                 let code = u32::from_be_bytes(frame.payload[..4].try_into().unwrap());
                 let entry = self.streams.entry(frame.stream).or_default();
-                // A reset after the end, with NO_ERROR or not, says only that no more of the request is wanted.
+                // A reset after the end, with NO_ERROR or not, only means that no more of the request is wanted.
                 if !entry.1 {
                     entry.0.cut = Some(format!("reset {code}"));
                     entry.1 = true;
@@ -200,7 +201,7 @@ impl Connection {
 }
 
 impl Message {
-    /// A first block of fields, that after interim responses, or trailers.
+    /// Records header fields, header fields after interim responses, or trailers.
     fn take(&mut self, fields: Fields) {
         let pseudo = |name| Self::values(&fields, name).first().copied();
         if let Some(status) = pseudo(":status") {
@@ -215,7 +216,7 @@ impl Message {
     }
 }
 
-/// Plays the script, and reads until each stream that it opened has an end. `WAIT` waits for those opened so far.
+/// Plays the script, and reads until each stream that it opened has ended. `WAIT` waits for those opened so far.
 pub async fn client(stream: TcpStream, script: &[String], answers: &mut Vec<Message>) {
     let mut connection = Connection::new(stream);
     let _ = connection.stream.write_all(PREFACE).await;
@@ -241,7 +242,7 @@ pub async fn client(stream: TcpStream, script: &[String], answers: &mut Vec<Mess
     }
 }
 
-/// Records the requests of one connection, and plays an answer for each.
+/// Records the requests of one connection, and plays a response for each.
 pub async fn upstream(
     stream: TcpStream,
     seen: Arc<Mutex<Vec<Message>>>,
@@ -262,7 +263,7 @@ pub async fn upstream(
         let Some((request, true)) = connection.streams.remove(&id) else {
             continue;
         };
-        // A reset after the end says only that the answer was no good.
+        // A reset after the end only means that the response was rejected.
         if request.start.is_empty() {
             continue;
         }
@@ -281,7 +282,7 @@ pub async fn upstream(
     }
 }
 
-/// `name: value | name: value`, or `GET host /path | name: value`, where a host `-` is none.
+/// Parses `name: value | name: value`, or `GET host /path | name: value`, where the host `-` means none.
 fn fields(text: &str) -> Fields {
     let mut fields = Fields::new();
     for (index, field) in text.split(" | ").enumerate() {
@@ -305,7 +306,7 @@ fn fields(text: &str) -> Fields {
     fields
 }
 
-/// A literal field without indexing and without Huffman coding (RFC 7541, 6.2.2).
+/// Encodes a literal field without indexing and without Huffman coding (RFC 7541, 6.2.2).
 fn literal((name, value): &(String, String)) -> Vec<u8> {
     let mut bytes = vec![0];
     for text in [name, value] {

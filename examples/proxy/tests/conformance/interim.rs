@@ -1,4 +1,4 @@
-//! Answers before the answer (RFC 9110, 15.2).
+//! Interim responses (RFC 9110, 15.2).
 
 use super::row::{H1, H2, Row, Side, http, row, run};
 
@@ -7,12 +7,12 @@ const GET2: Side = H2(&[&["HEADERS! GET a /"]]);
 const SEES: &[&str] = &["GET / HTTP/1.1"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_101_that_was_not_asked_for_is_a_502() {
+async fn an_unrequested_101_is_a_502() {
     const SWITCHING: Side = H1(&[http!("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: x")]);
     run(&[
         row("9110 15.2.2: to HTTP/1.1", GET).upstream(SWITCHING).sees(SEES).gets(&["HTTP/1.1 502"]),
         row("9110 15.2.2: to HTTP/2", GET2).upstream(SWITCHING).sees(SEES).gets(&["HTTP/2 502"]),
-        row("9113 8.6: to HTTP/2, where the other streams go on", H2(&[&["HEADERS! GET a /", "WAIT", "HEADERS! GET a /2"]]))
+        row("9113 8.6: to HTTP/2, where the other streams continue", H2(&[&["HEADERS! GET a /", "WAIT", "HEADERS! GET a /2"]]))
             .upstream(H1(&["HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"]))
             .sees(&["GET / HTTP/1.1", "GET /2 HTTP/1.1"])
             .gets(&["HTTP/2 502", "HTTP/2 200"]),
@@ -27,7 +27,7 @@ async fn a_101_that_was_not_asked_for_is_a_502() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn interim_answers_come_before_the_answer() {
+async fn interim_responses_are_sent_before_the_final_response() {
     const EARLY: &str = concat!("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
     run(&[
         row("9110 15.2.1: 100 without Expect", GET)
@@ -44,7 +44,7 @@ async fn interim_answers_come_before_the_answer() {
             .upstream(H1(&["HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n\u{4}"]))
             .sees(SEES)
             .gets(&["HTTP/1.1 103", "HTTP/1.1 502"]),
-        row("9110 7.6.1: without what is for one connection", GET)
+        row("9110 7.6.1: without hop-by-hop fields", GET)
             .upstream(H1(&["HTTP/1.1 103 Early Hints\r\nconnection: x-a\r\nx-a: 1\r\nx-b: 2\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"]))
             .sees(SEES)
             .gets(&["HTTP/1.1 103", "!connection", "!x-a", "x-b: 2", "HTTP/1.1 204"]),
@@ -57,7 +57,7 @@ async fn interim_answers_come_before_the_answer() {
             .upstream(H1(&["HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 199 x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"]))
             .sees(SEES)
             .gets(&["HTTP/1.1 102", "HTTP/1.1 199", "HTTP/1.1 200", "= hi"]),
-        row("9112 6.3: an interim answer has no body, whatever its length", GET)
+        row("9112 6.3: an interim response has no body, whatever its length", GET)
             .upstream(H1(&["HTTP/1.1 103 Early Hints\r\ncontent-length: 2\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"]))
             .sees(SEES)
             .gets(&["HTTP/1.1 103", "!content-length", "HTTP/1.1 200", "= hi"]),

@@ -1,10 +1,8 @@
-//! A battery of raw exchanges through the proxy: bytes in, what the other side may see of them, and what the client gets.
+//! Raw exchanges through the proxy: the bytes that one side sends, what the other side may receive, and what the client
+//! gets.
 //!
-//! Each row names the section of the RFC that it is about. The tables are by the subject; what they run on is in `row.rs`.
-#![allow(
-    unreachable_pub,
-    reason = "the modules of a test are seen by nobody else"
-)]
+//! Each row names the section of the RFC that it is about. Each table has one subject; `row.rs` runs them.
+#![allow(unreachable_pub, reason = "the modules of a test are private to it")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -15,7 +13,7 @@ mod http2;
 mod message;
 mod row;
 
-// Tables, in which a row is best a line.
+// Tables are most readable with one line per row.
 #[rustfmt::skip]
 mod answers;
 #[rustfmt::skip]

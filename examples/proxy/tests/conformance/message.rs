@@ -1,8 +1,8 @@
-//! HTTP messages as the battery records them, whichever version carried them.
+//! HTTP messages as the tests record them, from either version.
 
 use std::fmt;
 
-/// Lower-case names and values, in the order of the wire.
+/// Names in lower case and their values, in the order on the wire.
 pub type Fields = Vec<(String, String)>;
 
 /// One request or response.
@@ -13,7 +13,7 @@ pub struct Message {
     pub fields: Fields,
     pub content: Vec<u8>,
     pub trailers: Fields,
-    /// Why it has no end, if it has none: `closed`, `reset 2`, `goaway 1`, or what is wrong with its framing.
+    /// Why the message is incomplete, if it is: `closed`, `reset 2`, `goaway 1`, or what is wrong with its framing.
     pub cut: Option<String>,
 }
 
@@ -46,13 +46,13 @@ impl fmt::Display for Message {
     }
 }
 
-/// Compares messages with what is expected of them; says what differs, or nothing.
+/// Compares messages with the expected lines. The error describes the difference.
 ///
 /// A line that is a start line (or its beginning) begins the expectations of the next message. Then `name: value` is a
-/// field that is there once, with this value, `name: one | two` one that is there twice, and `name: o*` begins so;
-/// `!name` is not there; `= content` is all of the content;
-/// `+ name: value` and `!+ name` are the same for trailers; `cut` or `cut: why` is a message without an end. A message of
-/// which no `cut` is expected must have its end.
+/// field that is present once, with this value, `name: one | two` one that is present twice, and `name: o*` one whose
+/// value begins with `o`; `!name` is absent; `= content` is the whole content; `+ name: value` and `!+ name` are the
+/// same for trailers; `cut` or `cut: why` is an incomplete message. A message for which no `cut` is expected must be
+/// complete.
 pub fn compare(expected: &[String], messages: &[Message]) -> Result<(), String> {
     let mut messages = messages.iter();
     let mut lines = expected.iter().peekable();
@@ -121,7 +121,7 @@ fn check(line: &str, message: &Message) -> Result<(), String> {
     held(holds, format!("{values:?}"))
 }
 
-/// `name: value`, where the name may begin with a colon.
+/// Splits `name: value`, where the name may begin with a colon.
 pub fn split(line: &str) -> (&str, &str) {
     let colon = line.get(1..).and_then(|rest| rest.find(':'));
     let colon = colon.unwrap_or_else(|| panic!("{line:?} is no field")) + 1;

@@ -1,4 +1,5 @@
-//! Paths: what is matched is what is forwarded (RFC 3986, 6.2.2). Below `/admin` is nobody, and the answer is 503.
+//! Paths: the matched path is the forwarded one (RFC 3986, 6.2.2). Below `/admin` there is no upstream, and the
+//! response is a 503.
 
 use super::row::{H1, H2, Row, http, row, run};
 
@@ -9,10 +10,10 @@ macro_rules! get {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_spelling_walks_round_a_route() {
+async fn no_spelling_bypasses_a_route() {
     let admin = |name, client| row(name, client).gets(&["HTTP/1.1 503"]);
     run(&[
-        admin("as it is", get!("/admin")),
+        admin("unchanged", get!("/admin")),
         admin("below it", get!("/admin/x?y")),
         admin("two slashes", get!("//admin")),
         admin("three slashes", get!("///admin//x")),
@@ -34,7 +35,7 @@ async fn no_spelling_walks_round_a_route() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_matched_is_forwarded() {
+async fn the_matched_path_is_forwarded() {
     let seen = |name, client, sees| row(name, client).sees(sees).gets(&["HTTP/1.1 200"]);
     run(&[
         seen("3986 5.2.4: out of a route", get!("/admin/../y"), &["GET /y HTTP/1.1"]),

@@ -1,4 +1,4 @@
-//! A row of the battery, and how it is run: a proxy of its own between a scripted client and a recording upstream.
+//! A row of a table, and how it is run: a separate proxy between a scripted client and a recording upstream.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,8 @@ use super::message::{Message, compare};
 use super::support::proxy;
 use super::{http1, http2};
 
-/// What one side sends: bytes of HTTP/1, or frames of HTTP/2 (see [`http2`]). An upstream has an answer for each request.
+/// What one side sends: bytes of HTTP/1, or frames of HTTP/2 (see [`http2`]). An upstream has a response for each
+/// request.
 #[derive(Clone, Copy)]
 pub enum Side {
     H1(&'static [&'static str]),
@@ -18,10 +19,10 @@ pub enum Side {
 }
 pub use Side::{H1, H2};
 
-/// One exchange: what the client sends, what the upstream may see of it, what it answers, and what the client gets.
+/// One exchange: what the client sends, what the upstream may receive, what it responds, and what the client gets.
 #[derive(Clone, Copy)]
 pub struct Row {
-    /// The section of the RFC, and what is to be seen.
+    /// The section of the RFC, and what is tested.
     name: &'static str,
     client: Side,
     sees: &'static [&'static str],
@@ -32,7 +33,7 @@ pub struct Row {
     top: &'static str,
 }
 
-/// A request that must not reach the upstream, unless the row goes on.
+/// Creates a row for a request that must not reach the upstream, unless [`sees`](Row::sees) says otherwise.
 pub fn row(name: &'static str, client: Side) -> Row {
     Row {
         name,
@@ -47,27 +48,28 @@ pub fn row(name: &'static str, client: Side) -> Row {
 }
 
 impl Row {
-    /// What the upstream sees, in the lines of [`compare`]; or `cut` alone, for nothing or a request that breaks off.
+    /// Sets what the upstream receives, in the lines of [`compare`]; or `cut` alone, for nothing or an incomplete
+    /// request.
     pub fn sees(self, sees: &'static [&'static str]) -> Self {
         Self { sees, ..self }
     }
 
-    /// What the upstream answers; by default, with 200 and nothing.
+    /// Sets what the upstream responds; by default an empty 200.
     pub fn upstream(self, upstream: Side) -> Self {
         Self { upstream, ..self }
     }
 
-    /// What an upstream of HTTP/2 says of itself.
+    /// Sets the SETTINGS of an HTTP/2 upstream.
     pub fn settings(self, settings: &'static [(u16, u32)]) -> Self {
         Self { settings, ..self }
     }
 
-    /// What the client gets, in the lines of [`compare`]; the last may be `closes`, the end of the connection.
+    /// Sets what the client gets, in the lines of [`compare`]; the last may be `closes`, the end of the connection.
     pub fn gets(self, gets: &'static [&'static str]) -> Self {
         Self { gets, ..self }
     }
 
-    /// What the client may get as well, where the order of two events on two connections decides.
+    /// Sets what the client may get as well, where the order of two events on two connections decides.
     pub fn or(self, or: &'static [&'static str]) -> Self {
         Self {
             or: Some(or),
@@ -75,7 +77,7 @@ impl Row {
         }
     }
 
-    /// Keys at the top of the configuration.
+    /// Sets keys at the top of the configuration.
     pub fn config(self, top: &'static str) -> Self {
         Self { top, ..self }
     }
@@ -129,8 +131,8 @@ impl Row {
         ))
     }
 
-    /// Everything goes to the upstream, but not what is for `internal.example` or below `/admin`: nobody is there, and the
-    /// client gets a 503.
+    /// Returns a configuration that forwards everything to the upstream, except requests for `internal.example` or
+    /// below `/admin`: these have no upstream, and get a 503.
     fn configuration(self, address: std::net::SocketAddr, protocol: &str) -> String {
         let top = self.top;
         format!(
@@ -143,7 +145,7 @@ impl Row {
     }
 }
 
-/// The bytes of an HTTP/1 message: lines, and after a semicolon the body.
+/// Builds the bytes of an HTTP/1 message from its lines and, after a semicolon, its body.
 macro_rules! http {
     ($($line:expr),* $(; $body:expr)?) => {
         concat!($($line, "\r\n",)* "\r\n" $(, $body)?)
@@ -151,7 +153,7 @@ macro_rules! http {
 }
 pub(crate) use http;
 
-/// Runs all rows, some at a time, and tells of every one that is not as it should be.
+/// Runs all rows, some at a time, and reports every failed one.
 pub async fn run(rows: &[Row]) {
     let run = |row: Row| async move {
         let result = tokio::spawn(row.run()).await;
@@ -207,7 +209,7 @@ async fn upstream(
     (address, protocol)
 }
 
-/// `{20000}` stands for that many letters.
+/// Expands `{20000}` to that many letters.
 fn expand(lines: &[&str]) -> Vec<String> {
     let expand = |line: &&str| {
         let Some((before, rest)) = line.split_once('{') else {
@@ -220,5 +222,5 @@ fn expand(lines: &[&str]) -> Vec<String> {
     lines.iter().map(expand).collect()
 }
 
-/// An exchange takes milliseconds; one that has not ended after this time hangs.
+/// The time after which an exchange counts as hanging; it normally takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(10);

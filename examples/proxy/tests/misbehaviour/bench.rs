@@ -1,4 +1,4 @@
-//! What the rows of the tables have in common: a proxy with short times, and a look at whether all is free again.
+//! What the rows of the tables share: a proxy with short timeouts, and a check that all resources are released.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use tower::BoxError;
 
 use crate::support::*;
 
-/// The time that is configured for what is waited for in a row.
+/// The timeout that is configured for the event under test.
 pub(crate) const SHORT: Duration = Duration::from_millis(400);
-/// What a machine that does other things may take beyond that.
+/// How much longer a busy machine may take.
 pub(crate) const SLACK: Duration = Duration::from_secs(20);
 
-/// A route with these keys, and clusters.
+/// Starts a proxy with these keys for the file, its route and its cluster.
 pub(crate) async fn proxy_with(top: &str, route: &str, cluster: &str) -> Proxy {
     proxy(&format!(
         "{top}\n[[routes]]\ncluster = \"c\"\n{route}\n{cluster}"
@@ -30,12 +30,12 @@ pub(crate) async fn proxy_with(top: &str, route: &str, cluster: &str) -> Proxy {
     .await
 }
 
-/// How many requests are in flight.
+/// Returns the number of requests in flight.
 pub(crate) async fn in_flight(proxy: &Proxy) -> f64 {
     metric(proxy, "tower_proxy_requests_in_flight", &[]).await
 }
 
-/// Waits until as many requests are in flight.
+/// Waits until this number of requests is in flight.
 pub(crate) async fn until_in_flight(proxy: &Proxy, number: usize) {
     eventually("requests are in flight", || async {
         in_flight(proxy).await == number as f64
@@ -43,12 +43,13 @@ pub(crate) async fn until_in_flight(proxy: &Proxy, number: usize) {
     .await;
 }
 
-/// Tasks that there are, of the proxy, its upstreams and the test.
+/// Returns the number of tasks of the proxy, its upstreams and the test.
 pub(crate) fn tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
 
-/// Waits until no request is in flight and no more tasks are left than `before`; not before `earliest` from `start` on.
+/// Waits until no request is in flight and there are no more tasks than `before`; fails if that is earlier than
+/// `earliest` after `start`.
 pub(crate) async fn freed(
     name: &str,
     proxy: &Proxy,
@@ -71,8 +72,9 @@ pub(crate) async fn freed(
     assert!(took >= earliest, "{name}: after {took:?} already");
 }
 
-/// An upstream that sends without end to `/endless`, never begins to answer at `/never`, reads nothing and does not answer at
-/// `/unread`, answers without reading at `/early`, and answers the length of the request to all others. Counts what it has sent.
+/// Starts an upstream that sends an endless body to `/endless`, never responds to `/never`, neither reads nor responds
+/// to `/unread`, responds without reading to `/early`, and responds with the length of the request to all others.
+/// Counts the bytes sent.
 pub(crate) async fn upstream() -> (SocketAddr, Arc<AtomicUsize>) {
     let sent = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&sent);
@@ -87,7 +89,7 @@ pub(crate) async fn upstream() -> (SocketAddr, Arc<AtomicUsize>) {
                     std::future::pending().await
                 }
                 "/early" => {
-                    // What is not read is held for as long as the connection lives, as by one that has forgotten it.
+                    // Unread bodies are kept as long as the connection lives, as by a server that has leaked them.
                     std::mem::forget(request.into_body());
                     Response::new(full("early"))
                 }
@@ -112,7 +114,7 @@ fn endless(sent: Arc<AtomicUsize>) -> RequestBody {
     StreamBody::new(chunks).boxed_unsync()
 }
 
-/// Whether a new client is served, at once.
+/// Checks that a new client is served immediately.
 pub(crate) async fn others_are_served(name: &str, proxy: &Proxy) {
     let answer = timeout(SLACK, ask(proxy.address, post("/other", full("12345")))).await;
     let answer = answer.unwrap_or_else(|_| panic!("{name}: another client waits"));

@@ -1,4 +1,4 @@
-//! Clients that do not read what they have asked for.
+//! Clients that do not read the response.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use crate::support::*;
 
 const GET_ENDLESS: &[u8] = b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// A client that does not read, and what it has of its own that must be gone afterwards.
+/// The ways in which a client does not read, each with other resources that must be released.
 #[derive(Debug, Clone, Copy)]
 enum Client {
     /// HTTP/1.1, reads the head at most.
     Http1,
     /// HTTP/1.1, reads a little now and then.
     Http1Trickles,
-    /// HTTP/2 whose streams have no window. It answers pings.
+    /// HTTP/2 without a stream window. It answers pings.
     Http2NoWindow,
-    /// HTTP/2 with windows without end, that does not read from its socket.
+    /// HTTP/2 with unlimited windows, but does not read from its socket.
     Http2NoRead,
-    /// HTTP/2 that opens the window by a byte now and then.
+    /// HTTP/2 that opens the window by one byte now and then.
     Http2Trickles,
 }
 
-/// What bounds it.
+/// The timeout that limits it.
 #[derive(Debug, Clone, Copy)]
 enum Bound {
     Idle,
@@ -55,7 +55,7 @@ async fn a_client_that_does_not_read_is_given_up() {
                 Idle => "idle_timeout = \"400ms\"",
                 Total => "body_timeout = \"400ms\"",
             };
-            // So that what is left of the connection goes as soon.
+            // So that the rest of the connection is closed as soon.
             let top = "[clients]\nidle_timeout = \"400ms\"";
             let proxy = proxy_with(top, route, &cluster("c", protocol, &[upstream])).await;
             ready(&proxy).await;
@@ -67,14 +67,14 @@ async fn a_client_that_does_not_read_is_given_up() {
             until_in_flight(&proxy, 1).await;
             others_are_served(name, &proxy).await;
             end.await.unwrap();
-            // An idle connection of HTTP/1.1 to the upstream may be one more than before.
+            // There may be one more idle HTTP/1.1 connection to the upstream than before.
             freed(name, &proxy, before + 3, start, SHORT).await;
             others_are_served(name, &proxy).await;
         }
     }
 }
 
-/// Asks for what has no end, and returns when the proxy has given up.
+/// Requests an endless body, and returns when the proxy has given up.
 async fn misbehave(client: Client, proxy: std::net::SocketAddr) {
     let pause = Duration::from_millis(50);
     match client {
@@ -94,7 +94,7 @@ async fn misbehave(client: Client, proxy: std::net::SocketAddr) {
             let mut client = H2::connect(proxy, 0).await;
             client.get(1, "/endless").await;
             let reset = client.wait_for(raw::RST_STREAM, 1).await;
-            assert!(reset.is_some(), "the stream alone is given up");
+            assert!(reset.is_some(), "only the stream is reset");
         }
         Client::Http2NoRead => {
             let mut client = H2::connect(proxy, i32::MAX as u32).await;
@@ -116,7 +116,7 @@ async fn misbehave(client: Client, proxy: std::net::SocketAddr) {
                             trickle(&mut client).await;
                         }
                         Some(_) => {}
-                        None => panic!("the stream alone is given up"),
+                        None => panic!("only the stream is reset"),
                     }
                 }
             };
@@ -125,9 +125,9 @@ async fn misbehave(client: Client, proxy: std::net::SocketAddr) {
     }
 }
 
-/// A client that reads slowly, but does, is let alone.
+/// A client that reads slowly, but does, is not disconnected.
 #[tokio::test]
-async fn a_client_that_reads_slowly_gets_all() {
+async fn a_client_that_reads_slowly_gets_everything() {
     const LENGTH: usize = 600_000;
     let upstream = server(|_| async { http::Response::new(full(vec![b'x'; LENGTH])) }).await;
     for protocol in ["http1", "http2"] {
@@ -150,9 +150,10 @@ async fn a_client_that_reads_slowly_gets_all() {
     }
 }
 
-/// Many streams that nothing reads, and more than any one connection could hold, leave an HTTP/2 endpoint to others.
+/// Many streams that are not read, together larger than the memory of any one connection, leave an HTTP/2 endpoint
+/// usable for others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn responses_that_nothing_reads_hold_up_no_other() {
+async fn unread_responses_do_not_block_others() {
     const READERS: usize = 1000;
     let (upstream, sent) = upstream().await;
     let proxy = proxy_to("http2", &[upstream]).await;
@@ -176,8 +177,8 @@ async fn responses_that_nothing_reads_hold_up_no_other() {
         others_are_served("unread responses", &proxy).await;
     }
     assert_eq!(in_flight(&proxy).await, READERS as f64);
-    // What the upstream's kernel and the proxy hold together. The socket buffers of 500 clients are in there as well, which
-    // the kernel lets grow with time: some 0.4 MiB each at once, over 1 MiB on a machine that is busy.
+    // The memory of the upstream's kernel and of the proxy together. It includes the socket buffers of 500 clients,
+    // which the kernel lets grow with time: some 0.4 MiB each at first, over 1 MiB on a busy machine.
     let each = sent.load(std::sync::atomic::Ordering::SeqCst) / READERS;
     assert!(each < 4 * 1024 * 1024, "{each} bytes for each");
 }

@@ -1,5 +1,5 @@
-//! Peers that are slow, silent, do not read, vanish or trickle, on both sides: each with the time after which what it held is
-//! free again, and with what others notice of it.
+//! Peers that are slow, silent, do not read, disappear or trickle, on both sides: each with the time after which its
+//! resources must be released, and with the effect on others.
 
 #[path = "../support/mod.rs"]
 mod support;

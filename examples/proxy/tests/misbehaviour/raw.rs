@@ -1,4 +1,4 @@
-//! Clients that do what no library would: bytes of HTTP/1.1 and frames of HTTP/2, by hand.
+//! Clients that do what no library would: HTTP/1.1 bytes and HTTP/2 frames, written by hand.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::support::LIMIT;
 
-/// A connection whose own buffer for what comes is small, so that what is not read is soon the sender's.
+/// Connects with a small receive buffer, so that unread data soon stays with the sender.
 pub(crate) async fn connect(address: SocketAddr) -> TcpStream {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -19,12 +19,12 @@ pub(crate) async fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends what it can of `bytes`; a peer that has closed is no failure here.
+/// Sends what it can of `bytes`; a peer that has closed the connection is not an error here.
 pub(crate) async fn send(stream: &mut TcpStream, bytes: &[u8]) {
     let _ = stream.write_all(bytes).await;
 }
 
-/// Reads until the peer closes, in whatever way. Returns what came.
+/// Reads until the peer closes the connection in any way. Returns what was received.
 pub(crate) async fn read_to_close(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     let mut buffer = [0; 16 * 1024];
@@ -37,7 +37,7 @@ pub(crate) async fn read_to_close(stream: &mut TcpStream) -> Vec<u8> {
     all
 }
 
-/// Waits until the peer has closed, without reading what it has sent.
+/// Waits until the peer has closed the connection, without reading what it has sent.
 pub(crate) async fn closed_unread(stream: &TcpStream) {
     let closed = async {
         loop {
@@ -69,7 +69,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A field without compression (RFC 7541, 6.2.2).
+/// Encodes a field without compression (RFC 7541, 6.2.2).
 fn field(name: &str, value: &str) -> Vec<u8> {
     let length = |text: &str| u8::try_from(text.len()).unwrap();
     [
@@ -97,7 +97,7 @@ pub(crate) fn window_update(stream: u32, by: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &by.to_be_bytes())
 }
 
-/// A frame that came.
+/// A frame that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
@@ -106,19 +106,19 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// A client of HTTP/2 that answers pings and settings, if at all, and otherwise does only what it is told.
+/// An HTTP/2 client that answers pings and settings, if at all, and otherwise does only what the test says.
 pub(crate) struct H2 {
     pub(crate) stream: TcpStream,
 }
 
 impl H2 {
-    /// Connects; each response may send `window` bytes before it is told to go on.
+    /// Connects; each response may send `window` bytes before its window is opened further.
     pub(crate) async fn connect(address: SocketAddr, window: u32) -> Self {
         let mut stream = connect(address).await;
         let initial_window = [&[0, 4][..], &window.to_be_bytes()].concat();
         send(&mut stream, PREFACE).await;
         send(&mut stream, &frame(SETTINGS, 0, 0, &initial_window)).await;
-        // All streams together may send as much as they like.
+        // All streams together may send without limit.
         send(&mut stream, &window_update(0, i32::MAX as u32 - 65_535)).await;
         Self { stream }
     }
@@ -131,7 +131,7 @@ impl H2 {
         self.send(&headers(stream, "GET", path, true)).await;
     }
 
-    /// The next frame; `None` when the proxy has closed. Pings and settings are answered.
+    /// Returns the next frame, or `None` once the proxy has closed the connection. Pings and settings are answered.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         let frame = timeout(LIMIT, self.read())
             .await
@@ -146,7 +146,7 @@ impl H2 {
         Some(frame)
     }
 
-    /// The first frame of this kind on this stream.
+    /// Returns the first frame of this kind on this stream.
     pub(crate) async fn wait_for(&mut self, kind: u8, stream: u32) -> Option<Frame> {
         loop {
             let frame = self.next().await?;
@@ -171,7 +171,7 @@ impl H2 {
     }
 }
 
-/// How long something took.
+/// Measures how long something takes.
 pub(crate) async fn time<T>(what: impl Future<Output = T>) -> (T, Duration) {
     let start = Instant::now();
     (what.await, start.elapsed())

@@ -1,4 +1,4 @@
-//! Connections on which nothing happens, of both sides.
+//! Connections without activity, on both sides.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::*;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// What a client sends before it falls silent, in one piece or byte by byte, and what bounds it.
+/// What a client sends before it falls silent, in one piece or byte by byte, and which timeout limits it.
 #[tokio::test]
 async fn silent_clients_are_disconnected() {
     let half_preface = &raw::PREFACE[..10];
@@ -24,7 +24,7 @@ async fn silent_clients_are_disconnected() {
         &raw::headers(1, "GET", "/", true)[..12],
     ]
     .concat();
-    // Name; what is sent at once, what byte by byte; the keys that bound it.
+    // Name; what is sent in one piece, what byte by byte; the keys that limit it.
     let table: [(&str, &[u8], &[u8], &[&str]); 10] = [
         ("nothing", b"", b"", &["request_headers_timeout"]),
         ("a byte", b"G", b"", &["request_headers_timeout"]),
@@ -105,9 +105,9 @@ async fn silent_clients_are_disconnected() {
     }
 }
 
-/// A client that answers pings is idle all the same, and is told to go.
+/// A client that answers pings is idle nevertheless, and gets a GOAWAY.
 #[tokio::test]
-async fn an_idle_http2_client_is_told_to_go_though_it_answers_pings() {
+async fn an_idle_http2_client_gets_goaway_though_it_answers_pings() {
     let (upstream, _) = upstream().await;
     for key in ["idle_timeout", "max_connection_age"] {
         let top = format!("[clients]\n{key} = \"1s\"\nkeep_alive_interval = \"100ms\"");
@@ -130,9 +130,9 @@ async fn an_idle_http2_client_is_told_to_go_though_it_answers_pings() {
     }
 }
 
-/// Age ends connections between requests, never within one.
+/// The maximum age ends connections between requests, never during one.
 #[tokio::test]
-async fn a_busy_client_is_told_to_connect_again_and_loses_nothing() {
+async fn a_busy_client_reconnects_without_losing_a_request() {
     let (upstream, _) = upstream().await;
     let top = "[clients]\nmax_connection_age = \"200ms\"";
     let proxy = proxy_with(top, "", &cluster("c", "http1", &[upstream])).await;
@@ -144,7 +144,7 @@ async fn a_busy_client_is_told_to_connect_again_and_loses_nothing() {
         let mut client = http1_client(proxy.address).await;
         while client.ready().await.is_ok() {
             let Ok(response) = client.send_request(get("/")).await else {
-                // The connection was closed between the look and the request; none of it was read.
+                // The connection was closed between the check and the request; none of it was read.
                 break;
             };
             assert_eq!(response.status(), 200);
@@ -155,7 +155,7 @@ async fn a_busy_client_is_told_to_connect_again_and_loses_nothing() {
     assert!(requests > 3, "{requests} requests");
 }
 
-/// More clients than there may be wait, and take nothing from those that are there.
+/// Clients beyond the maximum wait, and do not affect those that are connected.
 #[tokio::test]
 async fn the_number_of_clients_is_bounded() {
     let (upstream, _) = upstream().await;
@@ -177,7 +177,7 @@ async fn the_number_of_clients_is_bounded() {
     let mut answer = [0; 12];
     let served = tokio::time::timeout(SLACK, third.read_exact(&mut answer)).await;
     served
-        .expect("it has the place of the one that left")
+        .expect("it is served once another client has disconnected")
         .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
 }

@@ -1,4 +1,4 @@
-//! Bodies that clients send slowly, badly or not at all.
+//! Bodies that clients send slowly, malformed or not at all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use crate::bench::*;
 use crate::raw::{self, H2};
 use crate::support::*;
 
-/// A body of so many pieces, each after a pause.
+/// Returns a body of `pieces` frames, each after a pause.
 fn steady(pieces: usize, pause: Duration) -> RequestBody {
     let pieces = stream::iter(0..pieces).then(move |_| async move {
         tokio::time::sleep(pause).await;
@@ -46,7 +46,7 @@ async fn the_timeout_of_a_route_counts_from_the_end_of_the_request() {
     }
 }
 
-/// What the client says of its own patience counts while it sends.
+/// The client's own timeout runs while it sends.
 #[tokio::test]
 async fn the_timeout_of_a_client_counts_from_its_request() {
     let (upstream, _) = upstream().await;
@@ -59,9 +59,9 @@ async fn the_timeout_of_a_client_counts_from_its_request() {
     assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
-/// Requests whose bodies do not come take neither a place nor a connection, and are answered in the end.
+/// Requests whose bodies do not arrive take neither a permit nor a connection, and get a response in the end.
 #[tokio::test]
-async fn a_request_takes_its_place_when_its_body_begins_to_come() {
+async fn a_request_takes_a_permit_once_its_body_begins_to_arrive() {
     let (upstream, _) = upstream().await;
     for protocol in ["http1", "http2"] {
         let cluster = cluster("c", protocol, &[upstream]);
@@ -85,9 +85,9 @@ async fn a_request_takes_its_place_when_its_body_begins_to_come() {
         }
         until_in_flight(&proxy, 20).await;
         let now = metric(&proxy, "tower_proxy_endpoint_requests_total", &[]).await;
-        assert_eq!(now, sent, "{protocol}: none is sent on");
+        assert_eq!(now, sent, "{protocol}: none is forwarded");
         others_are_served("silent uploads", &proxy).await;
-        // One that begins goes through, and the others are told.
+        // One whose body begins is forwarded; the others get an error.
         raw::send(&mut silent[0], b"12345").await;
         for (number, client) in silent.iter_mut().enumerate() {
             let answer = raw::read_to_close(client).await;
@@ -105,9 +105,9 @@ async fn a_request_takes_its_place_when_its_body_begins_to_come() {
     }
 }
 
-/// A small body can be waited for whole: so long its request takes no connection, and a longer one when so much has come.
+/// A small body can be buffered whole before its request takes a connection; a longer one up to the configured size.
 #[tokio::test]
-async fn small_bodies_can_be_waited_for() {
+async fn small_bodies_can_be_buffered() {
     let (upstream, _) = upstream().await;
     let route = "limits = { request_buffer_bytes = 1000 }";
     let proxy = &proxy_with("", route, &cluster("c", "http1", &[upstream])).await;
@@ -128,7 +128,7 @@ async fn small_bodies_can_be_waited_for() {
     tokio::time::sleep(SHORT).await;
     assert_eq!(sent().await, 0.0);
     pieces.send(1).unwrap();
-    eventually("it is sent on", || async { sent().await == 1.0 }).await;
+    eventually("it is forwarded", || async { sent().await == 1.0 }).await;
     drop(pieces);
     assert_eq!(request.await.unwrap().body(), "1000");
 
@@ -140,9 +140,9 @@ async fn small_bodies_can_be_waited_for() {
     assert_eq!(short.body(), "50");
 }
 
-/// How a body can fail, and what the client is told.
+/// The ways in which a body can fail, and the responses.
 #[tokio::test]
-async fn what_is_wrong_with_a_body_is_told() {
+async fn a_malformed_body_gets_the_matching_error() {
     let (upstream, _) = upstream().await;
     let chunked = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
     let trailers = format!(
@@ -154,9 +154,9 @@ async fn what_is_wrong_with_a_body_is_told() {
         "x-many: 1\r\n".repeat(500)
     );
     let table = [
-        ("a size that is none", format!("{chunked}zz\r\n"), 400),
+        ("an invalid size", format!("{chunked}zz\r\n"), 400),
         (
-            "a size that is none, later",
+            "an invalid size, later",
             format!("{chunked}1\r\na\r\nzz\r\n"),
             400,
         ),
@@ -166,12 +166,12 @@ async fn what_is_wrong_with_a_body_is_told() {
             400,
         ),
         (
-            "a chunk that is longer",
+            "a chunk longer than its size",
             format!("{chunked}1\r\nabc\r\n"),
             400,
         ),
         (
-            "a trailer that is none",
+            "an invalid trailer",
             format!("{chunked}1\r\na\r\n0\r\nno colon\r\n\r\n"),
             400,
         ),
@@ -199,7 +199,7 @@ async fn what_is_wrong_with_a_body_is_told() {
     }
 }
 
-/// Uploads that nothing reads, until they are given up: whether or not the client stays.
+/// Uploads that are not read, until they are given up, whether or not the client stays connected.
 #[tokio::test]
 async fn an_upload_that_is_not_read_is_given_up() {
     let (upstream, _) = upstream().await;
@@ -208,7 +208,7 @@ async fn an_upload_that_is_not_read_is_given_up() {
         for key in ["idle_timeout", "body_timeout"] {
             let name = &format!("{protocol}, {key}");
             let cluster = cluster("c", protocol, &[upstream]);
-            // No other time may end it.
+            // No other timeout may end it.
             let route = format!("{key} = \"400ms\"\ntimeout = \"off\"");
             let proxy = proxy_with("", &route, &cluster).await;
             ready(&proxy).await;
@@ -225,7 +225,7 @@ async fn an_upload_that_is_not_read_is_given_up() {
             );
             freed(name, &proxy, before + 1, start, SHORT).await;
         }
-        // Their clients are answered, or go away. Nothing more happens then, and it need not take any time.
+        // Their clients get a response, or disconnect. Nothing more happens then, and no timeout is involved.
         for (path, gone) in [("/early", false), ("/unread", true)] {
             let name = &format!("{protocol}, {path}");
             let route = "timeout = \"off\"";
@@ -243,7 +243,7 @@ async fn an_upload_that_is_not_read_is_given_up() {
             }
             if gone {
                 until_in_flight(&proxy, UPLOADS).await;
-                // Until the upstream takes no more.
+                // Until the upstream accepts no more.
                 tokio::time::sleep(SHORT).await;
                 requests.iter().for_each(|request| request.abort());
             } else {
@@ -259,10 +259,10 @@ async fn an_upload_that_is_not_read_is_given_up() {
 
 const UPLOADS: usize = 8;
 
-/// A client of HTTP/1.1 that goes away while nothing reads its upload is noticed long before any time is over, though its
+/// An HTTP/1.1 client that disconnects while its upload is not read is detected long before any timeout, though its
 /// connection is not read either.
 #[tokio::test]
-async fn a_client_that_leaves_its_upload_is_noticed() {
+async fn a_client_that_disconnects_during_an_upload_is_detected() {
     let (upstream, _) = upstream().await;
     for protocol in ["http1", "http2"] {
         let name = &format!("an upload is left, {protocol}");
@@ -279,10 +279,10 @@ async fn a_client_that_leaves_its_upload_is_noticed() {
                 raw::send(&mut client, &[b'x'; 16 * 1024]).await;
             }
         };
-        // Until nothing takes more, as far as one can see.
+        // Until no more bytes are accepted, as far as can be told.
         let _ = timeout(5 * SHORT, sending).await;
         until_in_flight(&proxy, 1).await;
-        // What is on its way is lost with it, and a reset is sent.
+        // Unsent data is discarded, and a reset is sent.
         SockRef::from(&client)
             .set_linger(Some(Duration::ZERO))
             .unwrap();
@@ -291,9 +291,9 @@ async fn a_client_that_leaves_its_upload_is_noticed() {
     }
 }
 
-/// One that has only sent more slowly than it is read is there.
+/// A client that only sends more slowly than it is read is still connected.
 #[tokio::test]
-async fn a_client_that_is_looked_for_and_is_there_is_let_alone() {
+async fn a_client_that_is_checked_and_connected_is_not_disconnected() {
     let (upstream, _) = upstream().await;
     let proxy = proxy_with("", "", &cluster("c", "http1", &[upstream])).await;
     ready(&proxy).await;
@@ -308,9 +308,9 @@ async fn a_client_that_is_looked_for_and_is_there_is_let_alone() {
     );
 }
 
-/// Uploads of an HTTP/2 client that an upstream does not read leave its connection to others.
+/// Uploads of an HTTP/2 client that an upstream does not read leave its connection usable for others.
 #[tokio::test]
-async fn uploads_that_are_not_read_hold_up_no_other() {
+async fn unread_uploads_do_not_block_others() {
     let (upstream, _) = upstream().await;
     for protocol in ["http1", "http2"] {
         let proxy = proxy_to(protocol, &[upstream]).await;
@@ -329,7 +329,7 @@ async fn uploads_that_are_not_read_hold_up_no_other() {
             })
             .collect();
         until_in_flight(&proxy, 20).await;
-        // All that they can send has been sent: the buffers of all sockets on the way are full.
+        // All that they can send has been sent: the buffers of all sockets on the path are full.
         let mut before = 0;
         while before == 0 || before != sent.load(Ordering::SeqCst) {
             before = sent.load(Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! Upstreams that allow little, die quietly, or do not answer.
+//! Upstreams that allow little, fail silently, or do not respond.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use crate::bench::*;
 use crate::raw;
 use crate::support::*;
 
-/// An upstream whose connections are counted and can be closed, and which can stop to accept.
+/// An upstream whose connections are counted and can be closed, and which can stop accepting.
 struct Upstream {
     address: SocketAddr,
     accepted: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
-    /// Accepting ends, and with it the listener.
+    /// Notified to stop accepting and close the listener.
     deaf: Arc<Notify>,
     /// All connections end when this changes.
     closing: watch::Sender<()>,
 }
 
 impl Upstream {
-    /// Serves each connection as `serve` does.
+    /// Serves each connection by `serve`.
     async fn start<F, R>(serve: F) -> Self
     where
         F: Fn(TcpStream) -> R + Send + 'static,
@@ -83,7 +83,7 @@ impl Upstream {
     }
 }
 
-/// Answers each request of HTTP/1.1 after `pause`.
+/// Responds to each HTTP/1.1 request after `pause`.
 async fn http1(mut stream: TcpStream, pause: Duration) {
     let mut head = Vec::new();
     while let Ok(byte) = stream.read_u8().await {
@@ -99,7 +99,7 @@ async fn http1(mut stream: TcpStream, pause: Duration) {
     }
 }
 
-/// Answers so many requests of HTTP/2 at a time, each after `pause`.
+/// Serves up to `streams` HTTP/2 requests at a time, responding to each after `pause`.
 async fn http2(stream: TcpStream, streams: u32, pause: Duration) {
     let mut builder = h2::server::Builder::new();
     builder.max_concurrent_streams(streams);
@@ -117,7 +117,7 @@ async fn http2(stream: TcpStream, streams: u32, pause: Duration) {
     }
 }
 
-/// The statuses of so many requests at once, and how long all of them took.
+/// Sends `number` requests at once; returns their statuses, and how long all of them took.
 async fn ask_at_once(proxy: &Proxy, number: usize) -> (Vec<StatusCode>, Duration) {
     let start = Instant::now();
     let asked = (0..number).map(|_| ask(proxy.address, get("/")));
@@ -134,7 +134,7 @@ fn served(statuses: &[StatusCode]) -> usize {
 #[tokio::test]
 async fn streams_that_an_endpoint_allows_are_used_on_several_connections() {
     let pause = Duration::from_millis(300);
-    // Allowed by the endpoint, connections allowed, requests; how many are served.
+    // Streams that the endpoint allows, maximum connections, requests; how many are served.
     let table = [
         (1, 8, 8, 8),
         (3, 8, 20, 20),
@@ -154,7 +154,7 @@ async fn streams_that_an_endpoint_allows_are_used_on_several_connections() {
         assert_eq!(refused.count(), requests - expected, "{name}: {statuses:?}");
         assert!(took < Duration::from_secs(10), "{name}: {took:?}");
         assert!(upstream.accepted() <= connections, "{name}");
-        // And then again: refusals leave nothing behind.
+        // A second time: rejected requests must release everything.
         let (statuses, _) = ask_at_once(&proxy, expected).await;
         assert_eq!(served(&statuses), expected, "{name}, again: {statuses:?}");
     }
@@ -172,9 +172,9 @@ async fn an_endpoint_that_allows_no_stream_is_not_ready() {
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
-/// One connection is enough to go on with, whatever becomes of attempts to open another.
+/// One connection is enough to continue, whether or not attempts to open another succeed.
 #[tokio::test]
-async fn a_connection_that_cannot_be_opened_leaves_those_that_are_open() {
+async fn a_connection_that_cannot_be_opened_does_not_affect_open_ones() {
     let pause = Duration::from_millis(100);
     for protocol in ["http1", "http2"] {
         let upstream = match protocol {
@@ -203,7 +203,7 @@ async fn a_connection_that_cannot_be_opened_leaves_those_that_are_open() {
     }
 }
 
-/// As many connections as there may be: the others wait for one, and do not open more.
+/// At the maximum number of connections, further requests wait for one, and do not open more.
 #[tokio::test]
 async fn connections_to_an_endpoint_are_bounded() {
     let pause = Duration::from_millis(50);
@@ -219,7 +219,7 @@ async fn connections_to_an_endpoint_are_bounded() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_dies_while_idle_is_not_ready() {
+async fn an_endpoint_that_fails_while_idle_is_not_ready() {
     for protocol in ["http1", "http2"] {
         for first_used in [true, false] {
             let name = &format!("{protocol}, used: {first_used}");
@@ -246,7 +246,7 @@ async fn an_endpoint_that_dies_while_idle_is_not_ready() {
     }
 }
 
-/// An upstream that closes its connections when they are idle, or after each answer, is well.
+/// An upstream that closes its connections when they are idle, or after each response, is healthy.
 #[tokio::test]
 async fn an_endpoint_that_closes_its_connections_stays_ready() {
     async fn one_answer(mut stream: TcpStream) {
@@ -279,7 +279,7 @@ async fn an_endpoint_that_closes_its_connections_stays_ready() {
     }
 }
 
-/// Connections that are not needed any more are closed; the endpoint stays ready, by a new one if it must be.
+/// Connections that are no longer needed are closed; the endpoint stays ready, with a new connection if necessary.
 #[tokio::test]
 async fn idle_and_old_connections_are_closed() {
     for protocol in ["http1", "http2"] {
@@ -304,7 +304,7 @@ async fn idle_and_old_connections_are_closed() {
                 1.0,
                 "{name}"
             );
-            // While requests go on, none of them meets the end of a connection.
+            // While there are requests, none of them is sent on a connection that is being closed.
             for _ in 0..30 {
                 assert_eq!(
                     ask(proxy.address, get("/")).await.status(),
@@ -316,9 +316,9 @@ async fn idle_and_old_connections_are_closed() {
     }
 }
 
-/// An upstream that falls silent without closing anything, as one whose machine has lost its power.
+/// An upstream that falls silent without closing its connections, as after a power failure.
 #[tokio::test]
-async fn a_silent_http2_endpoint_is_found_out_while_idle() {
+async fn a_silent_http2_endpoint_is_detected_while_idle() {
     let silent = Arc::new(Notify::new());
     let fallen = Arc::clone(&silent);
     let upstream = Upstream::start(move |mut stream| {
@@ -353,7 +353,7 @@ async fn a_silent_http2_endpoint_is_found_out_while_idle() {
     let cluster = format!("{cluster}connections = {{ keep_alive_interval = \"200ms\" }}\n");
     let proxy = proxy_with("", "", &cluster).await;
     ready(&proxy).await;
-    // It answers pings: nothing is opened anew.
+    // It answers pings, so no connection is replaced.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(upstream.accepted(), 1);
     fallen.notify_one();

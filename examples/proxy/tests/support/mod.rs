@@ -25,11 +25,11 @@ use tonic::transport::Channel;
 use tower::BoxError;
 use tower_proxy::config::Config;
 use tower_proxy::demo::pb::echo_client::EchoClient;
-use tower_proxy::demo::{Backend, Mood};
+use tower_proxy::demo::{Backend, Behavior};
 use tower_proxy::run::Bound;
 use tower_proxy::server::{Shutdown, ShutdownTrigger, serve, shutdown_channel};
 
-/// A test that hangs fails after this time.
+/// The time after which a test counts as hanging.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running proxy.
@@ -40,12 +40,12 @@ pub struct Proxy {
     pub task: JoinHandle<std::io::Result<()>>,
 }
 
-/// Starts a proxy of this configuration, to which listener and admin page are added.
+/// Starts a proxy with this configuration, to which a listener and an admin page are added.
 pub async fn proxy(config: &str) -> Proxy {
     proxy_with_admin(config, "").await
 }
 
-/// As [`proxy`], with these keys of the admin page.
+/// Like [`proxy`], with these keys for the admin page.
 pub async fn proxy_with_admin(config: &str, admin: &str) -> Proxy {
     let text = format!(
         "{config}\n[admin]\nlisten = \"127.0.0.1:0\"\nallowed_hosts = [\"test.example\"]\n{admin}\
@@ -63,7 +63,7 @@ pub async fn proxy_with_admin(config: &str, admin: &str) -> Proxy {
     }
 }
 
-/// A proxy before these backends with all defaults.
+/// Starts a proxy in front of these backends, with all defaults.
 pub async fn proxy_to(protocol: &str, backends: &[SocketAddr]) -> Proxy {
     proxy(&format!(
         "[[routes]]\ncluster = \"c\"\n{}",
@@ -72,19 +72,19 @@ pub async fn proxy_to(protocol: &str, backends: &[SocketAddr]) -> Proxy {
     .await
 }
 
-/// A cluster's section of a configuration.
+/// Returns a cluster's section of a configuration.
 pub fn cluster(name: &str, protocol: &str, backends: &[SocketAddr]) -> String {
     let endpoints = backends.iter().map(ToString::to_string).collect::<Vec<_>>();
     format!("[clusters.{name}]\nprotocol = \"{protocol}\"\nendpoints = {endpoints:?}\n")
 }
 
 /// Starts one of the demo's backends; it ends with the test.
-pub async fn backend(name: &'static str, mood: Mood) -> SocketAddr {
-    let backend = Backend::new(name, mood);
+pub async fn backend(name: &'static str, behavior: Behavior) -> SocketAddr {
+    let backend = Backend::new(name, behavior);
     server(move |request| backend.clone().handle(request)).await
 }
 
-/// Starts a backend that answers as `handle` does; it ends with the test.
+/// Starts a backend that responds as `handle` does; it ends with the test.
 pub async fn server<F, R, B>(handle: F) -> SocketAddr
 where
     F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
@@ -102,15 +102,15 @@ where
     address
 }
 
-/// A shutdown that does not come while the test runs.
+/// Returns a shutdown that is not triggered while the test runs.
 fn never() -> Shutdown {
     let (trigger, shutdown) = shutdown_channel();
     std::mem::forget(trigger);
     shutdown
 }
 
-/// An address of loopback where nobody listens.
-pub async fn nobody() -> SocketAddr {
+/// Returns a loopback address without a listener.
+pub async fn unused_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .unwrap()
@@ -118,23 +118,23 @@ pub async fn nobody() -> SocketAddr {
         .unwrap()
 }
 
-/// A backend on a runtime of its own, which can be killed with all its connections, as by SIGKILL, and started again
-/// on the same port.
-pub struct Mortal {
+/// A backend on a separate runtime, which can be killed with all its connections, as by SIGKILL, and started again on
+/// the same port.
+pub struct RestartableBackend {
     pub address: SocketAddr,
     name: &'static str,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
-impl Mortal {
+impl RestartableBackend {
     pub fn start(name: &'static str) -> Self {
-        let mut mortal = Self {
+        let mut backend = Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             name,
             runtime: None,
         };
-        mortal.restart();
-        mortal
+        backend.restart();
+        backend
     }
 
     pub fn restart(&mut self) {
@@ -146,7 +146,7 @@ impl Mortal {
         let socket = std::net::TcpListener::bind(self.address).unwrap();
         socket.set_nonblocking(true).unwrap();
         self.address = socket.local_addr().unwrap();
-        let backend = Backend::new(self.name, Mood::Steady);
+        let backend = Backend::new(self.name, Behavior::Steady);
         runtime.spawn(async move {
             let listener = TcpListener::from_std(socket).unwrap();
             serve(
@@ -162,7 +162,7 @@ impl Mortal {
 
     pub fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // A runtime cannot wait for its own end within another. When it has ended, its sockets are closed.
+            // A runtime cannot wait for its own shutdown inside another. Once it has shut down, its sockets are closed.
             std::thread::spawn(|| runtime.shutdown_timeout(LIMIT))
                 .join()
                 .unwrap();
@@ -170,7 +170,7 @@ impl Mortal {
     }
 }
 
-impl Drop for Mortal {
+impl Drop for RestartableBackend {
     fn drop(&mut self) {
         self.kill();
     }
@@ -188,7 +188,7 @@ pub fn full(bytes: impl Into<Bytes>) -> RequestBody {
         .boxed_unsync()
 }
 
-/// A client's connection of HTTP/1.1.
+/// Opens an HTTP/1.1 client connection.
 pub async fn http1_client(address: SocketAddr) -> http1::SendRequest<RequestBody> {
     let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let (client, connection) = http1::handshake(io).await.unwrap();
@@ -196,7 +196,7 @@ pub async fn http1_client(address: SocketAddr) -> http1::SendRequest<RequestBody
     client
 }
 
-/// A client's connection of HTTP/2, with prior knowledge.
+/// Opens an HTTP/2 client connection with prior knowledge.
 pub async fn http2_client(address: SocketAddr) -> http2::SendRequest<RequestBody> {
     let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let (client, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
@@ -204,7 +204,7 @@ pub async fn http2_client(address: SocketAddr) -> http2::SendRequest<RequestBody
     client
 }
 
-/// A client of the demo's gRPC service.
+/// Returns a client of the demo's gRPC service.
 pub async fn grpc_client(proxy: &Proxy) -> EchoClient<Channel> {
     let uri = format!("http://{}", proxy.address).parse::<http::Uri>();
     let endpoint = tonic::transport::Endpoint::from(uri.unwrap());
@@ -228,7 +228,7 @@ pub fn post(path: &str, body: RequestBody) -> Request<RequestBody> {
         .unwrap()
 }
 
-/// Sends one request on a connection of its own and reads the whole answer.
+/// Sends one request on a new connection and reads the whole response.
 pub async fn ask(address: SocketAddr, request: Request<RequestBody>) -> Response<String> {
     let response = http1_client(address)
         .await
@@ -256,7 +256,7 @@ where
         .unwrap_or_else(|_| panic!("it never happened: {what}"));
 }
 
-/// Waits until the proxy has an endpoint ready in each cluster.
+/// Waits until each cluster has a ready endpoint.
 pub async fn ready(proxy: &Proxy) {
     let admin = proxy.admin;
     eventually("ready", || async move {
@@ -276,7 +276,7 @@ pub async fn ready_endpoints(proxy: &Proxy, endpoints: &[SocketAddr]) {
     }
 }
 
-/// Reads one sample of the metrics: the first line that starts with `name` and holds all of `labels`.
+/// Reads one sample of the metrics: the first line that starts with `name` and contains all of `labels`.
 pub async fn metric(proxy: &Proxy, name: &str, labels: &[&str]) -> f64 {
     let text = ask(proxy.admin, get("/metrics")).await.into_body();
     let line = text

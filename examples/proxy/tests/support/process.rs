@@ -1,4 +1,4 @@
-//! The binary as a process of its own, with real signals.
+//! The binary as a separate process, with real signals.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::LIMIT;
 
-/// A proxy that runs as a process; it is killed when the test is over, whichever way.
+/// A proxy that runs as a process; it is killed when the test ends in any way.
 pub struct Process {
     child: Child,
     pub address: SocketAddr,
@@ -16,7 +16,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a proxy before `upstream`.
+    /// Starts a proxy in front of `upstream`.
     pub fn start(upstream: SocketAddr, options: &[&str]) -> Self {
         let upstream = upstream.to_string();
         let mut arguments = vec!["run", "--listen", "127.0.0.1:0", "--upstream", &upstream];
@@ -27,7 +27,7 @@ impl Process {
         Self::of(command)
     }
 
-    /// Starts a proxy with a configuration that has an admin page, and so many open files at most.
+    /// Starts a proxy with a configuration that has an admin page, and a limit of open files.
     #[cfg(unix)]
     pub fn with_files(files: usize, config: &std::path::Path) -> Self {
         let mut command = Command::new("sh");
@@ -81,7 +81,7 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for its end, but not longer than `limit`.
+    /// Waits for its end, at most for `limit`.
     pub fn end_within(&mut self, limit: Duration) -> ExitStatus {
         let step = Duration::from_millis(10);
         for _ in 0..limit.as_millis() / step.as_millis() {
@@ -101,7 +101,7 @@ impl Drop for Process {
     }
 }
 
-/// An upstream on threads that answers `200` and `upstream`, each request when `answer` lets it.
+/// Starts an upstream on threads that responds with `200` and `upstream`, to each request when `answer` returns.
 pub fn upstream(answer: impl Fn() + Clone + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -124,7 +124,7 @@ pub fn upstream(answer: impl Fn() + Clone + Send + 'static) -> SocketAddr {
     address
 }
 
-/// Reads up to the empty line; `None` if the connection ends before.
+/// Reads up to the empty line; returns `None` if the connection ends before.
 pub fn read_head(reader: &mut impl BufRead) -> Option<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -135,7 +135,7 @@ pub fn read_head(reader: &mut impl BufRead) -> Option<String> {
     Some(head)
 }
 
-/// Waits while another process goes on.
+/// Waits while another process continues.
 #[expect(
     clippy::disallowed_methods,
     reason = "there is no runtime here, and no clock to pause"
@@ -152,7 +152,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 
 pub const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n";
 
-/// Reads one answer of the [`upstream`] with its body, and leaves the connection open.
+/// Reads one response of the [`upstream`] with its body, and leaves the connection open.
 pub fn read_answer(stream: &mut TcpStream) -> std::io::Result<String> {
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\nupstream") {

@@ -1,4 +1,4 @@
-//! Whom a request is for: the one authority that `Host`, `:authority` and the target's absolute form agree on.
+//! The host that a request is for: the one authority that `Host`, `:authority` and the target's absolute form agree on.
 
 use std::error::Error;
 use std::fmt;
@@ -8,27 +8,28 @@ use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Version};
 
-/// Why a request is for no one.
+/// Why a request has no valid authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadTarget {
     /// HTTP/1.1 without `Host`, or HTTP/2 with neither `:authority` nor `host`.
     Missing,
-    /// `Host` more than once.
+    /// More than one `Host` field.
     Twice,
-    /// It is no host with or without a port; or has user information, which RFC 9110 (4.2.4) has servers refuse.
+    /// The value is not a host with an optional port, or has user information, which RFC 9110 (4.2.4) requires servers
+    /// to reject.
     Invalid,
-    /// `:authority` and `host` are unlike.
+    /// `:authority` and `host` differ.
     Unlike,
-    /// A target that is neither a path nor an `http` or `https` URL.
+    /// The target is neither a path nor an `http` or `https` URL.
     Form,
 }
 
-/// The authority of a request, as it was sent; `None` if the request has none and may have none.
+/// Returns the authority of a request as it was sent, or `None` if it has none and needs none.
 ///
 /// # Errors
 ///
-/// If `Host`, `:authority` or the target are such that two servers could see two hosts in them (RFC 9112, 3.2; RFC 9113,
+/// If `Host`, `:authority` or the target could name different hosts to different servers (RFC 9112, 3.2; RFC 9113,
 /// 8.3.1).
 pub fn of<B>(request: &Request<B>) -> Result<Option<&str>, BadTarget> {
     let uri = request.uri();
@@ -55,13 +56,13 @@ pub fn of<B>(request: &Request<B>) -> Result<Option<&str>, BadTarget> {
                 false => Err(BadTarget::Unlike),
             }
         }
-        // RFC 9112, 3.2.2: the absolute form wins.
+        // RFC 9112, 3.2.2: the absolute form takes precedence.
         (Some(target), _) => Ok(Some(target)),
         (None, host) => Ok(host.filter(|host| !host.is_empty())),
     }
 }
 
-/// The authority of a request that [`of`] has found to be valid.
+/// Returns the authority of a request that [`of`] has accepted.
 pub fn of_valid<B>(request: &Request<B>) -> Option<&str> {
     let of_target = request.uri().authority().map(Authority::as_str);
     let of_host = || request.headers().get(HOST)?.to_str().ok();
@@ -70,13 +71,13 @@ pub fn of_valid<B>(request: &Request<B>) -> Option<&str> {
         .filter(|authority| !authority.is_empty())
 }
 
-/// The host of an authority, for comparison: without the port, and without a final dot.
+/// Returns the host of an authority for comparison: without the port and without a trailing dot.
 pub fn host(authority: &str) -> &str {
     let (host, _) = split(authority);
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// The one `Host`, which may be empty.
+/// Returns the only `Host`, which may be empty.
 fn host_field<B>(request: &Request<B>) -> Result<Option<&str>, BadTarget> {
     let mut values = request.headers().get_all(HOST).iter();
     let (first, second) = (values.next(), values.next());
@@ -91,7 +92,8 @@ fn host_field<B>(request: &Request<B>) -> Result<Option<&str>, BadTarget> {
     }
 }
 
-/// `uri-host [ ":" port ]` of RFC 3986, but for percent and the comma: no host has them, and a comma joins two lines.
+/// Returns whether it is `uri-host [ ":" port ]` of RFC 3986, without percent signs and commas: real hosts have
+/// neither, and a comma joins two field lines.
 fn is_valid(authority: &str) -> bool {
     let (host, port) = split(authority);
     let is_port = port.is_none_or(|port| {
@@ -107,7 +109,7 @@ fn is_valid(authority: &str) -> bool {
     is_port && is_host
 }
 
-/// The host, with the brackets of an IPv6 address, and the port.
+/// Splits it into the host, with the brackets of an IPv6 address, and the port.
 fn split(authority: &str) -> (&str, Option<&str>) {
     match authority.bytes().rposition(|byte| byte == b':') {
         Some(colon) if !authority.ends_with(']') => {
@@ -130,13 +132,13 @@ fn is_same(one: &str, other: &str, scheme: Option<&Scheme>) -> bool {
 }
 
 impl BadTarget {
-    /// A sentence for the client.
+    /// Returns a message for the client.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "the request has no host",
             Self::Twice => "the request has more than one host",
             Self::Invalid => "the request's host is invalid",
-            Self::Unlike => "the request's :authority and host are unlike",
+            Self::Unlike => "the request's :authority and host differ",
             Self::Form => "the request's target is invalid",
         }
     }
@@ -150,7 +152,7 @@ impl fmt::Display for BadTarget {
 
 impl Error for BadTarget {}
 
-/// Letters and digits, and what RFC 3986 calls unreserved or delimiters, but for the comma.
+/// Letters, digits, and the unreserved characters and delimiters of RFC 3986, except the comma.
 const IN_NAMES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -172,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_compared_without_its_port_and_its_final_dot() {
+    fn a_host_is_compared_without_port_and_trailing_dot() {
         for (authority, expected) in [
             ("a.example", "a.example"),
             ("a.example.", "a.example"),
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn authorities_are_valid_or_not() {
+    fn authorities_are_validated() {
         for good in [
             "a", "a:80", "a:", "a.", "1.2.3.4", "[::1]", "[::1]:80", "a_b", "xn--a", "a:0",
         ] {

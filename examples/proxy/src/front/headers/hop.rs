@@ -1,4 +1,4 @@
-//! What a proxy does to a request on its way: it takes off what was for this hop, and puts on what is for the next.
+//! What a proxy changes in a request: it removes the hop-by-hop fields and adds those for the next hop.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use crate::transport::headers::{
     accepts_trailers, append_forwarded_for, join_cookies, strip_forwarded, strip_hop_by_hop,
 };
 
-/// What a proxy says of itself, and whose word it takes.
+/// The proxy's name in `Via`, and the networks whose forwarding headers are trusted.
 #[derive(Debug)]
 pub struct Hop {
     via: Option<Received>,
@@ -28,10 +28,10 @@ struct Received {
 }
 
 impl Hop {
-    /// As it is configured. Without a name in the configuration, each call makes another.
+    /// Creates it from the configuration. If that has no name, each call generates a different one.
     pub fn new(config: &Config) -> Self {
         let name = match &config.via {
-            // Its own for each process, so that two proxies in a row are no loop.
+            // Unique per process, so that two proxies in a row are not taken for a loop.
             Via::Unique => Some(format!(
                 "tower-proxy-{:08x}",
                 RandomState::new().build_hasher().finish() as u32
@@ -45,7 +45,7 @@ impl Hop {
         }
     }
 
-    /// Whether a request has come through this proxy before.
+    /// Returns whether a request has passed through this proxy before.
     pub fn has_forwarded(&self, headers: &HeaderMap) -> bool {
         let Some(Received { name, .. }) = &self.via else {
             return false;
@@ -64,11 +64,11 @@ impl Hop {
         hops.any(received_by)
     }
 
-    /// Makes a client's request one that an upstream of `protocol` understands.
+    /// Rewrites a client's request for an upstream that speaks `protocol`.
     ///
-    /// Drops the fields of this hop, tells the upstream who asked (`x-forwarded-for`, `x-forwarded-proto`, `via`), and puts
-    /// the authority where the protocol has it: in `Host` for HTTP/1.1, in the URI for HTTP/2. Returns whether the client said
-    /// that it accepts trailers.
+    /// Removes the hop-by-hop fields, adds `x-forwarded-for`, `x-forwarded-proto` and `via`, and puts the authority
+    /// where the protocol has it: in `Host` for HTTP/1.1, in the URI for HTTP/2. Returns whether the client accepts
+    /// trailers.
     pub fn forward<B>(
         &self,
         request: &mut Request<B>,
@@ -111,7 +111,7 @@ impl Hop {
 }
 
 impl Received {
-    /// `None` if the name is none; a checked configuration has no such.
+    /// Returns `None` if the name is not a valid field value; a checked configuration has a valid one.
     fn new(name: String) -> Option<Self> {
         let value = |version| HeaderValue::try_from(format!("{version} {name}")).ok();
         let values = [value("1.0")?, value("1.1")?, value("2.0")?];
@@ -129,7 +129,7 @@ impl Received {
     }
 }
 
-/// Writes the target in the origin form, and the authority in `Host`.
+/// Writes the target in origin form, and the authority in `Host`.
 fn target_http1<B>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_11;
     let authority = request.uri().authority();
@@ -148,7 +148,7 @@ fn target_http1<B>(request: &mut Request<B>) {
     }
 }
 
-/// Writes the authority in the target.
+/// Writes the authority into the target.
 fn target_http2<B>(request: &mut Request<B>) {
     let host = request.headers_mut().remove(header::HOST);
     let uri = request.uri();
@@ -156,7 +156,7 @@ fn target_http2<B>(request: &mut Request<B>) {
     let authority = uri.authority().cloned().or_else(from_host);
     let path = path_of(uri);
     let Some(authority) = authority else {
-        // Without an authority, h2 takes the target of an HTTP/1 request alone.
+        // Without an authority, h2 accepts the target only of an HTTP/1 request.
         *request.version_mut() = Version::HTTP_11;
         *request.uri_mut() = Uri::from(path);
         return;
@@ -166,7 +166,7 @@ fn target_http2<B>(request: &mut Request<B>) {
     target.scheme = Some(Scheme::HTTP);
     target.authority = Some(authority);
     target.path_and_query = Some(path);
-    // With all three it is a URI; if it were not, the old one stays.
+    // With all three parts it is a valid URI; if not, the old one stays.
     if let Ok(uri) = Uri::from_parts(target) {
         *request.uri_mut() = uri;
     }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_this_hop_do_not_pass() {
+    fn hop_by_hop_headers_are_removed() {
         let request = request(
             "/a?b=c",
             &[
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn te_trailers_passes_and_nothing_else_of_te() {
+    fn te_is_forwarded_only_as_trailers() {
         let request = forwarded(request("/", &[("te", "gzip, Trailers")]), Protocol::Http2);
         assert_eq!(request.headers()[header::TE], "trailers");
         let request = forwarded(self::request("/", &[("te", "gzip")]), Protocol::Http2);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_goes_where_the_protocol_has_it() {
+    fn the_authority_is_written_where_the_protocol_has_it() {
         let request = forwarded(request("http://a.example:81/x", &[]), Protocol::Http1);
         assert_eq!(request.uri(), "/x");
         assert_eq!(request.headers()[header::HOST], "a.example:81");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_added_to_those_who_forwarded_before() {
+    fn the_client_is_appended_to_x_forwarded_for() {
         let request = request(
             "/",
             &[

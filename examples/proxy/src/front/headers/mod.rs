@@ -1,4 +1,4 @@
-//! What is accepted of a request's head, and what is changed in it.
+//! Validation and rewriting of a request's head.
 
 pub mod authority;
 pub mod hop;

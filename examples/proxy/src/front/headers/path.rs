@@ -1,5 +1,5 @@
-//! One spelling for each path (RFC 3986, 6.2.2), so that a route cannot be walked round, and the upstream gets what was
-//! matched.
+//! Normalizes paths (RFC 3986, 6.2.2), so that no spelling of a path bypasses its route, and the upstream gets the path
+//! that was matched.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -7,19 +7,19 @@ use std::fmt;
 
 use http::uri::{PathAndQuery, Uri};
 
-/// A path with a `%` that two hexadecimal digits do not follow.
+/// A path with a `%` that is not followed by two hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadPath;
 
-/// The normal form of an absolute path without its query; borrowed if it is that already.
+/// Returns the normal form of an absolute path without its query; borrowed if the path is normal already.
 ///
-/// Letters, digits, `-`, `.`, `_` and `~` are not in percent-encoding, and all others stay if they are, with capital
-/// digits; there are no `.` and `..` segments; and no two slashes in a row. What may mean a separator to some and not to
-/// others stays as it is: `%2F`, `%5C`, `\` and `;`.
+/// Percent-encoded letters, digits, `-`, `.`, `_` and `~` are decoded; other percent-encodings stay and get uppercase
+/// digits; `.` and `..` segments are resolved; consecutive slashes become one. What only some servers take for a
+/// separator stays as it is: `%2F`, `%5C`, `\` and `;`.
 ///
 /// # Errors
 ///
-/// If a percent-encoding is not whole: decoding what is around it could make it so.
+/// If a percent-encoding is incomplete: decoding the characters around it could complete it.
 pub fn normalize(path: &str) -> Result<Cow<'_, str>, BadPath> {
     let bytes = path.as_bytes();
     let starts_segment = |at: usize| bytes.get(at.wrapping_sub(1)) == Some(&b'/');
@@ -38,11 +38,11 @@ pub fn normalize(path: &str) -> Result<Cow<'_, str>, BadPath> {
     })
 }
 
-/// Gives a target this path, and leaves its query.
+/// Replaces the path of a target and keeps its query.
 ///
 /// # Errors
 ///
-/// If it is none then.
+/// If the result is not a valid target.
 pub fn replace(target: &mut Uri, mut path: String) -> Result<(), BadPath> {
     if let Some(query) = target.query() {
         path.push('?');
@@ -54,7 +54,7 @@ pub fn replace(target: &mut Uri, mut path: String) -> Result<(), BadPath> {
     Ok(())
 }
 
-/// Undoes the percent-encodings that are needless, and writes the others in capitals.
+/// Decodes the unnecessary percent-encodings, and writes the others in uppercase.
 fn decode(path: &str) -> Result<String, BadPath> {
     let mut pieces = path.split('%');
     let mut decoded = String::with_capacity(path.len());
@@ -76,7 +76,7 @@ fn decode(path: &str) -> Result<String, BadPath> {
     Ok(decoded)
 }
 
-/// Goes up and stays where the segments say so (RFC 3986, 5.2.4), but not above the root; leaves out empty ones.
+/// Resolves `.` and `..` segments (RFC 3986, 5.2.4), not above the root, and removes empty ones.
 fn resolve(path: &str) -> String {
     let mut normal = String::with_capacity(path.len());
     for segment in path.split('/') {
@@ -98,7 +98,7 @@ fn resolve(path: &str) -> String {
 
 impl fmt::Display for BadPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a percent-encoding of the path is not whole")
+        f.write_str("the path has an incomplete percent-encoding")
     }
 }
 
@@ -142,7 +142,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_normal_form_is_its_own(path in "(/|\\.|%2[eEfF]|%61|%25|a|%)*") {
+        fn the_normal_form_is_a_fixed_point(path in "(/|\\.|%2[eEfF]|%61|%25|a|%)*") {
             if let Ok(normal) = normalize(&format!("/{path}")) {
                 prop_assert!(normal.starts_with('/') && !normal.contains("//"), "{}", normal);
                 prop_assert!(normal.split('/').all(|segment| segment != "." && segment != ".."), "{}", normal);

@@ -1,4 +1,4 @@
-//! The listening socket: accepting, and its end without a dropped connection.
+//! Accepting connections, and closing the listener without dropping one.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-/// The next connection.
+/// Returns the next connection.
 ///
-/// Failures to accept are of the moment (a client that gave up, no more file descriptors): they are logged, and accepting
-/// is tried again a little later.
+/// Failures to accept are transient (a client that aborted, no file descriptors left): they are logged, and accepting
+/// is retried after a pause.
 pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
@@ -22,14 +22,14 @@ pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Closes the listener, and returns the connections that were waiting in its queue.
+/// Closes the listener and returns the connections that were waiting in its queue.
 ///
-/// The client of a connection that the kernel has set up may have sent its request already, and knows nothing of a queue:
-/// to close the listener over it would be a reset instead of an answer. So first no new handshake is let in, then the queue
-/// is emptied, and then the listener closes. A client whose handshake was not let in tries again and is refused.
+/// A client whose connection the kernel has established may have sent its request already, and does not know of the
+/// queue: closing the listener would reset it instead of responding. So new handshakes are blocked first, then the
+/// queue is emptied, then the listener closes. A client whose handshake was blocked retries and is refused.
 pub(crate) fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let mut queued = Vec::new();
-    // Not through tokio, which may not have heard of the newest connections.
+    // Directly and not through tokio, which may not have seen the newest connections.
     let listener = match listener.into_std() {
         Ok(listener) => listener,
         Err(error) => {
@@ -38,7 +38,7 @@ pub(crate) fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
         }
     };
     if let Err(error) = refuse_handshakes(&listener) {
-        tracing::debug!(%error, "a connection that comes now may be reset");
+        tracing::debug!(%error, "a connection that arrives now may be reset");
     }
     loop {
         let accepted = listener.accept().and_then(|(stream, client)| {
@@ -49,7 +49,7 @@ pub(crate) fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
             Ok(connection) => queued.push(connection),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => return queued,
-                // A client that gave up while it waited.
+                // A client that aborted while it was queued.
                 io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
                 _ => {
                     tracing::warn!(%error, "cannot accept the connections that are queued");
@@ -60,9 +60,10 @@ pub(crate) fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     }
 }
 
-/// Lets the kernel drop each packet to the listener that has SYN set.
+/// Makes the kernel drop every packet to the listener that has SYN set.
 ///
-/// There is no call that stops a listener and keeps its queue: `shutdown` empties it, and a backlog of 0 still admits one.
+/// No system call stops a listener and keeps its queue: `shutdown` empties the queue, and a backlog of 0 still admits
+/// one.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn refuse_handshakes(listener: &std::net::TcpListener) -> io::Result<()> {
     use socket2::SockFilter;
@@ -80,13 +81,13 @@ fn refuse_handshakes(listener: &std::net::TcpListener) -> io::Result<()> {
     ])
 }
 
-/// Elsewhere a connection that comes between the last look at the queue and the end of the listener is reset.
+/// On other systems a connection that arrives between emptying the queue and closing the listener is reset.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn refuse_handshakes(_listener: &std::net::TcpListener) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// How long to wait after a failure to accept.
+/// The pause after a failure to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
@@ -117,7 +118,7 @@ mod tests {
         }
     }
 
-    /// The filter is inherited by what is accepted after it, and must let everything else pass.
+    /// Accepted sockets inherit the filter, so it must let everything else pass.
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn handshakes_are_refused_and_the_queue_is_kept() {

@@ -1,4 +1,4 @@
-//! What happens on a client's connection, as its socket and its requests tell it.
+//! What happens on a client's connection, as reported by its socket and its requests.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use super::interim::Exchange;
 use super::lifetime::Seen;
 
-/// Shared by a connection, its socket and its requests.
+/// The state shared by a connection, its socket and its requests.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     active: AtomicUsize,
@@ -24,12 +24,12 @@ pub(super) struct Activity {
     http2: AtomicBool,
     writing: AtomicBool,
     given_up: AtomicBool,
-    /// The connection's task, for requests of HTTP/2, which end in tasks of their own.
+    /// The connection's task, which must be woken by HTTP/2 requests, as these end in tasks of their own.
     task: AtomicWaker,
 }
 
 impl Activity {
-    /// A request has begun, and lasts as long as the guard.
+    /// Counts a request as in flight until the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Active {
         self.active.fetch_add(1, Ordering::Relaxed);
         self.served.store(true, Ordering::Relaxed);
@@ -40,14 +40,14 @@ impl Activity {
         self.read.store(true, Ordering::Relaxed);
     }
 
-    /// Of HTTP/2, what is no longer than a few small frames is not taken for a response.
+    /// Reports bytes written. Over HTTP/2, writes no longer than a few control frames do not count as a response.
     pub(super) fn wrote(&self, bytes: usize) {
         if bytes > SMALL || !self.http2.load(Ordering::Relaxed) {
             self.wrote.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether bytes wait for the client to take them.
+    /// Sets whether bytes wait for the client to read.
     pub(super) fn writes(&self, waits: bool) {
         self.writing.store(waits, Ordering::Relaxed);
     }
@@ -60,7 +60,7 @@ impl Activity {
         self.http2.load(Ordering::Relaxed)
     }
 
-    /// The client is not waited for any more.
+    /// Gives up on the client.
     pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }
@@ -69,7 +69,7 @@ impl Activity {
         self.given_up.load(Ordering::Relaxed)
     }
 
-    /// What was seen since the last time. The task is woken when the last request of HTTP/2 ends.
+    /// Returns what was seen since the last call. The task is woken when the last HTTP/2 request ends.
     pub(super) fn seen(&self, cx: &Context<'_>) -> Seen {
         let http2 = self.http2.load(Ordering::Relaxed);
         if http2 {
@@ -93,7 +93,7 @@ pub(super) struct Active(Arc<Activity>);
 impl Drop for Active {
     fn drop(&mut self) {
         let last = self.0.active.fetch_sub(1, Ordering::AcqRel) == 1;
-        // Over HTTP/1.1 it is the connection's own task that drops it.
+        // Over HTTP/1.1 the connection's own task drops it.
         if last && self.0.http2.load(Ordering::Relaxed) {
             self.0.task.wake();
         }
@@ -101,15 +101,15 @@ impl Drop for Active {
 }
 
 pin_project! {
-    /// The answer to a request, which is in flight until its body is dropped. It waits until the interim answers before it are
-    /// written.
+    /// The future of a response, whose request is in flight until the body is dropped. The response is held back until
+    /// the interim responses before it are written.
     ///
-    /// As an `async` block it would have room for the future twice, and hyper moves it.
+    /// An `async` block would store the inner future twice, and hyper moves it.
     #[derive(Debug)]
     pub(super) struct Answer<F: Future> {
         #[pin]
         inner: F,
-        // It is there, and what comes before it is not yet written.
+        // The response, while the interim responses before it are not yet written.
         held: Option<Box<F::Output>>,
         exchange: Option<Exchange>,
         active: Option<Active>,
@@ -148,7 +148,7 @@ impl<F: Future<Output = Response<B>>, B> Future for Answer<F> {
 }
 
 pin_project! {
-    /// The body of a response, whose request is in flight until it is dropped.
+    /// A response body whose request is in flight until it is dropped.
     #[derive(Debug)]
     pub(super) struct ActiveBody<B> {
         #[pin]
@@ -177,5 +177,5 @@ impl<B: Body> Body for ActiveBody<B> {
     }
 }
 
-/// A ping, its answer, settings and resets, with some to spare.
+/// The size in bytes of PING, SETTINGS, RST_STREAM and their acknowledgements, with some reserve.
 const SMALL: usize = 128;

@@ -3,32 +3,32 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-/// Who sends requests on a connection. Clones are the same.
+/// The client of a connection. Clones refer to the same client.
 #[derive(Debug, Clone)]
 pub struct Client(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     address: SocketAddr,
-    /// Written once for all requests of the connection.
+    /// Formatted once for all requests of the connection.
     ip: HeaderValue,
 }
 
 impl Client {
-    /// The client at `address`.
+    /// Creates the client at `address`.
     pub fn new(address: SocketAddr) -> Self {
         let ip = address.ip().to_string();
-        // An address has nothing that a field may not have.
+        // An address has only characters that are valid in a field value.
         let ip = HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown"));
         Self(Arc::new(Inner { address, ip }))
     }
 
-    /// Its address.
+    /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.0.address
     }
 
-    /// Its IP address, for a header field.
+    /// Returns its IP address as a header value.
     pub fn ip(&self) -> &HeaderValue {
         &self.0.ip
     }

@@ -1,4 +1,4 @@
-//! One connection of a client, from its first byte to its last.
+//! One client connection, from its first byte to its last.
 
 use std::error::Error;
 use std::fmt;
@@ -15,17 +15,17 @@ use tower::timeout::alarm::Alarm;
 
 use super::Shutdown;
 use super::activity::Activity;
-use super::lifetime::{Lifetime, Times, Verdict};
+use super::lifetime::{Action, Lifetime, Times};
 use crate::transport::blocks::{Blocks, Frames};
 use crate::transport::socket::Observe;
-use crate::transport::stall::{Patient, Stalled};
+use crate::transport::stall::{StallTimeout, Stalled};
 use crate::transport::streams::Streams;
 
 pin_project! {
-    /// Drives a connection of hyper, and ends it when its time is over.
+    /// Drives a hyper connection, and closes it when its lifetime is over.
     pub(super) struct Connection<C> {
         #[pin]
-        inner: Patient<C>,
+        inner: StallTimeout<C>,
         streams: Streams,
         activity: Arc<Activity>,
         lifetime: Lifetime,
@@ -34,10 +34,10 @@ pin_project! {
 }
 
 impl<C: GracefulConnection<Error = BoxError>> Connection<C> {
-    /// `streams` are those of `inner`, if it speaks HTTP/2.
+    /// Wraps `inner`; `streams` are its streams if it speaks HTTP/2.
     pub(super) fn new(inner: C, streams: Streams, activity: Arc<Activity>, times: Times) -> Self {
         Self {
-            inner: Patient::new(inner),
+            inner: StallTimeout::new(inner),
             streams,
             activity,
             lifetime: Lifetime::new(times, Instant::now()),
@@ -45,7 +45,8 @@ impl<C: GracefulConnection<Error = BoxError>> Connection<C> {
         }
     }
 
-    /// Drives it to its end. After the shutdown it takes no more requests than one that is on its way.
+    /// Drives the connection to its end. After the shutdown it serves at most one more request, if that is already on
+    /// its way.
     pub(super) async fn run(self, mut shutdown: Shutdown) -> Result<(), BoxError> {
         let mut connection = std::pin::pin!(self);
         tokio::select! {
@@ -64,7 +65,7 @@ impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            // First what sends, and then what writes it.
+            // Streams first, as the connection writes what they send.
             if this.activity.speaks_http2() {
                 this.streams.poll(cx);
             }
@@ -81,19 +82,19 @@ impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
                 Poll::Pending => {}
             }
             let seen = this.activity.seen(cx);
-            let mut verdict = this.lifetime.look(seen, Instant::now);
-            if let Verdict::Stay(Some(deadline)) = verdict {
+            let mut action = this.lifetime.update(seen, Instant::now);
+            if let Action::Stay(Some(deadline)) = action {
                 let alarm = this.alarm.get_or_insert_with(|| Alarm::new(deadline));
                 alarm.reset(deadline);
                 if alarm.poll(cx).is_ready() {
-                    verdict = this.lifetime.expire();
+                    action = this.lifetime.expire();
                 }
             }
-            match verdict {
-                Verdict::Stay(_) => return Poll::Pending,
-                // It is polled once more, and may be at its end then.
-                Verdict::Close => this.inner.as_mut().get_pin_mut().graceful_shutdown(),
-                Verdict::Drop(why) => {
+            match action {
+                Action::Stay(_) => return Poll::Pending,
+                // The connection is polled once more, and may complete then.
+                Action::Close => this.inner.as_mut().get_pin_mut().graceful_shutdown(),
+                Action::Drop(why) => {
                     this.activity.give_up();
                     return Poll::Ready(Err(why.into()));
                 }
@@ -102,34 +103,34 @@ impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
     }
 }
 
-/// Why a connection was given up.
+/// Why a connection was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GivenUp {
-    /// The client began a request, and did not send its head in time.
+    /// The client began a request and did not send its head in time.
     Head,
     /// The client sent nothing.
     Silent,
-    /// The client did not read its response.
+    /// The client did not read the response.
     Unread,
-    /// The client did not let the connection end.
+    /// The client did not close the connection.
     Lingering,
 }
 
 impl fmt::Display for GivenUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Head => "the head of the request did not come in time",
+            Self::Head => "the head of the request did not arrive in time",
             Self::Silent => "the client sends nothing",
             Self::Unread => "the client does not read its response",
-            Self::Lingering => "the client does not let the connection end",
+            Self::Lingering => "the client does not close the connection",
         })
     }
 }
 
 impl Error for GivenUp {}
 
-/// Tells the activity of a connection what its socket does.
+/// Reports the reads and writes of a socket to the activity of its connection.
 #[derive(Debug)]
 pub(super) struct Watch {
     activity: Arc<Activity>,
@@ -139,7 +140,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Tells `activity`, and `blocks` of those of HTTP/2.
+    /// Reports to `activity`, and HTTP/2 header blocks to `blocks`.
     pub(super) const fn new(activity: Arc<Activity>, blocks: Blocks) -> Self {
         Self {
             activity,
@@ -180,7 +181,7 @@ impl Observe for Watch {
     }
 }
 
-/// How much of what HTTP/2 begins with has come (RFC 9113, 3.4).
+/// The progress in reading the HTTP/2 connection preface (RFC 9113, 3.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Preface {
     Matches(usize),
@@ -212,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_preface_is_told_in_pieces_and_with_what_follows() {
+    fn the_preface_is_detected_in_pieces_and_with_more_data() {
         let bytes = [Preface::BYTES, b"\0\0\0\x04"].concat();
         for piece in 1..bytes.len() {
             let read = bytes

@@ -1,11 +1,12 @@
-//! What goes by hyper between a request of HTTP/1.1 and its connection: interim answers (1xx) on their way to the client, and
-//! the question whether the client is still there.
+//! What bypasses hyper between an HTTP/1.1 request and its connection: interim responses (1xx) to the client, and
+//! checking whether the client is still connected.
 //!
-//! hyper's client tells of them, but its server sends none. So they are written below it: between two flushes of hyper's,
-//! when all that it has written is of answers before this one, and while the handler holds the answer back.
+//! hyper's client reports interim responses, but its server cannot send any. So they are written below it: between two
+//! flushes of hyper, when all it has written belongs to earlier responses, and while the handler holds the response
+//! back.
 //!
-//! hyper notices that a client has left when it reads, which it does not while nothing takes what the client uploads. So the
-//! connection looks when a request asks it to.
+//! hyper notices that a client has disconnected when it reads, and it does not read while the client's upload is not
+//! consumed. So the connection checks when a request asks for it.
 
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
@@ -20,32 +21,32 @@ use crate::lock::lock;
 use crate::transport::headers::strip_hop_by_hop;
 use crate::transport::socket::Reset;
 
-/// What interim answers wait in until the connection writes them.
+/// The queue of interim responses that the connection writes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Interim(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<u8>,
-    /// Which request may add to it; others have their answer.
+    /// The request that may add to it; the others have their responses.
     current: Option<u64>,
     begun: u64,
-    /// Whether to look if the client has left.
-    look: bool,
-    /// The task of the connection, when it has flushed.
+    /// Whether to check that the client is still connected.
+    check: bool,
+    /// The task of the connection, once it has flushed.
     connection: Option<Waker>,
-    /// The handler, when it waits until all is written.
+    /// The handler, while it waits until everything is written.
     handler: Option<Waker>,
 }
 
-/// The part of one request in the [`Interim`] of its connection.
+/// The access of one request to the [`Interim`] of its connection.
 #[derive(Debug, Clone)]
 pub(super) struct Exchange {
     interim: Interim,
     number: u64,
 }
 
-/// A client's connection that writes interim answers when it is flushed.
+/// A client's connection that writes queued interim responses when it is flushed.
 #[derive(Debug)]
 pub(super) struct Io<T> {
     inner: T,
@@ -53,7 +54,8 @@ pub(super) struct Io<T> {
 }
 
 impl Interim {
-    /// Opens it for the next request, which takes along whom an upstream of HTTP/1.1 tells of interim answers.
+    /// Opens the queue for the next request, and stores in its extensions the callback by which an HTTP/1.1 upstream
+    /// reports interim responses.
     pub(super) fn begin<B>(&self, request: &mut Request<B>) -> Exchange {
         let exchange = self.next();
         let teller = exchange.clone();
@@ -79,8 +81,8 @@ impl Interim {
 }
 
 impl Exchange {
-    /// Has an answer written, unless it is one that the proxy sends itself or not at all, the request has its answer, or
-    /// the client has not read others.
+    /// Queues an interim response to be written. Drops it if the proxy sends its own or never forwards it, if the
+    /// request has its response already, or if the client has not read earlier ones.
     pub(super) fn send(&self, status: StatusCode, headers: &HeaderMap) {
         if matches!(
             status,
@@ -100,10 +102,10 @@ impl Exchange {
         }
     }
 
-    /// Has the connection look whether its client has left, and end if so.
-    pub(super) fn look(&self) {
+    /// Makes the connection check whether its client has disconnected, and close if it has.
+    pub(super) fn check(&self) {
         let mut state = self.interim.lock();
-        state.look = true;
+        state.check = true;
         let connection = state.connection.take();
         drop(state);
         if let Some(connection) = connection {
@@ -111,7 +113,7 @@ impl Exchange {
         }
     }
 
-    /// Takes no more, and is ready when all is written: the answer may follow.
+    /// Closes the queue, and is ready once everything is written: then the final response may follow.
     pub(super) fn poll_finish(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.interim.lock();
         state.current = None;
@@ -124,7 +126,7 @@ impl Exchange {
 }
 
 impl<T> Io<T> {
-    /// Writes what comes by `interim` to `inner`.
+    /// Wraps `inner`, writing what is queued in `interim`.
     pub(super) fn new(inner: T, interim: Interim) -> Self {
         Self { inner, interim }
     }
@@ -133,7 +135,7 @@ impl<T> Io<T> {
 impl<T: AsyncWrite + Reset + Unpin> Io<T> {
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.interim.lock();
-        if std::mem::take(&mut state.look) && self.inner.is_left() {
+        if std::mem::take(&mut state.check) && self.inner.is_left() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         while !state.waiting.is_empty() {
@@ -206,7 +208,7 @@ fn encode(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     headers.remove(CONTENT_LENGTH);
     let mut answer = Vec::with_capacity(256);
     let reason = status.canonical_reason().unwrap_or_default();
-    // Writing to memory does not fail.
+    // Writing to memory cannot fail.
     let _ = write!(answer, "HTTP/1.1 {} {reason}\r\n", status.as_str());
     for (name, value) in &headers {
         answer.extend_from_slice(name.as_str().as_bytes());
@@ -218,7 +220,8 @@ fn encode(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
     answer
 }
 
-/// What waits for a client that does not read; more is dropped, as it may be.
+/// The size in bytes of what is queued for a client that does not read. More is dropped, as interim responses are
+/// optional.
 const MAX_WAITING: usize = 16 * 1024;
 
 #[cfg(test)]
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_has_its_answer_sends_no_more() {
+    async fn a_request_with_a_final_response_sends_no_more() {
         let interim = Interim::default();
         let first = interim.next();
         poll_fn(|cx| first.poll_finish(cx)).await;
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_is_bounded() {
+    async fn the_queue_is_bounded() {
         let interim = Interim::default();
         let exchange = interim.next();
         for _ in 0..1000 {
@@ -260,9 +263,9 @@ mod tests {
         assert!((8_000..=MAX_WAITING).contains(&interim.lock().waiting.len()));
     }
 
-    /// Both in one task, as in hyper.
+    /// Runs both in one task, as hyper does.
     #[tokio::test]
-    async fn the_answer_waits_until_the_client_has_read_what_comes_before() {
+    async fn the_final_response_waits_for_the_interim_responses() {
         let (client, mut far) = tokio::io::duplex(16);
         let interim = Interim::default();
         let mut io = Io::new(client, interim.clone());

@@ -1,4 +1,4 @@
-//! How long a client's connection may stay: the policy, without a clock or a socket.
+//! The lifetime of a client's connection: the policy, without a clock or a socket.
 
 use std::time::Duration;
 
@@ -6,64 +6,65 @@ use tokio::time::Instant;
 
 use super::connection::GivenUp;
 
-/// The times of connections from clients; none means without end.
+/// The time limits of client connections; `None` means no limit.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// For the first bytes and the head of a request.
+    /// For the first bytes and for the head of a request.
     pub head: Option<Duration>,
-    /// Without a request.
+    /// For a connection without requests in flight.
     pub idle: Option<Duration>,
-    /// From the beginning until no more requests are taken.
+    /// From accepting until no more requests are taken.
     pub age: Option<Duration>,
 }
 
-/// The life of one connection.
+/// The lifetime of one connection.
 #[derive(Debug)]
 pub(super) struct Lifetime {
     times: Times,
     born: Instant,
     state: State,
-    /// When the proxy began to end.
+    /// When the proxy began to drain.
     draining: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// No request was made yet, or the head of one has begun to come.
+    /// No request has been received yet, or the head of one has begun to arrive.
     Head { since: Instant, begun: bool },
-    /// Waits for the next request.
+    /// Waiting for the next request.
     Idle { since: Instant },
     /// Requests are in flight.
     Active,
-    /// Takes no more requests. `quiet`: since when none is in flight and no byte goes; `stuck`: but some should.
+    /// No more requests are taken. `quiet`: since when no request is in flight and no byte is written; `stuck`: whether
+    /// bytes wait to be written.
     Closing { quiet: Option<Instant>, stuck: bool },
 }
 
-/// What was seen of a connection since the last look.
+/// What was seen of a connection since the last call.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Seen {
     /// Requests are in flight.
     pub(super) active: bool,
     /// A request has begun; it may have ended.
     pub(super) served: bool,
-    /// Bytes have come.
+    /// Bytes were received.
     pub(super) read: bool,
-    /// Bytes of responses have gone.
+    /// Bytes of responses were sent.
     pub(super) wrote: bool,
-    /// Bytes wait to go.
+    /// Bytes wait to be sent.
     pub(super) writing: bool,
-    /// It began as HTTP/2 does. There the head of a request is not told from other frames.
+    /// The connection speaks HTTP/2, where the head of a request is not distinguished from other frames.
     pub(super) http2: bool,
 }
 
-/// What is to be done about a connection.
+/// What to do with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Nothing, until then.
+pub(super) enum Action {
+    /// Keep it, until then.
     Stay(Option<Instant>),
-    /// Take no more requests, and close when those in flight are done.
+    /// Take no more requests, and close once those in flight are done.
     Close,
-    /// Drop it as it is.
+    /// Drop it immediately.
     Drop(GivenUp),
 }
 
@@ -80,13 +81,13 @@ impl Lifetime {
         }
     }
 
-    /// The proxy is ending. A request that is on its way is still answered.
+    /// Begins to drain. A request that is already on its way is still served.
     pub(super) fn drain(&mut self, now: Instant) {
         self.draining = Some(now);
     }
 
-    /// Looks at a connection after it has done what it could. Reads the clock only where a time begins.
-    pub(super) fn look(&mut self, seen: Seen, now: impl Fn() -> Instant) -> Verdict {
+    /// Updates the state after the connection was polled. Reads the clock only where a time limit begins.
+    pub(super) fn update(&mut self, seen: Seen, now: impl Fn() -> Instant) -> Action {
         self.state = match self.state {
             State::Closing { .. } if seen.active => CLOSING,
             State::Closing { quiet, .. } => State::Closing {
@@ -103,7 +104,7 @@ impl Lifetime {
                 since,
                 begun: begun || seen.read,
             },
-            // The last of a response may still be on its way to a slow reader.
+            // The end of a response may still be on its way to a slow reader.
             State::Idle { .. } if seen.wrote => State::Idle { since: now() },
             // ## Idle => Head
             State::Idle { .. } if seen.read && !seen.http2 => State::Head {
@@ -114,26 +115,26 @@ impl Lifetime {
         };
         match (self.draining, self.state) {
             (Some(_), State::Active) => self.close(),
-            // Over HTTP/2 nothing is lost by that; over HTTP/1.1 a request may be on its way.
+            // Over HTTP/2 this loses nothing; over HTTP/1.1 a request may be on its way.
             (Some(_), State::Idle { .. }) if seen.http2 => self.close(),
-            _ => Verdict::Stay(self.deadline()),
+            _ => Action::Stay(self.deadline()),
         }
     }
 
-    /// The time of the last [`Verdict::Stay`] has come.
-    pub(super) const fn expire(&mut self) -> Verdict {
+    /// Returns what to do at the deadline of the last [`Action::Stay`].
+    pub(super) const fn expire(&mut self) -> Action {
         match self.state {
-            State::Head { begun: true, .. } => Verdict::Drop(GivenUp::Head),
-            State::Head { begun: false, .. } => Verdict::Drop(GivenUp::Silent),
-            State::Closing { stuck: true, .. } => Verdict::Drop(GivenUp::Unread),
-            State::Closing { stuck: false, .. } => Verdict::Drop(GivenUp::Lingering),
+            State::Head { begun: true, .. } => Action::Drop(GivenUp::Head),
+            State::Head { begun: false, .. } => Action::Drop(GivenUp::Silent),
+            State::Closing { stuck: true, .. } => Action::Drop(GivenUp::Unread),
+            State::Closing { stuck: false, .. } => Action::Drop(GivenUp::Lingering),
             State::Idle { .. } | State::Active => self.close(),
         }
     }
 
-    const fn close(&mut self) -> Verdict {
+    const fn close(&mut self) -> Action {
         self.state = CLOSING;
-        Verdict::Close
+        Action::Close
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -157,9 +158,9 @@ impl Lifetime {
     }
 }
 
-/// While the proxy ends, a request that has not come yet, or not whole, is waited for so long.
+/// While draining, how long to wait for a request that has not been received or is incomplete.
 const GRACE: Duration = Duration::from_secs(1);
-/// A connection that takes no more requests and has none may take so long to say goodbye.
+/// How long a connection that takes no more requests and has none in flight may take to close.
 const LINGER: Duration = Duration::from_secs(1);
 const CLOSING: State = State::Closing {
     quiet: None,
@@ -198,12 +199,12 @@ mod tests {
         ..READ
     };
 
-    /// What is seen at which second, and the second until which the connection may stay then.
+    /// Checks what is seen at which second, and the second until which the connection may stay then.
     fn stays(born: Instant, life: &mut Lifetime, history: &[(u64, Seen, Option<u64>)]) {
         let at = |second: u64| born + Duration::from_secs(second);
         for (second, seen, until) in history {
-            let verdict = life.look(*seen, || at(*second));
-            assert_eq!(verdict, Verdict::Stay(until.map(at)), "{second}: {seen:?}");
+            let action = life.update(*seen, || at(*second));
+            assert_eq!(action, Action::Stay(until.map(at)), "{second}: {seen:?}");
         }
     }
 
@@ -211,7 +212,7 @@ mod tests {
     async fn one_deadline_for_the_first_bytes_and_the_head() {
         let born = Instant::now();
         let mut life = Lifetime::new(TIMES, born);
-        // Bytes that trickle in give no more time.
+        // Bytes that trickle in do not extend the deadline.
         stays(
             born,
             &mut life,
@@ -221,10 +222,10 @@ mod tests {
                 (20, READ, Some(30)),
             ],
         );
-        assert_eq!(life.expire(), Verdict::Drop(GivenUp::Head));
+        assert_eq!(life.expire(), Action::Drop(GivenUp::Head));
         let mut silent = Lifetime::new(TIMES, born);
         stays(born, &mut silent, &[(0, NOTHING, Some(30))]);
-        assert_eq!(silent.expire(), Verdict::Drop(GivenUp::Silent));
+        assert_eq!(silent.expire(), Action::Drop(GivenUp::Silent));
     }
 
     #[tokio::test]
@@ -251,13 +252,13 @@ mod tests {
                 (22, SERVED, Some(22 + 75)),
             ],
         );
-        assert_eq!(life.expire(), Verdict::Close);
+        assert_eq!(life.expire(), Action::Close);
         stays(
             born,
             &mut life,
             &[(97, NOTHING, Some(98)), (98, NOTHING, Some(98))],
         );
-        assert_eq!(life.expire(), Verdict::Drop(GivenUp::Lingering));
+        assert_eq!(life.expire(), Action::Drop(GivenUp::Lingering));
     }
 
     #[tokio::test]
@@ -277,7 +278,7 @@ mod tests {
                 (60, ping, Some(75)),
             ],
         );
-        assert_eq!(life.expire(), Verdict::Close);
+        assert_eq!(life.expire(), Action::Close);
     }
 
     #[tokio::test]
@@ -285,39 +286,39 @@ mod tests {
         let born = Instant::now();
         let mut life = Lifetime::new(TIMES, born);
         stays(born, &mut life, &[(3590, ACTIVE, Some(3600))]);
-        assert_eq!(life.expire(), Verdict::Close);
+        assert_eq!(life.expire(), Action::Close);
         stays(
             born,
             &mut life,
             &[(3601, ACTIVE, None), (5000, NOTHING, Some(5001))],
         );
-        assert_eq!(life.expire(), Verdict::Drop(GivenUp::Lingering));
+        assert_eq!(life.expire(), Action::Drop(GivenUp::Lingering));
     }
 
     #[tokio::test]
-    async fn a_request_on_its_way_is_answered_while_the_proxy_ends() {
+    async fn a_request_on_its_way_is_served_while_draining() {
         let born = Instant::now();
         let mut life = Lifetime::new(TIMES, born);
         life.drain(born + Duration::from_secs(5));
         stays(born, &mut life, &[(5, READ, Some(6))]);
-        assert_eq!(life.look(ACTIVE, Instant::now), Verdict::Close);
+        assert_eq!(life.update(ACTIVE, Instant::now), Action::Close);
         stays(born, &mut life, &[(6, ACTIVE, None)]);
 
-        // One that comes a little later is as well.
+        // A request that arrives a little later is served as well.
         let mut idle = Lifetime::new(TIMES, born);
         stays(born, &mut idle, &[(1, SERVED, Some(76))]);
         idle.drain(born + Duration::from_secs(2));
         stays(born, &mut idle, &[(2, NOTHING, Some(3))]);
-        assert_eq!(idle.expire(), Verdict::Close);
+        assert_eq!(idle.expire(), Action::Close);
 
-        // HTTP/2 says which requests it has not looked at.
+        // GOAWAY says which requests were not processed.
         let mut http2 = Lifetime::new(TIMES, born);
         http2.drain(born);
         let seen = Seen {
             http2: true,
             ..SERVED
         };
-        assert_eq!(http2.look(seen, Instant::now), Verdict::Close);
+        assert_eq!(http2.update(seen, Instant::now), Action::Close);
     }
 
     #[tokio::test]
@@ -325,7 +326,7 @@ mod tests {
         let born = Instant::now();
         let mut life = Lifetime::new(TIMES, born);
         stays(born, &mut life, &[(1, ACTIVE, Some(3600))]);
-        assert_eq!(life.expire(), Verdict::Close);
+        assert_eq!(life.expire(), Action::Close);
         let stuck = Seen {
             writing: true,
             ..NOTHING

@@ -1,4 +1,4 @@
-//! A client that goes away is not the fault of the endpoint that it waited for.
+//! Keeps the disconnect of a client from counting as a failure of the endpoint that it waited for.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,10 +8,10 @@ use pin_project_lite::pin_project;
 use tower::health::withdrawn;
 
 pin_project! {
-    /// The answer to a client. Dropped before it is there, the client has gone away.
+    /// The future of a response. Dropping it before the response is ready means that the client has disconnected.
     #[derive(Debug)]
     pub(super) struct Withdraw<F> {
-        // `None` once it is answered.
+        // `None` once it is ready.
         #[pin]
         answer: Option<F>,
     }
@@ -27,7 +27,7 @@ pin_project! {
 }
 
 impl<F> Withdraw<F> {
-    /// Requests that are in flight for `answer` do not count as failures of their endpoints if it is dropped.
+    /// Wraps `answer`. If it is dropped, its requests in flight do not count as failures of their endpoints.
     pub(super) const fn new(answer: F) -> Self {
         Self {
             answer: Some(answer),

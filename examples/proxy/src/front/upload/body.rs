@@ -14,29 +14,29 @@ use tower::timeout::http::TimeoutBody;
 use super::BodyFailure;
 use crate::front::body::ClientBody;
 
-/// The body that a client sends, within its time.
+/// The body that a client sends, under its time limits.
 ///
-/// It is moved with its request by all layers, so it is a pointer; and none if there is nothing in it.
+/// All layers move it with its request, so it is a single pointer, and `None` if the body is empty.
 #[derive(Debug)]
 pub struct UploadBody<B = ClientBody>(Option<Box<Coming<B>>>);
 
 #[derive(Debug)]
 struct Coming<B> {
-    /// What was waited for before the request was sent on.
+    /// The frames received before the request was forwarded.
     held: VecDeque<Frame<Bytes>>,
-    /// How many bytes these have had; trailers count as one.
+    /// The number of bytes in them; trailers count as one.
     weight: usize,
     inner: TimeoutBody<B>,
-    /// Nothing more comes from `inner`.
+    /// Whether `inner` has ended.
     ended: bool,
-    /// It was read. One that was waited for and is empty is still one that has a body, until then: so it keeps the framing that
-    /// the client has given it.
+    /// Whether it was read. Until then an empty body that was waited for is still reported as a body, so that the
+    /// request keeps the framing that the client gave it.
     begun: bool,
     arrival: Option<Arrived>,
 }
 
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> UploadBody<B> {
-    /// Nothing of it has come yet.
+    /// Wraps `inner`, of which nothing has been received yet.
     pub fn new(inner: TimeoutBody<B>) -> Self {
         if inner.is_end_stream() {
             return Self(None);
@@ -51,11 +51,12 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> UploadBody<B> {
         })))
     }
 
-    /// Ready when that many bytes have arrived, or the whole body. They are held, and are the first that are read afterwards.
+    /// Returns `Ready` once this number of bytes, or the whole body, has been received. They are kept and read first
+    /// afterwards.
     ///
     /// # Errors
     ///
-    /// If the body fails before.
+    /// If the body fails before that.
     pub fn poll_arrived(
         &mut self,
         bytes: usize,
@@ -67,17 +68,17 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> UploadBody<B> {
         }
     }
 
-    /// When all of it must have come, if that is bounded.
+    /// Returns the deadline of the whole body, or `None` if it has none.
     pub fn end(&self) -> Option<Instant> {
         self.0.as_ref()?.inner.end()
     }
 
-    /// Whether the client has sent all of it.
+    /// Returns whether the client has sent the whole body.
     pub fn has_arrived(&self) -> bool {
         self.0.as_ref().is_none_or(|body| body.ended)
     }
 
-    /// Learns when the client has sent all of it, or it is given up.
+    /// Returns a handle that reports when the client has sent the whole body, or the body is dropped.
     pub fn watch(&mut self) -> Arc<Arrival> {
         let arrival = Arc::new(Arrival::default());
         let arrived = Arrived(Arc::clone(&arrival));
@@ -175,7 +176,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for UploadBody<B
     }
 }
 
-/// Tells when a body has arrived.
+/// Reports when a body has been received.
 #[derive(Debug, Default)]
 pub struct Arrival {
     arrived: AtomicBool,
@@ -183,7 +184,7 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Ready once the client has sent all of its body, or nothing reads it any more.
+    /// Returns `Ready` once the client has sent its whole body, or the body is dropped.
     pub fn poll(&self, cx: &Context<'_>) -> Poll<()> {
         if !self.arrived.load(Ordering::Acquire) {
             self.waker.register(cx.waker());
@@ -195,7 +196,7 @@ impl Arrival {
     }
 }
 
-/// Dropped when the body has arrived.
+/// Reports the arrival when dropped.
 #[derive(Debug)]
 struct Arrived(Arc<Arrival>);
 
@@ -206,7 +207,7 @@ impl Drop for Arrived {
     }
 }
 
-/// Each holds memory of its own, and be it one byte long.
+/// The maximum number of frames kept: each allocates, even if it is one byte long.
 const MOST_FRAMES: usize = 1024;
 
 #[cfg(test)]
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_waited_for_is_read_first() {
+    async fn buffered_frames_are_read_first() {
         for bytes in [0, 1, 5, 6, 100] {
             let mut body = body(&["hello", "", " ", "world"]);
             arrive(&mut body, bytes).await;
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_length_that_is_known_stays_known() {
+    async fn a_known_length_stays_known() {
         let mut body = UploadBody::new(TimeoutBody::new(Full::new(Bytes::from("hello"))));
         assert_eq!(body.size_hint().exact(), Some(5));
         arrive(&mut body, 1).await;
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_without_a_byte_is_a_body_until_it_is_read() {
+    async fn an_empty_body_is_a_body_until_it_is_read() {
         let mut empty = body(&["", ""]);
         arrive(&mut empty, 1).await;
         assert!(empty.has_arrived() && !empty.is_end_stream());

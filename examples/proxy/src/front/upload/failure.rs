@@ -6,22 +6,22 @@ use tower::timeout::http::BodyTimedOut;
 
 use crate::transport::trailers::TrailersTooLarge;
 
-/// What went wrong with the body that a client sends.
+/// Why a client's body failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyFailure {
     /// It took too long.
     TimedOut(BodyTimedOut),
-    /// It breaks the rules of its protocol.
+    /// It violates its protocol.
     Malformed,
-    /// Its trailers are too long, or too many.
+    /// Its trailers are too large, or too many.
     LongTrailers,
-    /// It stopped before its end: the client has gone.
+    /// It ended early: the client has disconnected.
     Incomplete,
 }
 
 impl BodyFailure {
-    /// Tells why a body failed with `error`.
+    /// Returns why a body failed with `error`.
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         if let Some(known) = cause_ref(error) {
             return *known;
@@ -33,14 +33,14 @@ impl BodyFailure {
             return Self::LongTrailers;
         }
         if let Some(h2) = cause_ref::<h2::Error>(error) {
-            // If it is not the client that gave up, it is told by us that it has broken the rules.
+            // If the client did not reset it, this side found a protocol violation.
             return match h2.is_remote() || h2.is_io() {
                 true => Self::Incomplete,
                 false => Self::Malformed,
             };
         }
         match cause_ref::<io::Error>(error) {
-            // So hyper calls chunks that it cannot read, and trailers that are too long.
+            // hyper's error for invalid chunks, and for trailers that are too large.
             Some(error) if error.kind() == io::ErrorKind::InvalidInput => Self::Malformed,
             Some(error) if error.kind() == io::ErrorKind::InvalidData => {
                 match error.to_string().contains("trailers") {
@@ -59,7 +59,7 @@ impl fmt::Display for BodyFailure {
             Self::TimedOut(timed_out) => timed_out.fmt(f),
             Self::Malformed => f.write_str("the request's body is malformed"),
             Self::LongTrailers => f.write_str("the request's trailers are too long"),
-            Self::Incomplete => f.write_str("the request's body is not complete"),
+            Self::Incomplete => f.write_str("the request's body is incomplete"),
         }
     }
 }

@@ -8,26 +8,26 @@ use super::UploadBody;
 use crate::front::body::ClientBody;
 use crate::transport::stall::Limits;
 
-/// How a route takes the bodies of requests.
+/// The limits of a route on the bodies of requests.
 #[derive(Debug, Clone, Copy)]
 pub struct UploadLimits {
-    /// How long the next piece may be waited for, from the client and by the upstream.
+    /// The time between two frames, both for the client to send and for the upstream to read.
     pub idle: Option<Duration>,
     /// The same for gRPC calls, in which both sides may be silent for long.
     pub grpc_idle: Option<Duration>,
-    /// How long all of it may take.
+    /// The time for the whole body.
     pub total: Option<Duration>,
-    /// So many bytes of it are waited for before the request is sent on.
+    /// The number of bytes to wait for before the request is forwarded.
     pub buffer: usize,
 }
 
 impl UploadLimits {
-    /// The request with its body within these limits.
+    /// Returns the request with its body under these limits.
     pub fn bound(mut self, request: Request<ClientBody>, grpc: bool) -> Request<UploadBody> {
         if grpc {
             self.idle = self.grpc_idle;
         }
-        // Where one side of a call of gRPC speaks, the other one need not.
+        // While one side of a gRPC call sends, the other one may be silent.
         let pulse = grpc.then(Pulse::new);
         let mut request = request.map(|body| self.bound_body(body, pulse.clone()));
         if let Some(pulse) = pulse {

@@ -1,7 +1,7 @@
 //! The bodies of requests, from a client that may be slow.
 //!
-//! [`UploadBody`] is what the client sends. A request waits until [it has begun](UploadBody::poll_arrived) before it takes
-//! its place on its route and a connection to an endpoint.
+//! [`UploadBody`] is what the client sends. A request waits until [its body has begun to
+//! arrive](UploadBody::poll_arrived) before it takes a permit of its route and a connection to an endpoint.
 
 mod body;
 mod failure;

@@ -1,4 +1,4 @@
-//! What the connections to an endpoint share, whatever they speak: how many there are, and whether the endpoint is well.
+//! What the connections to an endpoint share in either protocol: their number, and the endpoint's health.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -18,22 +18,22 @@ use crate::lock::lock;
 /// The state of an endpoint's connections.
 #[derive(Debug)]
 pub(super) struct State {
-    /// How many connections there are, or are about to be.
+    /// The number of connections that are open or being opened.
     live: AtomicUsize,
-    /// A connection was lost, or a place became free.
+    /// Notified when a connection is lost, or a slot is free.
     lost: Notify,
-    /// A connection was given back, or a place became free.
+    /// Notified when a connection is returned, or a slot is free.
     freed: Notify,
     waiting: AtomicUsize,
     broken: AtomicBool,
     waker: AtomicWaker,
-    /// Responses so far.
+    /// The number of responses so far.
     answers: AtomicUsize,
     failures: Mutex<Failures>,
     ticks: Ticks,
 }
 
-/// Attempts to connect that failed one after the other, without an answer in between.
+/// Consecutive failures to connect, without a response in between.
 #[derive(Debug, Default)]
 struct Failures {
     answers: usize,
@@ -56,9 +56,9 @@ impl State {
         })
     }
 
-    /// Ready for requests until it is broken; the task is woken when it is.
+    /// Is ready until the endpoint fails, and then wakes the task.
     pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        // Registered before the look, so that an end in between is not missed.
+        // Registered before the check, so that a failure in between is not missed.
         self.waker.register(cx.waker());
         Poll::Ready(match self.broken.load(Ordering::Acquire) {
             true => Err(UpstreamError::Closed),
@@ -66,13 +66,13 @@ impl State {
         })
     }
 
-    /// A place for one more connection, if there may be one.
-    pub(super) fn place(self: &Arc<Self>, max: usize) -> Option<Place> {
+    /// Takes a slot for one more connection, or returns `None` if the maximum is reached.
+    pub(super) fn slot(self: &Arc<Self>, max: usize) -> Option<Slot> {
         let more = |live| (live < max).then_some(live + 1);
         let taken = self
             .live
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
-        taken.ok().map(|_| Place(Arc::clone(self)))
+        taken.ok().map(|_| Slot(Arc::clone(self)))
     }
 
     pub(super) fn answered(&self) {
@@ -83,8 +83,9 @@ impl State {
         self.answers.load(Ordering::Relaxed)
     }
 
-    /// Notes that another connection could not be opened, which was begun after so many answers. The endpoint is broken then,
-    /// unless there is reason to think that it is well, and it was us, or bad luck. Returns whether it is well.
+    /// Records that opening another connection failed, which began after `answers_before` responses. The endpoint then
+    /// counts as failed, unless other connections remain and the failure was local or isolated. Returns whether the
+    /// endpoint is still healthy.
     pub(super) fn failed(&self, error: &UpstreamError, answers_before: usize) -> bool {
         let answers = self.answers();
         let now = Instant::now();
@@ -98,11 +99,11 @@ impl State {
             let since = *failures.since.get_or_insert(now);
             failures.number >= TELLING && now - since >= TELLING_TIME
         };
-        // The failed one has given its place back.
+        // The failed connection has returned its slot.
         let others = self.live.load(Ordering::Acquire) > 0;
         let survives = match error {
             UpstreamError::Connect { source, .. } if source.is_local() => true,
-            // It took all the time there was: an endpoint that is well has answered something else meanwhile.
+            // It used up the whole timeout: a healthy endpoint has sent another response meanwhile.
             UpstreamError::Connect {
                 source: ConnectError::Elapsed(_),
                 ..
@@ -116,25 +117,25 @@ impl State {
         well
     }
 
-    /// It takes no more requests; whoever made it makes another.
+    /// Marks the endpoint as failed: it takes no more requests, and `Reconnect` replaces it.
     fn fail(&self) {
         self.broken.store(true, Ordering::Release);
         self.waker.wake();
     }
 
-    /// A connection has ended by itself.
+    /// Reports that a connection ended on its own.
     pub(super) fn lost_one(&self) {
         self.lost.notify_one();
     }
 
-    /// A connection can be used by another request.
+    /// Reports that a connection can take another request.
     pub(super) fn freed_one(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.freed.notify_one();
         }
     }
 
-    /// What `take` finds, as soon as it finds something; `None` if it does not by `deadline`.
+    /// Waits until `take` returns a value. Returns `None` if it does not by `deadline`.
     pub(super) async fn wait_for<T>(
         &self,
         deadline: Instant,
@@ -169,11 +170,11 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A connection counts as long as it has this.
+/// Counts a connection against the maximum until dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<State>);
+pub(super) struct Slot(Arc<State>);
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let last = self.0.live.fetch_sub(1, Ordering::AcqRel) == 1;
         self.0.freed_one();
@@ -214,52 +215,52 @@ impl Ticks {
         self.now.load(Ordering::Relaxed)
     }
 
-    /// Whether a connection that is idle since then has been so for too long.
+    /// Returns whether a connection that has been idle since then is past its idle timeout.
     pub(super) fn is_idle(&self, since: u32) -> bool {
         self.idle.is_some_and(|idle| self.now() - since > idle)
     }
 
-    /// Whether a connection from then is too old.
+    /// Returns whether a connection opened then is past its maximum age.
     pub(super) fn is_old(&self, born: u32) -> bool {
         self.age.is_some_and(|age| self.now() - born > age)
     }
 }
 
-/// What a keeper looks after.
-pub(super) trait Kept: Send + Sync + 'static {
+/// The connections that a [`Maintainer`] maintains.
+pub(super) trait Maintain: Send + Sync + 'static {
     fn state(&self) -> &Arc<State>;
 
-    /// Lets go of connections that have ended, are idle for too long, or too old.
+    /// Drops connections that have ended, or are past their idle timeout or maximum age.
     fn sweep(&self) -> impl Future<Output = ()> + Send;
 
-    /// Opens a connection, after the last one has gone.
+    /// Opens a connection after the last one has ended.
     fn renew(&self) -> impl Future<Output = Result<(), UpstreamError>> + Send;
 }
 
-/// Looks after connections, also while there are no requests, until it is dropped or the endpoint is broken.
+/// Maintains connections, also while there are no requests, until it is dropped or the endpoint fails.
 ///
-/// When the last connection has gone, for whatever reason, it opens another one: so an endpoint that died while it was idle
-/// is found out, and one that closes its connections now and then is not thought dead.
+/// When the last connection ends for any reason, it opens another one. So an endpoint that fails while idle is
+/// detected, and an endpoint that closes its connections now and then does not count as failed.
 #[derive(Debug)]
-pub(super) struct Keeper(AbortHandle);
+pub(super) struct Maintainer(AbortHandle);
 
-impl Keeper {
-    pub(super) fn of<K: Kept>(kept: &Arc<K>) -> Self {
-        let task = keep(Arc::clone(kept.state()), Arc::downgrade(kept));
+impl Maintainer {
+    pub(super) fn of<K: Maintain>(connections: &Arc<K>) -> Self {
+        let task = maintain(Arc::clone(connections.state()), Arc::downgrade(connections));
         Self(tokio::spawn(task).abort_handle())
     }
 }
 
-impl Drop for Keeper {
+impl Drop for Maintainer {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-async fn keep<K: Kept>(state: Arc<State>, kept: Weak<K>) {
+async fn maintain<K: Maintain>(state: Arc<State>, connections: Weak<K>) {
     let mut ticks = interval(state.ticks.length);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first one is at once.
+    // The first tick completes immediately.
     ticks.tick().await;
     let mut renewed = Instant::now();
     while !state.broken.load(Ordering::Acquire) {
@@ -269,19 +270,21 @@ async fn keep<K: Kept>(state: Arc<State>, kept: Weak<K>) {
             }
             () = state.lost.notified() => {}
         }
-        let Some(kept) = kept.upgrade() else { return };
-        kept.sweep().await;
+        let Some(connections) = connections.upgrade() else {
+            return;
+        };
+        connections.sweep().await;
         if state.live.load(Ordering::Acquire) > 0 {
             continue;
         }
-        // One that closes all connections at once is not asked more often than that.
+        // If an endpoint closes every connection immediately, it gets no more than one per `RENEWAL`.
         sleep_until(renewed + RENEWAL).await;
         renewed = Instant::now();
         if state.live.load(Ordering::Acquire) > 0 {
             continue;
         }
         let answers = state.answers();
-        match kept.renew().await {
+        match connections.renew().await {
             // A request has opened one meanwhile.
             Ok(()) | Err(UpstreamError::Exhausted) => {}
             Err(error) if state.failed(&error, answers) => {}
@@ -292,11 +295,11 @@ async fn keep<K: Kept>(state: Arc<State>, kept: Weak<K>) {
     }
 }
 
-/// So many attempts to connect must fail before an endpoint is thought broken that still has connections,
+/// The number of consecutive failures to connect after which an endpoint that still has connections counts as failed,
 const TELLING: usize = 3;
-/// over such a time in which it answers nothing.
+/// if they span at least this time without a response.
 const TELLING_TIME: Duration = Duration::from_secs(1);
-/// Not sooner than so long after the last one is the last connection of an endpoint renewed.
+/// The minimum time between two renewals of the last connection.
 const RENEWAL: Duration = Duration::from_secs(1);
 const SHORTEST_TICK: Duration = Duration::from_millis(10);
 const LONGEST_TICK: Duration = Duration::from_secs(15);

@@ -1,8 +1,8 @@
-//! Endpoints that were ejected, went down, and have come up again.
+//! Ends the ejection of endpoints that went down and are up again.
 //!
-//! Requests to a process that dies fail, and eject its endpoint as those to one that is ill do. But that it was started again
-//! can be seen: nothing listens while it is down, and then something does. An endpoint that listens all the time has to wait
-//! until its ejection is over.
+//! Requests to a process that crashes fail and eject its endpoint, as do those to one that is overloaded. But a restart
+//! can be observed: connections are refused while the process is down, and then accepted. An endpoint that accepts
+//! connections all the time stays ejected until its ejection time is over.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -17,25 +17,26 @@ use crate::config::{Cluster, Endpoint};
 use crate::lock::lock;
 use crate::upstream::ConnectError;
 
-/// Looks after the ejected endpoints of a cluster, each in a task that ends when the endpoint returns, or this is dropped.
+/// Probes the ejected endpoints of a cluster, each in a task that ends when the endpoint is unejected or this is
+/// dropped.
 #[derive(Debug)]
-pub struct Comebacks {
-    endpoints: BTreeMap<String, Mutex<Comeback>>,
+pub struct RecoveryProbes {
+    endpoints: BTreeMap<String, Mutex<Recovery>>,
     connect_timeout: Duration,
     uneject: Uneject<String>,
 }
 
 #[derive(Debug)]
-struct Comeback {
+struct Recovery {
     endpoint: Endpoint,
-    pace: Pace,
+    limit: UnejectLimit,
     probe: Option<Probe>,
 }
 
-/// How often an endpoint may return before its time: by one ejection in each `pause`, so that one that dies of its requests and
-/// is started again each time is out like others.
+/// Limits how often an endpoint is unejected early: for at most one ejection in each `pause`. So an endpoint that
+/// crashes on its requests and is restarted each time is ejected like others.
 #[derive(Debug)]
-struct Pace {
+struct UnejectLimit {
     pause: Duration,
     last: Option<Instant>,
 }
@@ -43,44 +44,44 @@ struct Pace {
 #[derive(Debug)]
 struct Probe(AbortHandle);
 
-impl Comebacks {
-    /// Of the endpoints of `cluster`, which return by `uneject`.
+impl RecoveryProbes {
+    /// Probes the endpoints of `cluster`, and ends their ejection by `uneject`.
     pub fn new(cluster: &Cluster, uneject: Uneject<String>) -> Self {
-        let comeback = |endpoint: &Endpoint| {
-            let comeback = Comeback {
+        let recovery = |endpoint: &Endpoint| {
+            let recovery = Recovery {
                 endpoint: endpoint.clone(),
-                pace: Pace::new(cluster.outlier_detection.base_ejection_time),
+                limit: UnejectLimit::new(cluster.outlier_detection.base_ejection_time),
                 probe: None,
             };
-            (endpoint.to_string(), Mutex::new(comeback))
+            (endpoint.to_string(), Mutex::new(recovery))
         };
         Self {
-            endpoints: cluster.endpoints.iter().map(comeback).collect(),
+            endpoints: cluster.endpoints.iter().map(recovery).collect(),
             connect_timeout: cluster.connect_timeout,
             uneject,
         }
     }
 
-    /// An endpoint does better or worse.
+    /// Reports that an endpoint was ejected or unejected.
     pub fn changed(&self, address: &String, standing: Standing) {
-        let Some(comeback) = self.endpoints.get(address) else {
+        let Some(recovery) = self.endpoints.get(address) else {
             return;
         };
-        let mut comeback = lock(comeback);
-        // What was begun for the ejection before is over.
-        comeback.probe = None;
-        if matches!(standing, Standing::Ejected(_)) && comeback.pace.allows(Instant::now()) {
+        let mut recovery = lock(recovery);
+        // Ends the probe of an earlier ejection.
+        recovery.probe = None;
+        if matches!(standing, Standing::Ejected(_)) && recovery.limit.allows(Instant::now()) {
             let probe = probe(
-                comeback.endpoint.clone(),
+                recovery.endpoint.clone(),
                 self.connect_timeout,
                 self.uneject.clone(),
             );
-            comeback.probe = Some(Probe(tokio::spawn(probe).abort_handle()));
+            recovery.probe = Some(Probe(tokio::spawn(probe).abort_handle()));
         }
     }
 }
 
-impl Pace {
+impl UnejectLimit {
     const fn new(pause: Duration) -> Self {
         Self { pause, last: None }
     }
@@ -101,7 +102,7 @@ impl Drop for Probe {
     }
 }
 
-/// Lets the endpoint return when it listens after it did not.
+/// Unejects the endpoint once it accepts connections after it did not.
 async fn probe(endpoint: Endpoint, connect_timeout: Duration, uneject: Uneject<String>) {
     let mut was_down = false;
     let mut pause = SHORTEST_PAUSE;
@@ -123,7 +124,7 @@ async fn probe(endpoint: Endpoint, connect_timeout: Duration, uneject: Uneject<S
     }
 }
 
-/// Whether the endpoint can be connected to; `None` if it is this machine that cannot.
+/// Returns whether the endpoint accepts connections, or `None` if the failure is local to this machine.
 async fn listens(endpoint: &Endpoint, connect_timeout: Duration) -> Option<bool> {
     let connecting = TcpStream::connect((endpoint.host(), endpoint.port()));
     match timeout(connect_timeout, connecting).await {
@@ -141,11 +142,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_returns_early_by_one_ejection_in_each_pause() {
+    fn an_endpoint_is_unejected_early_once_per_pause() {
         let start = Instant::now();
-        let mut pace = Pace::new(Duration::from_secs(30));
+        let mut limit = UnejectLimit::new(Duration::from_secs(30));
         let allowed = [0, 10, 29, 30, 31, 59, 60, 1000]
-            .map(|second| pace.allows(start + Duration::from_secs(second)));
+            .map(|second| limit.allows(start + Duration::from_secs(second)));
         assert_eq!(
             allowed,
             [true, false, false, true, false, false, true, true]
