@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// An error that a layer returned itself, reduced to what a caller needs: its kind, and when to retry.
+/// Describes an error that a layer has returned itself, instead of the service: the reason, and when to retry.
 ///
 /// `tower::classify::refusal` returns it for the errors of all layers of this family. With the feature `http` it also has the
 /// HTTP status and the gRPC code for a response.
