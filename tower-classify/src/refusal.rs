@@ -3,7 +3,7 @@ use std::{error, fmt};
 
 use crate::{Class, Failure, FailureKind, Pushback};
 
-/// An error that a layer returned itself, reduced to what a caller needs: its kind, and when to retry.
+/// Describes an error that a layer has returned itself, instead of the service: the reason, and when to retry.
 ///
 /// `tower::classify::refusal` returns it for the errors of all layers of this family. A layer of your own can return a
 /// `Refusal` as its error, or as the [source](error::Error::source) of its error: it is found there, and
