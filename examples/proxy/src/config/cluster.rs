@@ -82,7 +82,7 @@ pub enum Protocol {
     /// HTTP/1.1, one request at a time on each connection.
     #[default]
     Http1,
-    /// HTTP/2 with prior knowledge, all requests on one connection.
+    /// HTTP/2 with prior knowledge, many requests at a time on each connection.
     Http2,
 }
 
