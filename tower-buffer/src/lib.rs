@@ -6,9 +6,9 @@
 //! the rest: when the service was not ready, or when the queue is long. The callers await the responses, not the worker.
 //!
 //! Use it to share a service that cannot be cloned, or to drive a service in the background: the worker polls the service
-//! whenever it is woken, even without requests, so that services below it connect, and detect lost connections. Do not use
-//! it as a work queue: queued requests add latency. If the service may be unavailable for long, put a [`fail_fast`] layer
-//! right below the buffer: it fails the queued requests instead of letting them wait.
+//! whenever the service wakes it, even without requests, so that services below it connect, and detect lost connections. Do
+//! not use it as a work queue: queued requests add latency. If the service may be unavailable for long, put a [`fail_fast`]
+//! layer right below the buffer: it fails the queued requests instead of letting them wait.
 //!
 //! # Example
 //!
@@ -56,12 +56,12 @@
 //! that became ready while the queue was empty, but has to queue in `call`, may exceed the bound. The queue exceeds it by at
 //! most the number of such handles.
 //!
-//! A slot is released when its request leaves the queue: when the service is called with it, when the worker takes it out to
-//! wait for readiness (the request that the worker holds meanwhile occupies no slot), or when its response future is dropped.
-//! The slot of a `Buffer` that is dropped without a call is released as well.
+//! A slot is released when its request leaves the queue: when the service is called with it, when it is the first and waits
+//! for the service to be ready (that one request occupies no slot), or when its response future is dropped. The slot of a
+//! `Buffer` that is dropped without a call is released as well.
 //!
-//! Idle reservations do not block others for long: if all slots are reserved by idle handles, a waiting handle gets an extra slot. A
-//! waiter that is woken and never polled again does not block the waiters behind it.
+//! Idle reservations do not block others for long: if all slots are reserved by idle handles, a waiting handle gets an extra
+//! slot. A waiter that is woken and never polled again does not block the waiters behind it.
 //!
 //! The worker polls the service once at the start, and whenever the service has woken it. While the queue is empty it only
 //! [drives](tower_readiness::drive) the service: layers of this family below reserve nothing then, so an idle buffer holds no

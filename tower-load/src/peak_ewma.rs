@@ -155,8 +155,8 @@ impl<S, C, K> PeakEwma<S, C, K> {
     /// the trailers of a gRPC call, have the completion keep the [`Handle`] in the body, and [set the
     /// class](Handle::set_class) there.
     ///
-    /// After an HTTP 429 with `retry-after`, no requests at all are sent to the endpoint. If the 429
-    /// limits only one of several users, use a classification that ignores such responses.
+    /// After an HTTP 429 with `retry-after`, no requests at all are sent to the endpoint. If the 429 limits only one of
+    /// several users, use a classification that ignores such responses.
     ///
     /// The classification is cloned for each request. Wrap a large one, such as an `HttpClassify`, in an [`Arc`].
     #[must_use]
