@@ -11,9 +11,10 @@
 //! | [`slow_start`](HealthExt::slow_start) | [`SlowStartDiscover`] | gives new and recovered endpoints less weight at first |
 //! | [`observe`](HealthExt::observe) | [`Observe`] | lists all endpoints with their state, for metrics and admin pages |
 //!
-//! The success rate of an endpoint is compared with that of the others, which takes several endpoints with enough
-//! requests. Failure accrual judges each endpoint by itself, and also works with few endpoints. Health checks detect failures without requests, and keep a
-//! new endpoint unused until it is healthy. The wrappers can be combined; add the observation last.
+//! Outlier detection compares the success rates of all endpoints, which takes several endpoints with enough requests.
+//! Failure accrual judges each endpoint by itself, and also works with few endpoints. Health checks detect failures
+//! without requests, and keep a new endpoint unused until it is healthy. The wrappers can be combined; add the
+//! observation last.
 //!
 //! # Example
 //!
@@ -63,8 +64,8 @@
 //! # Readiness
 //!
 //! An ejected endpoint reports not ready, so every picker skips it. When it returns, it wakes the balancer. Wrappers
-//! that share a [`Health`] count the healthy endpoints. Below the [panic threshold](Health::set_panic_threshold), by default 50 %
-//! of the endpoints, ejections are ignored and all endpoints are used.
+//! that share a [`Health`] count the healthy endpoints. Below the [panic threshold](Health::set_panic_threshold), by
+//! default 50 % of the endpoints, ejections are ignored and all endpoints are used.
 //!
 //! The wrappers are driven whenever the balancer is polled. Put the balancer behind a buffer to drive them while there
 //! are no requests as well. They need a tokio runtime with timers, and spawn no tasks.

@@ -36,8 +36,8 @@
 //!
 //! `poll_ready` first takes a permit, then polls the inner service. A handle that is ready holds its permit until `call`, or
 //! until it is dropped. If the inner service is not ready, the permit is returned. An idle
-//! [`Buffer`](https://docs.rs/tower/latest/tower/buffer) above the limit holds no permit, and a filter above it returns the permit
-//! of a request that it rejects.
+//! [`Buffer`](https://docs.rs/tower/latest/tower/buffer) above the limit holds no permit, and a filter above it returns the
+//! permit of a request that it rejects.
 //!
 //! # Fairness
 //!
