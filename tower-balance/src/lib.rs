@@ -15,6 +15,10 @@
 //!
 //! The simulator in `benches/simulator` compares the pickers, with and without faults.
 //!
+//! While fewer endpoints than the panic threshold are healthy (`Health::set_panic_threshold` of `tower-health`, by default
+//! 50 %), ejections are ignored. So if all endpoints are ejected, requests are sent to all of them. With a threshold of 0
+//! they wait until an endpoint returns, or fail immediately if the `Health` is set to fail closed.
+//!
 //! A balancer is not `Clone`: share it with a buffer. Do not balance over a name that already leads to a load balancer,
 //! nor over several connections to the same process.
 //!

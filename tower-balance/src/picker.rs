@@ -8,9 +8,9 @@
 //! | [`P2c`] | the less loaded of two drawn at random | most cases |
 //! | [`LeastLoaded`] | the endpoint with the lowest load relative to its weight, of two or more drawn at random, or of all | endpoints of different capacity, or few endpoints |
 //! | [`RoundRobin`], [`WeightedRoundRobin`] | each endpoint in turn, equally or by weight | requests of equal cost |
-//! | [`Random`] | at random, by weight | comparison |
-//! | [`RingHash`], [`MaglevHash`] | always the same endpoint for a key of the request | endpoints with caches |
-//! | [`Levels`] | first a priority and a zone, then by another picker | spare endpoints, or several zones |
+//! | [`Random`] | at random, by weight | a baseline |
+//! | [`RingHash`], [`MaglevHash`] | by consistent hashing: requests with the same key go to the same endpoint | endpoints with caches |
+//! | [`Levels`] | by priority levels and zone-aware routing, then by an inner picker | failover, or several zones |
 //! | [`PrequalPicker`] | by the load that servers report in response to probes | many clients, servers on shared machines |
 //! | [`AnyPicker`] | like the picker that was selected at run time | pickers from a configuration |
 //!
@@ -26,7 +26,7 @@
 //! | picker | its share of all requests |
 //! |---|---|
 //! | [`RoundRobin`], [`WeightedRoundRobin`], [`Random`], [`RingHash`], [`MaglevHash`] | its fair share |
-//! | [`RingHash`], [`MaglevHash`] with a bound | up to the bound: 1.5 times its fair share for 150 % |
+//! | [`RingHash`], [`MaglevHash`] with a bound | at most the bound; a bound of 150 % is 1.5 times its fair share |
 //! | [`P2c`] and [`LeastLoaded`] with [`PendingRequests`](tower_load::PendingRequests) | up to twice its fair share, while the others are busy |
 //! | [`LeastLoaded::of_all`] with [`PendingRequests`](tower_load::PendingRequests) | nearly all, while all others are busy |
 //! | [`P2c`], [`LeastLoaded`] and [`LeastLoaded::of_all`] with [`PeakEwma`](tower_load::PeakEwma) | less than 0.5 %, as probes for its recovery |
@@ -34,6 +34,37 @@
 //!
 //! Within a level, [`Levels`] behaves like its inner picker. With every picker, an endpoint that is ejected
 //! (`tower-health`) receives no requests.
+//!
+//! # A picker of your own
+//!
+//! This one sends all requests to the ready endpoint with the greatest weight:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use std::convert::Infallible;
+//! use tower_balance::p2c::Balance;
+//! use tower_balance::picker::{Endpoints, PickContext, Picker};
+//! use tower_discover::ServiceList;
+//! use tower_load::{Constant, Weighted};
+//! use tower_util::{ServiceExt, service_fn};
+//!
+//! struct Strongest;
+//!
+//! impl<E: Endpoints, Req> Picker<E, Req> for Strongest {
+//!     fn pick<C: PickContext>(&mut self, endpoints: &E, _: Option<&Req>, _: &mut C) -> Option<usize> {
+//!         (0..endpoints.ready_len()).max_by_key(|index| endpoints.weight(*index))
+//!     }
+//! }
+//!
+//! let endpoints = [("small", 1), ("large", 8), ("medium", 2)].map(|(name, weight)| {
+//!     let endpoint = service_fn(move |(): ()| async move { Ok::<_, Infallible>(name) });
+//!     Weighted::new(Constant::new(endpoint, 0), weight)
+//! });
+//! let balance = Balance::with_picker(ServiceList::new::<()>(endpoints), Strongest);
+//! assert_eq!(balance.oneshot(()).await.unwrap(), "large");
+//! # }
+//! ```
 
 mod any;
 mod hashing;
@@ -64,7 +95,7 @@ pub use self::turns::{Random, RoundRobin, WeightedRoundRobin};
 /// The endpoints of a balancer, as a picker sees them.
 ///
 /// A ready endpoint has an index, starting at 0, which is valid until the ready set changes. Each endpoint, ready or
-/// not, has a number while it exists; numbers are small, and are reused.
+/// not, has an id while it is in the set; ids are small, and are reused.
 pub trait Endpoints {
     /// The load of an endpoint; lower is better.
     type Load: PartialOrd;
@@ -81,19 +112,19 @@ pub trait Endpoints {
     /// Returns the weight of the ready endpoint with this index: its capacity, relative to an endpoint of weight 1.
     fn weight(&self, index: usize) -> u32;
 
-    /// Returns the weight of the endpoint with this number, ready or not, or `None` if it does not exist anymore.
+    /// Returns the weight of the endpoint with this id, ready or not, or `None` if it is not in the set.
     fn weight_of(&self, id: usize) -> Option<u32>;
 
-    /// Returns the number of the ready endpoint with this index.
+    /// Returns the id of the ready endpoint with this index.
     fn id(&self, index: usize) -> usize;
 
-    /// Returns the index of the endpoint with this number, or `None` if it is not ready.
+    /// Returns the index of the endpoint with this id, or `None` if it is not ready.
     fn index_of(&self, id: usize) -> Option<usize>;
 }
 
 /// Endpoints with names that are the same in each balancer, so that all balancers map a key to the same endpoint.
 pub trait Named: Endpoints {
-    /// Returns the name and the weight of the endpoint with this number, or `None` if it does not exist anymore.
+    /// Returns the name and the weight of the endpoint with this id, or `None` if it is not in the set.
     fn name(&self, id: usize) -> Option<(String, u32)>;
 }
 
@@ -111,8 +142,8 @@ pub trait PickContext: Rng {
 pub trait Picker<E: ?Sized, Req> {
     /// Returns the index of a ready endpoint, or `None` for any of them; an out-of-range index counts as `None`.
     ///
-    /// `request` is always `Some` in a picker of your own. It is `None` only for pickers of this module that do not use
-    /// the request, which choose before there is one.
+    /// `request` is always `Some` in a picker of your own. `None` is passed only to built-in pickers that do not use the
+    /// request; they pick in `poll_ready`.
     fn pick<C: PickContext>(
         &mut self,
         endpoints: &E,
@@ -124,10 +155,10 @@ pub trait Picker<E: ?Sized, Req> {
     /// that one was no longer ready.
     fn sent(&mut self, _endpoints: &E, _index: usize, _request: &Req) {}
 
-    /// Called when the endpoint with this number was added or replaced.
+    /// Called when the endpoint with this id was added or replaced.
     fn inserted(&mut self, _endpoints: &E, _id: usize) {}
 
-    /// Called when the endpoint with this number was removed.
+    /// Called when the endpoint with this id was removed.
     fn removed(&mut self, _id: usize) {}
 
     /// Returns what the picker requires of the balancer. The default, which requires everything, is correct for every

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::BoxError;
 
-/// The service in the buffer failed to be ready, or panicked. It is gone, and so are all requests.
+/// The buffer's service failed in `poll_ready`, or panicked. It was dropped, and all queued and later requests fail.
 #[derive(Debug, Clone)]
 pub struct ServiceError {
     reason: Arc<dyn Error + Send + Sync>,
@@ -33,7 +33,7 @@ impl Error for ServiceError {
     }
 }
 
-/// The service in the buffer panicked; the source of a [`ServiceError`].
+/// The buffer's service panicked; the source of a [`ServiceError`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panicked {
     message: String,
@@ -50,7 +50,7 @@ impl Panicked {
         }
     }
 
-    /// What the panic said.
+    /// Returns the panic message.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -64,7 +64,7 @@ impl fmt::Display for Panicked {
 
 impl Error for Panicked {}
 
-/// The buffer's worker is gone, and with it the service.
+/// The buffer's worker was dropped, and with it the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed(());
 
@@ -82,7 +82,7 @@ impl fmt::Display for Closed {
 
 impl Error for Closed {}
 
-/// Why there are no responses any more.
+/// Why the buffer returns no more responses.
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
     Service(ServiceError),

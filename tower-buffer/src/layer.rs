@@ -13,7 +13,7 @@ pub struct BufferLayer<Request> {
 }
 
 impl<Request> BufferLayer<Request> {
-    /// At most `bound` requests wait at a time; see [`Buffer::new`].
+    /// Creates a layer with a queue of at most `bound` requests for each service; see [`Buffer::new`].
     pub const fn new(bound: usize) -> Self {
         Self {
             bound,

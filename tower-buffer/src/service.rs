@@ -41,7 +41,7 @@ where
         buffer
     }
 
-    /// [`new`](Self::new) for other executors: the worker must be polled, in a task of its own.
+    /// Like [`new`](Self::new), but returns the worker, which must be polled in a task of its own. For other executors.
     ///
     /// # Panics
     ///

@@ -12,18 +12,18 @@ use crate::error::Failure;
 use crate::shared::{Idle, Shared};
 use crate::turn::{Served, Turn};
 
-/// Drives the service of a [`Buffer`](crate::Buffer) and calls it with what is queued; made by
+/// Drives the service of a [`Buffer`](crate::Buffer), and calls it with queued requests; created by
 /// [`Buffer::pair`](crate::Buffer::pair).
 ///
-/// It finishes when the service has failed, or when all buffers are gone and all they have queued has been called.
-/// Dropping it before closes the buffer.
+/// It completes when the service has failed, or when all buffers are dropped and the service has been called with all queued
+/// requests. Dropping it earlier closes the buffer.
 #[must_use = "the buffer does nothing unless its worker is polled"]
 pub struct Worker<Req, S>
 where
     S: Service<Req>,
 {
     shared: Arc<Shared<Req, S::Future>>,
-    /// How often in a row it has found all places taken by handles that do nothing.
+    /// How often in a row it has found all slots reserved by idle handles.
     blocked: u32,
     started: bool,
     _service: PhantomData<fn() -> S>,
@@ -43,7 +43,7 @@ where
         }
     }
 
-    /// Nothing is queued. The service is [driven](tower_readiness::Purpose::Drive) if it has asked for that.
+    /// The queue is empty. The service is [driven](tower_readiness::Purpose::Drive) if it has asked for that.
     fn idle(&mut self, turn: &mut Turn<'_, Req, S::Future>) -> Next {
         if self.shared.wakes.take() && turn.drive().is_err() {
             return Next::Finish;
@@ -66,9 +66,9 @@ where
     }
 }
 
-/// What becomes of the worker.
+/// What the worker does next.
 enum Next {
-    /// It goes on when the other tasks have had their turn.
+    /// It yields: it continues after other tasks have run.
     Again,
     /// It sleeps until a request is queued or the service wakes it.
     Sleep,
@@ -142,5 +142,5 @@ where
     }
 }
 
-/// How often the other tasks have their turn before handles that have a place and do nothing count as idle.
+/// How often the worker yields to other tasks before unused reservations count as idle.
 const PATIENCE: u32 = 32;

@@ -5,15 +5,16 @@
 //!
 //! | method of [`HealthExt`] | wrapper | effect |
 //! |---|---|---|
-//! | [`eject_outliers`](HealthExt::eject_outliers) | [`EjectOutliers`] | ejects endpoints that fail more than the others |
+//! | [`eject_outliers`](HealthExt::eject_outliers) | [`EjectOutliers`] | ejects endpoints after consecutive failures, or whose success rate is an outlier |
 //! | [`check_health`](HealthExt::check_health) | [`CheckHealth`](check::CheckHealth) | ejects endpoints whose health checks fail |
 //! | [`accrue_failures`](HealthExt::accrue_failures) | [`AccrueFailures`] | ejects endpoints that fail too often, until a probe succeeds |
 //! | [`slow_start`](HealthExt::slow_start) | [`SlowStartDiscover`] | gives new and recovered endpoints less weight at first |
 //! | [`observe`](HealthExt::observe) | [`Observe`] | lists all endpoints with their state, for metrics and admin pages |
 //!
-//! Outlier detection compares endpoints, and so needs several of them with enough requests. Failure accrual judges each
-//! endpoint by itself, and also works with few endpoints. Health checks detect failures without requests, and keep a
-//! new endpoint unused until it is healthy. The wrappers can be combined; add the observation last.
+//! Outlier detection compares the success rates of all endpoints, which takes several endpoints with enough requests.
+//! Failure accrual judges each endpoint by itself, and also works with few endpoints. Health checks detect failures
+//! without requests, and keep a new endpoint unused until it is healthy. The wrappers can be combined; add the
+//! observation last.
 //!
 //! # Example
 //!
@@ -63,19 +64,19 @@
 //! # Readiness
 //!
 //! An ejected endpoint reports not ready, so every picker skips it. When it returns, it wakes the balancer. Wrappers
-//! that share a [`Health`] count the healthy endpoints; if too few are healthy, ejections are ignored and all endpoints
-//! are used.
+//! that share a [`Health`] count the healthy endpoints. Below the [panic threshold](Health::set_panic_threshold), by
+//! default 50 % of the endpoints, ejections are ignored and all endpoints are used.
 //!
 //! The wrappers are driven whenever the balancer is polled. Put the balancer behind a buffer to drive them while there
 //! are no requests as well. They need a tokio runtime with timers, and spawn no tasks.
 //!
 //! # Cancellation
 //!
-//! An endpoint that never responds has no failures of its own, because a timeout above the balancer cancels its
+//! An endpoint that never responds returns no result that could count, because a timeout above the balancer cancels its
 //! requests. Therefore a request that is cancelled after it has waited for some time counts as a failure of its
 //! endpoint: see [`OutlierConfig::cancelled_after`](crate::policy::outlier::OutlierConfig::cancelled_after) and
-//! [`AccrualConfig::cancelled_after`](crate::policy::accrual::AccrualConfig::cancelled_after). A server whose client
-//! has disconnected cancels the request within [`withdrawn`]; it then does not count.
+//! [`AccrualConfig::cancelled_after`](crate::policy::accrual::AccrualConfig::cancelled_after). To keep a client's
+//! disconnect from counting, drop the request inside [`withdrawn`].
 //!
 //! Requests in flight to an endpoint that is ejected continue.
 //!
@@ -124,7 +125,7 @@ pub use self::withdrawn::withdrawn;
 #[doc(no_inline)]
 pub use tower_classify::ErrorIsFailure;
 
-// Type parameters of the service types, one for each wrapper. Of no use to users.
+// Type parameters of the service types, one for each wrapper. Not part of the API.
 #[doc(hidden)]
 pub use self::{
     accrual::Accrual, check::Checks, outlier::Outliers, slow_start::Weights, states::Observations,

@@ -13,7 +13,7 @@
 //!
 //! | | [`HedgeLayer::builder`] | [`Hedge::new`] |
 //! |---|---|---|
-//! | a request is slow | above the 99th percentile of the last 30 s, sliding by 6 s, and at least 1 ms; or after a fixed delay | above the percentile of the last whole period |
+//! | a slow request | slower than 1 ms and than the 99th percentile of a 30 s window (advanced every 6 s), or slower than a fixed delay | slower than the percentile of the last whole period |
 //! | attempts | at most 2; up to 5 can be set | at most 2 |
 //! | hedges | 1 % of successes, or a budget shared with retries | 20 % of successes plus ten per second |
 //! | requests that are hedged | a closure, or a [`Policy`] | a [`Policy`] |
@@ -132,16 +132,17 @@
 //!
 //! Each request reads the clock twice and takes no lock: the threshold is an atomic, and latencies are recorded in
 //! per-thread counters, in up to eight shards. The budgets of [`Hedge::new`] and of the builder are one atomic each;
-//! the first also takes a lock and reads the clock once in 64 requests. With a fixed delay, the clock is read once. A
-//! request that may be hedged is cloned, and so is the service, but nothing is allocated unless a hedge is sent, which
-//! takes two allocations. A timer is registered only if the response is not ready at the first poll. Once per slice of
-//! the window, one request takes 20 to 60 microseconds longer.
+//! that of [`Hedge::new`] also takes a lock and reads the clock once in 64 requests. With a fixed delay, the clock is
+//! read once. A request that may be hedged is cloned, and so is the service, but nothing is allocated unless a hedge is
+//! sent, which takes two allocations. A timer is registered only if the response is not ready at the first poll. Once
+//! per fifth of the window, when the threshold is computed, one request takes 20 to 60 microseconds longer.
 //!
-//! Threads that use a clone each contend for one atomic only, the budget; with the builder's budget for none while it
-//! is full. Each clone has its own reference count for its requests; it is allocated once, with the second request of
+//! Threads with a clone each share only the atomic of the budget; with the builder's budget, not even that while it is
+//! full. Each clone has its own reference count for its requests; it is allocated once, with the second request of
 //! the clone.
 //!
-//! Memory: 7 KB for each CPU, up to eight, plus 7 KB, or 35 KB with the builder, independent of the number of requests.
+//! Memory: 7 KB per CPU (at most eight), plus 7 KB with [`Hedge::new`] or 35 KB with the builder, independent of the
+//! number of requests.
 //! With a fixed delay, no memory is needed for latencies.
 //!
 //! # Differences from tower 0.5

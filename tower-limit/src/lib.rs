@@ -1,7 +1,8 @@
 //! Middleware that limits the requests to a service.
 //!
 //! - [`ConcurrencyLimit`] limits the number of in-flight requests.
-//! - [`RateLimit`] limits the number of requests per period.
+//! - [`RateLimit`] limits the number of requests per period. The burst is the whole number: all requests of a period may be sent
+//!   at once.
 //! - [`LoadShed`](load_shed::LoadShed) returns an error at once when a limit below it would make the caller wait.
 //!
 //! A limit is an estimate of what the service can do, and wrong as soon as that changes: measure before you set one, and do not

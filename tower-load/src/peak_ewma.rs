@@ -32,17 +32,17 @@ use crate::record::RecordClass;
 /// the requests. Therefore consecutive failures add a growing penalty:
 ///
 /// - A request that **fails** does not change the latency estimate. Instead, the first failure doubles the load, and
-///   each further one multiplies it by eight, at any scale from milliseconds to minutes. Requests that were in flight
-///   together and fail together count as one failure. Each success halves the penalty on a logarithmic scale, so a
-///   single failure among many successes has little effect.
+///   each further one multiplies it by eight, whatever the latencies are, from milliseconds to minutes. Requests that
+///   were in flight together and fail together count as one failure. Each success takes the square root of the penalty
+///   factor, so a single failure among many successes has little effect.
 /// - A service that **fails every request**, beside ten working ones, receives well under 0.5 % of the requests: a few
 ///   at first, and then one at a time, as a probe, about every 20 s, or less often if the others are slow (at least
 ///   every ten minutes). After a few successes it receives its full share again.
-/// - A request that is **dropped** shows only that it would have taken longer. It never lowers the estimate.
+/// - A request that is **cancelled** gives a lower bound of the latency: it can raise the estimate, not lower it.
 /// - While requests are in flight, the estimate is at least the **time since the last response**, so the load of a
 ///   service that does not respond keeps rising.
 /// - A server that **pushes back**, for example with `retry-after`, receives no requests for that time, at most 300 s,
-///   unless all the others have asked for the same.
+///   unless all other endpoints have pushed back too.
 ///
 /// By default a request fails if the service's future returns an error. An HTTP 503 is a response, so a server that
 /// returns it immediately receives twice its share. Set a [classification](PeakEwma::classify) to count such responses
@@ -149,14 +149,14 @@ impl<S, C, K> PeakEwma<S, C, K> {
     ///
     /// The latency of a success is measured. A failure of any kind and an unsent request count as failures, and after a
     /// pushback [`After`](tower_classify::Pushback::After) a time, the endpoint receives no requests for that time. An
-    /// ignored result counts as a dropped request.
+    /// ignored result counts as a cancelled request.
     ///
     /// Only the result of the response future is classified. If a failure is known only at the end of the body, as with
     /// the trailers of a gRPC call, have the completion keep the [`Handle`] in the body, and [set the
     /// class](Handle::set_class) there.
     ///
-    /// After an HTTP 429 with `retry-after`, no requests at all are sent to the endpoint. If the server means only one
-    /// of many users, use a classification that ignores such responses.
+    /// After an HTTP 429 with `retry-after`, no requests at all are sent to the endpoint. If the 429 limits only one of
+    /// several users, use a classification that ignores such responses.
     ///
     /// The classification is cloned for each request. Wrap a large one, such as an `HttpClassify`, in an [`Arc`].
     #[must_use]

@@ -71,8 +71,7 @@
 //! is empty. A timer stays registered when its request is done, and fires without effect unless a later request takes
 //! it over. With tokio's clock paused, auto-advance may stop at the time of such a timer.
 //!
-//! Requests share no atomic and no lock, so that any number of threads costs each what it costs one; but for the runtime's own
-//! lock of its timers, when one has to be set.
+//! Requests share no atomic and no lock, except the runtime's timer lock when a timer is registered.
 //!
 //! # Differences from tower 0.5
 //!

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// The service behind a [`FailFast`](super::FailFast) has not been ready for too long.
+/// The service behind a [`FailFast`](super::FailFast) has not been ready for longer than `max_wait`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unavailable {
     waited: Duration,
@@ -13,7 +13,7 @@ impl Unavailable {
         Self { waited }
     }
 
-    /// How long the service may be pending before requests fail.
+    /// Returns `max_wait`: how long the service may be pending before requests fail.
     pub fn waited(&self) -> Duration {
         self.waited
     }

@@ -11,7 +11,7 @@ pub struct FailFastLayer {
 }
 
 impl FailFastLayer {
-    /// Requests fail once the inner service has been pending for `max_wait`.
+    /// Creates a layer: requests fail once the inner service has been pending for `max_wait`.
     pub const fn new(max_wait: Duration) -> Self {
         Self { max_wait }
     }

@@ -1,13 +1,12 @@
-//! Middleware that answers with an error at once while the service behind it has not been ready for some time.
+//! Middleware that fails requests immediately once the inner service has not been ready for some time.
 //!
-//! A queue in front of a service that stays unavailable only makes its callers wait for nothing. [`FailFast`] bounds
-//! that wait. It belongs right below a [`Buffer`](crate::Buffer): when the inner service has been pending for longer
-//! than `max_wait`, all that is queued fails with [`Unavailable`], and so does whatever arrives, until the inner
-//! service is ready again. Behind anything but a buffer it works as well, but without callers nobody looks whether
-//! the inner service has come back.
+//! While a service is unavailable, a queue in front of it only delays errors. [`FailFast`] bounds that delay. Put it right
+//! below a [`Buffer`](crate::Buffer): when the inner service has been pending for longer than `max_wait`, all queued
+//! requests fail with [`Unavailable`], and so do new ones, until the inner service is ready again. It also works without a
+//! buffer, but then the inner service is polled only when a caller polls, and its recovery is not noticed without callers.
 //!
-//! Not for a service that is busy rather than gone: a limit below that keeps its callers waiting longer than
-//! `max_wait` fails them too, which may or may not be wanted.
+//! Do not use it for a service that is busy rather than unavailable: requests that wait for a limit below for longer than
+//! `max_wait` fail as well.
 //!
 //! # Example
 //!
@@ -46,12 +45,12 @@
 //!
 //! # Readiness
 //!
-//! Ready when the inner service is, and also while it fails fast. It goes on polling the inner service then.
+//! Ready when the inner service is, and also while it fails fast. Meanwhile it continues to poll the inner service.
 //!
 //! # Errors
 //!
-//! The inner service's errors, boxed, and [`Unavailable`]. An error of the inner service's readiness is passed on, and ends
-//! this one as well.
+//! The inner service's errors, boxed, and [`Unavailable`]. An error of the inner service's `poll_ready` is returned from
+//! `poll_ready`.
 //!
 //! # Cost
 //!

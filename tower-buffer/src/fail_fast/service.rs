@@ -10,13 +10,13 @@ use tower_service::Service;
 use super::{ResponseFuture, Unavailable};
 use crate::BoxError;
 
-/// Fails requests at once while `S` has not been ready for some time; see the [module](super).
+/// Fails requests immediately once `S` has not been ready for some time; see the [module](super).
 #[derive(Debug)]
 pub struct FailFast<S> {
     inner: S,
     max_wait: Duration,
     state: State,
-    /// Made when it is first needed, then used again.
+    /// Created when it is first needed, then reused.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -31,7 +31,7 @@ enum State {
 }
 
 impl<S> FailFast<S> {
-    /// Requests fail once `inner` has been pending for `max_wait`.
+    /// Wraps `inner`: requests fail once it has been pending for `max_wait`.
     pub const fn new(inner: S, max_wait: Duration) -> Self {
         Self {
             inner,
@@ -57,7 +57,7 @@ impl<S> FailFast<S> {
     }
 
     fn arm_timer(&mut self) {
-        // A deadline beyond what the clock can tell never comes.
+        // A deadline that the clock cannot represent is no deadline.
         let deadline = Instant::now().checked_add(self.max_wait);
         match (&mut self.timer, deadline) {
             (Some(timer), Some(deadline)) => timer.as_mut().reset(deadline),

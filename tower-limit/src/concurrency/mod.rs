@@ -35,20 +35,19 @@
 //! # Readiness
 //!
 //! `poll_ready` first takes a permit, then polls the inner service. A handle that is ready holds its permit until `call`, or
-//! until it is dropped. If the inner service is not ready, the permit is returned. No permit is held without a request either:
-//! a [`Buffer`](https://docs.rs/tower/latest/tower/buffer) around the limit takes none while it is idle, and a filter around it
-//! returns the permit of a request that it rejects.
+//! until it is dropped. If the inner service is not ready, the permit is returned. An idle
+//! [`Buffer`](https://docs.rs/tower/latest/tower/buffer) above the limit holds no permit, and a filter above it returns the
+//! permit of a request that it rejects.
 //!
 //! # Fairness
 //!
-//! A free permit wakes the handle that has waited longest, and goes to the first handle that polls. A waiting handle that is
-//! never polled again does not block the others: handles that poll get the permit, and within a tokio runtime the waiters
-//! behind it are woken a few scheduler turns later. If a woken handle finds the permit taken, new handles yield to it the next
-//! time.
+//! Returning a permit wakes the longest waiter, but the first handle to poll takes it. A waiter that is never polled again does
+//! not block the others: handles that poll get the permit, and within a tokio runtime the waiters behind it are woken a few
+//! scheduler turns later. A woken waiter that finds the permit taken has priority over new handles for the next one.
 //!
-//! If neither the waiting handle nor the task that returns the permit runs in a tokio runtime, no timer or task wakes the next
-//! waiter: it is woken when another handle has taken the permit and returned it, or when the handle that was woken is dropped.
-//! Use another executor than tokio's only if each waiting handle is polled again when it is woken, or dropped.
+//! If neither the waiter nor the task that returns the permit runs in a tokio runtime, there is no such fallback: the next
+//! waiter is woken only when another handle has taken the permit and returned it, or when the woken handle is dropped. On other
+//! executors, poll or drop every handle that is woken.
 //!
 //! # Cancellation
 //!
@@ -56,9 +55,9 @@
 //!
 //! # Differences from tower 0.5
 //!
-//! - A free permit is not reserved for the handle that has waited longest: that handle is woken, see [Fairness](#fairness).
-//! - Permits of a [`Semaphore`](tokio::sync::Semaphore) are taken by `try_acquire`: a waiting handle is not in the semaphore's
-//!   own queue, where it would hold the permit that it is assigned.
+//! - A returned permit is not assigned to the longest waiter; it only wakes that waiter: see [Fairness](#fairness).
+//! - Permits of a [`Semaphore`](tokio::sync::Semaphore) are taken by `try_acquire`: a waiter is not in the semaphore's own
+//!   queue, where an assigned permit is lost until the waiter polls.
 //! - The permit is returned when the response is ready, not when the response future is dropped afterwards.
 //! - No permit is held while the inner service is not ready.
 //! - The task's cooperative budget is neither checked nor used up.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// A number of requests per period.
+/// A number of requests per period. It is also the burst: all requests of a period may be sent at once.
 #[derive(Debug, Copy, Clone)]
 pub struct Rate {
     requests: u64,

@@ -42,24 +42,25 @@
 //! |---|---|---|
 //! | the request was never processed: an error [`Unsent`](tower_classify::Unsent), a refused stream, or [`errors`](crate::Builder::errors) returns `Class::Unsent` | always; the first time immediately and without drawing on the budget | the same |
 //! | the connection broke | if the request may be repeated | if the request may be repeated |
-//! | the response is a transient failure | for the [`statuses`](crate::Builder::statuses), by default 502, 503 and 504, and 429 with a `retry-after`, if the request may be repeated | for the [`grpc_codes`](crate::Builder::grpc_codes), by default UNAVAILABLE, and RESOURCE_EXHAUSTED with a pushback |
-//! | the server sets the delay | `retry-after`, in seconds or as a date; not retried if longer than [`retry_after_max`](crate::Builder::retry_after_max) | `grpc-retry-pushback-ms`: after exactly that time; not retried if it is negative, not a number, or longer than that maximum; `retry-after` if the response is not a gRPC response |
+//! | the response is a transient failure | if the status is one of [`statuses`](crate::Builder::statuses), by default 502, 503 and 504, and 429 with a `retry-after`, and the request may be repeated | if the status is one of [`grpc_codes`](crate::Builder::grpc_codes), by default UNAVAILABLE, and RESOURCE_EXHAUSTED with a pushback |
+//! | the server sets the delay | `retry-after`, in seconds or as a date; not retried if longer than [`retry_after_max`](crate::Builder::retry_after_max) | `grpc-retry-pushback-ms`: after exactly that time; not retried if it is negative, not a number, or longer than that maximum; for an HTTP error from an intermediary (no `grpc-status`), its `retry-after` |
 //!
 //! A request **may be repeated** if its method is idempotent (RFC 9110, 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE; see
 //! [`methods`](crate::Builder::methods)), or if it has an `idempotency-key`.
 //!
 //! Retries of a gRPC call have the header `grpc-previous-rpc-attempts`. No attempt begins after the request's
-//! [`Deadline`](tower_timeout::Deadline), if that is among the request's extensions. All attempts share a
-//! [`Tried`](tower_util::Tried) among the extensions, with which a balancer sends each to another endpoint.
+//! [`Deadline`](tower_timeout::Deadline), if the request's extensions contain one. All attempts share a
+//! [`Tried`](tower_util::Tried) in the extensions; a balancer with `avoid_tried` uses it to send each attempt to a different
+//! endpoint.
 //!
 //! # Bodies
 //!
 //! See [`ReplayBody`]. A body longer than the limit of 64 KiB (see [`replay_limit`](crate::Builder::replay_limit)) is passed
-//! through, and the request is retried only if none of it was read. Bodies of requests that are never retried (CONNECT,
+//! through, and the request is retried only if no byte of the body was read. Bodies of requests that are never retried (CONNECT,
 //! upgrades, or a policy of one attempt) are not buffered.
 //!
-//! The response is returned to the caller with its head, and nothing is retried after that. The status of a gRPC call may come at
-//! the end, in trailers: see [`PeekTrailers`].
+//! The response is returned as soon as its head arrives, and nothing is retried after that. The status of a gRPC call may be in
+//! trailers, after the body: see [`PeekTrailers`].
 
 mod attempts;
 mod peek;

@@ -14,16 +14,17 @@ use crate::error::DeadlineExceeded;
 use crate::{BoxError, Deadline};
 
 pin_project! {
-    /// A body that may take so long, from one frame to the next and in all.
+    /// A body with an idle timeout, and a timeout or a deadline of the whole body.
     ///
-    /// The time between frames counts while someone waits for a frame: a reader who does not ask is not the fault of the
-    /// sender. The time of the whole body counts from when it was made, whoever lets it pass, and is noticed when a frame is
-    /// waited for, or at every 16th that is not. A body that trips fails with [`BodyTimedOut`], or with [`DeadlineExceeded`], and is at its end then.
+    /// The idle timeout runs from a pending poll to the next frame: a slow reader does not trip it. The timeout of the
+    /// whole body runs from when it is set, even while the body is not polled. It is checked when a frame is not ready, and
+    /// at every 16th frame that is. A body that times out fails with [`BodyTimedOut`] or [`DeadlineExceeded`], and then ends.
     ///
     /// # Cost
     ///
-    /// A body with a timeout takes one allocation; without one it takes none. A frame that is ready at once costs nothing. A
-    /// wait reads the clock once and uses a pooled timer.
+    /// A body with a timeout takes one allocation; without one it takes none. A frame that is ready at the first poll costs
+    /// no clock reading, except every 16th if the whole body has a timeout. A wait reads the clock once and uses a pooled
+    /// timer.
     #[derive(Debug)]
     pub struct TimeoutBody<B> {
         #[pin]
@@ -83,26 +84,27 @@ impl<B> TimeoutBody<B> {
     /// Sets the timeout of the whole body, from now.
     #[must_use]
     pub fn total(mut self, timeout: Duration) -> Self {
-        // A time beyond what the clock can tell never comes.
+        // A time that the clock cannot represent is no timeout.
         if let Some(at) = Instant::now().checked_add(timeout) {
             self.bounds().set_end(End::Total(timeout, at));
         }
         self
     }
 
-    /// The whole of it must have come by the deadline of the request that it belongs to.
+    /// Sets a deadline of the whole body: that of the request that it belongs to.
     #[must_use]
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.bounds().set_end(End::Deadline(deadline));
         self
     }
 
-    /// How long each frame may be waited for, if that is bounded.
+    /// Returns the idle timeout, or `None` if there is none.
     pub fn idle_timeout(&self) -> Option<Duration> {
         self.bounds.as_ref()?.idle
     }
 
-    /// When the whole of it must have come, if that is bounded. While nothing polls the body, only its holder can see to that.
+    /// Returns when the whole body times out, or `None` if it does not. A body that is not polled does not notice that time:
+    /// its holder must.
     pub fn end(&self) -> Option<Instant> {
         self.bounds.as_ref()?.end.map(End::instant)
     }
@@ -164,7 +166,7 @@ where
 }
 
 impl Bounds {
-    /// Of two, the sooner one counts.
+    /// Keeps the earlier of two ends.
     fn set_end(&mut self, end: End) {
         if self
             .end
@@ -174,7 +176,7 @@ impl Bounds {
         }
     }
 
-    /// A frame is there, or there are no more. The end of time, if it has passed.
+    /// Counts a frame, or the end of the body. Returns the end of the whole body's time, if that is checked and has passed.
     fn count_frame(&mut self) -> Option<End> {
         self.idle_alarm = None;
         if let Some(pulse) = &self.pulse {
@@ -185,7 +187,7 @@ impl Bounds {
         (end.instant() <= Instant::now()).then_some(end)
     }
 
-    /// A frame is waited for.
+    /// Polls the timers, while no frame is ready.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<BoxError> {
         if let Some(end) = self.end
             && poll_alarm(&mut self.end_alarm, Some(end.instant()), cx)
@@ -222,7 +224,7 @@ impl End {
     }
 }
 
-/// Whether nothing has come for `idle`, by this body or by the pulse.
+/// Whether the idle timeout has expired: no frame for `idle`, neither of this body nor counted by the pulse.
 fn poll_idle(
     alarm: &mut Option<Alarm>,
     mut pulse: Option<&mut Pulse>,
@@ -248,7 +250,7 @@ fn poll_idle(
     }
 }
 
-/// Whether an alarm rings, which is set to `end` if there is none.
+/// Whether the alarm has fired. If there is none, sets one to `end`.
 fn poll_alarm(alarm: &mut Option<Alarm>, end: Option<Instant>, cx: &mut Context<'_>) -> bool {
     if alarm.is_none() {
         *alarm = end.map(Alarm::new);
@@ -262,9 +264,9 @@ fn poll_alarm(alarm: &mut Option<Alarm>, end: Option<Instant>, cx: &mut Context<
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyTimedOut {
-    /// No frame came for so long.
+    /// No frame was received for this time, the idle timeout.
     Idle(Duration),
-    /// It did not come to its end within this time.
+    /// The body was not complete within this time.
     Total(Duration),
 }
 

@@ -3,7 +3,7 @@
 //! [`AcceptDeadline`], on a server, reads the deadline of a request from its headers and puts it into the request's
 //! extensions, as a [`Deadline`](crate::Deadline). Other layers find it there; the retries of `tower-retry` do.
 //! [`ForwardDeadline`], on a client, sends the remaining time to the next hop if the extensions of its request hold a
-//! deadline. So each hop has less time than the one before, and none works on a request that its caller has given up.
+//! deadline. So each hop has less time than the one before, and none works on a request that its caller has given up on.
 //!
 //! [`BodyTimeout`] covers what a timeout of the response head does not: the time between the frames of a body, and the
 //! time of a whole body.
