@@ -42,7 +42,7 @@
 //! |---|---|---|
 //! | the request was never processed: an error [`Unsent`](tower_classify::Unsent), a refused stream, or [`errors`](crate::Builder::errors) returns `Class::Unsent` | always; the first time immediately and without drawing on the budget | the same |
 //! | the connection broke | if the request may be repeated | if the request may be repeated |
-//! | the response is a transient failure | for the [`statuses`](crate::Builder::statuses), by default 502, 503 and 504, and 429 with a `retry-after`, if the request may be repeated | for the [`grpc_codes`](crate::Builder::grpc_codes), by default UNAVAILABLE, and RESOURCE_EXHAUSTED with a pushback |
+//! | the response is a transient failure | for the [`statuses`](crate::Builder::statuses), by default 502, 503 and 504, and 429 with a `retry-after`, if the request may be repeated | for the [`grpc_codes`](crate::Builder::grpc_codes), by default UNAVAILABLE |
 //! | the server sets the delay | `retry-after`, in seconds or as a date; not retried if longer than [`retry_after_max`](crate::Builder::retry_after_max) | `grpc-retry-pushback-ms`: after exactly that time; not retried if it is negative, not a number, or longer than that maximum; `retry-after` if the response is not a gRPC response |
 //!
 //! A request **may be repeated** if its method is idempotent (RFC 9110, 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE; see
