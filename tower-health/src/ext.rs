@@ -1,5 +1,6 @@
 use std::fmt;
 use std::hash::Hash;
+use std::time::Duration;
 
 use tower_discover::Discover;
 use tower_service::Service;
@@ -10,7 +11,7 @@ use crate::policy::outlier::OutlierConfig;
 use crate::policy::{InvalidPolicy, SlowStart};
 use crate::{
     AccrueFailures, BoxError, EjectOutliers, EndpointStates, Health, Observe, SlowStartDiscover,
-    WithHealth,
+    TimeoutEndpoints, WithHealth,
 };
 
 /// Adds the wrappers of this crate to any [`Discover`].
@@ -59,6 +60,12 @@ pub trait HealthExt: Discover<Key: Hash + Clone + fmt::Debug> + Unpin + Sized {
     /// threshold.
     fn share_health(self, health: Health<Self::Key>) -> WithHealth<Self> {
         WithHealth::new(self, health)
+    }
+
+    /// Fails each request to an endpoint that takes longer than `timeout`, so that the wrappers that are added after this
+    /// call eject endpoints that hang: see [`TimeoutEndpoints`].
+    fn timeout_endpoints(self, timeout: Duration) -> WithHealth<TimeoutEndpoints<Self>> {
+        self.share_health(Health::new()).timeout_endpoints(timeout)
     }
 
     /// Ejects endpoints that fail more than the others: see [`EjectOutliers`].

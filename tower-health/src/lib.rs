@@ -5,6 +5,7 @@
 //!
 //! | method of [`HealthExt`] | wrapper | effect |
 //! |---|---|---|
+//! | [`timeout_endpoints`](HealthExt::timeout_endpoints) | [`TimeoutEndpoints`] | fails requests that take too long, so that endpoints that hang are ejected |
 //! | [`eject_outliers`](HealthExt::eject_outliers) | [`EjectOutliers`] | ejects endpoints after consecutive failures, or whose success rate is an outlier |
 //! | [`check_health`](HealthExt::check_health) | [`CheckHealth`](check::CheckHealth) | ejects endpoints whose health checks fail |
 //! | [`accrue_failures`](HealthExt::accrue_failures) | [`AccrueFailures`] | ejects endpoints that fail too often, until a probe succeeds |
@@ -13,7 +14,7 @@
 //!
 //! Outlier detection compares the success rates of all endpoints, which takes several endpoints with enough requests.
 //! Failure accrual judges each endpoint by itself, and also works with few endpoints. Health checks detect failures
-//! without requests, and keep a new endpoint unused until it is healthy. The wrappers can be combined; add the
+//! without requests, and keep a new endpoint unused until it is healthy. The wrappers can be combined; add the timeout first and the
 //! observation last.
 //!
 //! # Example
@@ -73,8 +74,9 @@
 //! # Cancellation
 //!
 //! An endpoint that never responds returns no result that could count, because a timeout above the balancer cancels its
-//! requests. Therefore a request that is cancelled after it has waited for some time counts as a failure of its
-//! endpoint: see [`OutlierConfig::cancelled_after`](crate::policy::outlier::OutlierConfig::cancelled_after) and
+//! requests. With [`timeout_endpoints`](HealthExt::timeout_endpoints), which is below the balancer, its requests fail
+//! instead. Besides, a request that is cancelled after it has waited for some time counts as a failure of its endpoint:
+//! see [`OutlierConfig::cancelled_after`](crate::policy::outlier::OutlierConfig::cancelled_after) and
 //! [`AccrualConfig::cancelled_after`](crate::policy::accrual::AccrualConfig::cancelled_after). To keep a client's
 //! disconnect from counting, drop the request inside [`withdrawn`].
 //!
@@ -82,13 +84,15 @@
 //!
 //! # Errors
 //!
-//! The wrappers pass the errors of the endpoints and of the inner `Discover` through. With [`Health::set_fail_closed`],
-//! requests fail with [`NoHealthyEndpoints`](error::NoHealthyEndpoints) while all endpoints are ejected. Constructors
-//! return [`InvalidPolicy`](error::InvalidPolicy) if a setting is out of range.
+//! The wrappers pass the errors of the endpoints and of the inner `Discover` through; [`TimeoutEndpoints`] boxes those
+//! of the endpoints, and adds [`Elapsed`](error::Elapsed). With [`Health::set_fail_closed`], requests fail with
+//! [`NoHealthyEndpoints`](error::NoHealthyEndpoints) while all endpoints are ejected. Constructors return
+//! [`InvalidPolicy`](error::InvalidPolicy) if a setting is out of range.
 //!
 //! # Cost
 //!
-//! See [`Guarded`] for what each request costs, [`Observe`] for observation and [`SlowStartDiscover`] for weights.
+//! See [`Guarded`] for what each request costs, [`Observe`] for observation, [`SlowStartDiscover`] for weights and
+//! [`TimeoutEndpoint`] for the timeout.
 
 mod accrual;
 mod answers;
@@ -108,6 +112,7 @@ mod standing;
 mod states;
 mod sync;
 mod task;
+mod timeout;
 mod with_health;
 mod withdrawn;
 
@@ -119,6 +124,7 @@ pub use self::service::{Guarded, GuardedFuture};
 pub use self::slow_start::{SlowStartDiscover, Warming};
 pub use self::standing::{Reason, Standing};
 pub use self::states::{EndpointState, EndpointStates, Observe, Observed};
+pub use self::timeout::{TimeoutEndpoint, TimeoutEndpoints};
 pub use self::with_health::WithHealth;
 pub use self::withdrawn::withdrawn;
 
@@ -137,6 +143,8 @@ pub mod error {
     use std::fmt;
 
     pub use crate::policy::InvalidPolicy;
+    #[doc(no_inline)]
+    pub use tower_timeout::error::Elapsed;
 
     /// All endpoints are ejected, and [`Health::set_fail_closed`](crate::Health::set_fail_closed) is set.
     #[derive(Clone, Copy, Debug)]

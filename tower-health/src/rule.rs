@@ -146,8 +146,12 @@ impl<R: Rule, C> InFlight<R, C> {
         &self.endpoint_ref.classify
     }
 
+    /// Ends the request. A rejection of excess load does not count, because the endpoint works.
     pub(super) fn end(mut self, class: Class) {
-        self.end_with(class);
+        self.end_with(match class {
+            Class::Failure(failure) if failure.kind() == FailureKind::Overloaded => Class::Ignored,
+            class => class,
+        });
     }
 
     fn end_with(&mut self, class: Class) {
@@ -155,14 +159,6 @@ impl<R: Rule, C> InFlight<R, C> {
             let endpoint = &self.endpoint_ref.endpoint;
             endpoint.rule.end(endpoint, attempt, class);
         }
-    }
-}
-
-/// Returns what a result counts as: a rejection of excess load counts as nothing, because the endpoint works.
-pub(super) fn charged(class: Class) -> Class {
-    match class {
-        Class::Failure(failure) if failure.kind() == FailureKind::Overloaded => Class::Ignored,
-        class => class,
     }
 }
 

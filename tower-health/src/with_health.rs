@@ -2,6 +2,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use pin_project_lite::pin_project;
@@ -14,6 +15,7 @@ use crate::policy::outlier::OutlierConfig;
 use crate::policy::{InvalidPolicy, SlowStart};
 use crate::{
     AccrueFailures, BoxError, EjectOutliers, EndpointStates, Health, Observe, SlowStartDiscover,
+    TimeoutEndpoints,
 };
 
 pin_project! {
@@ -64,6 +66,11 @@ impl<D> WithHealth<D>
 where
     D: Discover<Key: Hash + Clone + fmt::Debug> + Unpin,
 {
+    /// See [`HealthExt::timeout_endpoints`](crate::HealthExt::timeout_endpoints).
+    pub fn timeout_endpoints(self, timeout: Duration) -> WithHealth<TimeoutEndpoints<D>> {
+        WithHealth::new(TimeoutEndpoints::new(self.inner, timeout), self.health)
+    }
+
     /// See [`HealthExt::eject_outliers`](crate::HealthExt::eject_outliers).
     ///
     /// # Errors

@@ -2,12 +2,12 @@
 
 use std::io;
 
-/// How the proxy reacts to a signal.
+/// What to do at a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// It drains and exits; the signal's name.
+    /// Drain and exit.
     Stop(&'static str),
-    /// It continues, since it does not support what the signal asks for: the signal's name, and why.
+    /// Continue, since the proxy does not support what the signal asks for: the signal's name, and why.
     Ignored(&'static str, &'static str),
 }
 

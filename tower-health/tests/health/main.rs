@@ -9,6 +9,7 @@ mod fail_closed;
 mod outlier;
 mod slow_start;
 mod states;
+mod timeout;
 
 use std::task::Poll;
 use std::time::Duration;

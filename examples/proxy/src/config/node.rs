@@ -21,7 +21,7 @@ pub(super) struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Returns the top-level table of the file with this text.
+    /// The top-level table of the file with this text.
     pub(super) fn root(text: &'a str, root: &'a Spanned<DeValue<'a>>) -> Self {
         Self {
             text,
@@ -35,7 +35,7 @@ impl<'a> Node<'a> {
         Self { text, key, value }
     }
 
-    /// Returns the value as it is written in the file, or its kind if it has several parts.
+    /// The value as it is written in the file, or what it is if it has several parts.
     fn written(&self) -> &'a str {
         match self.value.get_ref() {
             DeValue::Array(_) => "a list",
@@ -79,7 +79,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Returns the error of a TOML value without a counterpart in serde.
+    /// TOML's values without a counterpart in serde.
     fn invalid<'de, V: Visitor<'de>>(&self, visitor: &V) -> Invalid {
         Invalid::invalid_type(Unexpected::Other(self.written()), visitor)
     }
@@ -97,7 +97,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         visitor.visit_some(self)
     }
 
-    /// Reads a list of tables.
+    /// A list of tables.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match self.value.get_ref() {
             DeValue::Array(_) => self.deserialize_any(visitor),
@@ -108,7 +108,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         }
     }
 
-    /// Reads tables by name.
+    /// Tables by name.
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match self.value.get_ref() {
             DeValue::Table(_) => self.deserialize_any(visitor),
@@ -132,7 +132,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         }
     }
 
-    /// Reads a string that names a variant.
+    /// A string that names a variant.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,

@@ -7,15 +7,12 @@ use std::task::{Context, Poll, ready};
 
 use http::Response;
 use pin_project_lite::pin_project;
-use tower::classify::Class;
-use tower::classify::http::ClassifyError;
-use tower::{BoxError, Service};
+use tower::Service;
 
-use super::health::Upstream;
 use crate::metrics::EndpointStats;
 
 /// Middleware that reports to the metrics whether an endpoint is ready, and counts its requests, responses and
-/// failures. What its health ignores is not counted as a failure.
+/// failures.
 ///
 /// # Readiness
 ///
@@ -39,13 +36,13 @@ impl<S> Observe<S> {
 
 impl<S, Req, B> Service<Req> for Observe<S>
 where
-    S: Service<Req, Response = Response<B>, Error = BoxError>,
+    S: Service<Req, Response = Response<B>>,
 {
     type Response = S::Response;
-    type Error = BoxError;
+    type Error = S::Error;
     type Future = ObserveFuture<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let polled = self.inner.poll_ready(cx);
         self.stats.set_ready(matches!(polled, Poll::Ready(Ok(()))));
         polled
@@ -76,19 +73,17 @@ pin_project! {
     }
 }
 
-impl<F, B> Future for ObserveFuture<F>
+impl<F, B, E> Future for ObserveFuture<F>
 where
-    F: Future<Output = Result<Response<B>, BoxError>>,
+    F: Future<Output = Result<Response<B>, E>>,
 {
-    type Output = Result<Response<B>, BoxError>;
+    type Output = Result<Response<B>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.inner.poll(cx));
         match &result {
             Ok(response) => this.stats.answered(response.status()),
-            // Such as the failure of the client's body.
-            Err(error) if Upstream.classify_error(error) == Class::Ignored => {}
             Err(_) => drop(this.stats.failures.inc()),
         }
         Poll::Ready(result)

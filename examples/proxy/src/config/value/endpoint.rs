@@ -13,12 +13,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Returns the name or the IP address, without brackets.
+    /// The name or the IP address, without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Returns the port.
+    /// The port.
     pub fn port(&self) -> u16 {
         self.port
     }
