@@ -16,7 +16,8 @@ use tower::timeout::http::TimeoutBody;
 use crate::front::server::Client;
 use crate::front::upload::UploadBody;
 use crate::transport::blocks::OversizedTrailers;
-use crate::transport::stall::{self, Limits};
+use crate::transport::limits::Limits;
+use crate::transport::stall;
 use crate::transport::trailers::{TrailersTooLarge, check_trailers};
 use crate::upstream;
 

@@ -6,7 +6,7 @@ use tower::timeout::http::{Pulse, TimeoutBody};
 
 use super::UploadBody;
 use crate::front::body::ClientBody;
-use crate::transport::stall::Limits;
+use crate::transport::limits::Limits;
 
 /// The limits of a route on the bodies of requests.
 #[derive(Debug, Clone, Copy)]
