@@ -3,6 +3,7 @@
 mod checked;
 mod connect;
 mod connector;
+mod dispatch;
 mod error;
 mod http1;
 mod http2;
