@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::value::{ByteSize, Count, OrOff, read, some};
-use crate::front::server::Times;
 
 /// Connections from clients, on all listeners together.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,17 +35,6 @@ pub struct Clients {
     /// before it is forwarded. By default 256 KiB.
     #[serde(deserialize_with = "read::<ByteSize<16_384, 16_777_216, u32>, _>")]
     pub initial_stream_window_size: u32,
-}
-
-impl Clients {
-    /// The limits of a connection's lifetime.
-    pub const fn times(&self) -> Times {
-        Times {
-            head: self.request_headers_timeout,
-            idle: self.idle_timeout,
-            age: self.max_connection_age,
-        }
-    }
 }
 
 impl Default for Clients {

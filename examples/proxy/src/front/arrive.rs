@@ -9,9 +9,8 @@ use std::task::{Context, Poll, ready};
 use http::Request;
 use tower::{BoxError, Layer, Service};
 
-use super::body::ClientBody;
 use super::protocol::Dialect;
-use super::upload::{UploadBody, UploadLimits};
+use super::upload::{ClientBody, UploadBody, UploadLimits};
 
 /// Wraps services in [`Arrive`].
 #[derive(Debug, Clone, Copy)]

@@ -5,19 +5,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Version};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 use tower::BoxError;
 use tower::retry::http::{PeekBody, ReplayBody};
 use tower::timeout::http::TimeoutBody;
 
-use crate::front::server::Client;
+pub use crate::front::upload::ClientBody;
 use crate::front::upload::UploadBody;
-use crate::transport::blocks::OversizedTrailers;
-use crate::transport::stall::{self, Limits};
-use crate::transport::trailers::{TrailersTooLarge, check_trailers};
+use crate::transport::limits::Limits;
+use crate::transport::stall;
 use crate::upstream;
 
 /// The body of a request to the upstream: the client's upload under its time limits, kept for replays up to the
@@ -29,70 +26,6 @@ pub type UpstreamBody = upstream::UpstreamBody<RequestBody>;
 
 /// The body of a response under its time limits. For a gRPC call its first frame may have been read ahead.
 pub type BoundedBody = TimeoutBody<PeekBody<UpstreamBody>>;
-
-/// The body that a client sends, without trailers that must not be forwarded.
-#[derive(Debug)]
-pub struct ClientBody {
-    incoming: Incoming,
-    client: Client,
-    max_trailers: usize,
-    /// Set if h2 may drop some of the trailers.
-    long: Option<OversizedTrailers>,
-}
-
-impl ClientBody {
-    /// Takes over the request of a `client`. Trailers over `max_trailers` bytes are an error, and so are trailers that
-    /// the [`OversizedTrailers`] among the request's extensions reports as shortened.
-    pub fn of(
-        mut request: Request<Incoming>,
-        client: Client,
-        max_trailers: usize,
-    ) -> Request<Self> {
-        let long = match request.version() {
-            Version::HTTP_2 => request.extensions_mut().remove(),
-            _ => None,
-        };
-        request.map(|incoming| Self {
-            incoming,
-            client,
-            max_trailers,
-            long,
-        })
-    }
-
-    /// Returns the client that sends the body.
-    pub const fn client(&self) -> &Client {
-        &self.client
-    }
-
-    fn check(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
-        if frame.is_trailers() && self.long.as_ref().is_some_and(|long| long.count() > 0) {
-            return Err(TrailersTooLarge::new().into());
-        }
-        check_trailers(frame, self.max_trailers)
-    }
-}
-
-impl Body for ClientBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        polled.map(|frame| frame.map(|frame| self.check(frame?)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
-    }
-}
 
 /// The body of a response to the client: the upstream's stream, or empty.
 ///

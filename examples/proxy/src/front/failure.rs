@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tower::BoxError;
 use tower::classify::http::Code;
 use tower::classify::{RefusalKind, cause_ref, refusal};
@@ -16,6 +16,7 @@ use crate::front::headers::path::BadPath;
 use crate::front::protocol::Dialect;
 use crate::front::upload::BodyFailure;
 use crate::transport::framing::BadFraming;
+use crate::transport::headers::GRPC_STATUS;
 use crate::transport::trailers::TrailersTooLarge;
 use crate::transport::upload::BodyError;
 use crate::upstream::UpstreamError;
@@ -153,10 +154,11 @@ impl Failure {
         self.terms().0
     }
 
-    /// Returns the gRPC code and its message.
-    pub fn grpc_status(self) -> (Code, &'static str) {
+    /// Writes the gRPC status and its message, into trailers or into the headers of a response without a body.
+    pub fn write_grpc_status(self, fields: &mut HeaderMap) {
         let (_, code, message) = self.terms();
-        (code, message)
+        fields.insert(GRPC_STATUS, HeaderValue::from(u16::from(code.number())));
+        fields.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
     }
 
     /// Returns the HTTP status, the gRPC code, and a message for either.
@@ -259,7 +261,7 @@ impl Failure {
     /// Returns the response: for gRPC and gRPC-Web clients the status in the headers alone, for others a short plain
     /// text.
     pub fn response(self, dialect: Dialect) -> Response<Bytes> {
-        let (status, code, message) = self.terms();
+        let (status, _, message) = self.terms();
         let mut response = Response::new(match dialect {
             Dialect::Http => Bytes::from(format!("{message}\n")),
             _ => Bytes::new(),
@@ -271,8 +273,7 @@ impl Failure {
         headers.insert(header::CONTENT_TYPE, dialect.content_type());
         if dialect != Dialect::Http {
             // gRPC over HTTP/2, "Trailers-Only": HTTP status 200, and the gRPC status in the only header block.
-            headers.insert("grpc-status", HeaderValue::from(u16::from(code.number())));
-            headers.insert("grpc-message", HeaderValue::from_static(message));
+            self.write_grpc_status(headers);
         }
         if matches!(self, Self::BadFraming(_)) {
             // The rest of the stream is ambiguous: it may belong to this request or be another one.
@@ -290,3 +291,5 @@ impl fmt::Display for Failure {
 }
 
 impl Error for Failure {}
+
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");

@@ -1,7 +1,7 @@
 //! The kind of response that a client can read.
 
-use crate::transport::headers::is_grpc;
 use http::header::{self, HeaderMap, HeaderValue};
+use tower::classify::http::{is_grpc, is_grpc_web};
 
 /// The protocol on top of HTTP that a request speaks, by its `content-type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,14 +23,13 @@ impl Dialect {
             return Self::Http;
         };
         if is_grpc(headers) {
-            return Self::Grpc;
-        }
-        match content_type.as_bytes().strip_prefix(GRPC_WEB) {
-            Some([] | [b'+' | b';', ..]) => Self::GrpcWeb,
-            Some(
-                [b'-', b't', b'e', b'x', b't'] | [b'-', b't', b'e', b'x', b't', b'+' | b';', ..],
-            ) => Self::GrpcWebText,
-            _ => Self::Http,
+            Self::Grpc
+        } else if !is_grpc_web(headers) {
+            Self::Http
+        } else if content_type.as_bytes().starts_with(GRPC_WEB_TEXT) {
+            Self::GrpcWebText
+        } else {
+            Self::GrpcWeb
         }
     }
 
@@ -46,4 +45,4 @@ impl Dialect {
     }
 }
 
-const GRPC_WEB: &[u8] = b"application/grpc-web";
+const GRPC_WEB_TEXT: &[u8] = b"application/grpc-web-text";

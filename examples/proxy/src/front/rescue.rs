@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http::{HeaderMap, Method, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::classify::cause_ref;
@@ -172,10 +172,8 @@ where
 }
 
 fn status(failure: Failure) -> HeaderMap {
-    let (code, message) = failure.grpc_status();
     let mut trailers = HeaderMap::with_capacity(2);
-    trailers.insert("grpc-status", HeaderValue::from(u16::from(code.number())));
-    trailers.insert("grpc-message", HeaderValue::from_static(message));
+    failure.write_grpc_status(&mut trailers);
     trailers
 }
 

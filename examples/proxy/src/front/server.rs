@@ -5,8 +5,10 @@ mod activity;
 mod client;
 mod connection;
 mod disconnect;
+mod given_up;
 mod interim;
 mod lifetime;
+mod shutdown;
 mod withdraw;
 
 use std::future::Future;
@@ -26,17 +28,18 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tower::BoxError;
 
 use self::activity::{Activity, Answer};
 pub use self::client::Client;
-pub use self::connection::GivenUp;
 use self::connection::{Connection, Watch};
 use self::disconnect::DetectDisconnect;
+pub use self::given_up::GivenUp;
 use self::interim::Interim;
 pub use self::lifetime::Times;
+pub use self::shutdown::{Shutdown, ShutdownTrigger, shutdown_channel};
 use self::withdraw::Withdraw;
 use crate::config::{Clients, Heads};
 use crate::transport::blocks::{self, Blocks, OversizedTrailers};
@@ -266,39 +269,6 @@ where
 {
     fn execute(&self, stream: F) {
         self.0.push(StallTimeout::new(stream));
-    }
-}
-
-/// Tells servers to shut down; see [`shutdown_channel`].
-#[derive(Debug)]
-pub struct ShutdownTrigger(watch::Sender<bool>);
-
-/// Signals when to shut down.
-#[derive(Debug, Clone)]
-pub struct Shutdown(watch::Receiver<bool>);
-
-/// Creates a trigger and a signal that shut down any number of servers at once.
-pub fn shutdown_channel() -> (ShutdownTrigger, Shutdown) {
-    let (sender, receiver) = watch::channel(false);
-    (ShutdownTrigger(sender), Shutdown(receiver))
-}
-
-impl ShutdownTrigger {
-    /// Signals the shutdown to all servers.
-    pub fn trigger(&self) {
-        self.0.send_replace(true);
-    }
-}
-
-impl Shutdown {
-    /// Waits for the shutdown. Dropping the [`ShutdownTrigger`] counts as one.
-    pub async fn requested(&mut self) {
-        let _ = self.0.wait_for(|stop| *stop).await;
-    }
-
-    /// Returns whether the shutdown was triggered.
-    pub fn is_requested(&self) -> bool {
-        *self.0.borrow()
     }
 }
 

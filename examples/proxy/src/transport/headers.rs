@@ -137,6 +137,9 @@ pub(crate) fn append_forwarded_for(headers: &mut HeaderMap, client: &HeaderValue
     }
 }
 
+/// The field of a gRPC status, in trailers or in the headers of a response without a body.
+pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// `Trailer` is not one of them, as it is forwarded together with the trailers. Credentials for a proxy are for the

@@ -5,6 +5,7 @@ pub mod blocks;
 pub mod descriptors;
 pub mod framing;
 pub mod headers;
+pub mod limits;
 pub mod socket;
 pub mod stall;
 pub mod streams;

@@ -15,29 +15,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::timeout::alarm::Alarm;
 
-use crate::transport::upload::Upload;
-
-/// The limits on how long a task may delay the polling of a body.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// The time between one frame and the next.
-    pub idle: Option<Duration>,
-    /// The deadline of the whole body.
-    pub end: Option<Instant>,
-}
-
-impl Limits {
-    fn deadline(self, since: Instant) -> Option<Instant> {
-        let idle = self.idle.and_then(|idle| since.checked_add(idle));
-        idle.into_iter().chain(self.end).min()
-    }
-}
+use super::limits::Limits;
+use super::upload::Upload;
 
 #[derive(Default)]
 struct Notes {
@@ -197,6 +181,7 @@ impl<F> fmt::Debug for StallTimeout<F> {
 #[cfg(test)]
 mod tests {
     use std::future::{pending, poll_fn};
+    use std::time::Duration;
 
     use super::*;
 

@@ -11,7 +11,7 @@ use futures_util::future::{AbortHandle, Abortable, abortable};
 use futures_util::task::AtomicWaker;
 use tower::BoxError;
 
-use super::stall::Limits;
+use super::limits::Limits;
 use crate::lock::lock;
 
 /// The state of one attempt's upload, shared by its two ends.

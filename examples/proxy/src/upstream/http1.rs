@@ -1,21 +1,16 @@
-use std::future::{Future, poll_fn};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::checked::check;
 use super::error::ConnectError;
 use super::maintain::{Maintain, Maintainer, Slot, State};
-use super::track::Hold;
-use super::{Connector, Payload, SentBody, UpstreamBody, UpstreamError};
+use super::{Connector, Payload, SentBody, UpstreamError};
 use crate::config::Endpoint;
 use crate::lock::lock;
-use crate::transport::framing;
 use crate::transport::socket::Observe;
 use crate::transport::stall::StallTimeout;
 use crate::transport::upload::Upload;
@@ -28,15 +23,15 @@ use crate::transport::upload::Upload;
 /// most the connect timeout.
 #[derive(Debug)]
 pub struct Pool<B> {
-    shared: Arc<Inner<B>>,
+    pub(super) shared: Arc<Inner<B>>,
     _maintainer: Maintainer,
 }
 
 #[derive(Debug)]
-struct Inner<B> {
-    connect: Connector,
+pub(super) struct Inner<B> {
+    pub(super) connect: Connector,
     endpoint: Endpoint,
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     idle: Mutex<Idle<B>>,
 }
 
@@ -55,8 +50,8 @@ enum Next<B> {
 
 /// Dropping it closes the connection, whatever the peer does.
 #[derive(Debug)]
-struct Connection<B> {
-    sender: SendRequest<SentBody<B>>,
+pub(super) struct Connection<B> {
+    pub(super) sender: SendRequest<SentBody<B>>,
     task: AbortHandle,
     given_up: GivenUp,
     born: u32,
@@ -67,10 +62,11 @@ struct Connection<B> {
 /// Holds the connection of a response body until the body ends.
 #[derive(Debug)]
 pub(super) struct Lease<B> {
-    shared: Arc<Inner<B>>,
-    connection: Connection<B>,
-    reusable: bool,
-    upload: Option<Arc<Upload>>,
+    pub(super) shared: Arc<Inner<B>>,
+    pub(super) connection: Connection<B>,
+    /// Whether the connection takes another request once the response has ended.
+    pub(super) reusable: bool,
+    pub(super) upload: Option<Arc<Upload>>,
 }
 
 impl<B: Payload> Pool<B> {
@@ -96,50 +92,6 @@ impl<B: Payload> Pool<B> {
 
     pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), UpstreamError>> {
         self.shared.state.poll_ready(cx)
-    }
-
-    pub(super) fn send(
-        &self,
-        request: Request<B>,
-    ) -> impl Future<Output = Result<Response<UpstreamBody<B>>, UpstreamError>> + Send + use<B>
-    {
-        let shared = Arc::clone(&self.shared);
-        async move {
-            let mut request = SentBody::of(request);
-            let upload = request.body().upload();
-            loop {
-                let (mut connection, reused) = match shared.take() {
-                    Some(connection) => (connection, true),
-                    None => shared.obtain().await?,
-                };
-                // If this future is dropped meanwhile, so is the connection.
-                match connection.sender.try_send_request(request).await {
-                    Ok(response) => {
-                        shared.state.answered();
-                        let max_trailers = shared.connect.heads.size;
-                        let lease = Lease {
-                            shared,
-                            connection,
-                            reusable: framing::is_reusable(&response),
-                            upload,
-                        };
-                        let lease = Hold::Http1(lease);
-                        let mut response = UpstreamBody::of(response, lease, max_trailers);
-                        poll_fn(|cx| Poll::Ready(check(&mut response, cx))).await?;
-                        return Ok(response);
-                    }
-                    Err(mut failure) => match failure.take_message() {
-                        // The peer had closed the idle connection: retry on the next one, or finally on a new one.
-                        Some(unsent) if reused => request = unsent,
-                        Some(_) => return Err(UpstreamError::Unsent(failure.into_error())),
-                        None => {
-                            let error = failure.into_error();
-                            return Err(UpstreamError::sent(error, upload.as_deref()));
-                        }
-                    },
-                }
-            }
-        }
     }
 }
 
@@ -215,7 +167,7 @@ impl<B: Payload> Inner<B> {
     }
 
     /// Returns a connection when none is idle, and whether it was used before.
-    async fn obtain(&self) -> Result<(Connection<B>, bool), UpstreamError> {
+    pub(super) async fn obtain(&self) -> Result<(Connection<B>, bool), UpstreamError> {
         let deadline = Instant::now() + self.connect.timeout;
         let mut failure = None;
         loop {
@@ -255,7 +207,7 @@ impl<B: Payload> Inner<B> {
     }
 
     /// Takes the most recent connection that can take a request now.
-    fn take(&self) -> Option<Connection<B>> {
+    pub(super) fn take(&self) -> Option<Connection<B>> {
         let mut idle = self.idle();
         let connections = &mut idle.connections;
         let newest = connections

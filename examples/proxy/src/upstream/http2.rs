@@ -3,24 +3,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
-use futures_util::future::poll_fn;
-use http::{Request, Response};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::checked::check;
 use super::error::ConnectError;
 use super::maintain::{Maintain, Maintainer, Slot, State};
 use super::settings::{Allowed, Settings};
-use super::track::Hold;
-use super::{Connector, Payload, SentBody, UpstreamBody, UpstreamError};
+use super::{Connector, Payload, SentBody, UpstreamError};
 use crate::config::Endpoint;
 use crate::lock::lock;
 use crate::transport::blocks;
-use crate::transport::headers;
 use crate::transport::stall::StallTimeout;
 use crate::transport::streams::{NewStreams, Streams};
 use crate::transport::upload::Upload;
@@ -32,15 +27,15 @@ use crate::transport::upload::Upload;
 /// flow-control window of a connection has room for all of its streams, so a response that is not read blocks no other.
 #[derive(Debug)]
 pub struct Multiplexed<B> {
-    shared: Arc<Inner<B>>,
+    pub(super) shared: Arc<Inner<B>>,
     _maintainer: Maintainer,
 }
 
 #[derive(Debug)]
-struct Inner<B> {
-    connect: Connector,
+pub(super) struct Inner<B> {
+    pub(super) connect: Connector,
     endpoint: Endpoint,
-    state: Arc<State>,
+    pub(super) state: Arc<State>,
     set: Mutex<Set<B>>,
     /// Notified when an attempt to open another connection has ended in any way.
     opened: Notify,
@@ -56,8 +51,8 @@ struct Set<B> {
 }
 
 #[derive(Debug)]
-struct Connection<B> {
-    sender: SendRequest<SentBody<B>>,
+pub(super) struct Connection<B> {
+    pub(super) sender: SendRequest<SentBody<B>>,
     allowed: Arc<Allowed>,
     active: AtomicU32,
     born: u32,
@@ -68,9 +63,9 @@ struct Connection<B> {
 /// Holds the stream of a request on its connection until the response ends.
 #[derive(Debug)]
 pub(super) struct Lease<B> {
-    connection: Arc<Connection<B>>,
+    pub(super) connection: Arc<Connection<B>>,
     state: Arc<State>,
-    upload: Option<Arc<Upload>>,
+    pub(super) upload: Option<Arc<Upload>>,
     /// The number of possibly shortened trailers on the connection when the request began.
     long_before: u32,
 }
@@ -99,43 +94,6 @@ impl<B: Payload> Multiplexed<B> {
 
     pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), UpstreamError>> {
         self.shared.state.poll_ready(cx)
-    }
-
-    pub(super) fn send(
-        &self,
-        request: Request<B>,
-    ) -> impl Future<Output = Result<Response<UpstreamBody<B>>, UpstreamError>> + Send + use<B>
-    {
-        let shared = Arc::clone(&self.shared);
-        async move {
-            let request = SentBody::of(request);
-            // If this future is dropped meanwhile, the request's upload is aborted.
-            let mut lease = shared.obtain().await?;
-            lease.upload = request.body().upload();
-            let mut sender = lease.connection.sender.clone();
-            let mut response = std::pin::pin!(sender.try_send_request(request));
-            let response = poll_fn(|cx| match response.as_mut().poll(cx) {
-                Poll::Pending => lease.poll_stalled(cx).map(Err),
-                Poll::Ready(response) => Poll::Ready(Ok(response)),
-            });
-            match response.await {
-                Ok(Ok(response)) => {
-                    shared.state.answered();
-                    let most = shared.connect.heads.size;
-                    if headers::size(response.headers()) > most {
-                        return Err(UpstreamError::HeadTooLarge);
-                    }
-                    let mut response = UpstreamBody::of(response, Hold::Http2(lease), most);
-                    poll_fn(|cx| Poll::Ready(check(&mut response, cx))).await?;
-                    Ok(response)
-                }
-                Ok(Err(mut failure)) => Err(match failure.take_message() {
-                    Some(_) => UpstreamError::Unsent(failure.into_error()),
-                    None => UpstreamError::sent(failure.into_error(), lease.upload.as_deref()),
-                }),
-                Err(stalled) => Err(stalled),
-            }
-        }
     }
 }
 
@@ -196,7 +154,7 @@ impl<B: Payload> Inner<B> {
     }
 
     /// Takes a stream on a connection that has room, or on another one that this request opens or waits for.
-    async fn obtain(self: &Arc<Self>) -> Result<Lease<B>, UpstreamError> {
+    pub(super) async fn obtain(self: &Arc<Self>) -> Result<Lease<B>, UpstreamError> {
         if let Some(lease) = self.take() {
             return Ok(lease);
         }
@@ -352,7 +310,8 @@ impl<B> Lease<B> {
         self.connection.allowed.long().count() != self.long_before
     }
 
-    fn poll_stalled(&self, cx: &Context<'_>) -> Poll<UpstreamError> {
+    /// Ready once the endpoint was given up because it does not read the request.
+    pub(super) fn poll_stalled(&self, cx: &Context<'_>) -> Poll<UpstreamError> {
         match &self.upload {
             Some(upload) => upload.poll_stalled(cx).map(|()| UpstreamError::Stalled),
             None => Poll::Pending,

@@ -8,7 +8,8 @@ use http_body::{Body, Frame, SizeHint};
 use tower::BoxError;
 
 use super::Payload;
-use crate::transport::stall::{self, Limits};
+use crate::transport::limits::Limits;
+use crate::transport::stall;
 use crate::transport::upload::{BodyError, Upload};
 
 /// The body of one attempt, while it is sent to an endpoint.

@@ -2,14 +2,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Response, Version};
+use http::{HeaderMap, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::BoxError;
 use tower::load::{TrackCompletion, pending_requests};
 
 use super::{Payload, UpstreamError, http1, http2};
-use crate::transport::headers;
+use crate::transport::headers::{self, GRPC_STATUS};
 use crate::transport::trailers::{TrailersTooLarge, check_trailers};
 use crate::transport::upload::Upload;
 
@@ -247,5 +247,3 @@ impl<B> TrackCompletion<pending_requests::Handle, Response<UpstreamBody<B>>> for
         response
     }
 }
-
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

@@ -1,7 +1,5 @@
 //! One client connection, from its first byte to its last.
 
-use std::error::Error;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,9 +11,10 @@ use tokio::time::Instant;
 use tower::BoxError;
 use tower::timeout::alarm::Alarm;
 
-use super::Shutdown;
 use super::activity::Activity;
+use super::given_up::GivenUp;
 use super::lifetime::{Action, Lifetime, Times};
+use super::shutdown::Shutdown;
 use crate::transport::blocks::{Blocks, Frames};
 use crate::transport::socket::Observe;
 use crate::transport::stall::{StallTimeout, Stalled};
@@ -102,33 +101,6 @@ impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
         }
     }
 }
-
-/// Why a connection was dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum GivenUp {
-    /// The client began a request and did not send its head in time.
-    Head,
-    /// The client sent nothing.
-    Silent,
-    /// The client did not read the response.
-    Unread,
-    /// The client did not close the connection.
-    Lingering,
-}
-
-impl fmt::Display for GivenUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Head => "the head of the request did not arrive in time",
-            Self::Silent => "the client sends nothing",
-            Self::Unread => "the client does not read its response",
-            Self::Lingering => "the client does not close the connection",
-        })
-    }
-}
-
-impl Error for GivenUp {}
 
 /// Reports the reads and writes of a socket to the activity of its connection.
 #[derive(Debug)]

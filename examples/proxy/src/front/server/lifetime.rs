@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::connection::GivenUp;
+use super::given_up::GivenUp;
+use crate::config::Clients;
 
 /// The time limits of client connections; `None` means no limit.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +16,17 @@ pub struct Times {
     pub idle: Option<Duration>,
     /// From accepting until no more requests are taken.
     pub age: Option<Duration>,
+}
+
+impl Clients {
+    /// The limits of a connection's lifetime.
+    pub const fn times(&self) -> Times {
+        Times {
+            head: self.request_headers_timeout,
+            idle: self.idle_timeout,
+            age: self.max_connection_age,
+        }
+    }
 }
 
 /// The lifetime of one connection.

@@ -12,7 +12,7 @@ use tower::BoxError;
 use tower::timeout::http::TimeoutBody;
 
 use super::BodyFailure;
-use crate::front::body::ClientBody;
+use super::client::ClientBody;
 
 /// The body that a client sends, under its time limits.
 ///

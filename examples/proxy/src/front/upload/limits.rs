@@ -4,9 +4,8 @@ use http::Request;
 use http_body::Body;
 use tower::timeout::http::{Pulse, TimeoutBody};
 
-use super::UploadBody;
-use crate::front::body::ClientBody;
-use crate::transport::stall::Limits;
+use super::{ClientBody, UploadBody};
+use crate::transport::limits::Limits;
 
 /// The limits of a route on the bodies of requests.
 #[derive(Debug, Clone, Copy)]
