@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::{BoxError, Class, Classify, FailureKind};
+use crate::{BoxError, Class, Classify, FailureKind, Refusal};
 
 /// Returns the first error of type `T` in the chain of `error` and its [sources](Error::source), or `None`.
 ///
@@ -50,6 +50,7 @@ impl Error for Unsent {
 /// | [`Unsent`] | `Unsent` |
 /// | feature `h2`: a stream that was refused, or a graceful GOAWAY that does not cover it (RFC 9113, 8.7 and 6.8) | `Unsent` |
 /// | feature `hyper`: a request that was still queued when its connection closed | `Unsent` |
+/// | a [`Refusal`] | [its class](Refusal::class) |
 /// | an I/O error [`TimedOut`](std::io::ErrorKind::TimedOut) | `Timeout` |
 /// | anything else | `Disconnected` |
 ///
@@ -69,6 +70,9 @@ impl ErrorChain {
             let io = error.downcast_ref::<std::io::Error>();
             if io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut) {
                 class = Class::failure(FailureKind::Timeout);
+            }
+            if let Some(refusal) = error.downcast_ref::<Refusal>() {
+                class = refusal.class();
             }
         }
         class

@@ -11,8 +11,7 @@ pub enum Class {
     /// The request was never processed, so that any request may be sent again: no connection was established, or the
     /// peer reported that it did not process the request.
     Unsent,
-    /// The result says nothing about the service: the request was cancelled, was invalid, or was rejected by a limit of
-    /// this process.
+    /// The result says nothing about the service: the request was cancelled, was invalid, or had no time left.
     Ignored,
 }
 
@@ -55,9 +54,11 @@ pub enum FailureKind {
     Internal,
     /// The server cannot process requests at present: 502, 503, `UNAVAILABLE`.
     Unavailable,
-    /// The server, or a limit, rejects excess load: 429, `RESOURCE_EXHAUSTED`.
+    /// The server, or a limit of this process below the layer that asks, rejects excess load: 429, `RESOURCE_EXHAUSTED`,
+    /// a [`Refusal`](crate::Refusal) of that kind.
     Overloaded,
-    /// There was no response in time: 504, `DEADLINE_EXCEEDED`, an elapsed timeout.
+    /// There was no response in time: 504, `DEADLINE_EXCEEDED`, an elapsed timeout, an I/O error
+    /// `TimedOut`.
     Timeout,
     /// The connection was lost before the response. The request may have been processed.
     Disconnected,
@@ -89,6 +90,13 @@ impl Failure {
     #[must_use]
     pub const fn transient(mut self, is_transient: bool) -> Self {
         self.is_transient = is_transient;
+        self
+    }
+
+    /// Replaces the kind, and nothing else.
+    #[must_use]
+    pub const fn of_kind(mut self, kind: FailureKind) -> Self {
+        self.kind = kind;
         self
     }
 

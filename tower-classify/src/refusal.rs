@@ -1,9 +1,14 @@
 use std::time::Duration;
+use std::{error, fmt};
 
-/// An error that a layer returned itself, reduced to what a caller needs: its kind, and when to retry.
+use crate::{Class, Failure, FailureKind, Pushback};
+
+/// Describes an error that a layer has returned itself, instead of the service: the reason, and when to retry.
 ///
-/// `tower::classify::refusal` returns it for the errors of all layers of this family. With the feature `http` it also has the
-/// HTTP status and the gRPC code for a response.
+/// `tower::classify::refusal` returns it for the errors of all layers of this family. A layer of your own can return a
+/// `Refusal` as its error, or as the [source](error::Error::source) of its error: it is found there, and
+/// [`ErrorChain`](crate::ErrorChain) classifies it. With the feature `http` it has the HTTP status and the gRPC code for a
+/// response.
 ///
 /// ```
 /// use std::time::Duration;
@@ -72,7 +77,46 @@ impl Refusal {
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
+
+    /// Returns what this refusal means to the layers above the one that returned it:
+    ///
+    /// | kind | class |
+    /// |---|---|
+    /// | `Elapsed` | a `Timeout` |
+    /// | `DeadlineExceeded` | ignored, because the request has no time left |
+    /// | `Overloaded`, `RateLimited`, `BudgetExhausted` | `Overloaded`, with [`retry_after`](Self::retry_after) as pushback |
+    /// | any other | `Unavailable`, with [`retry_after`](Self::retry_after) as pushback |
+    pub fn class(&self) -> Class {
+        let kind = match self.kind {
+            RefusalKind::DeadlineExceeded => return Class::Ignored,
+            RefusalKind::Elapsed => FailureKind::Timeout,
+            RefusalKind::Overloaded | RefusalKind::RateLimited | RefusalKind::BudgetExhausted => {
+                FailureKind::Overloaded
+            }
+            _ => FailureKind::Unavailable,
+        };
+        let pushback = self.retry_after.map(Pushback::After);
+        Failure::new(kind).with_pushback(pushback).into()
+    }
 }
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            RefusalKind::Elapsed => "the timeout elapsed",
+            RefusalKind::DeadlineExceeded => "the deadline has passed",
+            RefusalKind::Overloaded => "too many requests in flight",
+            RefusalKind::RateLimited => "too many requests in this period",
+            RefusalKind::BreakerOpen => "the circuit breaker is open",
+            RefusalKind::BudgetExhausted => "the budget is exhausted",
+            RefusalKind::NoEndpoints => "no endpoint is available",
+            RefusalKind::FailFast => "the service is not ready",
+            RefusalKind::Closed => "the service is gone",
+        })
+    }
+}
+
+impl error::Error for Refusal {}
 
 #[cfg(feature = "http")]
 impl Refusal {
@@ -88,16 +132,14 @@ impl Refusal {
         }
     }
 
-    /// Returns the gRPC code of this refusal: DEADLINE_EXCEEDED after a timeout or deadline, RESOURCE_EXHAUSTED if a
-    /// limit is reached, UNAVAILABLE otherwise.
+    /// Returns the gRPC code of this refusal: DEADLINE_EXCEEDED after a timeout or deadline, RESOURCE_EXHAUSTED if the
+    /// rate is limited, UNAVAILABLE otherwise.
     pub const fn grpc_code(&self) -> crate::http::Code {
         use crate::http::Code;
 
         match self.kind {
             RefusalKind::Elapsed | RefusalKind::DeadlineExceeded => Code::DeadlineExceeded,
-            RefusalKind::Overloaded | RefusalKind::RateLimited | RefusalKind::BudgetExhausted => {
-                Code::ResourceExhausted
-            }
+            RefusalKind::RateLimited => Code::ResourceExhausted,
             _ => Code::Unavailable,
         }
     }

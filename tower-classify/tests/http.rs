@@ -126,9 +126,14 @@ fn without_a_grpc_status_the_http_status_decides() {
         )
     };
     let second = Some(Pushback::After(Duration::from_secs(1)));
-    for status in [429, 502, 503, 504] {
+    for (status, kind) in [
+        (429, FailureKind::Overloaded),
+        (502, FailureKind::Unavailable),
+        (503, FailureKind::Unavailable),
+        (504, FailureKind::Unavailable),
+    ] {
         let class = by(status, &[("retry-after", "1")]);
-        assert_eq!(failure(class), (FailureKind::Unavailable, true, second));
+        assert_eq!(failure(class), (kind, true, second));
     }
     // Neither a redirect nor an error page is a gRPC response.
     for status in [302, 400, 500] {

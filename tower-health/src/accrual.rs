@@ -14,7 +14,7 @@ use tower_util::rng::{Rng, SplitMix};
 use super::attempts::Attempts;
 use super::driver::Driver;
 use super::health::Changed;
-use super::rule::{Endpoint, Rule};
+use super::rule::{Endpoint, Rule, charged};
 use super::task::Task;
 use super::{Guarded, Health, Reason, Standing};
 use crate::lock::lock;
@@ -221,6 +221,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
     }
 
     fn end(&self, endpoint: &Arc<Endpoint<Self>>, attempt: Attempt, class: Class) {
+        let class = charged(class);
         let now = Instant::now();
         if endpoint.state.end(&attempt, class, now) {
             return;

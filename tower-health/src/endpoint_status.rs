@@ -1,4 +1,4 @@
-//! Whether an endpoint may receive requests in one wrapper, and the tasks that wait for a change of that.
+//! Whether a wrapper lets an endpoint receive requests, and the tasks that wait for a change.
 
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};

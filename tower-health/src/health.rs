@@ -74,7 +74,7 @@ pub(super) struct Membership<K> {
 }
 
 impl<K> Health<K> {
-    /// Creates the health of no endpoints, with a panic threshold of 50 %.
+    /// Creates a health without endpoints, with a panic threshold of 50 %.
     pub fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             members: IndexMap::new(),

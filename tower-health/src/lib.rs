@@ -14,8 +14,8 @@
 //!
 //! Outlier detection compares the success rates of all endpoints, which takes several endpoints with enough requests.
 //! Failure accrual judges each endpoint by itself, and also works with few endpoints. Health checks detect failures
-//! without requests, and keep a new endpoint unused until it is healthy. The wrappers can be combined; add the timeout first and the
-//! observation last.
+//! without requests, and keep a new endpoint unused until it is healthy. The wrappers can be combined; add the timeout
+//! first and the observation last.
 //!
 //! # Example
 //!

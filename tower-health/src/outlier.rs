@@ -12,7 +12,7 @@ use tower_discover::{Change, Discover};
 
 use super::answers::Answers;
 use super::driver::Driver;
-use super::rule::{ByIdentity, Endpoint, Rule};
+use super::rule::{ByIdentity, Endpoint, Rule, charged};
 use super::task::Task;
 use super::{Guarded, Health, Reason, Standing};
 use crate::lock::lock;
@@ -223,7 +223,9 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     }
 
     fn end(&self, endpoint: &Arc<Endpoint<Self>>, (): (), class: Class) {
+        // A rejection is an answer, so the endpoint is not silent.
         let answers_again = endpoint.state.end(class, self.count_silence);
+        let class = charged(class);
         if class.is_failure() {
             self.fail(endpoint, class);
         } else if answers_again {

@@ -146,12 +146,8 @@ impl<R: Rule, C> InFlight<R, C> {
         &self.endpoint_ref.classify
     }
 
-    /// Ends the request. A rejection of excess load does not count, because the endpoint works.
     pub(super) fn end(mut self, class: Class) {
-        self.end_with(match class {
-            Class::Failure(failure) if failure.kind() == FailureKind::Overloaded => Class::Ignored,
-            class => class,
-        });
+        self.end_with(class);
     }
 
     fn end_with(&mut self, class: Class) {
@@ -159,6 +155,14 @@ impl<R: Rule, C> InFlight<R, C> {
             let endpoint = &self.endpoint_ref.endpoint;
             endpoint.rule.end(endpoint, attempt, class);
         }
+    }
+}
+
+/// Returns what a result counts as: a rejection of excess load counts as nothing, because the endpoint works.
+pub(super) fn charged(class: Class) -> Class {
+    match class {
+        Class::Failure(failure) if failure.kind() == FailureKind::Overloaded => Class::Ignored,
+        class => class,
     }
 }
 

@@ -29,8 +29,9 @@ use crate::lock::lock;
 ///
 /// # Cost
 ///
-/// [`list`](Self::list) takes locks that are also taken when endpoints are added or removed or change their standing,
-/// but not by requests that change nothing. For what each request costs, see [`Observe`].
+/// [`list`](Self::list) takes a lock that is also taken when endpoints are added or removed, and the lock of the
+/// [`Health`] once for each endpoint. Requests take neither unless they change a standing. For what each request costs,
+/// see [`Observe`].
 pub struct EndpointStates<K: Hash + Eq + Clone + fmt::Debug> {
     endpoints: Arc<Mutex<IndexSet<ByIdentity<Observations<K>>>>>,
     health: Health<K>,

@@ -101,7 +101,7 @@ impl<P, C, L> Builder<P, C, L> {
     /// 0.99.
     ///
     /// This matches the default of [`max_extra`](Self::max_extra): the share of slow requests equals the share that may
-    /// be hedged. With a lower percentile, the budget is used up by requests that are not the slowest. If more than 1 %
+    /// be hedged. With a lower percentile, the budget is spent on requests that are not the slowest. If more than 1 %
     /// of requests are slow, lower the percentile and raise `max_extra`: the percentile must be one at which requests
     /// are still fast.
     #[must_use]
@@ -141,7 +141,7 @@ impl<P, C, L> Builder<P, C, L> {
         self
     }
 
-    /// Sets the maximum number of attempts, including the first; each is sent when the one before is slow. From 2 to 5,
+    /// Sets the maximum number of attempts, including the first; each is sent when the previous one is slow. From 2 to 5,
     /// as in gRPC. By default 2.
     #[must_use]
     pub const fn attempts(mut self, attempts: u32) -> Self {

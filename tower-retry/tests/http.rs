@@ -19,7 +19,7 @@ use tower_classify::http::Code;
 use tower_classify::{Class, FailureKind, Unsent};
 use tower_layer::Layer;
 use tower_retry::http::{HttpRetryLayer, HttpRules, ReplayBody};
-use tower_retry::{Builder, RetryPolicy};
+use tower_retry::{Builder, Next, RetryPolicy};
 use tower_service::Service;
 use tower_timeout::Deadline;
 use tower_util::{BoxError, ServiceExt, Tried, service_fn};
@@ -353,6 +353,35 @@ async fn methods_and_codes_can_be_added() {
     let policy = RetryPolicy::http().add_grpc_codes([Code::ResourceExhausted]);
     send(policy, &server, grpc("")).await.unwrap();
     assert_eq!(server.attempts(), 3);
+}
+
+/// The body of such a response may have been peeked at, and be empty.
+#[tokio::test(start_paused = true)]
+async fn an_empty_body_does_not_hide_the_http_status_of_a_grpc_call() {
+    let response = Response::builder().status(503).header("retry-after", "7");
+    let none = futures::stream::iter(Vec::<Result<Frame<Bytes>, Infallible>>::new());
+    let response = response.body(StreamBody::new(none).boxed_unsync());
+    let server = Server::new([Ok(response.unwrap())]);
+    send(RetryPolicy::http(), &server, grpc("hello"))
+        .await
+        .unwrap();
+    assert_eq!(server.waits(), [Duration::ZERO, 7000 * MS]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grpc_response_that_ends_without_a_status_is_no_success() {
+    for (response, expected) in [
+        (status(200), Next::Failure),
+        (failing_early(&[("grpc-status", "0")]), Next::Success),
+    ] {
+        let server = Server::new([response]);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let observer = Arc::clone(&seen);
+        let policy = RetryPolicy::http()
+            .on_attempt(move |attempt| observer.lock().unwrap().push(attempt.next));
+        send(policy, &server, grpc("hello")).await.unwrap();
+        assert_eq!(*seen.lock().unwrap(), [expected]);
+    }
 }
 
 /// For instance by a proxy that does not know gRPC.

@@ -48,23 +48,18 @@ pub use tower_classify::*;
 /// | [`buffer::fail_fast::Unavailable`](crate::buffer::fail_fast::Unavailable) | `FailFast` |
 /// | [`buffer::error::Closed`](crate::buffer::error::Closed), [`buffer::error::ServiceError`](crate::buffer::error::ServiceError) | `Closed` |
 ///
+/// | [`balance::error::NoEndpoints`](crate::balance::error::NoEndpoints), [`balance::error::Discover`](crate::balance::error::Discover), [`health::error::NoHealthyEndpoints`](crate::health::error::NoHealthyEndpoints) | `NoEndpoints` |
+/// | a [`Refusal`], of a layer of your own | its own |
+///
 /// If the chain contains several of them, the outermost decides.
 pub fn refusal(error: &(dyn Error + 'static)) -> Option<Refusal> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(kind) = kind(error) {
-            return Some(Refusal::new(kind));
-        }
-        next = error.source();
-    }
-    None
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| {
+        let own = error.downcast_ref::<Refusal>().copied();
+        own.or_else(|| kind(error).map(Refusal::new))
+    })
 }
 
-#[allow(
-    clippy::needless_return,
-    unused_variables,
-    reason = "which of these there are depends on the features"
-)]
+#[allow(unused_variables, reason = "without features there are no layers")]
 fn kind(error: &(dyn Error + 'static)) -> Option<RefusalKind> {
     #[cfg(feature = "timeout")]
     {
@@ -92,18 +87,23 @@ fn kind(error: &(dyn Error + 'static)) -> Option<RefusalKind> {
             return Some(RefusalKind::Closed);
         }
     }
+    #[cfg(feature = "balance")]
+    {
+        use crate::balance::error::{Discover, NoEndpoints};
+
+        if error.is::<NoEndpoints>() || error.is::<Discover>() {
+            return Some(RefusalKind::NoEndpoints);
+        }
+    }
+    #[cfg(feature = "health")]
+    if error.is::<crate::health::error::NoHealthyEndpoints>() {
+        return Some(RefusalKind::NoEndpoints);
+    }
     None
 }
 
-/// Classifies the errors of a stack of layers: [refusals](refusal) by their kind, and others by [`ErrorChain`]. Every response
-/// is a success.
-///
-/// | refusal | class |
-/// |---|---|
-/// | `Elapsed` | a `Timeout` |
-/// | `DeadlineExceeded` | ignored: the time of the request is over, which is no failure of the service |
-/// | `Overloaded`, `RateLimited`, `BudgetExhausted` | `Overloaded`, with the retry time of the refusal as pushback |
-/// | the others | `Unavailable` |
+/// Classifies the errors of a stack of layers: [refusals](refusal) by [`Refusal::class`], and others by [`ErrorChain`]. Every
+/// response is a success.
 ///
 /// For `HttpClassify`: `HttpClassify::new().errors(LayerErrors)`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,19 +112,10 @@ pub struct LayerErrors;
 impl LayerErrors {
     /// Classifies an error.
     pub fn class(error: &(dyn Error + 'static)) -> Class {
-        let Some(refusal) = refusal(error) else {
-            return ErrorChain::class(error);
-        };
-        let kind = match refusal.kind() {
-            RefusalKind::DeadlineExceeded => return Class::Ignored,
-            RefusalKind::Elapsed => FailureKind::Timeout,
-            RefusalKind::Overloaded | RefusalKind::RateLimited | RefusalKind::BudgetExhausted => {
-                FailureKind::Overloaded
-            }
-            _ => FailureKind::Unavailable,
-        };
-        let pushback = refusal.retry_after().map(Pushback::After);
-        Failure::new(kind).with_pushback(pushback).into()
+        match refusal(error) {
+            Some(refusal) => refusal.class(),
+            None => ErrorChain::class(error),
+        }
     }
 }
 

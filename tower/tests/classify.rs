@@ -4,7 +4,9 @@
 use std::future::pending;
 use std::time::Duration;
 
-use tower::classify::{Class, FailureKind, LayerErrors, RefusalKind, refusal};
+use tower::classify::{
+    Class, Failure, FailureKind, LayerErrors, Pushback, Refusal, RefusalKind, refusal,
+};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
 const MS: Duration = Duration::from_millis(1);
@@ -75,6 +77,33 @@ async fn a_buffer_whose_service_failed_is_closed() {
         kinds(&buffer.oneshot(()).await.unwrap_err()),
         (
             Some(RefusalKind::Closed),
+            Class::failure(FailureKind::Unavailable)
+        )
+    );
+}
+
+#[test]
+fn a_layer_of_ones_own_can_refuse_and_say_when_to_come_back() {
+    let mine = Refusal::new(RefusalKind::RateLimited).with_retry_after(MS);
+    let error = BoxError::from(mine);
+    assert_eq!(refusal(error.as_ref()), Some(mine));
+    let failure = Failure::new(FailureKind::Overloaded);
+    let pushback = Some(Pushback::After(MS));
+    assert_eq!(
+        LayerErrors::class(error.as_ref()),
+        Class::Failure(failure.with_pushback(pushback))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balancer_without_endpoints_refuses() {
+    let none: [tower::load::Constant<tower::util::BoxService<(), (), BoxError>, u32>; 0] = [];
+    let balance = tower::balance::p2c::Balance::new(tower::discover::ServiceList::new::<()>(none));
+    let error = balance.oneshot(()).await.unwrap_err();
+    assert_eq!(
+        kinds(&error),
+        (
+            Some(RefusalKind::NoEndpoints),
             Class::failure(FailureKind::Unavailable)
         )
     );

@@ -49,7 +49,7 @@ struct Demo {
     /// The address of the admin page
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
-    /// The drain timeout after Ctrl-C in seconds
+    /// The time for requests in flight after Ctrl-C, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain: u64,
 }
@@ -71,7 +71,7 @@ struct Run {
     /// The address of the admin page; by default that of the file, if any
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
-    /// The drain timeout after Ctrl-C or SIGTERM in seconds; by default that of the file, or 30
+    /// The time for requests in flight after Ctrl-C or SIGTERM, in seconds; by default that of the file, or 30
     #[arg(long, value_name = "SECONDS")]
     drain: Option<u64>,
 }

@@ -2,12 +2,12 @@
 
 use std::io;
 
-/// What to do at a signal.
+/// How the proxy reacts to a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// Drain and exit.
+    /// It drains and exits; the signal's name.
     Stop(&'static str),
-    /// Continue, since the proxy does not support what the signal asks for: the signal's name, and why.
+    /// It continues, since it does not support what the signal asks for: the signal's name, and why.
     Ignored(&'static str, &'static str),
 }
 

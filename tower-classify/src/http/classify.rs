@@ -3,7 +3,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::code::{Code, CodeSet};
-use super::content_type::is_grpc;
+use super::content_type::{is_grpc, is_grpc_web};
 use super::pushback::{pushback, retry_after};
 use super::status_set::StatusSet;
 use crate::{BoxError, Class, Classify, ErrorChain, Failure, FailureKind, Pushback};
@@ -24,7 +24,8 @@ use crate::{BoxError, Class, Classify, ErrorChain, Failure, FailureKind, Pushbac
 ///
 /// A call is gRPC if its request has a [`content-type` of gRPC](is_grpc). A response without a `grpc-status` and with
 /// an HTTP status other than 200 was sent by an intermediary. It is classified by the [corresponding
-/// code](Code::of_http), with its `retry-after`.
+/// code](Code::of_http), with its `retry-after`; a 429 is `Overloaded` here too. A gRPC-Web call is classified as gRPC,
+/// but its trailers are in the body.
 ///
 /// # Trailers
 ///
@@ -156,8 +157,25 @@ impl<E> HttpClassify<E> {
         match Code::of(headers) {
             Some(code) => Some(self.code(code, pushback(headers))),
             None if status == StatusCode::OK => None,
-            None => Some(self.code(Code::of_http(status), http_pushback(headers))),
+            None => Some(
+                match self.code(Code::of_http(status), http_pushback(headers)) {
+                    // The code is UNAVAILABLE; the status says more.
+                    Class::Failure(failure) if status == StatusCode::TOO_MANY_REQUESTS => {
+                        Class::Failure(failure.of_kind(FailureKind::Overloaded))
+                    }
+                    class => class,
+                },
+            ),
         }
+    }
+
+    /// Classifies an error of the service, as set by [`errors`](Self::errors).
+    #[inline]
+    pub fn error<F>(&self, error: &F) -> Class
+    where
+        E: ClassifyError<F>,
+    {
+        self.errors.classify_error(error)
     }
 
     /// Classifies the end of a gRPC response by its trailers, or `None` if it has none. A response without a
@@ -217,12 +235,12 @@ impl<E, B, R, C> Classify<Request<B>, Response<R>, E> for HttpClassify<C>
 where
     C: ClassifyError<E>,
 {
-    /// Whether it is a gRPC call.
+    /// Whether the call is gRPC or gRPC-Web.
     type Info = bool;
 
     #[inline]
     fn info(&self, request: &Request<B>) -> bool {
-        is_grpc(request.headers())
+        is_grpc(request.headers()) || is_grpc_web(request.headers())
     }
 
     #[inline]
@@ -231,7 +249,7 @@ where
             Ok(response) => self
                 .head(*is_grpc, response.status(), response.headers())
                 .unwrap_or(Class::Success),
-            Err(error) => self.errors.classify_error(error),
+            Err(error) => self.error(error),
         }
     }
 }

@@ -321,6 +321,40 @@ fn a_wrapped_balancer_can_be_sent_to_a_task() {
     is_send(&balance.into_inner());
 }
 
+/// A rejection does not count as a success or a failure, but it is a response.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_rejects_requests_is_not_silent() {
+    for rejects in [false, true] {
+        let health = Health::new();
+        health.set_panic_threshold(0);
+        let (only, mut handle) = endpoint(0);
+        let list = ServiceList::new::<u32>([only]);
+        let config = config().count_silence(true);
+        let classify = |result: Result<&u32, &BoxError>| match result {
+            Ok(_) => Class::Success,
+            Err(_) => Class::failure(FailureKind::Overloaded),
+        };
+        let discover = EjectOutliers::new(list, config, classify).unwrap();
+        let discover = discover.with_health(health.clone());
+        let mut balance = Spawn::new(Balance::with_picker(discover, LeastLoaded::of_all()));
+        let mut waiting = Vec::new();
+        for _ in 0..3 {
+            assert_ready_ok!(balance.poll_ready());
+            let response = balance.call(1);
+            waiting.push((response, handle.next_request().await.unwrap().1));
+        }
+        for _ in 0..3 {
+            if rejects {
+                send(&mut balance, &mut handle, false).await;
+            }
+            advance(10 * SECOND).await;
+            let _: Poll<Result<(), BoxError>> = balance.poll_ready();
+        }
+        let expected = if rejects { Standing::Healthy } else { EJECTED };
+        assert_eq!(health.standing(&0).unwrap().0, expected);
+    }
+}
+
 /// Three requests without a response, and the standing of the endpoint after each interval.
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_is_silent_for_an_interval_is_ejected_until_it_answers() {

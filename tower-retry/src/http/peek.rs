@@ -153,9 +153,13 @@ impl<B: Body> PeekBody<B> {
         }
     }
 
-    /// Returns whether the body was peeked at and has failed or ended without a frame.
+    /// Returns whether the body is known to have failed, or to have ended without a frame.
     pub(super) fn is_broken(&self) -> bool {
-        matches!(self.first.as_deref(), Some(First::Failed(_) | First::Ended))
+        match self.first.as_deref() {
+            Some(First::Failed(_) | First::Ended) => true,
+            Some(First::Frame(_)) => false,
+            None => self.inner.is_end_stream(),
+        }
     }
 
     /// Returns the inner body. A frame that was peeked at is lost.

@@ -18,8 +18,7 @@ use crate::{BoxError, Builder, RetryRules};
 pub struct HttpRules<E = RetryErrors> {
     methods: Vec<Method>,
     idempotency_key: bool,
-    classify: HttpClassify,
-    errors: E,
+    classify: HttpClassify<E>,
     retry_after_max: Duration,
     replay_limit: usize,
 }
@@ -36,8 +35,7 @@ impl HttpRules {
                 Method::DELETE,
             ],
             idempotency_key: true,
-            classify: HttpClassify::new().grpc_transient([Code::Unavailable]),
-            errors: RetryErrors,
+            classify: HttpClassify::new().errors(RetryErrors),
             retry_after_max: Duration::from_secs(30),
             replay_limit: 64 * 1024,
         }
@@ -45,6 +43,16 @@ impl HttpRules {
 }
 
 impl<E> HttpRules<E> {
+    fn map<F>(self, f: impl FnOnce(HttpClassify<E>) -> HttpClassify<F>) -> HttpRules<F> {
+        HttpRules {
+            methods: self.methods,
+            idempotency_key: self.idempotency_key,
+            classify: f(self.classify),
+            retry_after_max: self.retry_after_max,
+            replay_limit: self.replay_limit,
+        }
+    }
+
     pub(super) fn replay_limit(&self) -> usize {
         self.replay_limit
     }
@@ -56,17 +64,15 @@ impl<E> HttpRules<E> {
 
     fn response<R: Body>(&self, is_grpc: bool, response: &Response<PeekBody<R>>) -> Class {
         let (headers, body) = (response.headers(), response.body());
-        if is_grpc && Code::of(headers).is_none() {
-            if let Some(trailers) = body.trailers().filter(|it| Code::of(it).is_some()) {
-                return self.classify.trailers(Some(trailers));
+        let head = self.classify.head(is_grpc, response.status(), headers);
+        match body.trailers().filter(|it| Code::of(it).is_some()) {
+            Some(trailers) if is_grpc && Code::of(headers).is_none() => {
+                self.classify.trailers(Some(trailers))
             }
             // A gRPC response with neither a status nor a message is a broken one.
-            if body.is_broken() {
-                return self.classify.trailers(None);
-            }
+            _ if head.is_none() && body.is_broken() => self.classify.trailers(None),
+            _ => head.unwrap_or(Class::Success),
         }
-        let class = self.classify.head(is_grpc, response.status(), headers);
-        class.unwrap_or(Class::Success)
     }
 
     /// Makes a failure final if the request must not be repeated, or if the server asks for a longer wait than the maximum.
@@ -97,7 +103,7 @@ where
         let answered = result.is_ok();
         let class = match result {
             Ok(response) => self.response(is_grpc, response),
-            Err(error) => self.errors.classify_error(error),
+            Err(error) => self.classify.error(error),
         };
         match class {
             // A transient gRPC code means that the call may be repeated, whatever the method.
@@ -181,7 +187,8 @@ impl<E, T> Builder<HttpRules<E>, T> {
         self.classification(|classify| classify.add_transient(statuses))
     }
 
-    /// Sets the gRPC codes after which a call is retried, replacing the default, UNAVAILABLE.
+    /// Sets the gRPC codes after which a call is retried, replacing the defaults: UNAVAILABLE, and RESOURCE_EXHAUSTED if it comes
+    /// with a pushback.
     #[must_use]
     pub fn grpc_codes(self, codes: impl IntoIterator<Item = Code>) -> Self {
         self.classification(|classify| classify.grpc_transient(codes))
@@ -225,21 +232,29 @@ impl<E, T> Builder<HttpRules<E>, T> {
     /// ```
     #[must_use]
     pub fn errors<F>(self, errors: F) -> Builder<HttpRules<F>, T> {
-        self.with(|http, timer| {
-            let http = HttpRules {
-                methods: http.methods,
-                idempotency_key: http.idempotency_key,
-                classify: http.classify,
-                errors,
-                retry_after_max: http.retry_after_max,
-                replay_limit: http.replay_limit,
-            };
-            (http, timer)
-        })
+        self.with(|http, timer| (http.map(|classify| classify.errors(errors)), timer))
     }
 
-    fn classification(self, f: impl FnOnce(HttpClassify) -> HttpClassify) -> Self {
-        self.set(|http| http.classify = f(std::mem::take(&mut http.classify)))
+    /// Sets what responses and errors mean: the classification that health and load use as well. It replaces the
+    /// [`statuses`](Self::statuses), the [`grpc_codes`](Self::grpc_codes) and the [`errors`](Self::errors) set before. A request
+    /// is retried after a failure that is [transient](tower_classify::Failure::is_transient), if it may be repeated.
+    ///
+    /// ```
+    /// use tower_classify::http::HttpClassify;
+    /// use tower_retry::RetryPolicy;
+    /// use tower_retry::http::RetryErrors;
+    ///
+    /// let classify = HttpClassify::new().errors(RetryErrors);
+    /// let policy = RetryPolicy::http().classify_by(classify.clone()).build();
+    /// # let _ = (policy, classify);
+    /// ```
+    #[must_use]
+    pub fn classify_by<F>(self, classify: HttpClassify<F>) -> Builder<HttpRules<F>, T> {
+        self.with(|http, timer| (http.map(|_| classify), timer))
+    }
+
+    fn classification(self, f: impl FnOnce(HttpClassify<E>) -> HttpClassify<E>) -> Self {
+        self.with(|http, timer| (http.map(f), timer))
     }
 
     fn set(self, f: impl FnOnce(&mut HttpRules<E>)) -> Self {

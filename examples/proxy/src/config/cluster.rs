@@ -18,8 +18,8 @@ pub struct Cluster {
     /// The addresses of the endpoints, at least one.
     #[serde(deserialize_with = "list::<Endpoint, _>")]
     pub endpoints: Vec<Endpoint>,
-    /// The weight of each endpoint in their order, from 0 to 1000. An endpoint of weight 0 receives no requests. By default
-    /// all are equal.
+    /// The weight of each endpoint in their order, from 0 to 1000. An endpoint of weight 0 receives no requests. By
+    /// default all are equal.
     #[serde(default, deserialize_with = "list::<Weight, _>")]
     pub weights: Vec<u32>,
     /// How an endpoint is chosen. By default [`Balancer::P2c`].
@@ -37,8 +37,8 @@ pub struct Cluster {
         deserialize_with = "read::<Positive, _>"
     )]
     pub connect_timeout: Duration,
-    /// How long requests are queued while no endpoint is ready. After that, all get a 503 immediately until an endpoint is
-    /// ready. By default 3 seconds.
+    /// How long requests are queued while no endpoint is ready. After that, all get a 503 immediately until an endpoint
+    /// is ready. By default 3 seconds.
     #[serde(
         default = "default::failfast_timeout",
         deserialize_with = "read::<Positive, _>"
@@ -82,7 +82,7 @@ pub enum Protocol {
     /// HTTP/1.1, one request at a time on each connection.
     #[default]
     Http1,
-    /// HTTP/2 with prior knowledge, all requests on one connection.
+    /// HTTP/2 with prior knowledge, many requests at a time on each connection.
     Http2,
 }
 

@@ -10,8 +10,8 @@ use super::value::{ByteSize, Count, OrOff, read, some};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "a table: [clients]")]
 pub struct Clients {
-    /// The time from the start of a connection, or from the first byte of a further request, until the headers are complete.
-    /// By default 30 seconds.
+    /// The time from the start of a connection, or from the first byte of a further request, until the headers are
+    /// complete. By default 30 seconds.
     #[serde(deserialize_with = "read::<OrOff, _>")]
     pub request_headers_timeout: Option<Duration>,
     /// Closes a connection without a request in flight. By default 75 seconds.
@@ -20,8 +20,8 @@ pub struct Clients {
     /// The age after which a connection accepts no further requests. By default an hour.
     #[serde(deserialize_with = "read::<OrOff, _>")]
     pub max_connection_age: Option<Duration>,
-    /// The maximum number of connections. Further ones wait to be accepted. By default half of the open files allowed to the
-    /// process, less a reserve.
+    /// The maximum number of connections. Further ones wait to be accepted. By default half of the open files allowed
+    /// to the process, less a reserve.
     #[serde(deserialize_with = "some::<Count<1, 1_000_000>, _>")]
     pub max_connections: Option<usize>,
     /// After this time without data, the client is probed by an HTTP/2 ping or TCP keep-alive, and has the same time to
@@ -31,8 +31,8 @@ pub struct Clients {
     /// The number of concurrent requests on one HTTP/2 connection, from 1 to 1,000. By default 128.
     #[serde(deserialize_with = "read::<Count<1, 1000, u32>, _>")]
     pub max_concurrent_streams: u32,
-    /// The flow-control window of an HTTP/2 stream in bytes, from 16 KiB to 16 MiB: how much of a request body is buffered
-    /// before it is forwarded. By default 256 KiB.
+    /// The flow-control window of an HTTP/2 stream in bytes, from 16 KiB to 16 MiB: how much of a request body is
+    /// buffered before it is forwarded. By default 256 KiB.
     #[serde(deserialize_with = "read::<ByteSize<16_384, 16_777_216, u32>, _>")]
     pub initial_stream_window_size: u32,
 }
@@ -59,8 +59,8 @@ impl Default for Clients {
     expecting = "a table such as { max_connections = 1024 }"
 )]
 pub struct Connections {
-    /// The maximum number of connections to each endpoint. By default 1,024 (HTTP/1.1) or 32 (HTTP/2), and all together at
-    /// most half of the open files allowed to the process.
+    /// The maximum number of connections to each endpoint. By default 1,024 (HTTP/1.1) or 32 (HTTP/2), and all together
+    /// at most half of the open files allowed to the process.
     #[serde(deserialize_with = "some::<Count<1, 1_000_000>, _>")]
     pub max_connections: Option<usize>,
     /// Closes a connection without requests. By default a minute.
@@ -69,12 +69,12 @@ pub struct Connections {
     /// The age after which a connection gets no further requests. By default an hour.
     #[serde(deserialize_with = "read::<OrOff, _>")]
     pub max_connection_age: Option<Duration>,
-    /// After this time without data, the endpoint is probed by an HTTP/2 ping or TCP keep-alive, and has the same time to
-    /// answer. By default 20 seconds.
+    /// After this time without data, the endpoint is probed by an HTTP/2 ping or TCP keep-alive, and has the same time
+    /// to answer. By default 20 seconds.
     #[serde(deserialize_with = "read::<OrOff, _>")]
     pub keep_alive_interval: Option<Duration>,
-    /// The number of concurrent requests on one HTTP/2 connection, from 1 to 1,000, if the endpoint allows that many. By
-    /// default 128.
+    /// The number of concurrent requests on one HTTP/2 connection, from 1 to 1,000, if the endpoint allows that many.
+    /// By default 128.
     #[serde(deserialize_with = "read::<Count<1, 1000, u32>, _>")]
     pub max_concurrent_streams: u32,
     /// The flow-control window of an HTTP/2 stream in bytes, from 16 KiB to 16 MiB: how much of a response is buffered

@@ -31,7 +31,7 @@ impl ConfigError {
         }
     }
 
-    /// `text` is not valid TOML.
+    /// Creates the error of a `text` that is not valid TOML.
     pub(super) fn syntax(file: &str, text: &str, error: &toml::de::Error) -> Self {
         let span = error.span();
         let marked = span.clone().and_then(|span| text.get(span));
@@ -49,7 +49,7 @@ impl ConfigError {
         }
     }
 
-    /// `text` is the TOML of `root`.
+    /// Creates the error of an invalid value or key; `text` is the TOML of `root`.
     pub(super) fn of(
         file: &str,
         text: &str,
@@ -67,7 +67,7 @@ impl ConfigError {
         }
     }
 
-    /// The error is not in a file but in `source`.
+    /// Creates the error of a value that does not come from a file but from `source`.
     pub(super) fn without_position(source: &str, invalid: Invalid) -> Self {
         Self {
             file: source.to_owned(),
@@ -77,13 +77,13 @@ impl ConfigError {
         }
     }
 
-    /// The line with the error, and carets below the invalid part.
+    /// Returns the line with the error, and carets below the invalid part.
     pub fn excerpt(&self) -> Option<Excerpt<'_>> {
         self.position.as_ref().map(Excerpt)
     }
 }
 
-/// Whether a bare key may contain this character.
+/// Returns whether a bare key may contain this character.
 const fn is_of_key(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }

@@ -19,8 +19,8 @@ pub struct Hedge {
     /// A request that takes longer than this quantile of recent latencies is hedged, from 0.5 to 1. By default 0.99.
     #[serde(deserialize_with = "read::<Percentile, _>")]
     pub percentile: f64,
-    /// The time over which latencies are recorded, at least 100 ms. In its first fifth there are no hedges. By default 30
-    /// seconds.
+    /// The time over which latencies are recorded, at least 100 ms. In its first fifth there are no hedges. By default
+    /// 30 seconds.
     #[serde(deserialize_with = "read::<Window, _>")]
     pub window: Duration,
     /// The minimum delay before a hedge. By default 1 ms.

@@ -19,7 +19,7 @@ pub(super) struct Invalid {
 }
 
 impl Invalid {
-    /// `found` is in the file where `expected` is accepted.
+    /// Creates the error of a file that has `found` where `expected` is accepted.
     pub(super) fn found(found: impl fmt::Display, expected: impl fmt::Display) -> Self {
         Self::custom(format_args!("found {found}; expected {expected}"))
     }

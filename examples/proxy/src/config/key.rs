@@ -17,17 +17,18 @@ enum Step {
 }
 
 impl Key {
-    /// The key `name` in the table that has this key.
+    /// Returns the key `name` in the table that has this key.
     pub(super) fn name(&self, name: &str) -> Self {
         self.then(Step::Name(name.to_owned()))
     }
 
-    /// An element of the list that has this key.
+    /// Returns the key of an element of the list that has this key.
     pub(super) fn index(&self, index: usize) -> Self {
         self.then(Step::Index(index))
     }
 
-    /// The position of the value below `root`, or of the innermost table or list around it if the file does not have it.
+    /// Returns the position of the value below `root`, or of the innermost table or list around it if the file does not
+    /// have it.
     pub(super) fn span(&self, root: &Spanned<DeValue<'_>>) -> Range<usize> {
         let mut value = root;
         for step in &self.0 {

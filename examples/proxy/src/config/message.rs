@@ -7,7 +7,7 @@ use super::default;
 /// The maximum size of the headers of a message, and of its trailers.
 #[derive(Debug, Clone, Copy)]
 pub struct Heads {
-    /// In bytes.
+    /// The maximum size in bytes.
     pub size: usize,
     /// The maximum number of fields over HTTP/1. `None` for hyper's default, 100.
     pub fields: Option<usize>,

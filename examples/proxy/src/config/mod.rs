@@ -79,15 +79,15 @@ pub struct Config {
         deserialize_with = "read::<DurationText, _>"
     )]
     pub drain_timeout: Duration,
-    /// The maximum size of the headers of a message and of its trailers, in bytes: from clients and from upstreams, over
-    /// HTTP/1 and HTTP/2. By default 64 KiB.
+    /// The maximum size of the headers of a message and of its trailers, in bytes: from clients and from upstreams,
+    /// over HTTP/1 and HTTP/2. By default 64 KiB.
     #[serde(
         default = "default::max_header_bytes",
         deserialize_with = "read::<ByteSize<8192, 1_048_576>, _>"
     )]
     pub max_header_bytes: usize,
-    /// The maximum number of fields in the headers of an HTTP/1 message, and in its trailers, from 1 to 10,000. By default
-    /// 100.
+    /// The maximum number of fields in the headers of an HTTP/1 message, and in its trailers, from 1 to 10,000. By
+    /// default 100.
     ///
     /// If it is set, hyper allocates memory for that many fields with each message.
     #[serde(default, deserialize_with = "some::<Count<1, 10_000>, _>")]
@@ -140,7 +140,7 @@ impl Config {
             .map_err(|error| ConfigError::of(name, text, &root, error))
     }
 
-    /// A configuration that forwards one port to some endpoints, with the defaults.
+    /// Creates a configuration that forwards one port to some endpoints, with the defaults.
     pub fn single(
         listen: SocketAddr,
         admin: Option<SocketAddr>,
@@ -184,7 +184,7 @@ impl Config {
         check::all(self).map_err(|error| ConfigError::without_position(source, error))
     }
 
-    /// The limits for the headers of messages.
+    /// Returns the limits for the headers of messages.
     pub const fn heads(&self) -> Heads {
         Heads {
             size: self.max_header_bytes,
@@ -192,7 +192,7 @@ impl Config {
         }
     }
 
-    /// The longest timeout of any route.
+    /// Returns the longest timeout of any route.
     pub fn longest_timeout(&self) -> Duration {
         let of_route = |route: &Route| {
             let Route { timeout, .. } = route;
@@ -207,8 +207,8 @@ impl Config {
         all.max().unwrap_or_default()
     }
 
-    /// [`OutlierDetection::cancelled_after`], reduced to three quarters of the shortest timeout of the cluster's routes: no
-    /// request would wait longer.
+    /// Returns [`OutlierDetection::cancelled_after`], reduced to three quarters of the shortest timeout of the
+    /// cluster's routes: no request would wait longer.
     pub fn cancelled_after(&self, name: &str, cluster: &Cluster) -> Duration {
         let to_it = self.routes.iter().filter(|route| route.cluster == name);
         let timeouts = to_it.flat_map(|route| {

@@ -9,7 +9,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether `address` is one of them. IPv4 and IPv6 have none in common; see [`IpAddr::to_canonical`].
+    /// Returns whether `address` is one of them. IPv4 and IPv6 have none in common; see [`IpAddr::to_canonical`].
     pub fn contains(&self, address: IpAddr) -> bool {
         let (one, other, width) = match (self.address, address) {
             (IpAddr::V4(one), IpAddr::V4(other)) => {
@@ -26,7 +26,7 @@ impl Network {
 impl FromStr for Network {
     type Err = ();
 
-    /// An address alone is a network of its own.
+    /// Parses a network. An address without a prefix length is a network of one address.
     fn from_str(text: &str) -> Result<Self, ()> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),

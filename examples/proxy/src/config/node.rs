@@ -21,7 +21,7 @@ pub(super) struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// The top-level table of the file with this text.
+    /// Returns the top-level table of the file with this text.
     pub(super) fn root(text: &'a str, root: &'a Spanned<DeValue<'a>>) -> Self {
         Self {
             text,
@@ -35,7 +35,7 @@ impl<'a> Node<'a> {
         Self { text, key, value }
     }
 
-    /// The value as it is written in the file, or what it is if it has several parts.
+    /// Returns the value as it is written in the file, or its kind if it has several parts.
     fn written(&self) -> &'a str {
         match self.value.get_ref() {
             DeValue::Array(_) => "a list",
@@ -79,7 +79,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// TOML's values without a counterpart in serde.
+    /// Returns the error of a TOML value without a counterpart in serde.
     fn invalid<'de, V: Visitor<'de>>(&self, visitor: &V) -> Invalid {
         Invalid::invalid_type(Unexpected::Other(self.written()), visitor)
     }
@@ -97,7 +97,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         visitor.visit_some(self)
     }
 
-    /// A list of tables.
+    /// Reads a list of tables.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match self.value.get_ref() {
             DeValue::Array(_) => self.deserialize_any(visitor),
@@ -108,7 +108,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         }
     }
 
-    /// Tables by name.
+    /// Reads tables by name.
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match self.value.get_ref() {
             DeValue::Table(_) => self.deserialize_any(visitor),
@@ -132,7 +132,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         }
     }
 
-    /// A string that names a variant.
+    /// Reads a string that names a variant.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,

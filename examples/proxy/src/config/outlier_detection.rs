@@ -24,9 +24,9 @@ pub struct OutlierDetection {
     /// The number of consecutive failures after which an endpoint is ejected. By default 5.
     #[serde(deserialize_with = "read::<Count<1, 1_000_000>, _>")]
     pub consecutive_failures: usize,
-    /// A request that a timeout or a faster hedge cancels counts as a failure if it has waited this long for the endpoint.
-    /// By default 250 milliseconds, and at most three quarters of the shortest timeout of the cluster's routes. A request
-    /// that its client cancels never counts.
+    /// A request that a timeout or a faster hedge cancels counts as a failure if it has waited this long for the
+    /// endpoint. By default 250 milliseconds, and at most three quarters of the shortest timeout of the cluster's
+    /// routes. A request that its client cancels never counts.
     #[serde(deserialize_with = "read::<Positive, _>")]
     pub cancelled_after: Duration,
     /// The duration of the first ejection of an endpoint. Each further one is longer. By default 30 seconds.

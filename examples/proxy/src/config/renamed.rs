@@ -1,6 +1,6 @@
 //! Keys that had another name in earlier versions.
 
-/// The name that `key` has today, if that is one of `accepted`.
+/// Returns the current name of `key`, or `None` if that is not one of `accepted`.
 pub(super) fn name_of(key: &str, accepted: &[&str]) -> Option<&'static str> {
     let mut renamed = RENAMED.iter();
     let found = renamed.find(|(old, new)| *old == key && accepted.contains(new));

@@ -21,11 +21,12 @@ pub struct Retry {
     /// The maximum number of attempts, the first one included, from 1 to 10. By default 3.
     #[serde(deserialize_with = "read::<Count<1, 10, u32>, _>")]
     pub max_attempts: u32,
-    /// The retry budget: the maximum number of retries for each request of the last 10 seconds, from 0 to 10. By default
-    /// 0.2.
+    /// The retry budget: the maximum number of retries for each request of the last 10 seconds, from 0 to 10. By
+    /// default 0.2.
     #[serde(deserialize_with = "read::<RetryRatio, _>")]
     pub retry_ratio: f32,
-    /// The number of retries per second that are allowed in addition to `retry_ratio`, from 0 to 1,000,000. By default 10.
+    /// The number of retries per second that are allowed in addition to `retry_ratio`, from 0 to 1,000,000. By default
+    /// 10.
     #[serde(deserialize_with = "read::<Count<0, 1_000_000, u32>, _>")]
     pub min_retries_per_second: u32,
     /// The delay before the first retry, which doubles with each further one. By default 25 ms.
@@ -47,8 +48,8 @@ pub struct Retry {
     /// 30 seconds.
     #[serde(deserialize_with = "read::<DurationText, _>")]
     pub max_retry_after: Duration,
-    /// The maximum size of a request body that is kept for retries, from 0 to 16 MiB. A request with a larger one is sent
-    /// once. By default 64 KiB.
+    /// The maximum size of a request body that is kept for retries, from 0 to 16 MiB. A request with a larger one is
+    /// sent once. By default 64 KiB.
     #[serde(deserialize_with = "read::<ByteSize<0, 16_777_216>, _>")]
     pub max_replay_bytes: usize,
 }

@@ -20,8 +20,8 @@ pub struct Route {
     pub path: String,
     /// The cluster to which requests are forwarded.
     pub cluster: String,
-    /// The time limit over all attempts, unless the client sets a shorter one: until the response begins, or for gRPC until
-    /// the call ends. By default a minute, and for gRPC none.
+    /// The time limit over all attempts, unless the client sets a shorter one: until the response begins, or for gRPC
+    /// until the call ends. By default a minute, and for gRPC none.
     #[serde(default)]
     pub timeout: Timeout,
     /// The header in which HTTP clients other than gRPC send their timeout in milliseconds, and in which the remaining
@@ -37,8 +37,8 @@ pub struct Route {
         deserialize_with = "read::<OrOff, _>"
     )]
     pub idle_timeout: Option<Duration>,
-    /// The same for request bodies, if it is less than `idle_timeout`. Not applied to gRPC calls, in which a client may be
-    /// silent for long. By default 60 seconds.
+    /// The same for request bodies, if it is less than `idle_timeout`. Not applied to gRPC calls, in which a client may
+    /// be silent for long. By default 60 seconds.
     #[serde(
         default = "default::upload_idle_timeout",
         deserialize_with = "read::<OrOff, _>"
@@ -69,7 +69,7 @@ pub struct Timeout {
 }
 
 impl Route {
-    /// All requests to this cluster, with the defaults.
+    /// Creates a route for all requests to this cluster, with the defaults.
     pub fn to(cluster: &str) -> Self {
         Self {
             host: None,
@@ -86,7 +86,7 @@ impl Route {
         }
     }
 
-    /// Its name in metrics: the host, if there is one, and the path.
+    /// Returns its name in metrics: the host, if there is one, and the path.
     pub fn label(&self) -> String {
         format!("{}{}", self.host.as_deref().unwrap_or(""), self.path)
     }

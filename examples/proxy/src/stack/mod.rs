@@ -48,7 +48,7 @@ use crate::front::validate::Validate;
 use crate::metrics::{ClusterStats, EndpointStats, RouteStats};
 use crate::upstream::{Connect, Connector, TrackBody};
 
-/// Returns the chain that every request passes before its route. It is always ready.
+/// Returns the chain that every request passes before its route. The chain is always ready.
 pub fn front<S, B>(
     config: &Config,
     routes: Router<S>,

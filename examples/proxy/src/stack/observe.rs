@@ -7,12 +7,15 @@ use std::task::{Context, Poll, ready};
 
 use http::Response;
 use pin_project_lite::pin_project;
-use tower::Service;
+use tower::classify::Class;
+use tower::classify::http::ClassifyError;
+use tower::{BoxError, Service};
 
+use super::health::Upstream;
 use crate::metrics::EndpointStats;
 
 /// Middleware that reports to the metrics whether an endpoint is ready, and counts its requests, responses and
-/// failures.
+/// failures. What its health ignores is not counted as a failure.
 ///
 /// # Readiness
 ///
@@ -36,13 +39,13 @@ impl<S> Observe<S> {
 
 impl<S, Req, B> Service<Req> for Observe<S>
 where
-    S: Service<Req, Response = Response<B>>,
+    S: Service<Req, Response = Response<B>, Error = BoxError>,
 {
     type Response = S::Response;
-    type Error = S::Error;
+    type Error = BoxError;
     type Future = ObserveFuture<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         let polled = self.inner.poll_ready(cx);
         self.stats.set_ready(matches!(polled, Poll::Ready(Ok(()))));
         polled
@@ -73,17 +76,19 @@ pin_project! {
     }
 }
 
-impl<F, B, E> Future for ObserveFuture<F>
+impl<F, B> Future for ObserveFuture<F>
 where
-    F: Future<Output = Result<Response<B>, E>>,
+    F: Future<Output = Result<Response<B>, BoxError>>,
 {
-    type Output = Result<Response<B>, E>;
+    type Output = Result<Response<B>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.inner.poll(cx));
         match &result {
             Ok(response) => this.stats.answered(response.status()),
+            // Such as the failure of the client's body.
+            Err(error) if Upstream.classify_error(error) == Class::Ignored => {}
             Err(_) => drop(this.stats.failures.inc()),
         }
         Poll::Ready(result)

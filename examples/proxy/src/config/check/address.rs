@@ -7,7 +7,7 @@ use super::super::invalid::Invalid;
 use super::super::key::Key;
 use super::super::{Cluster, Config, Endpoint};
 
-/// The addresses at which the proxy listens.
+/// Checks the addresses on which the proxy listens.
 pub(super) fn all(config: &Config) -> Result<(), Invalid> {
     let listeners = config.listeners.iter().enumerate();
     let key = Key::from("listeners");
@@ -26,7 +26,7 @@ pub(super) fn all(config: &Config) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// The endpoints of a cluster, which have this key.
+/// Checks the endpoints of a cluster, which have this key.
 pub(super) fn endpoints(key: &Key, config: &Config, cluster: &Cluster) -> Result<(), Invalid> {
     let mut seen = BTreeSet::new();
     for (index, endpoint) in cluster.endpoints.iter().enumerate() {
@@ -49,7 +49,7 @@ pub(super) fn endpoints(key: &Key, config: &Config, cluster: &Cluster) -> Result
     Ok(())
 }
 
-/// The listener that a connection to `endpoint` would reach.
+/// Returns the listener that a connection to `endpoint` would reach.
 fn listener_at(config: &Config, ip: IpAddr, endpoint: &Endpoint) -> Option<SocketAddr> {
     let at = SocketAddr::new(ip, endpoint.port());
     let mut listeners = config.listeners.iter().map(|at| at.listen);

@@ -1,5 +1,5 @@
-//! The window of a connection has room for the windows of all of its streams, so that one that is not read does not block
-//! another; and it is limited by HTTP/2 (RFC 9113, 6.9.1).
+//! The window of a connection has room for the windows of all of its streams, so that one that is not read does not
+//! block another; and it is limited by HTTP/2 (RFC 9113, 6.9.1).
 
 use super::super::Config;
 use super::super::invalid::Invalid;

@@ -13,12 +13,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The name or the IP address, without brackets.
+    /// Returns the name or the IP address, without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -22,7 +22,7 @@ pub(in crate::config) fn list<'de, K: Kind, D: Deserializer<'de>>(
 ///
 /// # Errors
 ///
-/// As [`list`].
+/// The same as those of [`list`].
 pub(in crate::config) fn some_list<'de, K: Kind, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<K::Value>>, D::Error> {

@@ -65,7 +65,7 @@ pub(super) fn read<'de, K: Kind, D: Deserializer<'de>>(
     deserializer.deserialize_any(Reader::<K>(PhantomData))
 }
 
-/// As [`read`], for a key that is `None` if the file does not have it.
+/// Like [`read`], for a key that is `None` if the file does not have it.
 pub(super) fn some<'de, K: Kind, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<K::Value>, D::Error> {

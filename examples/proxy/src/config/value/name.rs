@@ -80,7 +80,7 @@ impl Kind for Via {
     }
 }
 
-/// Whether this is a valid host name or IPv4 address. A name whose last label is a number must be an address.
+/// Returns whether this is a valid host name or IPv4 address. A name whose last label is a number must be an address.
 pub(super) fn is_name(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
