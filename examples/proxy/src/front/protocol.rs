@@ -46,3 +46,30 @@ impl Dialect {
 }
 
 const GRPC_WEB_TEXT: &[u8] = b"application/grpc-web-text";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_content_type_tells_the_dialect() {
+        assert_eq!(Dialect::of(&HeaderMap::new()), Dialect::Http);
+        for (content_type, dialect) in [
+            ("text/plain", Dialect::Http),
+            ("application/grpc", Dialect::Grpc),
+            ("application/grpc+proto", Dialect::Grpc),
+            ("application/grpc-web", Dialect::GrpcWeb),
+            ("application/grpc-web+proto", Dialect::GrpcWeb),
+            ("application/grpc-web; charset=x", Dialect::GrpcWeb),
+            ("application/grpc-web-text", Dialect::GrpcWebText),
+            ("application/grpc-web-text+proto", Dialect::GrpcWebText),
+            ("application/grpc-web-text;charset=x", Dialect::GrpcWebText),
+            ("application/grpc-web-textual", Dialect::Http),
+            ("application/grpc-webby", Dialect::Http),
+        ] {
+            let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            let headers = HeaderMap::from_iter([content_type]);
+            assert_eq!(Dialect::of(&headers), dialect, "{headers:?}");
+        }
+    }
+}
