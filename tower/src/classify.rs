@@ -34,8 +34,16 @@
 
 use std::error::Error;
 
+#[cfg(feature = "http")]
 #[doc(inline)]
-pub use tower_classify::*;
+pub use tower_classify::http;
+#[doc(inline)]
+pub use tower_classify::{
+    Class, Classify, ErrorChain, ErrorIsFailure, Failure, FailureKind, Pushback, Refusal,
+    RefusalKind, Unsent, WithRequest, cause_ref, with_request,
+};
+
+use crate::BoxError;
 
 /// Returns why a layer of this family refused the request, by the error and its sources, or `None` for an error of the service
 /// itself.
