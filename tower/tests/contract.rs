@@ -349,6 +349,9 @@ const LAYERS: &[Row] = &[
         let endpoints = endpoint(inner).slow_start(SlowStart::new(HOUR));
         single(Balance::new(endpoints))
     }),
+    row("TimeoutEndpoint", Holds, |inner| {
+        single(Balance::new(endpoint(inner).timeout_endpoints(HOUR)))
+    }),
     row("Observed", Holds, |inner| {
         let endpoints = endpoint(inner).observe(EndpointStates::new(Health::new()));
         single(Balance::new(endpoints))
