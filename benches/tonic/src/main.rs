@@ -69,16 +69,22 @@ fn main() {
 
 /// What tonic's client sends through.
 trait Client:
-    GrpcService<Body, Error: std::fmt::Debug, ResponseBody: HttpBody<Data = Bytes, Error: Into<BoxError> + Send> + Send>
-    + Clone
+    GrpcService<
+        Body,
+        Error: std::fmt::Debug,
+        ResponseBody: HttpBody<Data = Bytes, Error: Into<BoxError> + Send> + Send,
+    > + Clone
     + Send
     + 'static
 {
 }
 
 impl<S> Client for S where
-    S: GrpcService<Body, Error: std::fmt::Debug, ResponseBody: HttpBody<Data = Bytes, Error: Into<BoxError> + Send> + Send>
-        + Clone
+    S: GrpcService<
+            Body,
+            Error: std::fmt::Debug,
+            ResponseBody: HttpBody<Data = Bytes, Error: Into<BoxError> + Send> + Send,
+        > + Clone
         + Send
         + 'static
 {

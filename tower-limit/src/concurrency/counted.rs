@@ -87,23 +87,10 @@ impl<T: Release> Counted<T> {
         }
     }
 
-    /// Takes a permit. Returns `None` if none is free or [`NOTIFY`] is set.
-    ///
-    /// `guess` is what the word may be: the value from the last call, or 0 before the first call. With one thread it is usually
-    /// right. With several, the compare-and-swap that fails has fetched the cache line for writing; a load would fetch it for
-    /// reading first.
+    /// Takes a permit, unless none is free or [`NOTIFY`] is set.
     #[inline]
-    pub(super) fn try_take(&self, guess: &mut u64) -> Option<Permit<T>> {
-        let mut current = *guess;
-        if has_free(1, current) {
-            match self.exchange(current) {
-                Ok(permit) => return Some(permit),
-                Err(word) => current = word,
-            }
-        } else {
-            current = self.inner().word.load(Ordering::Relaxed);
-        }
-        *guess = current;
+    pub(super) fn try_take(&self) -> Option<Permit<T>> {
+        let current = self.inner().word.load(Ordering::Relaxed);
         self.take_if(current, |word| word)
     }
 
@@ -322,11 +309,8 @@ mod tests {
     #[test]
     fn gives_out_as_many_permits_as_it_has() {
         let (counted, _) = counted(2);
-        let permits = [
-            counted.try_take(&mut 0).unwrap(),
-            counted.try_take(&mut 0).unwrap(),
-        ];
-        assert!(counted.try_take(&mut 0).is_none() && counted.take_any().is_none());
+        let permits = [counted.try_take().unwrap(), counted.try_take().unwrap()];
+        assert!(counted.try_take().is_none() && counted.take_any().is_none());
         drop(permits);
         assert_eq!(counted.free(), 2);
     }
@@ -335,7 +319,7 @@ mod tests {
     fn the_value_lives_as_long_as_a_reference_or_a_permit() {
         for permit_last in [false, true] {
             let (counted, alive) = counted(1);
-            let (clone, permit) = (counted.clone(), counted.try_take(&mut 0).unwrap());
+            let (clone, permit) = (counted.clone(), counted.try_take().unwrap());
             drop(counted);
             assert_eq!(Arc::strong_count(&alive), 2);
             if permit_last {
@@ -354,14 +338,11 @@ mod tests {
     #[test]
     fn calls_released_while_notify_is_set() {
         let (counted, alive) = counted(2);
-        let permits = [
-            counted.try_take(&mut 0).unwrap(),
-            counted.try_take(&mut 0).unwrap(),
-        ];
+        let permits = [counted.try_take().unwrap(), counted.try_take().unwrap()];
         counted.set_notify();
         let [first, second] = permits;
         drop(first);
-        assert!(counted.try_take(&mut 0).is_none(), "it is for a waiter");
+        assert!(counted.try_take().is_none(), "it is for a waiter");
         assert_eq!(counted.released.load(Ordering::Relaxed), 1);
         drop(counted.take_any().unwrap());
         counted.clear_notify();
@@ -391,14 +372,14 @@ mod tests {
                 Permit { of, left: 0 }
             });
             assert_eq!(counted.free(), 0);
-            assert!(counted.try_take(&mut 0).is_none() && counted.take_any().is_none());
+            assert!(counted.try_take().is_none() && counted.take_any().is_none());
             drop(beyond);
             assert_eq!(
                 counted.released.load(Ordering::Relaxed),
                 if looks { 3 } else { 0 }
             );
             assert_eq!(counted.free(), 1);
-            assert_eq!(counted.try_take(&mut 0).is_none(), looks);
+            assert_eq!(counted.try_take().is_none(), looks);
         }
     }
 
@@ -406,7 +387,7 @@ mod tests {
     fn accepts_any_number_of_permits() {
         for permits in [0, usize::MAX] {
             let (counted, _) = counted(permits);
-            assert_eq!(counted.try_take(&mut 0).is_some(), permits > 0);
+            assert_eq!(counted.try_take().is_some(), permits > 0);
             // The flag does not count as permits.
             let free = counted.free();
             assert_eq!(free as u64, if permits > 0 { MAX_PERMITS } else { 0 });
@@ -415,7 +396,7 @@ mod tests {
             let permit = counted.take_any();
             assert_eq!(permit.is_some(), permits > 0);
             drop(permit);
-            assert!(counted.try_take(&mut 0).is_none());
+            assert!(counted.try_take().is_none());
             counted.clear_notify();
             assert_eq!(counted.free(), free);
         }
@@ -430,7 +411,7 @@ mod tests {
                 let (counted, running) = (counted.clone(), &running);
                 scope.spawn(move || {
                     for _ in 0..200 {
-                        if let Some(_permit) = counted.try_take(&mut 0) {
+                        if let Some(_permit) = counted.try_take() {
                             assert!(running.fetch_add(1, Ordering::SeqCst) < 2);
                             running.fetch_sub(1, Ordering::SeqCst);
                         }
@@ -474,11 +455,11 @@ mod loom_tests {
             let counted = Counted::new(1, Value(counts.clone()));
             let other = counted.clone();
             let thread = thread::spawn(move || {
-                let permit = other.try_take(&mut 0);
+                let permit = other.try_take();
                 drop(other);
                 permit.is_some()
             });
-            let mine = counted.try_take(&mut 0).is_some();
+            let mine = counted.try_take().is_some();
             drop(counted);
             let theirs = thread.join().unwrap();
             assert!(mine || theirs);
@@ -493,8 +474,8 @@ mod loom_tests {
             let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
             let counted = Counted::new(1, Value(counts.clone()));
             let other = counted.clone();
-            let thread = thread::spawn(move || other.try_take(&mut 0));
-            let permits = [counted.try_take(&mut 0), thread.join().unwrap()];
+            let thread = thread::spawn(move || other.try_take());
+            let permits = [counted.try_take(), thread.join().unwrap()];
             assert_eq!(permits.iter().flatten().count(), 1);
             assert_eq!(counted.free(), 0);
             drop(permits);
@@ -514,7 +495,7 @@ mod loom_tests {
             let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
             let counted = Counted::new(1, Value(counts.clone()));
             let other = counted.clone();
-            let thread = thread::spawn(move || drop(other.try_take(&mut 0)));
+            let thread = thread::spawn(move || drop(other.try_take()));
             counted.set_notify();
             let found = counted.take_any().is_some();
             thread.join().unwrap();
@@ -523,16 +504,15 @@ mod loom_tests {
         });
     }
 
-    /// The guess of a handle is right, or outdated by another thread that sets `NOTIFY`, takes a permit and clears `NOTIFY`.
+    /// Another thread sets `NOTIFY`, takes a permit and clears `NOTIFY` while this one takes one.
     #[test]
-    fn an_outdated_guess_takes_no_permit_that_is_not_free() {
+    fn two_ways_of_taking_share_one_permit() {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);
         model.check(|| {
             let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
             let counted = Counted::new(1, Value(counts.clone()));
-            let mut guess = 0;
-            drop(counted.try_take(&mut guess).unwrap());
+            drop(counted.try_take().unwrap());
             let other = counted.clone();
             let thread = thread::spawn(move || {
                 other.set_notify();
@@ -540,7 +520,7 @@ mod loom_tests {
                 other.clear_notify();
                 taken
             });
-            let permits = [counted.try_take(&mut guess), thread.join().unwrap()];
+            let permits = [counted.try_take(), thread.join().unwrap()];
             let taken = permits.iter().flatten().count();
             assert!(taken <= 1);
             assert_eq!(counted.free(), 1 - taken);
@@ -557,7 +537,7 @@ mod loom_tests {
         loom::model(|| {
             let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
             let counted = Counted::new(1, Value(counts.clone()));
-            let permit = counted.try_take(&mut 0).unwrap();
+            let permit = counted.try_take().unwrap();
             let thread = thread::spawn(move || drop(permit));
             counted.set_notify();
             let taken = counted.take_any().is_some();

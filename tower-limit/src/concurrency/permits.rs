@@ -44,26 +44,20 @@ impl Permits {
 /// What a handle needs to take permits and to wait for them. Dropping it leaves the wait queue.
 pub(crate) struct PermitWaiter {
     pool: Counted<Pool>,
-    /// The guess for [`Counted::try_take`].
-    guess: u64,
     /// The handle's entry in the wait queue, while it waits.
     id: Option<usize>,
 }
 
 impl PermitWaiter {
     const fn new(pool: Counted<Pool>) -> Self {
-        Self {
-            pool,
-            guess: 0,
-            id: None,
-        }
+        Self { pool, id: None }
     }
 
     /// Takes a permit, or waits for one.
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Permit> {
         if self.id.is_none()
-            && let Some(permit) = self.pool.try_take(&mut self.guess)
+            && let Some(permit) = self.pool.try_take()
         {
             return Poll::Ready(permit);
         }

@@ -13,11 +13,11 @@ use futures::Stream;
 use http::StatusCode;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tower::discover::Change;
+use tower::health::policy::outlier::OutlierConfig;
 use tower::health::{
     AccrueFailures, EjectOutliers, EndpointStates, ErrorIsFailure, Health, Observe,
 };
-use tower::health::policy::outlier::OutlierConfig;
-use tower::discover::Change;
 use tower::hedge::{Hedge, HedgeLayer};
 use tower::limit::{ConcurrencyLimit, GlobalRateLimitLayer};
 use tower::load::estimate::Estimate;
