@@ -23,10 +23,6 @@ pub(super) struct Counted<T> {
 pub(super) struct Permit<T: Release> {
     /// Dropped manually: the permit and the reference are returned in one atomic operation.
     of: ManuallyDrop<Counted<T>>,
-    /// The word after the permit was taken: the first guess for the compare-and-swap that returns it. With one thread it is
-    /// usually right. With several it is not, but the failed compare-and-swap has fetched the cache line for writing, which a load
-    /// would fetch for reading first.
-    left: u64,
 }
 
 /// What to do when a permit is returned while [`NOTIFY`] is set.
@@ -97,10 +93,7 @@ impl<T: Release> Counted<T> {
     /// Takes a permit, even if [`NOTIFY`] is set. Returns `None` if none is free.
     pub(super) fn take_any(&self) -> Option<Permit<T>> {
         let current = self.inner().word.load(Ordering::Relaxed);
-        let mut permit = self.take_if(current, |word| word & !NOTIFY)?;
-        // `NOTIFY` may have been cleared when the permit is returned, so the guess must not have it.
-        permit.left &= !NOTIFY;
-        Some(permit)
+        self.take_if(current, |word| word & !NOTIFY)
     }
 
     /// Takes a permit if one is free in `seen(word)`. `current` is the last known value of the word.
@@ -111,8 +104,7 @@ impl<T: Release> Counted<T> {
             // The references cannot overflow: there are at most `MAX_PERMITS` permits.
             let before = word.fetch_sub(FREE - REFERENCE, Ordering::AcqRel);
             let of = ManuallyDrop::new(Self { inner: self.inner });
-            let left = before.wrapping_sub(FREE - REFERENCE);
-            let permit = Permit { of, left };
+            let permit = Permit { of };
             if has_free(1, seen(before)) {
                 return Some(permit);
             }
@@ -135,14 +127,13 @@ impl<T: Release> Counted<T> {
         word.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)?;
         // The exchange has counted this reference.
         let of = ManuallyDrop::new(Self { inner: self.inner });
-        Ok(Permit { of, left: next })
+        Ok(Permit { of })
     }
 
     /// Creates a permit beyond the limit. When it is returned, [`forget_free`](Self::forget_free) must remove one.
     pub(super) fn overcommit(&self) -> Permit<T> {
         let of = ManuallyDrop::new(self.clone());
-        let left = self.inner().word.load(Ordering::Relaxed) & !NOTIFY;
-        Permit { of, left }
+        Permit { of }
     }
 
     /// Removes a free permit for good. Returns `false` if none is free.
@@ -219,7 +210,7 @@ impl<T: Release> Drop for Permit<T> {
     #[inline]
     fn drop(&mut self) {
         let word = &self.of.inner().word;
-        let mut current = self.left;
+        let mut current = word.load(Ordering::Relaxed);
         while current & NOTIFY == 0 {
             // Returns the permit and its reference in one operation.
             let next = current + FREE - REFERENCE;
@@ -369,7 +360,7 @@ mod tests {
                 let of = ManuallyDrop::new(Counted {
                     inner: counted.inner,
                 });
-                Permit { of, left: 0 }
+                Permit { of }
             });
             assert_eq!(counted.free(), 0);
             assert!(counted.try_take().is_none() && counted.take_any().is_none());
