@@ -54,6 +54,8 @@ impl Error for Unsent {
 /// | an I/O error [`TimedOut`](std::io::ErrorKind::TimedOut) | `Timeout` |
 /// | anything else | `Disconnected` |
 ///
+/// `Unsent` goes first, wherever it is in the chain; of the others, the outermost decides.
+///
 /// An I/O error such as `ConnectionRefused` is not `Unsent`, because it may also come from a connection that was lost
 /// after the request was sent. Only the client knows, and must wrap the error in [`Unsent`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,20 +64,11 @@ pub struct ErrorChain;
 impl ErrorChain {
     /// Classifies an error.
     pub fn class(error: &(dyn Error + 'static)) -> Class {
-        let mut class = Class::failure(FailureKind::Disconnected);
-        for error in chain(error) {
-            if is_unsent(error) {
-                return Class::Unsent;
-            }
-            let io = error.downcast_ref::<std::io::Error>();
-            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut) {
-                class = Class::failure(FailureKind::Timeout);
-            }
-            if let Some(refusal) = error.downcast_ref::<Refusal>() {
-                class = refusal.class();
-            }
+        if chain(error).any(is_unsent) {
+            return Class::Unsent;
         }
-        class
+        let known = chain(error).find_map(known_class);
+        known.unwrap_or(Class::failure(FailureKind::Disconnected))
     }
 }
 
@@ -96,6 +89,14 @@ impl<Req, Res> Classify<Req, Res, BoxError> for ErrorChain {
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
+}
+
+fn known_class(error: &(dyn Error + 'static)) -> Option<Class> {
+    if let Some(refusal) = error.downcast_ref::<Refusal>() {
+        return Some(refusal.class());
+    }
+    let io = error.downcast_ref::<std::io::Error>()?;
+    (io.kind() == std::io::ErrorKind::TimedOut).then(|| Class::failure(FailureKind::Timeout))
 }
 
 fn is_unsent(error: &(dyn Error + 'static)) -> bool {

@@ -5,7 +5,8 @@ use std::fmt;
 use std::io;
 
 use tower_classify::{
-    BoxError, Class, Classify, ErrorChain, ErrorIsFailure, FailureKind, Unsent, cause_ref,
+    BoxError, Class, Classify, ErrorChain, ErrorIsFailure, FailureKind, Refusal, RefusalKind,
+    Unsent, cause_ref,
 };
 
 #[derive(Debug)]
@@ -64,6 +65,17 @@ fn a_refused_stream_was_not_processed() {
         chain(h2::Error::from(h2::Reason::INTERNAL_ERROR)),
         Class::failure(FailureKind::Disconnected)
     );
+}
+
+/// As with `tower::classify::refusal`.
+#[test]
+fn of_several_causes_the_outermost_decides() {
+    let refusal = Refusal::new(RefusalKind::FailFast);
+    assert_eq!(chain(refusal), Class::failure(FailureKind::Unavailable));
+    // The source of such an I/O error is that of its content.
+    let timed_out = io::Error::new(io::ErrorKind::TimedOut, Outer(refusal.into()));
+    assert!(cause_ref::<Refusal>(&timed_out).is_some());
+    assert_eq!(chain(timed_out), Class::failure(FailureKind::Timeout));
 }
 
 #[test]
