@@ -3,6 +3,13 @@ use std::fmt;
 
 use crate::{BoxError, Class, Classify, FailureKind, Refusal};
 
+/// Returns `error`, its [source](Error::source), the source of that, and so on.
+pub fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
 /// Returns the first error of type `T` in the chain of `error` and its [sources](Error::source), or `None`.
 ///
 /// ```
@@ -15,7 +22,7 @@ use crate::{BoxError, Class, Classify, FailureKind, Refusal};
 /// assert_eq!(io.kind(), std::io::ErrorKind::ConnectionRefused);
 /// ```
 pub fn cause_ref<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    chain(error).find_map(|error| error.downcast_ref())
+    causes(error).find_map(|error| error.downcast_ref())
 }
 
 /// The error of a request that was certainly not processed. A client wraps its connect errors in this type.
@@ -64,10 +71,10 @@ pub struct ErrorChain;
 impl ErrorChain {
     /// Classifies an error.
     pub fn class(error: &(dyn Error + 'static)) -> Class {
-        if chain(error).any(is_unsent) {
+        if causes(error).any(is_unsent) {
             return Class::Unsent;
         }
-        let known = chain(error).find_map(known_class);
+        let known = causes(error).find_map(known_class);
         known.unwrap_or(Class::failure(FailureKind::Disconnected))
     }
 }
@@ -85,10 +92,6 @@ impl<Req, Res> Classify<Req, Res, BoxError> for ErrorChain {
             Err(error) => Self::class(error.as_ref()),
         }
     }
-}
-
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
 }
 
 fn known_class(error: &(dyn Error + 'static)) -> Option<Class> {

@@ -46,7 +46,7 @@ mod classify;
 pub mod http;
 mod refusal;
 
-pub use self::cause::{ErrorChain, Unsent, cause_ref};
+pub use self::cause::{ErrorChain, Unsent, cause_ref, causes};
 pub use self::class::{Class, Failure, FailureKind, Pushback};
 pub use self::classify::{Classify, ErrorIsFailure, WithRequest, with_request};
 pub use self::refusal::{Refusal, RefusalKind};

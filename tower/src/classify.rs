@@ -40,7 +40,7 @@ pub use tower_classify::http;
 #[doc(inline)]
 pub use tower_classify::{
     Class, Classify, ErrorChain, ErrorIsFailure, Failure, FailureKind, Pushback, Refusal,
-    RefusalKind, Unsent, WithRequest, cause_ref, with_request,
+    RefusalKind, Unsent, WithRequest, cause_ref, causes, with_request,
 };
 
 use crate::BoxError;
@@ -61,7 +61,7 @@ use crate::BoxError;
 ///
 /// If the chain contains several of them, the outermost decides.
 pub fn refusal(error: &(dyn Error + 'static)) -> Option<Refusal> {
-    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| {
+    causes(error).find_map(|error| {
         let own = error.downcast_ref::<Refusal>().copied();
         own.or_else(|| kind(error).map(Refusal::new))
     })

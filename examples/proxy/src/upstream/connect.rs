@@ -1,4 +1,3 @@
-use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -8,6 +7,7 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tower::Service;
+use tower::classify::causes;
 
 use super::{Connector, Multiplexed, Payload, Pool, UpstreamBody, UpstreamError};
 use crate::config::{Endpoint, Protocol};
@@ -86,13 +86,8 @@ impl<B> fmt::Debug for Connect<B> {
 
 /// Formats an error with its causes.
 fn describe(error: &UpstreamError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    let texts: Vec<_> = causes(error).map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 /// The connections to an endpoint, which take requests until they fail.
