@@ -119,7 +119,12 @@ async fn connect_comes_back_after_the_server_was_away() {
     let channel = backend.endpoint().connect().await.unwrap();
     check(&channel).await.unwrap();
     let address = backend.stop().await;
-    assert_eq!(check(&channel).await.unwrap_err().code(), Code::Unavailable);
+    // With any tower: hyper reports a request canceled that it took just before it saw the connection close.
+    let code = check(&channel).await.unwrap_err().code();
+    assert!(
+        matches!(code, Code::Unavailable | Code::Cancelled),
+        "{code:?}"
+    );
     let backend = Backend::at(address).await;
     eventually(&channel).await;
     assert!(backend.requests() > 0);
