@@ -136,12 +136,16 @@ async fn serve(config: Config, shutdown: Shutdown) -> io::Result<()> {
     if let Some(address) = proxy.admin_address()? {
         println!("admin page http://{address}/");
     }
-    proxy.serve(shutdown).await
+    let workers = proxy.workers()?;
+    proxy.serve_on(workers, shutdown).await
 }
 
 /// Runs the service until it has drained after a signal, or a second signal is received.
 fn until_signal(service: impl AsyncFnOnce(Shutdown) -> io::Result<()>) -> ExitCode {
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };

@@ -12,5 +12,6 @@ pub mod signal;
 pub mod stack;
 pub mod transport;
 pub mod upstream;
+pub mod workers;
 
 pub use self::front::server;

@@ -17,6 +17,7 @@ use crate::front::malformed;
 use crate::front::server::{Server, Shutdown, bind, serve};
 use crate::stack;
 use crate::transport::descriptors;
+use crate::workers::{self, Workers};
 
 /// A proxy whose sockets are bound, but which does not serve yet.
 #[derive(Debug)]
@@ -75,12 +76,34 @@ impl Bound {
         self.admin.as_ref().map(TcpListener::local_addr).transpose()
     }
 
-    /// Serves until `shutdown`, then drains, and returns once all is done.
+    /// Starts the threads that the configuration asks for, for [`serve_on`](Self::serve_on).
+    ///
+    /// # Errors
+    ///
+    /// If the operating system does not start a thread.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a tokio runtime.
+    pub fn workers(&self) -> io::Result<Workers> {
+        Workers::start(self.config.worker_threads.unwrap_or_else(workers::cores))
+    }
+
+    /// Serves in the current runtime until `shutdown`, then drains, and returns once all is done.
     ///
     /// # Errors
     ///
     /// If the configuration is invalid in a way that its check did not detect.
     pub async fn serve(self, shutdown: Shutdown) -> io::Result<()> {
+        self.serve_on(Workers::here(), shutdown).await
+    }
+
+    /// Serves as [`serve`](Self::serve) does, with the connections spread over `workers`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`serve`](Self::serve).
+    pub async fn serve_on(self, workers: Workers, shutdown: Shutdown) -> io::Result<()> {
         let Self {
             config,
             listeners,
@@ -89,7 +112,7 @@ impl Bound {
         let (proxy, metrics) = stack::proxy(&config).map_err(io::Error::other)?;
         let max_head_size = config.max_header_bytes;
 
-        let server = Server::new(&config.clients, config.heads());
+        let server = Server::new(&config.clients, config.heads(), workers);
         let mut servers = JoinSet::new();
         for listener in listeners {
             let (proxy, server) = (proxy.clone(), server.clone());

@@ -101,6 +101,9 @@ pub struct Config {
     /// Clients whose `forwarded`, `x-forwarded-host` and so on are kept. By default none.
     #[serde(default, deserialize_with = "list::<Network, _>")]
     pub trusted_proxies: Vec<Network>,
+    /// The number of threads that serve connections, from 1 to 1,024. By default one per core.
+    #[serde(default, deserialize_with = "some::<Count<1, 1024>, _>")]
+    pub worker_threads: Option<usize>,
     /// The admin page. By default there is none.
     pub admin: Option<Admin>,
     /// Connections from clients.
@@ -167,6 +170,7 @@ impl Config {
             paths: Paths::default(),
             via: Via::default(),
             trusted_proxies: Vec::new(),
+            worker_threads: None,
             admin: admin.map(Admin::at),
             clients: Clients::default(),
             listeners: vec![Listener { listen }],

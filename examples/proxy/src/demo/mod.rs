@@ -53,7 +53,8 @@ pub async fn run(
         let handler = move |request, _client| backend.clone().handle(request);
         tokio::spawn(serve(listener, handler, shutdown.clone(), drain));
     }
-    proxy.serve(shutdown).await
+    let workers = proxy.workers()?;
+    proxy.serve_on(workers, shutdown).await
 }
 
 /// Returns the configuration: HTTP requests go to the backends over HTTP/1.1, gRPC calls to the service over HTTP/2.

@@ -48,6 +48,7 @@ use crate::transport::headers;
 use crate::transport::socket::{self, Reset, Socket};
 use crate::transport::stall::StallTimeout;
 use crate::transport::streams::{NewStreams, Streams};
+use crate::workers::Workers;
 
 /// Binds `address`.
 ///
@@ -69,7 +70,7 @@ where
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let server = Server::new(&Clients::default(), Heads::default());
+    let server = Server::new(&Clients::default(), Heads::default(), Workers::here());
     server
         .serve(listener, handler, shutdown, drain, |_| {})
         .await;
@@ -84,16 +85,19 @@ pub struct Server {
     clients: Clients,
     heads: Heads,
     permits: Arc<Semaphore>,
+    workers: Workers,
 }
 
 impl Server {
-    /// Creates a server with the limits `clients`. Over HTTP/1, request heads larger than `heads` get a 431.
-    pub fn new(clients: &Clients, heads: Heads) -> Self {
+    /// Creates a server with the limits `clients`, whose connections are served by `workers`. Over HTTP/1, request heads
+    /// larger than `heads` get a 431.
+    pub fn new(clients: &Clients, heads: Heads, workers: Workers) -> Self {
         let permits = clients.max_connections.unwrap_or_else(max_connections);
         Self {
             clients: clients.clone(),
             heads,
             permits: Arc::new(Semaphore::new(permits)),
+            workers,
         }
     }
 
@@ -117,24 +121,35 @@ impl Server {
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
+        let mut connections = JoinSet::new();
         let draining = shutdown.clone();
-        let connection = |(stream, client, permit): Accepted| {
-            // A connection that is already broken fails at the first read.
-            let _ = socket::prepare(&stream, self.clients.keep_alive_interval);
-            let connection = self.connection(stream, client, handler.clone());
+        let spawn = |connections: &mut JoinSet<()>, (stream, client, permit): Accepted| {
+            let place = self.workers.place();
+            let runtime = place.runtime().clone();
+            let (server, handler) = (self.clone(), handler.clone());
             let (draining, failed) = (draining.clone(), failed.clone());
-            async move {
-                let _permit = permit;
-                if let Err(error) = connection.run(draining).await {
+            let stream = place.bring(stream);
+            let connection = async move {
+                let _held = (permit, place);
+                let connection = async {
+                    let stream = stream?.here()?;
+                    // A connection that is already broken fails at the first read.
+                    let _ = socket::prepare(&stream, server.clients.keep_alive_interval);
+                    server
+                        .connection(stream, client, handler)
+                        .run(draining)
+                        .await
+                };
+                if let Err(error) = connection.await {
                     tracing::debug!(%client, error, "connection failed");
                     failed(&error);
                 }
-            }
+            };
+            connections.spawn_on(connection, &runtime);
         };
-        let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = self.accept(&listener) => drop(connections.spawn(connection(accepted))),
+                accepted = self.accept(&listener) => spawn(&mut connections, accepted),
                 Some(_) = connections.join_next() => {}
                 () = shutdown.requested() => break,
             }
@@ -142,7 +157,7 @@ impl Server {
         for (stream, client) in accept::close(listener) {
             // These are served even beyond the maximum.
             let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
-            connections.spawn(connection((stream, client, permit)));
+            spawn(&mut connections, (stream, client, permit));
         }
         let ended = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(drain, ended).await.is_err() {
@@ -332,7 +347,7 @@ mod tests {
                 async move { Response::new(body) }
             };
             let (stream, mut client) = tokio::io::duplex(64);
-            let server = Server::new(&Clients::default(), Heads::default());
+            let server = Server::new(&Clients::default(), Heads::default(), Workers::here());
             let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
             let (_trigger, shutdown) = shutdown_channel();
             let connection = server.connection(stream, nowhere, handler);

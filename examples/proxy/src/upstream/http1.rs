@@ -1,5 +1,5 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use hyper::client::conn::http1::{Builder, SendRequest};
@@ -7,18 +7,18 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::ConnectError;
+use super::idle::Idle;
 use super::maintain::{Maintain, Maintainer, Slot, State};
 use super::{Connector, Payload, SentBody, UpstreamError};
 use crate::config::Endpoint;
-use crate::lock::lock;
 use crate::transport::socket::Observe;
 use crate::transport::stall::StallTimeout;
 use crate::transport::upload::Upload;
 
 /// The HTTP/1.1 connections to one endpoint.
 ///
-/// A request takes the connection that was idle for the shortest time, or opens another one; the connection returns to
-/// the pool when the response ends. Cancelling a request closes its connection. If the maximum is reached, or opening
+/// A request takes the connection of its thread that was idle for the shortest time, or else that of another thread, or
+/// opens another one; the connection returns to the pool when the response ends. Cancelling a request closes its connection. If the maximum is reached, or opening
 /// another connection fails while the endpoint is healthy, the request waits for a connection to be returned, for at
 /// most the connect timeout.
 #[derive(Debug)]
@@ -32,15 +32,8 @@ pub(super) struct Inner<B> {
     pub(super) connect: Connector,
     endpoint: Endpoint,
     pub(super) state: Arc<State>,
-    idle: Mutex<Idle<B>>,
-}
-
-#[derive(Debug)]
-struct Idle<B> {
-    /// The most recent last. Some may have been closed by the peer, or not have finished their last response.
-    connections: Vec<Connection<B>>,
-    /// The pool was dropped, so returned connections are closed.
-    closed: bool,
+    /// Some may have been closed by the peer, or not have finished their last response.
+    idle: Idle<Connection<B>>,
 }
 
 enum Next<B> {
@@ -54,6 +47,8 @@ pub(super) struct Connection<B> {
     pub(super) sender: SendRequest<SentBody<B>>,
     task: AbortHandle,
     given_up: GivenUp,
+    /// The stack of the thread that serves it.
+    home: usize,
     born: u32,
     idle_since: u32,
     _slot: Slot,
@@ -80,7 +75,7 @@ impl<B: Payload> Pool<B> {
             state: State::new(&connect.connections),
             connect,
             endpoint,
-            idle: Mutex::new(Idle::new()),
+            idle: Idle::new(),
         });
         shared.renew().await?;
         let _maintainer = Maintainer::of(&shared);
@@ -95,28 +90,9 @@ impl<B: Payload> Pool<B> {
     }
 }
 
-impl<B> Inner<B> {
-    fn idle(&self) -> MutexGuard<'_, Idle<B>> {
-        lock(&self.idle)
-    }
-}
-
-impl<B> Idle<B> {
-    const fn new() -> Self {
-        Self {
-            connections: Vec::new(),
-            closed: false,
-        }
-    }
-}
-
 impl<B> Drop for Pool<B> {
     fn drop(&mut self) {
-        let mut idle = self.shared.idle();
-        idle.closed = true;
-        let connections = std::mem::take(&mut idle.connections);
-        drop(idle);
-        drop(connections);
+        self.shared.idle.close();
     }
 }
 
@@ -125,6 +101,7 @@ impl<B: Payload> Inner<B> {
         let state = Arc::clone(&self.state);
         let endpoint = self.endpoint.clone();
         let born = state.ticks().now();
+        let home = self.idle.own();
         let given_up = GivenUp::default();
         let observer = given_up.clone();
         let heads = self.connect.heads;
@@ -158,6 +135,7 @@ impl<B: Payload> Inner<B> {
                 sender,
                 task,
                 given_up,
+                home,
                 born,
                 idle_since: born,
                 _slot: slot,
@@ -203,17 +181,12 @@ impl<B: Payload> Inner<B> {
             return Some(Next::Open(slot));
         }
         // A connection that has not quite finished its last request.
-        self.idle().connections.pop().map(Next::Use)
+        self.idle.take(|_| true).map(Next::Use)
     }
 
-    /// Takes the most recent connection that can take a request now.
+    /// Takes a connection that can take a request now.
     pub(super) fn take(&self) -> Option<Connection<B>> {
-        let mut idle = self.idle();
-        let connections = &mut idle.connections;
-        let newest = connections
-            .iter()
-            .rposition(|connection| connection.sender.is_ready())?;
-        Some(connections.remove(newest))
+        self.idle.take(|connection| connection.sender.is_ready())
     }
 
     fn give_back(&self, mut connection: Connection<B>) {
@@ -222,14 +195,9 @@ impl<B: Payload> Inner<B> {
             return;
         }
         connection.idle_since = ticks.now();
-        let mut idle = self.idle();
-        if idle.closed {
-            drop(idle);
-            return;
+        if self.idle.put(connection.home, connection) {
+            self.state.freed_one();
         }
-        idle.connections.push(connection);
-        drop(idle);
-        self.state.freed_one();
     }
 }
 
@@ -245,8 +213,7 @@ impl<B: Payload> Maintain for Inner<B> {
                 || ticks.is_idle(connection.idle_since)
                 || ticks.is_old(connection.born)
         };
-        let over: Vec<_> = self.idle().connections.extract_if(.., is_over).collect();
-        drop(over);
+        self.idle.sweep(is_over);
     }
 
     async fn renew(&self) -> Result<(), UpstreamError> {

@@ -19,12 +19,14 @@ use crate::transport::blocks;
 use crate::transport::stall::StallTimeout;
 use crate::transport::streams::{NewStreams, Streams};
 use crate::transport::upload::Upload;
+use crate::workers::thread_index;
 
 /// The HTTP/2 connections to one endpoint, each shared by many requests.
 ///
-/// A request takes the oldest connection that has room for it, by the endpoint's and the configured maximum. If none
-/// has, another one is opened; at the maximum number of connections, the request is rejected immediately. The
-/// flow-control window of a connection has room for all of its streams, so a response that is not read blocks no other.
+/// A request takes the oldest connection that has room for it, by the endpoint's and the configured maximum: of those
+/// that its thread has opened, or else of those of other threads that have [few requests](BORROWED). If there is none,
+/// another one is opened. If none may be opened, a busy one of another thread is taken; if that has no room either, the
+/// request is rejected immediately. The flow-control window of a connection has room for all of its streams, so a response that is not read blocks no other.
 #[derive(Debug)]
 pub struct Multiplexed<B> {
     pub(super) shared: Arc<Inner<B>>,
@@ -55,6 +57,8 @@ pub(super) struct Connection<B> {
     pub(super) sender: SendRequest<SentBody<B>>,
     allowed: Arc<Allowed>,
     active: AtomicU32,
+    /// The thread that serves it.
+    home: usize,
     born: u32,
     idle_since: AtomicU32,
     _slot: Slot,
@@ -142,6 +146,7 @@ impl<B: Payload> Inner<B> {
                 sender,
                 allowed,
                 active: AtomicU32::new(0),
+                home: thread_index(),
                 born,
                 idle_since: AtomicU32::new(born),
                 _slot: slot,
@@ -155,7 +160,7 @@ impl<B: Payload> Inner<B> {
 
     /// Takes a stream on a connection that has room, or on another one that this request opens or waits for.
     pub(super) async fn obtain(self: &Arc<Self>) -> Result<Lease<B>, UpstreamError> {
-        if let Some(lease) = self.take() {
+        if let Some(lease) = self.take_near() {
             return Ok(lease);
         }
         let deadline = Instant::now() + self.connect.timeout;
@@ -163,10 +168,16 @@ impl<B: Payload> Inner<B> {
         let failure = loop {
             let mut opened = std::pin::pin!(self.opened.notified());
             opened.as_mut().enable();
-            if let Some(lease) = self.take() {
+            if let Some(lease) = self.take_near() {
                 return Ok(lease);
             }
-            match self.may_open(failures) {
+            let may_open = self.may_open(failures);
+            if !matches!(may_open, MayOpen::Granted(..))
+                && let Some(lease) = self.take_any()
+            {
+                return Ok(lease);
+            }
+            match may_open {
                 MayOpen::Granted(opening, slot) => {
                     let answers = self.state.answers();
                     match self.open(slot).await {
@@ -186,7 +197,7 @@ impl<B: Payload> Inner<B> {
             }
         };
         // The endpoint is healthy with the connections that it has.
-        let freed = self.state.wait_for(deadline, || self.take());
+        let freed = self.state.wait_for(deadline, || self.take_any());
         freed.await.ok_or(failure)
     }
 
@@ -207,13 +218,27 @@ impl<B: Payload> Inner<B> {
         MayOpen::Granted(Opening(Arc::clone(self)), slot)
     }
 
-    /// Takes a stream on the oldest connection that has room.
-    fn take(&self) -> Option<Lease<B>> {
+    /// Takes a stream on a connection of this thread, or on one of another thread with few requests.
+    fn take_near(&self) -> Option<Lease<B>> {
+        let here = thread_index();
+        self.take(|connection| connection.home == here).or_else(|| {
+            self.take(|connection| connection.active.load(Ordering::Relaxed) < BORROWED)
+        })
+    }
+
+    /// Takes a stream on any connection.
+    fn take_any(&self) -> Option<Lease<B>> {
+        self.take(|_| true)
+    }
+
+    /// Takes a stream on the oldest connection that has room, of those that `fits`.
+    fn take(&self, fits: impl Fn(&Connection<B>) -> bool) -> Option<Lease<B>> {
         let set = self.set();
         let ticks = self.state.ticks();
         let most = self.connect.connections.max_concurrent_streams;
         let has_room = |connection: &&Arc<Connection<B>>| {
-            !connection.sender.is_closed()
+            fits(connection)
+                && !connection.sender.is_closed()
                 && !ticks.is_old(connection.born)
                 && connection.active.load(Ordering::Relaxed)
                     < connection.allowed.streams().min(most)
@@ -351,5 +376,8 @@ where
     }
 }
 
+/// The number of requests from which on another thread's connection is not taken if this thread may open one. Waking
+/// the other thread for each request costs more than a connection; but an endpoint with few requests gets one only.
+const BORROWED: u32 = 8;
 /// The size in bytes of the write buffer of a stream.
 const MAX_UNSENT: usize = 64 * 1024;

@@ -7,6 +7,7 @@ mod dispatch;
 mod error;
 mod http1;
 mod http2;
+mod idle;
 mod maintain;
 mod payload;
 mod sent;

@@ -1,6 +1,6 @@
 //! One client connection, from its first byte to its last.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -46,12 +46,15 @@ impl<C: GracefulConnection<Error = BoxError>> Connection<C> {
 
     /// Drives the connection to its end. After the shutdown it serves at most one more request, if that is already on
     /// its way.
-    pub(super) async fn run(self, mut shutdown: Shutdown) -> Result<(), BoxError> {
+    pub(super) async fn run(self, shutdown: Shutdown) -> Result<(), BoxError> {
         let mut connection = std::pin::pin!(self);
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => return ended,
-            () = shutdown.requested() => {}
+        let mut shutdown = shutdown.watch();
+        let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending => shutdown.poll(cx).map(|()| None),
+        });
+        if let Some(ended) = ended.await {
+            return ended;
         }
         connection.as_mut().project().lifetime.drain(Instant::now());
         connection.await
