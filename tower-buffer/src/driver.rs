@@ -1,5 +1,6 @@
 //! The service behind the buffer, whatever its type, and what is known of it.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
 
@@ -63,11 +64,13 @@ where
 
 /// Runs the service's code. It is not used again after a panic, whatever state that left it in.
 pub(crate) fn caught<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
-        Err(Failure::Service(ServiceError::new(
-            Panicked::new(&*payload).into(),
-        )))
-    })
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(panicked(payload)))
+}
+
+/// Apart from [`caught`], as it is the same for all services.
+#[cold]
+fn panicked(payload: Box<dyn Any + Send>) -> Failure {
+    Failure::Service(ServiceError::new(Panicked::new(&*payload).into()))
 }
 
 /// The service, and what is known of it.

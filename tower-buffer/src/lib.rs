@@ -132,6 +132,7 @@ mod shared;
 mod sync;
 mod ticket;
 mod turn;
+mod wait_list;
 mod wake_list;
 mod wakes;
 mod worker;

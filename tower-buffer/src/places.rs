@@ -1,16 +1,16 @@
 //! Handles that have a place in the queue, and those that wait for one.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
 
 use crate::gate::Gate;
+use crate::wait_list::{Had, WaitList};
 
 /// What a handle has.
 #[derive(Debug)]
 pub(crate) enum Place {
     None,
-    /// Waits, with this number.
-    Waiting(u64),
+    /// Waits, with this key in the list.
+    Waiting(usize),
     /// Nothing was queued when it asked: it may come in, and needs a place only if it has to queue after all.
     Promised,
     Reserved,
@@ -19,10 +19,7 @@ pub(crate) enum Place {
 /// Handles that wait for a place. Under a lock; wakers are returned to the caller, which wakes them after releasing it.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    waiting: BTreeMap<u64, Waker>,
-    /// Handles that waited and were granted a place that they have not taken yet.
-    granted: BTreeSet<u64>,
-    next_number: u64,
+    list: WaitList,
     /// Places beyond the bound, given out because all others were with handles that did nothing with them.
     lent: usize,
     /// One of the lent places is for the first handle that asks.
@@ -36,23 +33,20 @@ impl Waiters {
     pub(crate) fn reserve<T>(&mut self, gate: &Gate<T>, place: &mut Place, waker: &Waker) -> bool {
         match *place {
             Place::Reserved => return true,
-            Place::Waiting(number) if self.granted.remove(&number) => *place = Place::Reserved,
-            Place::Waiting(number) => {
-                self.waiting
-                    .entry(number)
-                    .and_modify(|known| known.clone_from(waker));
+            Place::Waiting(key) => {
+                if self.list.take_granted(key, waker) {
+                    *place = Place::Reserved;
+                }
             }
             Place::None | Place::Promised => {
                 // From now on a place that is given back is noticed here. One given back before is seen below.
                 gate.look();
-                let free = self.waiting.is_empty()
+                let free = self.list.is_empty()
                     && (std::mem::take(&mut self.unclaimed) || self.lent == 0 && gate.take_any());
                 if free {
                     *place = Place::Reserved;
                 } else {
-                    self.waiting.insert(self.next_number, waker.clone());
-                    *place = Place::Waiting(self.next_number);
-                    self.next_number += 1;
+                    *place = Place::Waiting(self.list.add(waker.clone()));
                 }
                 self.settle(gate);
             }
@@ -69,8 +63,8 @@ impl Waiters {
         {
             self.lent -= 1;
         }
-        let served = if !self.waiting.is_empty() && gate.take_any() {
-            self.grant()
+        let served = if !self.list.is_empty() && gate.take_any() {
+            self.list.grant()
         } else {
             None
         };
@@ -88,7 +82,7 @@ impl Waiters {
 
     /// Grants a place beyond the bound to the first waiting handle, or keeps it for the next that asks. Returns the waker.
     pub(crate) fn lend<T>(&mut self, gate: &Gate<T>) -> Option<Waker> {
-        let next = self.grant();
+        let next = self.list.grant();
         let missed = std::mem::take(&mut self.missed) && !self.unclaimed && !gate.has_place();
         if next.is_some() || missed {
             self.lent += 1;
@@ -98,31 +92,26 @@ impl Waiters {
         next
     }
 
-    fn grant(&mut self) -> Option<Waker> {
-        let (number, waker) = self.waiting.pop_first()?;
-        self.granted.insert(number);
-        Some(waker)
-    }
-
     fn settle<T>(&self, gate: &Gate<T>) {
-        if self.waiting.is_empty() && self.lent == 0 {
+        if self.list.is_empty() && self.lent == 0 {
             gate.look_no_more();
         }
     }
 
     /// The handle waits no more. Whether it had a place, which is free now.
-    pub(crate) fn leave(&mut self, number: u64) -> bool {
-        self.missed |= self.waiting.remove(&number).is_some();
-        self.granted.remove(&number)
+    pub(crate) fn leave(&mut self, key: usize) -> bool {
+        let had = self.list.leave(key);
+        self.missed |= had == Had::Waited;
+        had == Had::Granted
     }
 
     /// Returns whether a handle would take a place if there were one.
     pub(crate) fn any_wanted(&self) -> bool {
-        !self.waiting.is_empty() || self.missed
+        !self.list.is_empty() || self.missed
     }
 
-    /// Removes and returns all waiting handles.
-    pub(crate) fn take(&mut self) -> BTreeMap<u64, Waker> {
-        std::mem::take(&mut self.waiting)
+    /// Removes all waiting handles and returns their wakers. No handle may [`reserve`](Self::reserve) afterwards.
+    pub(crate) fn clear(&mut self) -> Vec<Waker> {
+        self.list.clear()
     }
 }

@@ -162,7 +162,7 @@ impl<Req, F> Shared<Req, F> {
         let had_place = match std::mem::replace(place, Place::None) {
             Place::None | Place::Promised => false,
             Place::Reserved => true,
-            Place::Waiting(number) => self.lock().waiters.leave(number),
+            Place::Waiting(key) => self.lock().waiters.leave(key),
         };
         if had_place {
             self.free_place();
@@ -313,17 +313,15 @@ impl<Req, F> Shared<Req, F> {
         }
         state.closed = Some(failure.clone());
         self.gate.close();
-        let waiting = state.waiters.take();
-        let (mut jobs, mut callers) = (Vec::new(), Vec::new());
+        let mut wakers = state.waiters.clear();
+        let mut jobs = Vec::new();
         while let Some((key, job, _)) = state.queue.pop() {
             jobs.push(job);
             let failed = ResponseFuture::failed(failure.clone());
-            callers.extend(state.queue.reply(key, failed).ok().flatten());
+            wakers.extend(state.queue.reply(key, failed).ok().flatten());
         }
         drop(state);
-        for waker in waiting.into_values().chain(callers) {
-            waker.wake();
-        }
+        wakers.into_iter().for_each(Waker::wake);
         drop(jobs);
         self.drop_service();
         // It has nothing left to do.

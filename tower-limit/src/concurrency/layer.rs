@@ -49,7 +49,7 @@ impl GlobalConcurrencyLimitLayer {
     /// Creates a layer whose services take a permit of `semaphore` for each request.
     pub const fn with_semaphore(semaphore: Arc<Semaphore>) -> Self {
         Self {
-            permits: Permits::Tokio(semaphore),
+            permits: Permits::From(semaphore),
         }
     }
 }

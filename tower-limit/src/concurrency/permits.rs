@@ -4,18 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::sync::Semaphore;
-
 use super::counted::{self, Counted, Release};
-use super::pool::{Pool, State};
-use super::{semaphore, watch};
+use super::pool::{Pool, Source, State};
+use super::watch;
 use crate::sync::MutexGuard;
 
 /// Where permits come from.
 #[derive(Debug, Clone)]
 pub(crate) enum Permits {
     Own(Counted<Pool>),
-    Tokio(Arc<Semaphore>),
+    From(Arc<dyn Source>),
 }
 
 /// A permit, which is returned when it is dropped.
@@ -29,11 +27,11 @@ impl Permits {
     pub(crate) fn wait(&self) -> PermitWaiter {
         match self {
             Self::Own(pool) => PermitWaiter::new(pool.clone()),
-            Self::Tokio(semaphore) => {
-                let wait_queue = semaphore::wait_queue(semaphore);
-                let pool = Pool::new(Some(Arc::clone(semaphore)), wait_queue);
+            Self::From(source) => {
+                let wait_queue = Arc::clone(source).wait_queue();
+                let pool = Pool::new(Some(Arc::clone(source)), wait_queue);
                 let pool = Counted::new(usize::MAX, pool);
-                // Each returned permit must go back to the semaphore.
+                // Each returned permit must go back to the source.
                 pool.set_notify();
                 PermitWaiter::new(pool)
             }
@@ -111,37 +109,37 @@ impl fmt::Debug for PermitWaiter {
 
 impl Counted<Pool> {
     pub(super) fn available(&self) -> usize {
-        match &self.semaphore {
+        match &self.source {
             None => self.free(),
-            // A closed semaphore gives out no permits, even if it has some left.
-            Some(semaphore) if semaphore.is_closed() => 0,
-            Some(semaphore) => semaphore.available_permits(),
+            Some(source) => source.available(),
         }
     }
 
     fn take(&self) -> Option<Permit> {
-        if let Some(semaphore) = &self.semaphore {
-            // From now on it is represented by a permit of the pool.
-            semaphore.try_acquire().ok()?.forget();
+        if let Some(source) = &self.source
+            && !source.take()
+        {
+            return None;
         }
+        // A permit of the source is represented by one of the pool from now on.
         self.take_any()
     }
 
     /// Creates a permit beyond the limit.
     fn overcommit_one(&self) -> Permit {
-        match &self.semaphore {
+        match &self.source {
             None => self.overcommit(),
-            // Such a pool has `MAX_PERMITS` of its own: only the semaphore limits.
+            // Such a pool has `MAX_PERMITS` of its own: only the source limits.
             Some(_) => self
                 .take_any()
                 .expect("the pool's own permits never run out"),
         }
     }
 
-    /// Ensures that a listener waits for the semaphore's next permit. `Ready` if one is free now.
+    /// Ensures that a listener waits for the source's next permit. `Ready` if one is free now.
     fn listen(&self) -> Poll<()> {
-        match &self.semaphore {
-            Some(semaphore) => semaphore::listen(semaphore, self),
+        match &self.source {
+            Some(source) => Arc::clone(source).listen(self),
             None => Poll::Pending,
         }
     }
@@ -150,7 +148,7 @@ impl Counted<Pool> {
     pub(super) fn notify(&self) {
         let mut state = self.wait_queue.lock();
         if self.available() == 0 {
-            // Another handle has taken the permit, and notifies the next waiter when it returns it. Permits of a semaphore may
+            // Another handle has taken the permit, and notifies the next waiter when it returns it. Permits of a source may
             // also be returned by others, so a listener is needed.
             drop(state);
             let _ = self.listen();
@@ -188,8 +186,8 @@ fn poll_queue<T>(
         if !defers && let Some(found) = find(pool) {
             let notified = leave(pool, id, state);
             // It may have found another permit than the one it was notified of, so the notification is passed on. With a
-            // semaphore, another waiter has to listen for the next permit.
-            if notified || pool.semaphore.is_some() {
+            // source, another waiter has to listen for the next permit.
+            if notified || pool.source.is_some() {
                 pool.notify();
             }
             return Poll::Ready(found);
@@ -215,7 +213,7 @@ fn poll_queue<T>(
 fn leave(pool: &Counted<Pool>, id: &mut Option<usize>, mut state: MutexGuard<'_, State>) -> bool {
     let left = id.take().map(|id| state.queue.leave(id));
     let listener = if state.queue.is_empty() {
-        if pool.semaphore.is_none() && state.overcommitted == 0 {
+        if pool.source.is_none() && state.overcommitted == 0 {
             pool.clear_notify();
         }
         state.listener.take()
@@ -231,7 +229,7 @@ impl Release for Pool {
     fn released(this: &Counted<Self>) {
         let mut state = this.wait_queue.lock();
         if state.overcommitted > 0 {
-            if this.semaphore.is_some() || this.forget_free() {
+            if this.source.is_some() || this.forget_free() {
                 state.overcommitted -= 1;
                 leave(this, &mut None, state);
             }
@@ -241,8 +239,8 @@ impl Release for Pool {
         // If there is a listener, it gets the permit and notifies.
         let has_listener = state.listener.is_some();
         drop(state);
-        if let Some(semaphore) = &this.semaphore {
-            semaphore.add_permits(1);
+        if let Some(source) = &this.source {
+            source.put_back();
         }
         if !has_listener {
             this.notify();

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::RefUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
+use std::task::Poll;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
-#[cfg(doc)]
 use super::counted::Counted;
 use super::queue::Queue;
 use crate::sync::{Mutex, MutexGuard};
@@ -19,8 +20,28 @@ use crate::sync::{Mutex, MutexGuard};
 #[derive(Debug)]
 pub(crate) struct Pool {
     /// The source of the permits, if they are not the pool's own.
-    pub(super) semaphore: Option<Arc<Semaphore>>,
+    pub(super) source: Option<Arc<dyn Source>>,
     pub(super) wait_queue: Arc<WaitQueue>,
+}
+
+/// Where the permits come from if they are not the pool's own: a semaphore.
+///
+/// A trait object, so that programs in which no limit has a semaphore do not contain the code for it.
+pub(super) trait Source: fmt::Debug + RefUnwindSafe + Send + Sync {
+    /// Returns the number of free permits.
+    fn available(&self) -> usize;
+
+    /// Takes a permit. Returns `false` if none is free.
+    fn take(&self) -> bool;
+
+    /// Returns a permit that was taken.
+    fn put_back(&self);
+
+    /// Returns the wait queue of this source, which all pools with this source share.
+    fn wait_queue(self: Arc<Self>) -> Arc<WaitQueue>;
+
+    /// Ensures that a listener waits for the next free permit. `Ready` if one is free now.
+    fn listen(self: Arc<Self>, pool: &Counted<Pool>) -> Poll<()>;
 }
 
 /// Where handles wait. There is one for each set of permits; several pools may share it.
@@ -34,7 +55,7 @@ pub(super) struct State {
     pub(super) queue: Queue,
     /// The number of permits that were given out beyond the limit.
     pub(super) overcommitted: usize,
-    /// Is notified of free permits of the semaphore.
+    /// Is notified of free permits of the source.
     pub(super) listener: Option<Listener>,
     /// Whether a [`watch`](super::watch) task is running.
     pub(super) watched: bool,
@@ -47,11 +68,8 @@ impl WaitQueue {
 }
 
 impl Pool {
-    pub(super) const fn new(semaphore: Option<Arc<Semaphore>>, wait_queue: Arc<WaitQueue>) -> Self {
-        Self {
-            semaphore,
-            wait_queue,
-        }
+    pub(super) const fn new(source: Option<Arc<dyn Source>>, wait_queue: Arc<WaitQueue>) -> Self {
+        Self { source, wait_queue }
     }
 
     pub(super) const fn wait_queue(&self) -> &Arc<WaitQueue> {

@@ -10,14 +10,41 @@ use std::future::Future;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::task::unconstrained;
 
 use super::counted::Counted;
-use super::pool::{Listener, Pool, State, WaitQueue};
+use super::pool::{Listener, Pool, Source, State, WaitQueue};
+
+impl Source for Semaphore {
+    fn available(&self) -> usize {
+        if self.is_closed() {
+            // It gives out no permits, even if it has some left.
+            0
+        } else {
+            self.available_permits()
+        }
+    }
+
+    fn take(&self) -> bool {
+        self.try_acquire().map(SemaphorePermit::forget).is_ok()
+    }
+
+    fn put_back(&self) {
+        self.add_permits(1);
+    }
+
+    fn wait_queue(self: Arc<Self>) -> Arc<WaitQueue> {
+        wait_queue(&self)
+    }
+
+    fn listen(self: Arc<Self>, pool: &Counted<Pool>) -> Poll<()> {
+        listen(&self, pool)
+    }
+}
 
 /// Starts a listener in `semaphore`, unless there is one. `Ready` if a permit is free now.
-pub(super) fn listen(semaphore: &Arc<Semaphore>, pool: &Counted<Pool>) -> Poll<()> {
+fn listen(semaphore: &Arc<Semaphore>, pool: &Counted<Pool>) -> Poll<()> {
     let wait_queue = pool.wait_queue();
     if !needs_listener(&wait_queue.lock()) {
         return Poll::Pending;
@@ -91,7 +118,7 @@ impl Wake for ListenerWaker {
 }
 
 /// Returns the wait queue of `semaphore`: the same for all callers, while any of them holds it.
-pub(super) fn wait_queue(semaphore: &Arc<Semaphore>) -> Arc<WaitQueue> {
+fn wait_queue(semaphore: &Arc<Semaphore>) -> Arc<WaitQueue> {
     let mut wait_queues = WAIT_QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
     if wait_queues.known.len() >= wait_queues.sweep_at {
         wait_queues

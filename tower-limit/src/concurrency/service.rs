@@ -28,7 +28,7 @@ impl<T> ConcurrencyLimit<T> {
 
     /// Takes a permit of `semaphore` for each request. Once the semaphore is closed, the service is never ready again.
     pub fn with_semaphore(inner: T, semaphore: Arc<Semaphore>) -> Self {
-        Self::with_permits(inner, &Permits::Tokio(semaphore))
+        Self::with_permits(inner, &Permits::From(semaphore))
     }
 
     pub(super) fn with_permits(inner: T, permits: &Permits) -> Self {
