@@ -11,7 +11,7 @@ use tower::classify::Class;
 use tower::classify::http::ClassifyError;
 use tower::{BoxError, Service};
 
-use super::health::Upstream;
+use super::classify::EndpointErrors;
 use crate::metrics::EndpointStats;
 
 /// Middleware that reports to the metrics whether an endpoint is ready, and counts its requests, responses and
@@ -88,7 +88,7 @@ where
         match &result {
             Ok(response) => this.stats.answered(response.status()),
             // Such as the failure of the client's body.
-            Err(error) if Upstream.classify_error(error) == Class::Ignored => {}
+            Err(error) if EndpointErrors.classify_error(error) == Class::Ignored => {}
             Err(_) => drop(this.stats.failures.inc()),
         }
         Poll::Ready(result)
