@@ -5,10 +5,12 @@
 //! - A cause in this process, such as the limit of connections, is unsent for a retry, but says nothing about the
 //!   endpoint.
 //! - An error of a layer above the endpoints, such as that of a full queue, is returned: a retry would end the same way.
+//!   The other attempt of a hedged request may still succeed.
+//! - A failure that is final for a retry is not for a hedge, whose other attempt may be in flight.
 
 use tower::BoxError;
 use tower::classify::http::{ClassifyError, HttpClassify};
-use tower::classify::{Class, FailureKind, cause_ref};
+use tower::classify::{Class, ErrorChain, FailureKind, cause_ref};
 use tower::timeout::error::Elapsed;
 
 use crate::upstream::UpstreamError;
@@ -50,6 +52,21 @@ impl ClassifyError<BoxError> for RetryErrors {
             }
             // No endpoint is ready, or the queue is closed: an immediate retry would end the same way.
             None => Class::Ignored,
+        }
+    }
+}
+
+/// Classifies errors by whether the other attempt of a hedged request may succeed.
+#[derive(Debug, Clone, Copy)]
+pub struct HedgeErrors;
+
+impl ClassifyError<BoxError> for HedgeErrors {
+    fn classify_error(&self, error: &BoxError) -> Class {
+        match upstream(error).map(UpstreamError::class) {
+            Some(Class::Failure(failure)) => failure.transient(true).into(),
+            Some(class) => class,
+            // No endpoint is ready for this attempt.
+            None => ErrorChain::class(error.as_ref()),
         }
     }
 }
@@ -115,6 +132,27 @@ mod tests {
             let error = BoxError::from(error);
             assert_eq!(RetryErrors.classify_error(&error), retry, "{error}");
             assert_eq!(EndpointErrors.classify_error(&error), endpoint, "{error}");
+        }
+    }
+
+    #[test]
+    fn only_the_clients_own_failure_ends_both_attempts_of_a_hedge() {
+        let body = BodyError::new("the client is gone".into());
+        let error = BoxError::from(UpstreamError::RequestBody(body));
+        assert_eq!(HedgeErrors.classify_error(&error), Class::Ignored);
+        for error in [
+            BoxError::from(UpstreamError::Closed),
+            UpstreamError::Exhausted.into(),
+            UpstreamError::Stalled.into(),
+            UpstreamError::HeadTooLarge.into(),
+            "the queue is closed".into(),
+        ] {
+            let loses = match HedgeErrors.classify_error(&error) {
+                Class::Unsent => true,
+                Class::Failure(failure) => failure.is_transient(),
+                _ => false,
+            };
+            assert!(loses, "{error}");
         }
     }
 
