@@ -39,8 +39,41 @@ pub struct EndpointStats {
     /// The number of attempts that failed without a response.
     pub failures: Counter,
     by_class: [Counter; 5],
+    failed_responses: [Counter; ResponseFailure::ALL.len()],
     /// Why the last attempt to connect failed.
     last_error: Mutex<Option<String>>,
+}
+
+/// What a response that is a failure of its endpoint says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseFailure {
+    /// The endpoint failed, and would fail again.
+    Internal,
+    /// The endpoint cannot process requests at present.
+    Unavailable,
+    /// The endpoint, or one behind it, did not respond in time.
+    Timeout,
+    /// The endpoint rejects excess load.
+    Overloaded,
+}
+
+impl ResponseFailure {
+    const ALL: [Self; 4] = [
+        Self::Internal,
+        Self::Unavailable,
+        Self::Timeout,
+        Self::Overloaded,
+    ];
+
+    /// Returns its name in the metrics.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Overloaded => "overloaded",
+        }
+    }
 }
 
 impl EndpointStats {
@@ -79,6 +112,16 @@ impl EndpointStats {
         std::array::from_fn(|class| self.by_class[class].get())
     }
 
+    /// Counts a response that is a failure, by its status or its gRPC status.
+    pub fn response_failed(&self, failure: ResponseFailure) {
+        self.failed_responses[failure as usize].inc();
+    }
+
+    /// Returns the number of responses that are failures, of all kinds.
+    pub fn failed_responses(&self) -> u64 {
+        self.failed_responses.iter().map(Counter::get).sum()
+    }
+
     /// Sets why the last attempt to connect failed, or `None` if it succeeded.
     pub fn set_last_error(&self, error: Option<String>) {
         *self
@@ -110,6 +153,13 @@ struct AnswerLabels {
     class: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailedResponseLabels {
+    cluster: String,
+    endpoint: String,
+    kind: &'static str,
+}
+
 /// The metric families of endpoints.
 #[derive(Debug, Default)]
 pub(super) struct EndpointFamilies {
@@ -118,6 +168,7 @@ pub(super) struct EndpointFamilies {
     attempts: Family<EndpointLabels, Counter>,
     failures: Family<EndpointLabels, Counter>,
     responses: Family<AnswerLabels, Counter>,
+    failed_responses: Family<FailedResponseLabels, Counter>,
 }
 
 impl EndpointFamilies {
@@ -148,6 +199,11 @@ impl EndpointFamilies {
             "Responses of the endpoint, by class of their status",
             families.responses.clone(),
         );
+        registry.register(
+            "endpoint_failed_responses",
+            "Responses of the endpoint that are failures, by HTTP or gRPC status (also in trailers), by kind",
+            families.failed_responses.clone(),
+        );
         families
     }
 
@@ -163,6 +219,14 @@ impl EndpointFamilies {
                 class,
             })
         });
+        let failed_responses = ResponseFailure::ALL.map(|failure| {
+            self.failed_responses
+                .get_or_create_owned(&FailedResponseLabels {
+                    cluster: labels.cluster.clone(),
+                    endpoint: labels.endpoint.clone(),
+                    kind: failure.name(),
+                })
+        });
         Arc::new(EndpointStats {
             ready: AtomicBool::new(false),
             gauge: self.ready.get_or_create_owned(&labels),
@@ -170,6 +234,7 @@ impl EndpointFamilies {
             requests: self.attempts.get_or_create_owned(&labels),
             failures: self.failures.get_or_create_owned(&labels),
             by_class,
+            failed_responses,
             last_error: Mutex::default(),
             endpoint: labels.endpoint,
         })

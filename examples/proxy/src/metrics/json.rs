@@ -39,6 +39,7 @@ struct Endpoint<'a> {
     requests: u64,
     failures: u64,
     responses: [u64; 5],
+    failed_responses: u64,
     /// Why the last attempt to connect failed.
     error: Option<String>,
 }
@@ -87,6 +88,7 @@ impl<'a> Endpoint<'a> {
             requests: stats.requests.get(),
             failures: stats.failures.get(),
             responses: stats.responses(),
+            failed_responses: stats.failed_responses(),
             error: stats.last_error(),
         }
     }

@@ -14,7 +14,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use self::endpoint::EndpointFamilies;
-pub use self::endpoint::{ClusterStats, EndpointStats};
+pub use self::endpoint::{ClusterStats, EndpointStats, ResponseFailure};
 pub use self::json::Snapshot;
 use self::route::RouteFamilies;
 pub use self::route::{CLIENT_GONE, InFlight, RouteStats};
