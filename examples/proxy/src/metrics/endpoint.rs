@@ -10,6 +10,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::status::{CLASSES, class_of};
+
 /// The metrics of the endpoints of one cluster.
 #[derive(Debug)]
 pub struct ClusterStats {
@@ -104,7 +106,7 @@ impl EndpointStats {
 
     /// Counts a response with this status.
     pub fn answered(&self, status: StatusCode) {
-        self.by_class[super::route::class_of(status)].inc();
+        self.by_class[class_of(status)].inc();
     }
 
     /// Returns the number of responses by class of their status: 1xx first.
@@ -212,7 +214,7 @@ impl EndpointFamilies {
             cluster: cluster.to_owned(),
             endpoint,
         };
-        let by_class = super::CLASSES.map(|class| {
+        let by_class = CLASSES.map(|class| {
             self.responses.get_or_create_owned(&AnswerLabels {
                 cluster: labels.cluster.clone(),
                 endpoint: labels.endpoint.clone(),

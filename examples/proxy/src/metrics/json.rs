@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{ClusterStats, EndpointStats, Metrics, RouteStats};
+use super::endpoint::{ClusterStats, EndpointStats};
+use super::registry::Metrics;
+use super::route::RouteStats;
 
 /// The values of the metrics at one moment.
 #[derive(Debug, Serialize)]

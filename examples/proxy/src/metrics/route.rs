@@ -12,6 +12,7 @@ use tokio::time::{Duration, Instant};
 
 use super::buckets::Buckets;
 use super::latency::Latency;
+use super::status::{CLASSES, class_of};
 use super::stripes::{Count, Level, Stripes};
 
 /// The metrics of one route.
@@ -300,7 +301,7 @@ impl RouteFamilies {
         self.responses.get_or_create_owned(&ResponseLabels {
             route: labels.route.clone(),
             cluster: labels.cluster.clone(),
-            class: super::CLASSES[class],
+            class: CLASSES[class],
         })
     }
 
@@ -343,10 +344,6 @@ impl RouteStats {
             cluster: labels.cluster,
         }
     }
-}
-
-pub(super) fn class_of(status: StatusCode) -> usize {
-    usize::from(status.as_u16() / 100).clamp(1, 5) - 1
 }
 
 /// The client disconnected before its response began, or before it was complete.
