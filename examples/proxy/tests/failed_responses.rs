@@ -25,7 +25,7 @@ async fn failed(proxy: &Proxy) -> [f64; 4] {
     failed
 }
 
-/// Starts a backend that responds as the path says: `/head/14`, `/trailers/14`, `/none/0`, `/endless/0`, or `/http/503`.
+/// Starts a backend that responds as the path says: `/head/14`, `/trailers/14`, `/bare/14`, `/none/0`, `/endless/0`, or `/http/503`.
 async fn backend() -> SocketAddr {
     server(|request: Request<Incoming>| async move {
         let path = request.uri().path().to_owned();
@@ -40,6 +40,10 @@ async fn backend() -> SocketAddr {
             "trailers" => {
                 StreamBody::new(data.chain(stream::iter([Ok(Frame::trailers(status.clone()))])))
                     .boxed_unsync()
+            }
+            "bare" => {
+                let trailers = stream::iter([Ok(Frame::trailers(status.clone()))]);
+                StreamBody::new(trailers).boxed_unsync()
             }
             "endless" => StreamBody::new(data.chain(stream::pending())).boxed_unsync(),
             _ => StreamBody::new(data).boxed_unsync(),
@@ -106,6 +110,9 @@ async fn failing_statuses_are_counted_by_kind() {
         ("/trailers/8", "application/grpc", Some("overloaded")),
         ("/trailers/13", "application/grpc", Some("internal")),
         ("/trailers/14", "application/grpc", Some("unavailable")),
+        // Without a message: the trailers may arrive together with the head.
+        ("/bare/0", "application/grpc", None),
+        ("/bare/14", "application/grpc", Some("unavailable")),
         // Without a status: UNKNOWN.
         ("/none/0", "application/grpc", Some("internal")),
         // The trailers of gRPC-Web are in the body.
