@@ -2,10 +2,13 @@
 
 mod buckets;
 mod endpoint;
+mod failures;
 mod json;
+mod labels;
 mod latency;
 mod registry;
 mod route;
+mod route_families;
 mod status;
 mod stripes;
 

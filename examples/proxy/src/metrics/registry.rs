@@ -7,7 +7,8 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use super::endpoint::{ClusterStats, EndpointFamilies};
-use super::route::{CLIENT_GONE, RouteFamilies, RouteStats};
+use super::route::{CLIENT_GONE, RouteStats};
+use super::route_families::RouteFamilies;
 
 /// All metrics of one proxy.
 #[derive(Debug)]
