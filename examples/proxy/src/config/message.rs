@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::default;
+use super::value::{Kind, is_name};
 
 /// The maximum size of the headers of a message, and of its trailers.
 #[derive(Debug, Clone, Copy)]
@@ -43,4 +44,16 @@ pub enum Via {
     Name(String),
     /// No `via` is written, and loops are not detected.
     Off,
+}
+
+impl Kind for Via {
+    type Value = Self;
+    const EXPECTED: &'static str = r#"a name such as "edge-1", or "off""#;
+
+    fn text(text: &str) -> Option<Self> {
+        match text {
+            "off" => Some(Self::Off),
+            text => is_name(text).then(|| Self::Name(text.to_owned())),
+        }
+    }
 }

@@ -1,6 +1,8 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use super::value::Kind;
+
 /// The addresses that begin with the same bits, such as `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -42,6 +44,16 @@ impl FromStr for Network {
             None => width,
         };
         (bits <= width).then_some(Self { address, bits }).ok_or(())
+    }
+}
+
+impl Kind for Network {
+    type Value = Self;
+    const EXPECTED: &'static str = r#"an IP address or a network such as "10.0.0.0/8""#;
+    const LIST: &'static str = r#"a list of networks such as ["10.0.0.0/8", "::1"]"#;
+
+    fn text(text: &str) -> Option<Self> {
+        text.parse().ok()
     }
 }
 

@@ -10,6 +10,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::status::{CLASSES, class_of};
+
 /// The metrics of the endpoints of one cluster.
 #[derive(Debug)]
 pub struct ClusterStats {
@@ -39,8 +41,41 @@ pub struct EndpointStats {
     /// The number of attempts that failed without a response.
     pub failures: Counter,
     by_class: [Counter; 5],
+    failed_responses: [Counter; ResponseFailure::ALL.len()],
     /// Why the last attempt to connect failed.
     last_error: Mutex<Option<String>>,
+}
+
+/// What a response that is a failure of its endpoint says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseFailure {
+    /// The endpoint failed, and would fail again.
+    Internal,
+    /// The endpoint cannot process requests at present.
+    Unavailable,
+    /// The endpoint, or one behind it, did not respond in time.
+    Timeout,
+    /// The endpoint rejects excess load.
+    Overloaded,
+}
+
+impl ResponseFailure {
+    const ALL: [Self; 4] = [
+        Self::Internal,
+        Self::Unavailable,
+        Self::Timeout,
+        Self::Overloaded,
+    ];
+
+    /// Returns its name in the metrics.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Overloaded => "overloaded",
+        }
+    }
 }
 
 impl EndpointStats {
@@ -71,12 +106,22 @@ impl EndpointStats {
 
     /// Counts a response with this status.
     pub fn answered(&self, status: StatusCode) {
-        self.by_class[super::route::class_of(status)].inc();
+        self.by_class[class_of(status)].inc();
     }
 
     /// Returns the number of responses by class of their status: 1xx first.
     pub fn responses(&self) -> [u64; 5] {
         std::array::from_fn(|class| self.by_class[class].get())
+    }
+
+    /// Counts a response that is a failure, by its status or its gRPC status.
+    pub fn response_failed(&self, failure: ResponseFailure) {
+        self.failed_responses[failure as usize].inc();
+    }
+
+    /// Returns the number of responses that are failures, of all kinds.
+    pub fn failed_responses(&self) -> u64 {
+        self.failed_responses.iter().map(Counter::get).sum()
     }
 
     /// Sets why the last attempt to connect failed, or `None` if it succeeded.
@@ -110,6 +155,13 @@ struct AnswerLabels {
     class: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailedResponseLabels {
+    cluster: String,
+    endpoint: String,
+    kind: &'static str,
+}
+
 /// The metric families of endpoints.
 #[derive(Debug, Default)]
 pub(super) struct EndpointFamilies {
@@ -118,6 +170,7 @@ pub(super) struct EndpointFamilies {
     attempts: Family<EndpointLabels, Counter>,
     failures: Family<EndpointLabels, Counter>,
     responses: Family<AnswerLabels, Counter>,
+    failed_responses: Family<FailedResponseLabels, Counter>,
 }
 
 impl EndpointFamilies {
@@ -148,6 +201,11 @@ impl EndpointFamilies {
             "Responses of the endpoint, by class of their status",
             families.responses.clone(),
         );
+        registry.register(
+            "endpoint_failed_responses",
+            "Responses of the endpoint that are failures, by HTTP or gRPC status (also in trailers), by kind",
+            families.failed_responses.clone(),
+        );
         families
     }
 
@@ -156,12 +214,20 @@ impl EndpointFamilies {
             cluster: cluster.to_owned(),
             endpoint,
         };
-        let by_class = super::CLASSES.map(|class| {
+        let by_class = CLASSES.map(|class| {
             self.responses.get_or_create_owned(&AnswerLabels {
                 cluster: labels.cluster.clone(),
                 endpoint: labels.endpoint.clone(),
                 class,
             })
+        });
+        let failed_responses = ResponseFailure::ALL.map(|failure| {
+            self.failed_responses
+                .get_or_create_owned(&FailedResponseLabels {
+                    cluster: labels.cluster.clone(),
+                    endpoint: labels.endpoint.clone(),
+                    kind: failure.name(),
+                })
         });
         Arc::new(EndpointStats {
             ready: AtomicBool::new(false),
@@ -170,6 +236,7 @@ impl EndpointFamilies {
             requests: self.attempts.get_or_create_owned(&labels),
             failures: self.failures.get_or_create_owned(&labels),
             by_class,
+            failed_responses,
             last_error: Mutex::default(),
             endpoint: labels.endpoint,
         })

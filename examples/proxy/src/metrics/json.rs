@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{ClusterStats, EndpointStats, Metrics, RouteStats};
+use super::endpoint::{ClusterStats, EndpointStats};
+use super::registry::Metrics;
+use super::route::RouteStats;
 
 /// The values of the metrics at one moment.
 #[derive(Debug, Serialize)]
@@ -39,6 +41,7 @@ struct Endpoint<'a> {
     requests: u64,
     failures: u64,
     responses: [u64; 5],
+    failed_responses: u64,
     /// Why the last attempt to connect failed.
     error: Option<String>,
 }
@@ -87,6 +90,7 @@ impl<'a> Endpoint<'a> {
             requests: stats.requests.get(),
             failures: stats.failures.get(),
             responses: stats.responses(),
+            failed_responses: stats.failed_responses(),
             error: stats.last_error(),
         }
     }

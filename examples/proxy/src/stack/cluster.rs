@@ -21,7 +21,7 @@ use tower::reconnect::Reconnect;
 use tower::retry::backoff::ExponentialBackoffMaker;
 use tower::util::rng::HasherRng;
 
-use super::health;
+use super::classify::EndpointResults;
 use super::observe::Observe;
 use crate::config::{self, Balancer, HashKey};
 use crate::front::body::RequestBody;
@@ -94,6 +94,6 @@ type Found = stream::Iter<std::vec::IntoIter<Result<Change<String, Endpoint>, In
 type Key = Box<dyn Fn(&Request<RequestBody>) -> Option<u64> + Send>;
 type Picker = AnyPicker<Key>;
 type Answer =
-    <FailFast<Balance<EjectOutliers<Found, health::Classify>, Request<RequestBody>>> as Service<
+    <FailFast<Balance<EjectOutliers<Found, EndpointResults>, Request<RequestBody>>> as Service<
         Request<RequestBody>,
     >>::Future;

@@ -1,18 +1,11 @@
 //! Ejects failing endpoints.
 
-use tower::BoxError;
-use tower::classify::http::{ClassifyError, HttpClassify};
-use tower::classify::{Class, FailureKind, cause_ref};
 use tower::health::policy::outlier::OutlierConfig;
 use tower::health::{Health, Standing, Uneject};
 
 use super::recovery::RecoveryProbes;
 use crate::config::{Cluster, Protocol};
 use crate::metrics::ClusterStats;
-use crate::upstream::UpstreamError;
-
-/// The classification of a cluster's results.
-pub type Classify = HttpClassify<Upstream>;
 
 /// Returns the outlier detector's configuration for a cluster.
 pub fn detector(cluster: &Cluster) -> OutlierConfig {
@@ -51,57 +44,4 @@ pub fn watch(
         }
         probes.changed(address, standing);
     });
-}
-
-/// Returns the classification of a cluster's results.
-pub fn classify() -> Classify {
-    HttpClassify::new().errors(Upstream)
-}
-
-/// Classifies the errors of endpoints by what they say about the endpoint's health.
-#[derive(Debug, Clone, Copy)]
-pub struct Upstream;
-
-impl ClassifyError<BoxError> for Upstream {
-    fn classify_error(&self, error: &BoxError) -> Class {
-        match cause_ref::<UpstreamError>(error.as_ref()) {
-            // The client's fault and local limits say nothing about the endpoint.
-            Some(error) if error.is_ours() => Class::Ignored,
-            Some(error) if error.is_unsent() => Class::Unsent,
-            _ => Class::failure(FailureKind::Disconnected),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io;
-
-    use super::*;
-    use crate::upstream::ConnectError;
-
-    fn connect(error: io::Error) -> UpstreamError {
-        UpstreamError::Connect {
-            endpoint: "a.example:1".parse().unwrap(),
-            source: ConnectError::Tcp(error),
-        }
-    }
-
-    #[test]
-    fn local_limits_are_no_failure_of_the_endpoint() {
-        let unavailable = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        for (error, expected) in [
-            (UpstreamError::Exhausted, false),
-            (connect(unavailable), false),
-            (connect(refused), true),
-            (UpstreamError::Stalled, true),
-            (UpstreamError::Closed, true),
-        ] {
-            let error = BoxError::from(error);
-            let class = Upstream.classify_error(&error);
-            assert_eq!(class.is_failure(), expected, "{error}");
-            assert_eq!(class == Class::Ignored, !expected, "{error}");
-        }
-    }
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use http::Request;
+use tower::classify::http::HttpClassify;
 use tower::hedge::http::{HedgeResponses, HttpPolicy};
 use tower::hedge::{Event, HedgeLayer, InvalidHedge, KeepResults};
 use tower::retry::budget::Budget;
 use tower::util::Tried;
 
+use super::classify::HedgeErrors;
 use crate::config::Hedge;
 use crate::front::body::RequestBody;
 use crate::metrics::RouteStats;
@@ -21,16 +23,20 @@ pub fn layer(
     config: &Hedge,
     retries: &Arc<dyn Budget + Send + Sync>,
     stats: &RouteStats,
-) -> Result<HedgeLayer<HttpPolicy<RequestBody>, HedgeResponses, KeepResults>, InvalidHedge> {
+) -> Result<
+    HedgeLayer<HttpPolicy<RequestBody>, HedgeResponses<HedgeErrors>, KeepResults>,
+    InvalidHedge,
+> {
     let (hedges, won) = (stats.hedges.clone(), stats.hedges_won.clone());
     let policy = HttpPolicy::replayed().grpc(config.grpc);
+    let results = HttpClassify::new().errors(HedgeErrors);
     let mut layer = HedgeLayer::builder()
         .percentile(config.percentile)
         .window(config.window)
         .floor(config.min_delay)
         .max_extra(config.max_extra_load)
         .policy(policy)
-        .classify(HedgeResponses::new())
+        .classify(HedgeResponses::from(results))
         .on_event(move |event: &Event| match event {
             Event::Sent { .. } => drop(hedges.inc()),
             Event::Won { .. } => drop(won.inc()),

@@ -4,6 +4,7 @@
 //! response and its error from the last to the first.
 
 mod build;
+pub mod classify;
 mod cluster;
 pub mod health;
 pub mod hedge;
@@ -172,8 +173,12 @@ pub fn cluster(
     let health = Health::new();
     let endpoints = discover(config, connector, stats);
     // Around the endpoints: an ejected endpoint reports not ready, so every picker skips it.
-    let endpoints = EjectOutliers::new(endpoints, health::detector(config), health::classify())?
-        .with_health(health.clone());
+    let endpoints = EjectOutliers::new(
+        endpoints,
+        health::detector(config),
+        classify::endpoint_results(),
+    )?
+    .with_health(health.clone());
     health::watch(&health, config, stats, endpoints.uneject());
     Ok(ServiceBuilder::new()
         // Shares the balancer among the routes, queues requests while no endpoint is ready, and drives connecting

@@ -5,17 +5,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::Response;
+use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
-use tower::classify::Class;
-use tower::classify::http::ClassifyError;
+use tower::classify::{Class, Classify, FailureKind};
 use tower::{BoxError, Service};
 
-use super::health::Upstream;
-use crate::metrics::EndpointStats;
+use super::classify::{EndpointResults, endpoint_results};
+use crate::metrics::{EndpointStats, ResponseFailure};
+use crate::transport::headers;
+use crate::upstream::{OnEnd, Payload, UpstreamBody};
 
 /// Middleware that reports to the metrics whether an endpoint is ready, and counts its requests, responses and
-/// failures. What its health ignores is not counted as a failure.
+/// failures.
+///
+/// What a failure is, is decided by the classification of its health. There is one difference: a gRPC status in trailers
+/// is counted here as well, at the end of the response.
 ///
 /// # Readiness
 ///
@@ -27,19 +31,31 @@ use crate::metrics::EndpointStats;
 #[derive(Debug)]
 pub struct Observe<S> {
     inner: S,
+    recorder: Arc<Recorder>,
+}
+
+/// Counts the results of one endpoint.
+#[derive(Debug)]
+struct Recorder {
     stats: Arc<EndpointStats>,
+    classify: EndpointResults,
 }
 
 impl<S> Observe<S> {
     /// Wraps `inner`, reporting to `stats`.
     pub fn new(inner: S, stats: Arc<EndpointStats>) -> Self {
-        Self { inner, stats }
+        let classify = endpoint_results();
+        Self {
+            inner,
+            recorder: Arc::new(Recorder { stats, classify }),
+        }
     }
 }
 
-impl<S, Req, B> Service<Req> for Observe<S>
+impl<S, Q, B> Service<Request<Q>> for Observe<S>
 where
-    S: Service<Req, Response = Response<B>, Error = BoxError>,
+    S: Service<Request<Q>, Response = Response<UpstreamBody<B>>, Error = BoxError>,
+    B: Payload,
 {
     type Response = S::Response;
     type Error = BoxError;
@@ -47,22 +63,68 @@ where
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         let polled = self.inner.poll_ready(cx);
-        self.stats.set_ready(matches!(polled, Poll::Ready(Ok(()))));
+        let is_ready = matches!(polled, Poll::Ready(Ok(())));
+        self.recorder.stats.set_ready(is_ready);
         polled
     }
 
-    fn call(&mut self, request: Req) -> Self::Future {
-        self.stats.requests.inc();
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        self.recorder.stats.requests.inc();
+        let classify = &self.recorder.classify;
         ObserveFuture {
+            is_grpc: Classify::<_, S::Response, BoxError>::info(classify, &request),
             inner: self.inner.call(request),
-            stats: Arc::clone(&self.stats),
+            recorder: Arc::clone(&self.recorder),
         }
     }
 }
 
 impl<S> Drop for Observe<S> {
     fn drop(&mut self) {
-        self.stats.set_ready(false);
+        self.recorder.stats.set_ready(false);
+    }
+}
+
+impl Recorder {
+    fn response<B: Payload>(
+        self: &Arc<Self>,
+        is_grpc: bool,
+        response: &mut Response<UpstreamBody<B>>,
+    ) {
+        let (status, headers) = (response.status(), response.headers());
+        self.stats.answered(status);
+        match self.classify.head(is_grpc, status, headers) {
+            Some(class) => self.class(class),
+            // The status is in the trailers. Those of gRPC-Web are in the body, and are not read.
+            None if headers::is_grpc(headers) => {
+                response.body_mut().on_end(Arc::<Self>::clone(self))
+            }
+            None => {}
+        }
+    }
+
+    fn class(&self, class: Class) {
+        if let Class::Failure(failure) = class {
+            self.stats.response_failed(match failure.kind() {
+                FailureKind::Unavailable => ResponseFailure::Unavailable,
+                FailureKind::Timeout => ResponseFailure::Timeout,
+                FailureKind::Overloaded => ResponseFailure::Overloaded,
+                _ => ResponseFailure::Internal,
+            });
+        }
+    }
+
+    fn error(&self, error: &BoxError) {
+        // Such as the failure of the client's body.
+        if self.classify.error(error) != Class::Ignored {
+            self.stats.failures.inc();
+        }
+    }
+}
+
+impl OnEnd for Recorder {
+    fn ended(&self, trailers: Option<&HeaderMap>) {
+        self.class(self.classify.trailers(trailers));
     }
 }
 
@@ -72,24 +134,24 @@ pin_project! {
     pub struct ObserveFuture<F> {
         #[pin]
         inner: F,
-        stats: Arc<EndpointStats>,
+        is_grpc: bool,
+        recorder: Arc<Recorder>,
     }
 }
 
 impl<F, B> Future for ObserveFuture<F>
 where
-    F: Future<Output = Result<Response<B>, BoxError>>,
+    F: Future<Output = Result<Response<UpstreamBody<B>>, BoxError>>,
+    B: Payload,
 {
-    type Output = Result<Response<B>, BoxError>;
+    type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.inner.poll(cx));
-        match &result {
-            Ok(response) => this.stats.answered(response.status()),
-            // Such as the failure of the client's body.
-            Err(error) if Upstream.classify_error(error) == Class::Ignored => {}
-            Err(_) => drop(this.stats.failures.inc()),
+        let mut result = ready!(this.inner.poll(cx));
+        match &mut result {
+            Ok(response) => this.recorder.response(*this.is_grpc, response),
+            Err(error) => this.recorder.error(error),
         }
         Poll::Ready(result)
     }

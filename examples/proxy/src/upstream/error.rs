@@ -1,6 +1,6 @@
 use std::{error, fmt, io};
 
-use tower::classify::{Class, ErrorChain};
+use tower::classify::{Class, ErrorChain, FailureKind};
 
 use crate::config::Endpoint;
 use crate::transport::framing::BadFraming;
@@ -8,7 +8,7 @@ use crate::transport::upload::{BodyError, Upload};
 
 /// Why an endpoint did not respond.
 ///
-/// For a retry it matters most whether the endpoint can have seen the request: [`UpstreamError::is_unsent`].
+/// [`UpstreamError::class`] says what it means for the request.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum UpstreamError {
@@ -71,6 +71,23 @@ impl UpstreamError {
         }
     }
 
+    /// Returns what the error means for the request.
+    ///
+    /// | error | class |
+    /// |---|---|
+    /// | the client's body failed | ignored: the client caused it |
+    /// | the endpoint has not processed the request, see [`is_unsent`](Self::is_unsent) | unsent |
+    /// | the response's head is too large | a final failure: each endpoint would send the same head |
+    /// | anything else | `Disconnected`: the request may have been processed |
+    pub fn class(&self) -> Class {
+        match self {
+            Self::RequestBody(_) => Class::Ignored,
+            Self::HeadTooLarge => Class::failure(FailureKind::Internal),
+            error if error.is_unsent() => Class::Unsent,
+            _ => Class::failure(FailureKind::Disconnected),
+        }
+    }
+
     /// Returns whether the endpoint provably has not processed the request, so that any request may be sent again.
     pub fn is_unsent(&self) -> bool {
         match self {
@@ -84,9 +101,7 @@ impl UpstreamError {
             | Self::Stalled => false,
         }
     }
-}
 
-impl UpstreamError {
     /// Returns whether the cause is the client, this machine or its configuration, and not the endpoint.
     pub fn is_ours(&self) -> bool {
         match self {

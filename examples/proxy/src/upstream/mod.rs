@@ -21,4 +21,4 @@ pub use self::http1::Pool;
 pub use self::http2::Multiplexed;
 pub use self::payload::Payload;
 pub use self::sent::SentBody;
-pub use self::track::{TrackBody, UpstreamBody};
+pub use self::track::{OnEnd, TrackBody, UpstreamBody};

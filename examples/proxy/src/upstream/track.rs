@@ -1,4 +1,6 @@
+use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -34,6 +36,15 @@ struct Reading<B> {
     is_shortened: bool,
     hold: Option<Hold<B>>,
     load: Option<pending_requests::Handle>,
+    /// Told about the end, once.
+    on_end: Option<Arc<dyn OnEnd>>,
+}
+
+/// Observes how a response ends.
+pub trait OnEnd: fmt::Debug + Send + Sync {
+    /// Called when the endpoint has sent the whole response, with its trailers if it has any. Not called for a response
+    /// that breaks or that is dropped before its end.
+    fn ended(&self, trailers: Option<&HeaderMap>);
 }
 
 /// A frame in a compact form.
@@ -110,9 +121,28 @@ impl<B: Payload> UpstreamBody<B> {
             is_shortened: false,
             hold: Some(hold),
             load: None,
+            on_end: None,
         });
         body.finish_at_end();
         Response::from_parts(head, Self(body))
+    }
+
+    /// Calls `on_end` when the response has ended, or now if it has already.
+    pub fn on_end(&mut self, on_end: Arc<dyn OnEnd>) {
+        let body = &mut *self.0;
+        body.on_end = Some(on_end);
+        match body.first.take() {
+            Some(First::Trailers(trailers)) => {
+                body.ended(Some(&trailers));
+                body.first = Some(First::Trailers(trailers));
+            }
+            first => {
+                body.first = first;
+                if body.incoming.is_end_stream() {
+                    body.ended(None);
+                }
+            }
+        }
     }
 
     /// Reads the first frame, which [`poll_frame`](Body::poll_frame) then returns.
@@ -135,16 +165,23 @@ impl<B: Payload> Reading<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         match &polled {
-            Poll::Ready(None) => self.finish(),
+            Poll::Ready(None) => {
+                self.ended(None);
+                self.finish();
+            }
             // A body of known length ends with its last byte: its reader need not poll again.
             Poll::Ready(Some(Ok(frame))) => {
-                if frame.is_trailers() {
+                if let Some(trailers) = frame.trailers_ref() {
                     self.is_shortened = self.hold.as_ref().is_some_and(Hold::is_shortened);
+                    self.ended(Some(trailers));
                 }
                 self.finish_at_end();
             }
             // A broken connection is not reused.
-            Poll::Ready(Some(Err(_))) => self.hold = None,
+            Poll::Ready(Some(Err(_))) => {
+                self.hold = None;
+                self.on_end = None;
+            }
             Poll::Pending => {}
         }
         polled
@@ -152,7 +189,14 @@ impl<B: Payload> Reading<B> {
 
     fn finish_at_end(&mut self) {
         if self.incoming.is_end_stream() {
+            self.ended(None);
             self.finish();
+        }
+    }
+
+    fn ended(&mut self, trailers: Option<&HeaderMap>) {
+        if let Some(on_end) = self.on_end.take() {
+            on_end.ended(trailers);
         }
     }
 

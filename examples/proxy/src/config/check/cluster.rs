@@ -1,8 +1,8 @@
-//! The values of a cluster are consistent.
+//! A cluster that is named exists, and its values are consistent.
 
-use super::super::Cluster;
 use super::super::invalid::Invalid;
 use super::super::key::Key;
+use super::super::{Cluster, Config};
 
 pub(super) fn check(key: &Key, cluster: &Cluster) -> Result<(), Invalid> {
     if cluster.endpoints.is_empty() {
@@ -37,4 +37,19 @@ fn base_ejection_time(cluster: &Cluster) -> Result<(), Invalid> {
     }
     let expected = format!("at most the max_ejection_time of {longest:?}");
     Err(Invalid::found(format_args!("{first:?}"), expected))
+}
+
+/// Checks that there is a cluster of this name.
+pub(super) fn exists(
+    config: &Config,
+    name: &str,
+    key: impl FnOnce() -> Key,
+) -> Result<(), Invalid> {
+    if config.clusters.contains_key(name) {
+        return Ok(());
+    }
+    let known = config.clusters.keys().map(|name| format!("{name:?}"));
+    let known = known.collect::<Vec<_>>().join(", ");
+    let expected = format!("the name of a cluster: {known}");
+    Err(Invalid::found(format_args!("{name:?}"), expected).under(key()))
 }

@@ -29,17 +29,7 @@ fn ready_clusters(config: &Config) -> Result<(), Invalid> {
     let names = admin.filter_map(|admin| admin.ready_clusters.as_ref());
     for (index, name) in names.flatten().enumerate() {
         let key = || Key::from("admin").name("ready_clusters").index(index);
-        is_cluster(config, name, key)?;
+        cluster::exists(config, name, key)?;
     }
     Ok(())
-}
-
-fn is_cluster(config: &Config, name: &str, key: impl FnOnce() -> Key) -> Result<(), Invalid> {
-    if config.clusters.contains_key(name) {
-        return Ok(());
-    }
-    let known = config.clusters.keys().map(|name| format!("{name:?}"));
-    let known = known.collect::<Vec<_>>().join(", ");
-    let expected = format!("the name of a cluster: {known}");
-    Err(Invalid::found(format_args!("{name:?}"), expected).under(key()))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::invalid::Invalid;
 use super::super::key::Key;
 use super::super::{Config, Retry};
-use super::is_cluster;
+use super::cluster;
 
 pub(super) fn all(config: &Config) -> Result<(), Invalid> {
     if config.listeners.is_empty() {
@@ -20,7 +20,7 @@ pub(super) fn all(config: &Config) -> Result<(), Invalid> {
     let mut seen = BTreeSet::new();
     for (index, route) in config.routes.iter().enumerate() {
         let key = routes.index(index);
-        is_cluster(config, &route.cluster, || key.name("cluster"))?;
+        cluster::exists(config, &route.cluster, || key.name("cluster"))?;
         backoff(&key, &route.retry)?;
         // Host names are case-insensitive.
         let host = route.host.as_deref().map(str::to_ascii_lowercase);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Kind;
+use super::kind::Kind;
 
 /// `"250ms"`, `"5s"`, `"1m"`, `"2h"` or `"0s"`.
 pub(in crate::config) enum DurationText {}

@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use super::Kind;
+use super::kind::Kind;
 use super::name::is_name;
 
 /// An upstream's address: a name or an IP address, and a port.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
-use super::{Kind, read};
+use super::kind::{Kind, read};
 
 /// Reads a list of values of this kind: `#[serde(deserialize_with = "list::<Weight, _>")]`.
 ///

@@ -1,9 +1,8 @@
-//! Names of hosts and clusters, addresses and networks.
+//! Names of hosts and clusters, and addresses.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::super::{Network, Via};
-use super::Kind;
+use super::kind::Kind;
 
 /// `example.com`, or `*.example.com` for what is below it.
 pub(in crate::config) enum HostPattern {}
@@ -58,30 +57,8 @@ impl Kind for SocketAddr {
     }
 }
 
-impl Kind for Network {
-    type Value = Self;
-    const EXPECTED: &'static str = r#"an IP address or a network such as "10.0.0.0/8""#;
-    const LIST: &'static str = r#"a list of networks such as ["10.0.0.0/8", "::1"]"#;
-
-    fn text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-}
-
-impl Kind for Via {
-    type Value = Self;
-    const EXPECTED: &'static str = r#"a name such as "edge-1", or "off""#;
-
-    fn text(text: &str) -> Option<Self> {
-        match text {
-            "off" => Some(Self::Off),
-            text => is_name(text).then(|| Self::Name(text.to_owned())),
-        }
-    }
-}
-
 /// Returns whether this is a valid host name or IPv4 address. A name whose last label is a number must be an address.
-pub(super) fn is_name(text: &str) -> bool {
+pub(in crate::config) fn is_name(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label

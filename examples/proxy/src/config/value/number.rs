@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::Kind;
+use super::kind::Kind;
 
 /// A number of things, from `MIN` to `MAX`.
 pub(in crate::config) struct Count<const MIN: i64, const MAX: i64, T = usize>(PhantomData<T>);

@@ -3,7 +3,7 @@
 use http::{HeaderName, StatusCode};
 use tower::classify::http::Code;
 
-use super::Kind;
+use super::kind::Kind;
 use crate::front::headers::path::normalize;
 use crate::transport::headers::is_reserved;
 
