@@ -1,11 +1,11 @@
-"""What stands behind the proxies: a recording HTTP/1.1 server that misbehaves as it is asked to, and a gRPC server."""
+"""The upstreams of the proxies: a recording HTTP/1.1 server that misbehaves on request, and a gRPC server."""
 
 import re
 import socket
 import threading
 import time
 
-# What `/raw/NAME` is answered with, and whether the connection ends after it.
+# The response to `/raw/NAME`, and whether the connection is closed after it.
 RESPONSES = {
     "cl-te": (b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", True),
     "two-lengths": (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nhi!", True),
@@ -31,7 +31,7 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
 
 
 class Seen:
-    """One request as it came: its bytes, and the connection that it came on."""
+    """A request as received: its bytes, and its connection."""
 
     def __init__(self, head, body, whole):
         self.head, self.body, self.whole = head, body, whole
@@ -51,7 +51,7 @@ class Seen:
 
 
 class Backend:
-    """Listens on a port of loopback until the program ends."""
+    """Listens on a loopback port until the program ends."""
 
     def __init__(self):
         self.seen = []
@@ -61,12 +61,12 @@ class Backend:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def take(self, token):
-        """The requests whose head has this token."""
+        """Returns the requests whose head contains this token."""
         with self.lock:
             return [seen for seen in self.seen if token.encode() in seen.head]
 
     def wait(self, token, seconds=10):
-        """Waits for such a request."""
+        """Waits for a request whose head contains this token."""
         end = time.monotonic() + seconds
         while not self.take(token) and time.monotonic() < end:
             time.sleep(0.01)
@@ -132,7 +132,7 @@ def _body(stream, seen, buffer):
 
 
 class GrpcBackend:
-    """Answers each call with a head, then after `seconds` of its path (`/g.S/HEAD-END`) a message, and OK at the end."""
+    """Responds with a head, after the seconds in the path (`/g.S/HEAD-END`) with a message, and ends with OK."""
 
     MESSAGE = b"\0\0\0\0\0"
 

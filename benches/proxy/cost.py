@@ -62,7 +62,7 @@ class Http1:
 
 
 class Http1Peer:
-    """Either side: counts the messages that come, and answers each."""
+    """Client or backend: counts the messages that it receives, and responds to each."""
 
     def __init__(self, message, is_client):
         self.message, self.is_client, self.data = message, is_client, b""
@@ -74,7 +74,7 @@ class Http1Peer:
         return self.message * requests
 
     def take(self, data):
-        """How many messages `data` completes, and what is sent at once."""
+        """Returns the number of messages that `data` completes, and the bytes to send immediately."""
         self.data += data
         complete = 0
         while (end := self.data.find(b"\r\n\r\n")) >= 0:
@@ -88,11 +88,11 @@ class Http1Peer:
         return complete, b"" if self.is_client else self.message * complete
 
 
-# ---- HTTP/2 (RFC 9113), as much of it as a call that looks like gRPC needs
+# ---- HTTP/2 (RFC 9113), as far as a gRPC-like call needs it
 
 
 class Http2:
-    """Calls on 4 connections, 16 at a time on each; 16 bytes and trailers come back."""
+    """Calls on 4 connections, 16 in flight on each; the response is 16 bytes and trailers."""
 
     protocol, connections, at_once = "http2", 4, 16
 
@@ -132,7 +132,7 @@ MESSAGE = b"\0\0\0\0\x0bhello world"
 class Http2Peer:
     def __init__(self, is_client):
         self.is_client, self.stream, self.data = is_client, 1, b"" if is_client else None
-        # As many streams as one likes, and windows that need no update.
+        # An unlimited number of streams, and windows that need no update.
         self.hello = frame(SETTINGS, payload=b"\0\x04\x7f\xff\xff\xff") + frame(
             WINDOW_UPDATE, payload=(2**31 - 1 - 65535).to_bytes(4, "big")
         )
@@ -185,7 +185,7 @@ CASES = [
 ]
 
 
-# ---- Both ends, each a loop of its own
+# ---- Backend and client, each with its own loop
 
 
 def listen():
@@ -222,9 +222,9 @@ def serve(case, listener, stop):
 
 
 def load(case, port, requests):
-    """Sends so many requests, and returns when all are answered."""
+    """Sends a number of requests, and returns when all responses have been received."""
     selector, left = selectors.DefaultSelector(), requests
-    # The same number on each connection, so that all are busy to the end.
+    # The same number on each connection, so that all are busy until the end.
     each = requests // case.connections
     assert each * case.connections == requests
     for _ in range(case.connections):
@@ -253,7 +253,7 @@ def load(case, port, requests):
 
 
 def run(case, binary, requests, tool):
-    """The proxy under a tool, from its start to its end; returns what was written to standard error."""
+    """Runs the proxy under a tool; returns what was written to standard error."""
     listener, stop = listen(), threading.Event()
     backend = threading.Thread(target=serve, args=(case, listener, stop), daemon=True)
     backend.start()
@@ -299,7 +299,7 @@ def wait_until_it_answers(case, port, process):
 
 
 def terminate(process):
-    """strace passes no signal on; its child is the proxy."""
+    """strace does not forward signals; its child is the proxy."""
     children = f"/proc/{process.pid}/task/{process.pid}/children"
     with open(children) as file:
         child = file.read().split()

@@ -41,7 +41,7 @@ PATIENCE = 2.0  # seconds that a client waits
 
 
 class Backend:
-    """A process that answers, and does worse after a signal. The kernel accepts connections for it while it is stopped."""
+    """A process that responds, and misbehaves after a signal. The kernel accepts connections for it while it is stopped."""
 
     def __init__(self):
         listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
@@ -129,7 +129,7 @@ class Client(asyncio.Protocol):
 
 
 class Load:
-    """Sends `rate` requests per second, and after `before` seconds lets the fault happen."""
+    """Sends `rate` requests per second, and after `before` seconds injects the fault."""
 
     def __init__(self, port, rate, before, after):
         self.port, self.rate, self.before, self.after = port, rate, before, after
@@ -215,7 +215,7 @@ def table(kinds, options):
 
 
 def update(text, robust):
-    """Replaces what is between the marks of the table, in the documents that have them."""
+    """Replaces the text between the markers of the table, in the documents that contain them."""
     name = "faults.py --robust" if robust else "faults.py"
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     for path in DOCS:

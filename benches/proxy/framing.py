@@ -1,15 +1,15 @@
-"""The rows about messages: what passes, what is refused, and what the other side sees of it."""
+"""The rows about messages: which are forwarded, which are rejected, and what the other side receives."""
 
 import raw
 
 
 def shown(answer, seen):
-    """The client's status, and whether an upstream has seen a request."""
+    """Returns the client's status, and whether an upstream received a request."""
     return f"{answer.status}, forwarded" if seen else answer.status
 
 
 def client(template, *names, path="/ok", count=False):
-    """Sends `template`, and shows the client's status and these fields as the upstream has them."""
+    """Sends `template`, and returns the client's status and these fields as the upstream received them."""
 
     def run(proxy, web, _cap):
         token = raw.token()
@@ -92,7 +92,7 @@ CLIENT = [
 
 
 def upstream(name, *, method="GET", body=True):
-    """Has the upstream answer so, and shows what the client gets."""
+    """Lets the upstream send this response, and returns what the client receives."""
 
     def run(proxy, _web, _cap):
         request = f"{method} /raw/{name}?{raw.token()} HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -116,7 +116,7 @@ def upstream(name, *, method="GET", body=True):
 
 
 def reuse_after_http10(proxy, web, _cap):
-    """An upstream of HTTP/1.0 that keeps its connection; then a chunked POST."""
+    """An HTTP/1.0 upstream with a persistent connection; then a chunked POST."""
     first = f"GET /raw/http10?{raw.token()} HTTP/1.1\r\nHost: a\r\n\r\n"
     raw.exchange(proxy.http1, first.encode(), until=raw.whole)
     token = raw.token()

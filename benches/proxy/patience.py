@@ -1,4 +1,4 @@
-"""The rows about time: how long each side is waited for, and how gRPC calls end."""
+"""The rows about time: how long the proxy waits for each side, and how gRPC calls end."""
 
 import socket
 import time
@@ -7,7 +7,7 @@ import raw
 
 
 def ends(data, http2=False):
-    """Sends `data`, and shows when the proxy ends the connection, and with what."""
+    """Sends `data`, and returns when and how the proxy closes the connection."""
 
     def run(proxy, _web, cap):
         sent = data.replace("TOKEN", raw.token()).encode("latin-1")
@@ -21,7 +21,7 @@ def ends(data, http2=False):
 
 
 def answered_after(path, seconds_limit=None):
-    """Shows the status, and when it came."""
+    """Returns the status, and its time."""
 
     def run(proxy, _web, cap):
         request = f"GET {path}?{raw.token()} HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -34,7 +34,7 @@ def answered_after(path, seconds_limit=None):
 
 
 def steady_upload(proxy, _web, cap):
-    """A byte each second for 20 s."""
+    """One byte per second for 20 s."""
     with raw.connect(proxy.http1) as stream:
         stream.sendall(f"POST /ok?{raw.token()} HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n".encode())
         since = time.monotonic()
@@ -47,7 +47,7 @@ def steady_upload(proxy, _web, cap):
 
 
 def idle_http2(proxy, _web, cap):
-    """A client of HTTP/2 that asks for nothing, and acknowledges settings and pings."""
+    """An HTTP/2 client that sends no requests, and acknowledges settings and pings."""
     with raw.connect(proxy.http2) as stream:
         stream.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
         since, buffer = time.monotonic(), b""
@@ -92,7 +92,7 @@ ROWS = [
 
 
 class Call:
-    """One gRPC call over a connection of its own."""
+    """One gRPC call on its own connection."""
 
     def __init__(self, proxy, path, content_type="application/grpc", timeout=None, port=None):
         import h2.config
@@ -119,7 +119,7 @@ class Call:
         self.messages = 0
 
     def run(self, seconds, head_only=False):
-        """Reads until the call has ended, or its head has come, or for so long."""
+        """Reads until the call has ended, its head has been received, or the time is up."""
         import h2.events
 
         since = time.monotonic()
@@ -180,14 +180,14 @@ def own_deadline(proxy, _web, cap):
 
 
 def head_before_message(proxy, _web, cap):
-    """The best of twenty, as others may keep the processor busy."""
+    """Returns the minimum of twenty, since other processes may use the processor."""
     calls = [Call(proxy, "/g.S/3-0").run(min(cap, 20), head_only=True) for _ in range(20)]
     heads = [call.head_after for call in calls if call.head_after is not None]
     return f"{min(heads) * 1000:.1f} ms" if heads else calls[0].end()
 
 
 def refused(content_type):
-    """How a client learns that no upstream is there."""
+    """Returns the result that a client receives if no upstream is up."""
 
     def run(proxy, _web, cap):
         closed = socket.socket()

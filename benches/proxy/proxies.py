@@ -1,4 +1,4 @@
-"""The proxies side by side, each as installed: its defaults, and of its configuration only what it takes to proxy."""
+"""The proxies, each as installed: with its defaults, and only the configuration that is necessary to proxy."""
 
 import copy
 import os
@@ -41,7 +41,7 @@ http {{
 }}
 """
 
-# The timeouts are those of Debian's file; without them HAProxy warns and has none.
+# The timeouts are those of Debian's configuration; without them HAProxy warns and sets none.
 HAPROXY = """
 defaults
     mode http
@@ -112,7 +112,7 @@ protocol = "http2"
 endpoints = ["127.0.0.1:{grpc}"]
 """
 
-# How each lists the endpoints of `web`.
+# The syntax of each for the endpoints of `web`.
 ENDPOINTS = {
     "tower-proxy": ('"127.0.0.1:{port}"', ", "),
     "nginx": ("server 127.0.0.1:{port};", " "),
@@ -123,7 +123,7 @@ ENDPOINTS = {
     ),
 }
 
-# What each can be told to do against backends that break, as replacements in the configuration above.
+# The settings of each against broken backends, as replacements in the configuration above.
 ROBUST = {
     "nginx": [
         ("upstream web {{", "upstream web {{ least_conn;"),
@@ -177,7 +177,7 @@ class Kind:
         return found[0] if found else "unknown"
 
     def robust(self):
-        """The same with what it has against backends that break."""
+        """Returns the same proxy with its settings against broken backends."""
         kind = copy.copy(self)
         for old, new in ROBUST.get(self.name, []):
             assert old in kind.config, old
@@ -185,7 +185,7 @@ class Kind:
         return kind
 
     def start(self, web, grpc):
-        """Starts it before the port `web`, or before several ports."""
+        """Starts it in front of the port `web`, or of several ports."""
         return Running(self, [web] if isinstance(web, int) else web, grpc)
 
     def endpoints(self, ports):
@@ -194,7 +194,7 @@ class Kind:
 
 
 class Running:
-    """A proxy that runs, and is killed at the end of the `with`."""
+    """A running proxy, which is killed at the end of the `with`."""
 
     def __init__(self, kind, web, grpc):
         self.kind = kind
@@ -264,7 +264,7 @@ class Running:
             os.kill(pid, number)
 
     def ends_within(self, seconds):
-        """How long it takes to end, or `None`."""
+        """Returns how long it takes to exit, or `None`."""
         since = time.monotonic()
         try:
             self.process.wait(seconds)
@@ -280,7 +280,7 @@ def free_port():
 
 
 def installed(tower=None):
-    """Those that are installed, tower-proxy first."""
+    """Returns the installed proxies, tower-proxy first."""
     tower = tower or os.environ.get("TOWER_PROXY") or _built()
     envoy = os.environ.get("ENVOY") or shutil.which("envoy") or ""
     kinds = [

@@ -1,4 +1,4 @@
-"""A client that sends bytes as they are."""
+"""A client that sends raw bytes."""
 
 import itertools
 import re
@@ -9,12 +9,12 @@ _numbers = itertools.count(1)
 
 
 def token():
-    """A word that no other request has."""
+    """Returns a token that no other request contains."""
     return f"t{next(_numbers)}x"
 
 
 class Answer:
-    """What has come back, and whether the connection ended, and how long that took."""
+    """The bytes received, whether the connection was closed, and the time that this took."""
 
     def __init__(self, data, ended, seconds, reset):
         self.data, self.ended, self.seconds, self.reset = data, ended, seconds, reset
@@ -42,7 +42,7 @@ def connect(port):
 
 
 def read(stream, seconds, until=None):
-    """Reads until the end, until `until` is there, or for so long."""
+    """Reads until the end of the connection, until `until` is received, or until the time is up."""
     data, since, ended, reset = b"", time.monotonic(), False, False
     while not (until and until(data)):
         left = since + seconds - time.monotonic()
@@ -73,5 +73,5 @@ def exchange(port, data, seconds=3.0, until=None):
 
 
 def whole(data):
-    """Whether this holds an answer of the backend to its end."""
+    """Returns whether this contains a complete response of the backend."""
     return data.endswith(b"\r\n\r\nhi")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Puts tower-proxy beside nginx, HAProxy and Envoy, as installed: the same bytes to each, and what comes of them.
+"""Compares tower-proxy with nginx, HAProxy and Envoy, as installed: the results of the same bytes sent to each.
 
     python3 benches/proxy/side_by_side.py                 all rows, as Markdown
     python3 benches/proxy/side_by_side.py --only signals  the rows of one section
@@ -54,7 +54,7 @@ def main():
 
 
 def table(title, rows, at_once, kinds, web, grpc, cap):
-    """Runs `rows`, some at once, each against each proxy."""
+    """Runs `rows`, some concurrently, each against each proxy."""
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         cells = {}
         running = {}
@@ -86,7 +86,7 @@ def cell(run, proxy, web, cap):
 
 
 def own(run, kind, web, grpc, cap):
-    """With a proxy of its own, since it does not survive."""
+    """Uses its own proxy, which does not survive."""
     try:
         with kind.start(web.port, grpc.port) as proxy:
             return cell(run, proxy, web, cap)

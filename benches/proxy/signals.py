@@ -1,4 +1,4 @@
-"""The rows about signals: who is answered, and how long it takes to end."""
+"""The rows about signals: which requests receive a response, and how long it takes to exit."""
 
 import signal
 import threading
@@ -14,7 +14,7 @@ def own(run):
 
 
 def in_flight(number):
-    """A request that takes 2 s is half-way when the signal comes."""
+    """A request that takes 2 s is in flight when the signal is sent."""
 
     @own
     def run(proxy, web, _cap):
@@ -32,7 +32,7 @@ def in_flight(number):
 
 
 def queued(graceful):
-    """60 clients whose requests are in the kernel when the signal comes, 20 of them accepted before."""
+    """60 clients whose requests are in the kernel when the signal is sent; 20 of their connections are accepted before."""
 
     @own
     def run(proxy, _web, _cap):
@@ -57,7 +57,7 @@ def queued(graceful):
 
 
 def around(graceful):
-    """Clients that connect, ask and leave all the time, before and after the signal; refused ones are not counted."""
+    """Clients that connect, send a request and disconnect repeatedly, before and after the signal; refused ones do not count."""
 
     @own
     def run(proxy, _web, _cap):
@@ -96,7 +96,7 @@ def request(stream):
 
 
 def held_by(data, http2=False):
-    """How long a graceful end takes while a client has sent no more than this."""
+    """Returns how long a graceful shutdown takes while a client has sent only this."""
 
     @own
     def run(proxy, _web, cap):
@@ -112,7 +112,7 @@ def held_by(data, http2=False):
 
 @own
 def second_signal(proxy, web, cap):
-    """A request that does not end is in flight."""
+    """A request that does not complete is in flight."""
     token = raw.token()
     with raw.connect(proxy.http1) as stream:
         stream.sendall(f"GET /wait/600?{token} HTTP/1.1\r\nHost: a\r\n\r\n".encode())

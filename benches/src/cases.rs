@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::Case;
 use crate::services::{current_thread, echo, echo_later, two_threads};
 
-/// Defines them on the crate `$tower`.
+/// Defines the cases for the crate `$tower`.
 macro_rules! cases {
     ($name:ident, $tower:ident, $budgeted:expr) => {
         pub mod $name {
@@ -55,8 +55,8 @@ macro_rules! cases {
                 })
             }
 
-            /// One request after the other, each response in a place of its own, as most are in a server: without that a
-            /// layer that has nothing to do is optimized away, and what is measured is nothing.
+            /// One request after the other, each response in its own memory, as in most servers: otherwise the compiler
+            /// removes a layer that does nothing, and there is nothing to measure.
             fn placed<S>(runtime: Runtime, make: impl FnOnce() -> S) -> Box<dyn FnMut(u64)>
             where
                 S: Service<u64, Response = u64, Error: std::fmt::Debug> + 'static,
@@ -72,8 +72,8 @@ macro_rules! cases {
                 })
             }
 
-            /// One request after the other, in a task that is spawned, as those of servers are: a second poll costs a turn
-            /// of the scheduler there, and not a look at the runtime's clock and sockets as it does in `block_on`.
+            /// One request after the other, in a spawned task, as in a server: there a second poll costs a pass of the
+            /// scheduler, while in `block_on` the runtime checks its timers and sockets.
             fn spawned<S>(runtime: Runtime, make: impl FnOnce() -> S) -> Box<dyn FnMut(u64)>
             where
                 S: Service<u64, Response = u64, Error: std::fmt::Debug, Future: Send>
@@ -151,7 +151,7 @@ macro_rules! cases {
                     .service(constants(10))
             }
 
-            /// Sends nothing a second time.
+            /// Hedges no request.
             #[derive(Clone)]
             struct Once;
 
@@ -177,7 +177,7 @@ macro_rules! cases {
                 }
             }
 
-            /// At each poll, one of so many endpoints goes and comes back.
+            /// Removes one of this number of endpoints at each poll, and adds it again.
             struct Churn {
                 endpoints: u64,
                 next: u64,
@@ -371,7 +371,7 @@ cases!(ours, tower, {
 });
 cases!(registry, upstream, Budgeted::default());
 
-/// What has to be written with the registry's tower.
+/// Code that only the registry's tower needs.
 #[derive(Clone, Default)]
 struct Budgeted(Arc<upstream::retry::budget::TpsBudget>);
 

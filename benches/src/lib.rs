@@ -1,4 +1,4 @@
-//! What a request through each layer costs, in ours and in the registry's tower 0.5.3: the cases, for whoever measures.
+//! Benchmark cases: the cost of a request through each layer, with our tower and with the registry's tower 0.5.3.
 
 mod cases;
 pub mod counting;
@@ -9,11 +9,11 @@ pub use crate::services::current_thread;
 
 pub use crate::cases::{ours, registry};
 
-/// One thing to measure.
+/// A benchmark case.
 pub struct Case {
     pub name: &'static str,
-    /// Ours may cost that share of the registry's, at most.
+    /// The maximum cost of ours as a fraction of the registry's.
     pub target: f64,
-    /// Makes everything ready, and returns what runs so many requests.
+    /// Sets the case up, and returns a function that runs a given number of requests.
     pub prepare: fn() -> Box<dyn FnMut(u64)>,
 }

@@ -1,4 +1,4 @@
-//! What the layers are around.
+//! The innermost services of the benchmarks.
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Answers at once.
+/// Responds immediately.
 pub fn echo(n: u64) -> Ready<Result<u64, Infallible>> {
     ready(Ok(n))
 }
 
-/// Answers when it is polled again.
+/// Responds at the second poll.
 pub fn echo_later(n: u64) -> Later {
     Later { n, polled: false }
 }

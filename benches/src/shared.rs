@@ -1,4 +1,4 @@
-//! Many tasks that share one service, the same for both towers.
+//! Many tasks that share one service, with both versions of tower.
 
 use std::hint::black_box;
 use std::sync::{Arc, Mutex};
@@ -11,20 +11,20 @@ use crate::services::{echo, echo_later};
 pub const THREADS: [usize; 2] = [2, 4];
 pub const CALLERS: [u64; 4] = [2, 8, 64, 512];
 
-/// In nanoseconds.
+/// Latencies in nanoseconds.
 pub type Latencies = Arc<Mutex<Vec<u64>>>;
 
-/// What is shared.
+/// The service that the tasks share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// A buffer around a service that answers at once.
+    /// A buffer around a service that responds immediately.
     Buffer,
     /// A buffer, a timeout, a concurrency limit and a balancer of ten.
     Stack,
-    /// A buffer around a service that answers when it is polled again.
+    /// A buffer around a service that responds at the second poll.
     BufferLater,
     StackLater,
-    /// No layer around that service: what the runtime and the operating system take.
+    /// That service without a layer: the cost of the runtime and the operating system.
     BareLater,
 }
 
@@ -58,8 +58,8 @@ macro_rules! towers {
             use $tower::load::{CompleteOnResponse, PendingRequests};
             use $tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
-            /// Returns what runs a number of requests to `shape`, shared by `callers` tasks. Latencies in nanoseconds are put
-            /// into `latencies`, if there is one.
+            /// Returns a function that sends a number of requests to `shape`, shared by `callers` tasks. It records latencies
+            /// in nanoseconds in `latencies` if that is `Some`.
             pub fn prepare<'a>(
                 runtime: &'a Runtime,
                 shape: Shape,

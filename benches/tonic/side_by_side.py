@@ -37,7 +37,7 @@ def main():
     if not options.no_build:
         for kind in KINDS:
             manifest = os.path.join(HERE, kind, "Cargo.toml")
-            # One target directory: what does not depend on tower is compiled once.
+            # One target directory, so that crates that do not depend on tower are compiled once.
             command = ["cargo", "build", "-q", "--release", "--manifest-path", manifest, "--target-dir", TARGET]
             subprocess.run(command, check=True)
 
@@ -48,7 +48,7 @@ def main():
             continue
         times = {kind: [] for kind in PROGRAMS}
         for round in range(options.rounds):
-            # In turns, and not always the same first.
+            # Alternating, and not always in the same order.
             for kind in PROGRAMS if round % 2 == 0 else reversed(PROGRAMS):
                 times[kind].append(run(kind, arguments))
         ours, registry, floor = (statistics.median(times[kind]) for kind in PROGRAMS)
@@ -60,7 +60,7 @@ def main():
 
 
 def spread(times, kind):
-    """The least and the most of the rounds' ratios to the registry's."""
+    """Returns the minimum and maximum of the rounds' ratios to the registry's."""
     ratios = sorted(a / b for a, b in zip(times[kind], times["registry"]))
     return f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
 

@@ -1,4 +1,4 @@
-//! One test for each fault of tower 0.5.3, named after it. All fail there, and pass here: `compat/faults/run` shows both.
+//! One test per bug of tower 0.5.3, named after it. Each fails there, and passes here: `compat/faults/run` shows both.
 //!
 //! The numbers are those of `reference/tower-users-pain.md`.
 
@@ -56,7 +56,7 @@ fn c1_a_clone_of_steer_inherits_readiness() {
 }
 
 #[test]
-fn c2_a_refused_handle_strands_a_permit() {
+fn c2_a_rejected_handle_keeps_a_permit() {
     let (mut a, _handle) =
         mock::spawn_with(|inner: Inner| LoadShed::new(ConcurrencyLimit::new(inner, 1)));
     let mut b = a.clone();
@@ -97,7 +97,7 @@ async fn c4_an_idle_handle_blocks_the_others() {
 }
 
 #[test]
-fn c5_a_cancelled_request_keeps_its_place_and_its_body() {
+fn c5_a_cancelled_request_keeps_its_slot_and_its_body() {
     let (inner, mut handle) = mock::pair::<Arc<str>, u32>();
     handle.allow(0);
     let (buffer, worker) = Buffer::pair(inner, 2);
@@ -113,7 +113,7 @@ fn c5_a_cancelled_request_keeps_its_place_and_its_body() {
 }
 
 #[test]
-fn c6_a_failed_service_lives_as_long_as_a_clone_has_a_place() {
+fn c6_a_failed_service_is_not_dropped_while_a_clone_holds_a_slot() {
     let (inner, mut handle) = mock::pair::<u32, u32>();
     handle.allow(0);
     let (buffer, worker) = Buffer::pair(inner, 2);
@@ -151,7 +151,7 @@ async fn c7_a_panic_has_no_cause() {
     );
 }
 
-/// What a channel yields, as a discovery.
+/// A discovery that yields the changes of a channel.
 struct Changes(tokio::sync::mpsc::Receiver<Change<u32, Constant<Inner, u32>>>);
 
 impl futures::Stream for Changes {
@@ -169,7 +169,7 @@ fn endpoint(load: u32, allowed: u64) -> (Constant<Inner, u32>, Handle<u32, u32>)
 }
 
 #[tokio::test(start_paused = true)]
-async fn c8_discovery_starves_while_there_are_no_requests() {
+async fn c8_discovery_is_not_polled_without_requests() {
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     let _service = Buffer::new(Balance::new(Changes(receiver)), 1);
     for key in 0..3 {
@@ -179,7 +179,7 @@ async fn c8_discovery_starves_while_there_are_no_requests() {
     }
 }
 
-/// Is ready only after it was polled, woken and polled again, as one that connects.
+/// Like a connecting service: ready only after it was polled, woken and polled again.
 struct Connecting {
     polls: Arc<AtomicUsize>,
     waker: Arc<std::sync::Mutex<Option<std::task::Waker>>>,
@@ -204,7 +204,7 @@ impl Service<u32> for Connecting {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c9_an_endpoint_does_not_get_ready_while_there_are_no_requests() {
+async fn c9_an_endpoint_does_not_become_ready_without_requests() {
     let (polls, waker) = <(Arc<AtomicUsize>, Arc<std::sync::Mutex<Option<_>>>)>::default();
     let endpoint = Connecting {
         polls: polls.clone(),
@@ -220,13 +220,13 @@ async fn c9_an_endpoint_does_not_get_ready_while_there_are_no_requests() {
 }
 
 #[test]
-fn c10_nothing_will_ever_wake_a_balancer_without_endpoints() {
+fn c10_a_balancer_without_endpoints_is_never_woken() {
     let none = ServiceList::new::<u32>(Vec::<Constant<Inner, u32>>::new());
     let mut balance = mock::Spawn::new(Balance::new(none));
     assert_ready_err!(balance.poll_ready());
 }
 
-/// Panics when polled again after its end.
+/// Panics if it is polled again after its end.
 struct Once(Option<Change<u32, Constant<Inner, u32>>>, bool);
 
 impl futures::Stream for Once {
@@ -250,7 +250,7 @@ fn c11_discovery_is_polled_after_its_end() {
 
 #[tokio::test]
 async fn c12_tower_856_a_pick_outlives_its_endpoint() {
-    // Which one is picked is a matter of chance: often enough that the fault shows.
+    // The pick is random: repeated often enough for the bug to show.
     for _ in 0..64 {
         let (sender, receiver) = tokio::sync::mpsc::channel(8);
         let mut balance = mock::Spawn::new(Balance::new(Changes(receiver)));
@@ -260,7 +260,7 @@ async fn c12_tower_856_a_pick_outlives_its_endpoint() {
             sender.send(Change::Insert(key, inner)).await.unwrap();
             handles.push(handle);
         }
-        // The last is never the less loaded one.
+        // The last endpoint is never the less loaded one.
         assert_ready_ok!(balance.poll_ready());
         for key in 0..2 {
             sender.send(Change::Remove(key)).await.unwrap();
@@ -274,13 +274,13 @@ async fn c12_tower_856_a_pick_outlives_its_endpoint() {
             7,
             "the new one is the less loaded of two"
         );
-        // With a cooperative budget of its own, each round learns all changes at once.
+        // With a fresh cooperative budget, each round receives all changes in one poll.
         tokio::task::yield_now().await;
     }
 }
 
 #[test]
-fn c13_an_endpoint_is_gone_before_its_replacement_is_ready() {
+fn c13_an_endpoint_is_removed_before_its_replacement_is_ready() {
     let mut cache = task::spawn(ReadyCache::<&str, Inner, u32>::default());
     let (old, _old_handle) = mock::pair();
     cache.push("a", old);
@@ -314,7 +314,7 @@ fn peak_ewma() -> (mock::Spawn<PeakEwma<Inner>>, Handle<u32, u32>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c14_an_endpoint_that_never_answers_looks_ever_better() {
+async fn c14_the_load_of_an_endpoint_that_never_responds_falls() {
     let ((mut silent, _handle), (mut good, mut good_handle)) = (peak_ewma(), peak_ewma());
     assert_ready_ok!(silent.poll_ready());
     let _never = task::spawn(silent.call(1));
@@ -357,11 +357,11 @@ async fn c15_an_endpoint_that_fails_fast_looks_fast() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c16_a_deposit_lasts_for_half_of_its_time() {
+async fn c16_a_deposit_expires_after_half_of_its_ttl() {
     // A retry costs two deposits.
     let budget = TpsBudget::new(10 * SECOND, 0, 0.5);
     budget.deposit();
-    // Not a whole number of them makes a slot.
+    // The slot's length is not a multiple of this step.
     for _ in 0..1142 {
         tokio::time::advance(Duration::from_millis(7)).await;
         assert!(!budget.withdraw());
@@ -373,7 +373,7 @@ async fn c16_a_deposit_lasts_for_half_of_its_time() {
     );
 }
 
-/// Whether `f` comes to an end: in its own thread, as the fault is that it does not.
+/// Returns whether `f` returns. It runs in its own thread, since with the bug it does not.
 fn ends(f: impl FnOnce() + Send + 'static) -> bool {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -384,7 +384,7 @@ fn ends(f: impl FnOnce() + Send + 'static) -> bool {
 }
 
 #[test]
-fn c17_a_budget_makes_up_for_each_idle_moment() {
+fn c17_a_budget_catches_up_on_all_idle_time() {
     assert!(ends(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -401,7 +401,7 @@ fn c17_a_budget_makes_up_for_each_idle_moment() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tower_857_the_share_is_not_the_one_asked_for() {
+async fn tower_857_the_ratio_is_not_the_configured_one() {
     let budget = TpsBudget::new(10 * SECOND, 0, 0.75);
     for _ in 0..1000 {
         budget.deposit();
@@ -420,7 +420,7 @@ async fn c19_all_sessions_draw_the_same_jitter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c20_jitter_is_cut_to_whole_seconds() {
+async fn c20_jitter_is_rounded_down_to_whole_seconds() {
     let now = tokio::time::Instant::now();
     for _ in 0..100 {
         let mut maker =
@@ -460,7 +460,7 @@ async fn c21_a_stale_error_fails_a_request_on_a_good_connection() {
 }
 
 #[test]
-fn c21_a_connection_that_always_fails_keeps_the_task_for_ever() {
+fn c21_a_connection_that_always_fails_never_yields_the_task() {
     assert!(ends(|| {
         let connector = service_fn(|()| {
             let (connection, mut handle) = mock::pair::<u32, u32>();
@@ -472,7 +472,7 @@ fn c21_a_connection_that_always_fails_keeps_the_task_for_ever() {
     }));
 }
 
-/// Counts on itself, and tells what it has counted when it is asked.
+/// A policy that counts in itself, and reports its count when it decides.
 #[derive(Clone, Default)]
 struct Counting {
     cloned: u32,
@@ -534,7 +534,7 @@ fn c22_clone_request_changes_the_policy_of_other_requests() {
     assert_eq!(*policy.seen.lock().unwrap(), [1, 1, 1]);
 }
 
-/// Any request may be sent twice.
+/// Every request may be sent twice.
 #[derive(Clone)]
 struct Twice;
 
@@ -548,7 +548,7 @@ impl hedge::Policy<u32> for Twice {
     }
 }
 
-/// A hedge whose requests took 10 ms in the last minute.
+/// A hedge that has measured latencies of 10 ms in the last minute.
 fn hedge() -> (mock::Spawn<Hedge<Inner, Twice>>, Handle<u32, u32>) {
     mock::spawn_with(|inner: Inner| {
         Hedge::new_with_mock_latencies(inner, Twice, 10, 0.9, 60 * SECOND, &[10; 10])
@@ -610,7 +610,7 @@ async fn c23_a_hedge_without_a_period_panics() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c23_nothing_bounds_the_hedges() {
+async fn c23_hedges_have_no_bound() {
     let (mut service, mut handle) = hedge();
     let mut responses = Vec::new();
     for n in 0..1000 {
@@ -621,7 +621,7 @@ async fn c23_nothing_bounds_the_hedges() {
         tokio::time::advance(wait).await;
         for response in &mut responses {
             assert_pending!(response.poll());
-            // Each in a turn of its own, as timers stop when the task has used up its budget.
+            // Each with a fresh budget, since timers stop when the task has used up its own.
             tokio::task::yield_now().await;
         }
     }
@@ -653,7 +653,7 @@ async fn c24_closing_the_semaphore_panics() {
 }
 
 #[test]
-fn c24_a_finished_response_keeps_its_permit() {
+fn c24_a_completed_response_keeps_its_permit() {
     let (mut service, mut handle) =
         mock::spawn_with(|inner: Inner| ConcurrencyLimit::new(inner, 1));
     assert_ready_ok!(service.poll_ready());
@@ -675,11 +675,11 @@ async fn c25_a_long_period_panics() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c25_tower_842_twice_the_rate_at_the_border_of_two_periods() {
+async fn c25_tower_842_twice_the_rate_across_two_periods() {
     let (inner, _handle) = mock::pair::<u32, u32>();
     let mut service = mock::Spawn::new(RateLimit::new(inner, Rate::new(4, SECOND)));
     let mut sent = 0;
-    // One opens the period, and its others come at the end of it.
+    // The first request starts the period, and the others are sent at its end.
     for wait in [Duration::ZERO, SECOND * 9 / 10, SECOND / 10] {
         tokio::time::advance(wait).await;
         while sent < 9 && service.poll_ready().is_ready() {
@@ -693,7 +693,7 @@ async fn c25_tower_842_twice_the_rate_at_the_border_of_two_periods() {
     assert_eq!(sent, 5, "four in any second");
 }
 
-/// Whether a type is `Clone`: asked by method resolution, which prefers the inherent method.
+/// Determines whether a type is `Clone` by method resolution, which prefers the inherent method.
 struct Asked<T>(std::marker::PhantomData<T>);
 
 #[allow(dead_code, reason = "of these two each tower needs one")]
@@ -723,7 +723,7 @@ fn tower_596_an_optional_service_is_not_clone() {
 }
 
 #[test]
-fn c26_a_slow_predicate_keeps_the_capacity() {
+fn c26_a_slow_predicate_holds_capacity() {
     let (inner, handle) = mock::pair::<u32, u32>();
     let limit = ConcurrencyLimit::new(inner, 1);
     let mut other = mock::Spawn::new(limit.clone());
@@ -751,7 +751,7 @@ fn c27_call_all_has_no_bound() {
 }
 
 #[tokio::test]
-async fn a_service_that_was_lost_in_the_background_is_asked_again_and_panics() {
+async fn a_service_that_failed_in_the_background_is_polled_again_and_panics() {
     let (mut service, mut handle) = mock::spawn_with(SpawnReady::<Inner>::new);
     handle.allow(0);
     assert_pending!(service.poll_ready());
@@ -768,14 +768,14 @@ async fn a_service_that_was_lost_in_the_background_is_asked_again_and_panics() {
     }
 }
 
-/// Never answers, and keeps its task busy.
+/// Never responds, and keeps its task busy.
 struct Busy;
 
 impl Future for Busy {
     type Output = Result<u32, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Uses up the task's budget, as reading from a socket that always has something does.
+        // Uses up the task's budget, like reading from a socket that always has data.
         while let Poll::Ready(progress) = tokio::task::coop::poll_proceed(cx) {
             progress.made_progress();
         }
@@ -796,7 +796,7 @@ async fn a_busy_response_outlives_its_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_error_of_discovery_closes_a_buffered_balancer() {
+async fn one_discovery_error_closes_a_buffered_balancer() {
     let endpoint = service_fn(|n: u32| ready(Ok::<_, Infallible>(n)));
     let found = [
         Ok(Change::Insert(1, Constant::new(endpoint, 1))),
@@ -832,7 +832,7 @@ async fn a_filter_that_rejects_a_request_keeps_a_permit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_waiter_keeps_a_permit() {
+async fn a_waiter_that_is_not_polled_again_keeps_a_permit() {
     let limit = ConcurrencyLimit::new(service_fn(|_: u32| pending::<Result<u32, BoxError>>()), 1);
     let mut first = limit.clone();
     let in_flight = first.ready().await.unwrap().call(1);
@@ -846,7 +846,7 @@ async fn a_silent_waiter_keeps_a_permit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_gets_ready_in_the_background_for_nobody() {
+async fn a_service_in_the_background_keeps_a_reservation_without_a_request() {
     let limit = ConcurrencyLimit::new(service_fn(|_: u32| pending::<Result<u32, BoxError>>()), 1);
     let mut first = limit.clone();
     let in_flight = first.ready().await.unwrap().call(1);

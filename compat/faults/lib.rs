@@ -1,1 +1,1 @@
-//! Nothing: what counts is in `faults.rs`.
+//! Empty: the tests are in `faults.rs`.

@@ -1,4 +1,4 @@
-//! Order, bound, cancellation, failure, and who drives the service.
+//! Order, bound, cancellation, failure, and which task drives the service.
 
 use std::error::Error;
 use std::future::{Future, Ready, poll_fn, ready};
@@ -64,7 +64,7 @@ fn requests_are_called_in_order_when_the_service_is_ready() {
 }
 
 #[test]
-fn the_bound_counts_what_waits_behind_the_one_in_hand() {
+fn the_bound_does_not_count_the_request_that_waits_for_readiness() {
     let (mut service, mut worker, mut handle) = buffer(2);
     handle.allow(0);
     let mut waiting = Vec::new();
@@ -80,7 +80,7 @@ fn the_bound_counts_what_waits_behind_the_one_in_hand() {
     assert_ready_ok!(service.poll_ready());
     let fourth = service.call("request".into());
     assert_pending!(service.poll_ready());
-    // When the one in hand is cancelled, the next takes its part and leaves a place.
+    // When that request is cancelled, the next one waits for readiness in its place, and releases its slot.
     drop(waiting.remove(1));
     assert!(service.is_woken());
     assert_ready_ok!(service.poll_ready());
@@ -88,7 +88,7 @@ fn the_bound_counts_what_waits_behind_the_one_in_hand() {
 }
 
 #[test]
-fn places_are_given_in_the_order_in_which_they_were_asked_for() {
+fn slots_are_granted_first_in_first_out() {
     let (mut holder, _worker, _handle) = buffer(1);
     let (mut first, mut second) = (holder.clone(), holder.clone());
     assert_ready_ok!(holder.poll_ready());
@@ -96,14 +96,14 @@ fn places_are_given_in_the_order_in_which_they_were_asked_for() {
     assert_pending!(second.poll_ready());
     drop(holder);
     assert!(first.is_woken() && !second.is_woken());
-    // Whoever comes now does not overtake the one that was woken.
+    // A new handle does not overtake the woken waiter.
     assert_pending!(second.clone().poll_ready());
     assert_pending!(second.poll_ready());
     assert_ready_ok!(first.poll_ready());
 }
 
 #[test]
-fn a_place_that_was_granted_and_not_fetched_goes_to_the_next() {
+fn a_slot_granted_to_a_dropped_waiter_goes_to_the_next() {
     let (mut holder, _worker, _handle) = buffer(1);
     let (mut first, mut second) = (holder.clone(), holder.clone());
     assert_ready_ok!(holder.poll_ready());
@@ -116,14 +116,14 @@ fn a_place_that_was_granted_and_not_fetched_goes_to_the_next() {
 }
 
 #[test]
-fn a_clone_has_no_place() {
+fn a_clone_holds_no_slot() {
     let (mut service, _worker, _handle) = buffer(1);
     assert_ready_ok!(service.poll_ready());
     assert_pending!(service.clone().poll_ready());
     assert_ready_ok!(service.poll_ready());
 }
 
-/// C5: in tower 0.5 a cancelled request keeps its place and its body until its turn comes.
+/// C5: in tower 0.5 a cancelled request keeps its slot and its body until it would have been served.
 #[test]
 fn a_cancelled_request_leaves_the_queue_at_once() {
     let (mut service, mut worker, mut handle) = buffer(1);
@@ -160,7 +160,7 @@ fn a_request_that_was_called_is_cancelled_with_its_future() {
 }
 
 #[test]
-fn a_failed_service_fails_what_is_queued_and_what_comes() {
+fn a_failed_service_fails_queued_and_later_requests() {
     let (mut service, mut worker, mut handle) = buffer(1);
     let mut waiting = service.clone();
     handle.allow(0);
@@ -183,7 +183,7 @@ fn a_failed_service_fails_what_is_queued_and_what_comes() {
     }
 }
 
-/// C6: in tower 0.5 the failed service lives as long as a clone has an unused place.
+/// C6: in tower 0.5 the failed service is not dropped while a clone holds an unused slot.
 #[test]
 fn a_failed_service_is_dropped_at_once() {
     let (mut service, mut worker, mut handle) = buffer(2);
@@ -195,7 +195,7 @@ fn a_failed_service_is_dropped_at_once() {
     assert_ready!(worker.poll());
     assert!(
         assert_ready!(handle.poll_request()).is_none(),
-        "the mock is gone"
+        "the mock has been dropped"
     );
 }
 
@@ -222,7 +222,7 @@ fn a_call_after_the_service_failed_is_an_error_and_no_panic() {
 }
 
 #[test]
-fn the_worker_finishes_what_is_queued_when_all_handles_are_gone() {
+fn the_worker_serves_the_queue_after_all_handles_are_dropped() {
     let (mut service, mut worker, mut handle) = buffer(2);
     handle.allow(0);
     assert_ready_ok!(service.poll_ready());
@@ -243,11 +243,11 @@ fn the_worker_finishes_what_is_queued_when_all_handles_are_gone() {
 
 #[test]
 #[should_panic(expected = "at least one request")]
-fn a_buffer_without_places_is_refused() {
+fn a_bound_of_zero_panics() {
     drop(buffer(0));
 }
 
-/// Panics when told.
+/// Panics if the request is `break`.
 struct Fragile;
 
 impl Service<&'static str> for Fragile {
@@ -265,7 +265,7 @@ impl Service<&'static str> for Fragile {
     }
 }
 
-/// C7, tower#455: tower 0.5 tells nothing but that the worker closed.
+/// C7, tower#455: tower 0.5 only reports that the worker closed.
 #[test]
 fn a_panic_is_reported_with_its_message() {
     let (buffer, worker) = Buffer::pair(Fragile, 4);
@@ -289,10 +289,10 @@ fn a_panic_is_reported_with_its_message() {
     }
 }
 
-/// Counts how often it is asked, and is woken from outside.
+/// Counts its polls, and is woken by the test.
 #[derive(Default)]
 struct Watched {
-    asked: Arc<AtomicUsize>,
+    polls: Arc<AtomicUsize>,
     waker: Arc<std::sync::Mutex<Option<Waker>>>,
 }
 
@@ -302,7 +302,7 @@ impl Service<()> for Watched {
     type Future = Ready<Result<(), BoxError>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.polls.fetch_add(1, Ordering::Relaxed);
         *self.waker.lock().unwrap() = Some(cx.waker().clone());
         Poll::Ready(Ok(()))
     }
@@ -312,26 +312,26 @@ impl Service<()> for Watched {
     }
 }
 
-/// C8, C9, tower#824: in tower 0.5 nobody polls the service while there are no requests.
+/// C8, C9, tower#824: tower 0.5 does not poll the service while there are no requests.
 #[test]
-fn the_service_is_driven_while_idle_and_only_when_it_asks() {
+fn an_idle_service_is_driven_only_when_it_wakes_the_worker() {
     let service = Watched::default();
-    let (asked, waker) = (Arc::clone(&service.asked), Arc::clone(&service.waker));
+    let (polls, waker) = (Arc::clone(&service.polls), Arc::clone(&service.waker));
     let (buffer, worker) = Buffer::pair(service, 1);
     let (mut buffer, mut worker) = (Spawn::new(buffer), task::spawn(worker));
     for expected in 1..4 {
         assert_pending!(worker.poll());
         assert_pending!(worker.poll());
-        assert_eq!(asked.load(Ordering::Relaxed), expected);
+        assert_eq!(polls.load(Ordering::Relaxed), expected);
         waker.lock().unwrap().take().unwrap().wake();
         assert!(worker.is_woken());
     }
     assert_pending!(worker.poll());
     assert_ready_ok!(buffer.poll_ready());
     drop(buffer.call(()));
-    assert_eq!(asked.load(Ordering::Relaxed), 5, "for the request");
+    assert_eq!(polls.load(Ordering::Relaxed), 5, "for the request");
     assert_pending!(worker.poll());
-    assert_eq!(asked.load(Ordering::Relaxed), 5, "nobody waits");
+    assert_eq!(polls.load(Ordering::Relaxed), 5, "no request waits");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -348,7 +348,7 @@ async fn many_tasks_share_one_service() {
             let mut buffer = buffer.clone();
             tokio::spawn(async move {
                 for _ in 0..if cfg!(miri) { 2 } else { 100 } {
-                    // Some give up half-way.
+                    // Some requests are cancelled.
                     poll_fn(|cx| buffer.poll_ready(cx)).await.unwrap();
                     let mut abandoned = Box::pin(buffer.call(n));
                     let _ = poll_fn(|cx| Poll::Ready(abandoned.as_mut().poll(cx).is_ready())).await;
@@ -366,9 +366,9 @@ async fn many_tasks_share_one_service() {
     echo.await.unwrap();
 }
 
-/// C4: in tower 0.5 the second waits for ever.
+/// C4: in tower 0.5 the second handle waits forever.
 #[tokio::test]
-async fn handles_that_do_nothing_do_not_block_the_others() {
+async fn idle_handles_do_not_block_the_others() {
     let service = mock::pair::<u32, u32>();
     let buffer = Buffer::new(service.0, 1);
     let mut handle = service.1;
@@ -391,9 +391,9 @@ async fn handles_that_do_nothing_do_not_block_the_others() {
     }
 }
 
-/// What was lent is given back: the bound is the bound again.
+/// A slot beyond the bound is repaid: afterwards the bound applies again.
 #[test]
-fn a_place_beyond_the_bound_is_there_once() {
+fn a_slot_beyond_the_bound_is_used_once() {
     let (inner, mut handle) = mock::pair::<u32, u32>();
     handle.allow(0);
     let (buffer, worker) = Buffer::pair(inner, 1);
@@ -413,16 +413,16 @@ fn a_place_beyond_the_bound_is_there_once() {
     assert_ready_ok!(idle.poll_ready());
 }
 
-/// The caller that found no place went away, so nobody claims what is lent for it.
+/// The caller that found no slot has gone away, so no handle claims the extra slot.
 #[test]
-fn a_place_that_is_lent_and_not_claimed_takes_none_away() {
+fn an_unclaimed_extra_slot_does_not_lower_the_bound() {
     let (inner, mut handle) = mock::pair::<u32, u32>();
     let (buffer, worker) = Buffer::pair(inner, 1);
     let (mut holder, mut worker) = (Spawn::new(buffer), task::spawn(worker));
-    let mut refused = holder.clone();
+    let mut rejected = holder.clone();
     assert_ready_ok!(holder.poll_ready());
-    assert_pending!(refused.poll_ready());
-    drop(refused);
+    assert_pending!(rejected.poll_ready());
+    drop(rejected);
     for _ in 0..100 {
         assert_pending!(worker.poll());
     }
@@ -434,11 +434,14 @@ fn a_place_that_is_lent_and_not_claimed_takes_none_away() {
         queued.push(holder.call(n));
         assert_pending!(worker.poll());
     }
-    assert_pending!(holder.poll_ready(), "one in hand, and one queued");
+    assert_pending!(
+        holder.poll_ready(),
+        "one waits for readiness, and one is queued"
+    );
 }
 
-/// Gives up the response of a request while it is called, which drops the service's future.
-struct GivesUp(Arc<std::sync::Mutex<Option<Response>>>);
+/// Drops the response future of a request during the call, which drops the service's future.
+struct CancelsDuringCall(Arc<std::sync::Mutex<Option<Response>>>);
 
 type Response = tower_buffer::future::ResponseFuture<Bomb>;
 
@@ -459,7 +462,7 @@ impl Drop for Bomb {
     }
 }
 
-impl Service<()> for GivesUp {
+impl Service<()> for CancelsDuringCall {
     type Response = ();
     type Error = BoxError;
     type Future = Bomb;
@@ -475,15 +478,15 @@ impl Service<()> for GivesUp {
 }
 
 #[test]
-fn a_panic_of_a_future_that_nobody_waits_for_is_reported_to_the_next() {
-    let given_up = Arc::default();
-    let (buffer, worker) = Buffer::pair(GivesUp(Arc::clone(&given_up)), 4);
+fn a_panic_of_a_cancelled_future_is_reported_to_the_next_caller() {
+    let cancelled = Arc::default();
+    let (buffer, worker) = Buffer::pair(CancelsDuringCall(Arc::clone(&cancelled)), 4);
     let (mut service, mut worker) = (Spawn::new(buffer), task::spawn(worker));
     let [first, next, last] = [(); 3].map(|()| {
         assert_ready_ok!(service.poll_ready());
         service.call(())
     });
-    *given_up.lock().unwrap() = Some(first);
+    *cancelled.lock().unwrap() = Some(first);
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let _ = worker.poll();

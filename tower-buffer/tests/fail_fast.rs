@@ -51,13 +51,13 @@ async fn waits_for_a_pending_service_no_longer_than_allowed() {
         MAX_WAIT
     );
 
-    // Now at once.
+    // Now immediately.
     assert_ready_ok!(service.poll_ready());
     assert_ready_err!(task::spawn(service.call("refused too")).poll());
 }
 
 #[tokio::test(start_paused = true)]
-async fn recovers_when_the_service_is_ready_again_and_then_waits_anew() {
+async fn recovers_when_the_service_is_ready_again_and_then_begins_a_new_wait() {
     let (mut service, mut handle) = spawn();
     handle.allow(0);
     assert_pending!(service.poll_ready());
@@ -95,7 +95,7 @@ async fn an_unbounded_wait_is_no_panic() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_queued_in_a_buffer_fails_too_and_traffic_resumes_by_itself() {
+async fn requests_queued_in_a_buffer_fail_too_and_traffic_resumes_by_itself() {
     let (inner, mut handle) = mock::pair::<&'static str, &'static str>();
     handle.allow(0);
     let mut buffer = Buffer::new(tower_buffer::fail_fast::FailFast::new(inner, MAX_WAIT), 8);

@@ -1,5 +1,5 @@
-//! Many threads, a service that is ready only now and then, callers that give up, and callers of another runtime: everybody
-//! who does not give up gets an answer.
+//! Many threads, a service that is often not ready, cancelled requests, and callers in another runtime: every request that is
+//! not cancelled receives its response.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -13,13 +13,13 @@ use tokio::runtime::{Builder, Runtime};
 use tower_buffer::Buffer;
 use tower_service::Service;
 
-/// Not ready at every third poll, and woken by a task then; some answers come at the second poll.
-struct Moody {
+/// Not ready at every third poll, when a task wakes it; some responses are ready at the second poll.
+struct OftenPending {
     polls: u32,
     calls: Arc<AtomicUsize>,
 }
 
-impl Service<u32> for Moody {
+impl Service<u32> for OftenPending {
     type Response = u32;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<u32, Infallible>> + Send>>;
@@ -47,7 +47,7 @@ impl Service<u32> for Moody {
 
 const ROUNDS: u32 = if cfg!(miri) { 5 } else { 2_000 };
 
-async fn call(mut buffer: Buffer<u32, <Moody as Service<u32>>::Future>, caller: u32) {
+async fn call(mut buffer: Buffer<u32, <OftenPending as Service<u32>>::Future>, caller: u32) {
     for round in 0..ROUNDS {
         poll_fn(|cx| buffer.poll_ready(cx)).await.unwrap();
         let request = caller * ROUNDS + round;
@@ -55,7 +55,7 @@ async fn call(mut buffer: Buffer<u32, <Moody as Service<u32>>::Future>, caller: 
         match request % 7 {
             0 => drop(response),
             1 => {
-                // Gives up after the first poll.
+                // Cancels the request after the first poll.
                 let mut response = Box::pin(response);
                 let _ = poll_fn(|cx| Poll::Ready(response.as_mut().poll(cx).is_ready())).await;
             }
@@ -73,21 +73,21 @@ fn runtime(threads: usize) -> Runtime {
 }
 
 #[test]
-fn everybody_is_answered() {
-    let (home, abroad) = (runtime(3), runtime(1));
+fn every_request_is_answered() {
+    let (workers, other) = (runtime(3), runtime(1));
     let calls = Arc::new(AtomicUsize::new(0));
-    let service = Moody {
+    let service = OftenPending {
         polls: 0,
         calls: Arc::clone(&calls),
     };
-    let _guard = home.enter();
+    let _guard = workers.enter();
     let buffer = Buffer::new(service, 8);
     let tasks = (0..24).map(|caller| {
-        let runtime = if caller % 6 == 5 { &abroad } else { &home };
+        let runtime = if caller % 6 == 5 { &other } else { &workers };
         runtime.spawn(call(buffer.clone(), caller))
     });
     let tasks = tasks.collect::<Vec<_>>();
-    home.block_on(async {
+    workers.block_on(async {
         let all = async {
             for task in tasks {
                 task.await.unwrap();
@@ -96,7 +96,7 @@ fn everybody_is_answered() {
         // A request that is not served would wait forever.
         tokio::time::timeout(Duration::from_secs(120), all)
             .await
-            .expect("somebody waits for ever");
+            .expect("a request waits forever");
     });
     let answered = (24 * ROUNDS * 5 / 7) as usize - 24;
     assert!(calls.load(Ordering::Relaxed) >= answered);

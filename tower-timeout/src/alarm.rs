@@ -41,7 +41,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub struct Alarm {
     deadline: Instant,
     /// `None` before the first poll.
-    clock: Option<Box<Clock>>,
+    timer: Option<Box<PooledTimer>>,
 }
 
 impl Alarm {
@@ -49,7 +49,7 @@ impl Alarm {
     pub const fn new(deadline: Instant) -> Self {
         Self {
             deadline,
-            clock: None,
+            timer: None,
         }
     }
 
@@ -76,16 +76,20 @@ impl Alarm {
     /// If it has to register a timer outside of a tokio runtime, or in a runtime without timers.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self.deadline;
-        let clock = self.clock.get_or_insert_with(|| Clock::here(deadline));
-        if deadline < clock.sleep.deadline() {
-            set_here(clock, deadline);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| PooledTimer::in_current_runtime(deadline));
+        if deadline < timer.sleep.deadline() {
+            set_in_current_runtime(timer, deadline);
         }
         loop {
-            match clock.bell.listen(cx.waker()) {
-                Heard::Nothing => return Poll::Pending,
-                Heard::NothingElsewhere if !clock.is_elsewhere() => return Poll::Pending,
-                Heard::Ring if deadline <= Instant::now() => return Poll::Ready(()),
-                Heard::Ring | Heard::NothingElsewhere => set_here(clock, deadline),
+            match timer.signal.register(cx.waker()) {
+                Registered::Pending => return Poll::Pending,
+                Registered::OtherWaker if !timer.in_other_runtime() => return Poll::Pending,
+                Registered::Fired if deadline <= Instant::now() => return Poll::Ready(()),
+                Registered::Fired | Registered::OtherWaker => {
+                    set_in_current_runtime(timer, deadline)
+                }
             }
         }
     }
@@ -93,159 +97,159 @@ impl Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        if let Some(clock) = self.clock.take() {
-            clock.bell.forget();
-            keep(clock);
+        if let Some(timer) = self.timer.take() {
+            timer.signal.clear_waker();
+            return_idle(timer);
         }
     }
 }
 
 #[derive(Debug)]
-struct Clock {
+struct PooledTimer {
     /// Registered for the alarm's deadline or an earlier time.
     sleep: Pin<Box<Sleep>>,
     /// Woken by `sleep`.
-    bell: Arc<Bell>,
+    signal: Arc<Signal>,
     runtime: runtime::Id,
 }
 
-impl Clock {
-    /// Returns a clock of this runtime that is set to `deadline` or an earlier time.
-    fn here(deadline: Instant) -> Box<Self> {
+impl PooledTimer {
+    /// Returns a timer of this runtime that is set to `deadline` or an earlier time.
+    fn in_current_runtime(deadline: Instant) -> Box<Self> {
         let runtime = Handle::current().id();
-        if let Some(mut clock) = idle(runtime) {
-            if deadline < clock.sleep.deadline() {
-                clock.set(deadline);
+        if let Some(mut timer) = take_idle(runtime) {
+            if deadline < timer.sleep.deadline() {
+                timer.set(deadline);
             }
-            return clock;
+            return timer;
         }
-        let mut clock = Self {
+        let mut timer = Self {
             sleep: Box::pin(sleep_until(deadline)),
-            bell: Arc::default(),
+            signal: Arc::default(),
             runtime,
         };
-        clock.set(deadline);
-        Box::new(clock)
+        timer.set(deadline);
+        Box::new(timer)
     }
 
-    /// Whether it is polled in another runtime than its own, which may have shut down.
-    fn is_elsewhere(&self) -> bool {
+    /// Returns whether it is polled in a runtime other than its own, which may have shut down.
+    fn in_other_runtime(&self) -> bool {
         Handle::try_current().is_ok_and(|runtime| runtime.id() != self.runtime)
     }
 
     fn set(&mut self, deadline: Instant) {
-        // The bell first: ringing once more for the old time is harmless, missing the ring for the new one is not.
-        self.bell.lock().rung = false;
+        // The flag first: a second wake-up for the old time is harmless, a missed one for the new time is not.
+        self.signal.lock().fired = false;
         self.sleep.as_mut().reset(deadline);
         // An exhausted cooperative budget must not keep the timer from being registered.
         let sleep = pin!(unconstrained(self.sleep.as_mut()));
-        let bell = Waker::from(Arc::clone(&self.bell));
-        if sleep.poll(&mut Context::from_waker(&bell)).is_ready() {
-            self.bell.lock().rung = true;
+        let signal = Waker::from(Arc::clone(&self.signal));
+        if sleep.poll(&mut Context::from_waker(&signal)).is_ready() {
+            self.signal.lock().fired = true;
         }
     }
 }
 
-/// Sets the clock, or replaces it if another runtime polls it.
-fn set_here(clock: &mut Box<Clock>, deadline: Instant) {
-    if clock.is_elsewhere() {
-        clock.bell.forget();
-        *clock = Clock::here(deadline);
+/// Sets the timer, or replaces it if another runtime polls it.
+fn set_in_current_runtime(timer: &mut Box<PooledTimer>, deadline: Instant) {
+    if timer.in_other_runtime() {
+        timer.signal.clear_waker();
+        *timer = PooledTimer::in_current_runtime(deadline);
     } else {
-        clock.set(deadline);
+        timer.set(deadline);
     }
 }
 
-/// Records that the timer fired.
+/// Records that the timer has fired, and wakes the alarm's task.
 #[derive(Debug, Default)]
-struct Bell(Mutex<BellState>);
+struct Signal(Mutex<SignalState>);
 
 #[derive(Debug, Default)]
-struct BellState {
-    rung: bool,
-    listener: Option<Waker>,
+struct SignalState {
+    fired: bool,
+    waker: Option<Waker>,
 }
 
-impl Bell {
+impl Signal {
     /// If the timer has not fired, registers `waker` to be woken when it does.
-    fn listen(&self, waker: &Waker) -> Heard {
+    fn register(&self, waker: &Waker) -> Registered {
         let mut state = self.lock();
-        if state.rung {
-            return Heard::Ring;
+        if state.fired {
+            return Registered::Fired;
         }
-        let outdated = match &mut state.listener {
-            Some(listener) if listener.will_wake(waker) => return Heard::Nothing,
-            listener => listener.replace(waker.clone()),
+        let outdated = match &mut state.waker {
+            Some(known) if known.will_wake(waker) => return Registered::Pending,
+            known => known.replace(waker.clone()),
         };
         drop(state);
         match outdated {
-            Some(_) => Heard::NothingElsewhere,
-            None => Heard::Nothing,
+            Some(_) => Registered::OtherWaker,
+            None => Registered::Pending,
         }
     }
 
-    fn forget(&self) {
-        let listener = self.lock().listener.take();
-        drop(listener);
+    fn clear_waker(&self) {
+        let waker = self.lock().waker.take();
+        drop(waker);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BellState> {
+    fn lock(&self) -> MutexGuard<'_, SignalState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The result of listening.
-enum Heard {
-    Ring,
-    Nothing,
-    /// Like `Nothing`, but a different waker was registered before.
-    NothingElsewhere,
+/// The result of registering a waker.
+enum Registered {
+    Fired,
+    Pending,
+    /// Like `Pending`, but a different waker was registered before.
+    OtherWaker,
 }
 
-impl Wake for Bell {
+impl Wake for Signal {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         let mut state = self.lock();
-        state.rung = true;
-        let listener = state.listener.take();
+        state.fired = true;
+        let waker = state.waker.take();
         drop(state);
-        if let Some(listener) = listener {
-            listener.wake();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 }
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "clocks move between alarms and the pool in their boxes")]
-    static IDLE: RefCell<Vec<Box<Clock>>> = const { RefCell::new(Vec::new()) };
+    #[expect(clippy::vec_box, reason = "timers move between alarms and the pool in their boxes")]
+    static IDLE: RefCell<Vec<Box<PooledTimer>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The number of idle clocks kept per thread.
+/// The number of idle timers kept per thread.
 const MAX_IDLE: usize = 256;
 
-fn idle(runtime: runtime::Id) -> Option<Box<Clock>> {
-    let clock = IDLE.try_with(|idle| idle.borrow_mut().pop()).ok()??;
-    if clock.runtime == runtime {
-        return Some(clock);
+fn take_idle(runtime: runtime::Id) -> Option<Box<PooledTimer>> {
+    let timer = IDLE.try_with(|idle| idle.borrow_mut().pop()).ok()??;
+    if timer.runtime == runtime {
+        return Some(timer);
     }
     // This thread has entered another runtime.
     let others = IDLE.take();
-    drop((clock, others));
+    drop((timer, others));
     None
 }
 
-fn keep(clock: Box<Clock>) {
+fn return_idle(timer: Box<PooledTimer>) {
     // A thread that is exiting keeps none.
     let surplus = IDLE.try_with(|idle| {
         let mut idle = idle.borrow_mut();
         if idle.len() < MAX_IDLE {
-            idle.push(clock);
+            idle.push(timer);
             None
         } else {
-            Some(clock)
+            Some(timer)
         }
     });
     drop(surplus);

@@ -58,7 +58,7 @@
 //!
 //! # Readiness
 //!
-//! That of the inner service; nothing is reserved.
+//! Ready when the inner service is. The layer itself reserves nothing.
 //!
 //! # Errors
 //!
@@ -81,7 +81,7 @@
 //!   a tokio runtime does not panic; polling a pending response there does.
 //! - A timeout that the clock cannot represent is no timeout, where tower 0.5 waits for about thirty years.
 //! - A busy inner future cannot starve the timeout: the timer does not use the task's cooperative budget.
-//! - [`error::Elapsed`] knows the timeout.
+//! - [`error::Elapsed::timeout`] returns the timeout.
 
 pub mod alarm;
 mod by;

@@ -1,4 +1,4 @@
-//! A timer that one request leaves behind serves the next as one of its own would.
+//! A pooled timer works for the next request like a new timer.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -15,7 +15,7 @@ use tower_timeout::{BoxError, Timeout};
 const SECOND: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(1);
 
-/// Never answers.
+/// Never responds.
 #[derive(Clone)]
 struct Silent;
 
@@ -39,20 +39,20 @@ fn within(seconds: u32) -> task::Spawn<Response> {
     task::spawn(Timeout::new(Silent, SECOND * seconds).call(()))
 }
 
-/// A request that is given up before its time, so that its timer is left behind.
-fn leave_behind(seconds: u32) {
+/// Cancels a request before its timeout, so that its timer goes to the pool.
+fn cancel_request(seconds: u32) {
     assert_pending!(within(seconds).poll());
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_request_has_its_whole_time() {
+async fn the_next_request_has_its_full_timeout() {
     for seconds in [5, 5, 7, 3, 3, 4, 9, 1, 2] {
-        leave_behind(seconds);
+        cancel_request(seconds);
         advance(SECOND / 2).await;
         let mut response = within(5);
         assert_pending!(response.poll());
         for _ in 0..10 {
-            // It may be woken in vain when the time of the request before it is up.
+            // It may be woken without need when the timer of the previous request fires.
             assert_pending!(response.poll());
             advance(SECOND / 2 - TICK).await;
         }
@@ -64,8 +64,8 @@ async fn the_next_request_has_its_whole_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_that_rang_for_nobody_rings_again() {
-    leave_behind(1);
+async fn a_pooled_timer_that_has_fired_fires_again() {
+    cancel_request(1);
     advance(SECOND * 2).await;
     let mut response = within(1);
     assert_pending!(response.poll());
@@ -76,7 +76,7 @@ async fn a_timer_that_rang_for_nobody_rings_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_of_many_requests_at_once_ends_in_its_time() {
+async fn concurrent_requests_each_end_at_their_timeout() {
     for _ in 0..3 {
         let start = Instant::now();
         let tasks = (1..600_u32).map(|n| {
@@ -84,7 +84,7 @@ async fn each_of_many_requests_at_once_ends_in_its_time() {
                 let timeout = TICK * (1 + n * 7919 % 1000);
                 let response = Timeout::new(Silent, timeout).call(());
                 if n % 3 == 0 {
-                    // Gives up.
+                    // Cancels the request.
                     let mut response = pin!(response);
                     assert!(
                         poll_fn(|cx| Poll::Ready(response.as_mut().poll(cx).is_pending())).await
@@ -108,7 +108,7 @@ fn a_timer_is_not_used_in_another_runtime() {
     for _ in 0..2 {
         for runtime in [&first, &second] {
             runtime.block_on(async {
-                leave_behind(1);
+                cancel_request(1);
                 let start = Instant::now();
                 Timeout::new(Silent, SECOND).call(()).await.unwrap_err();
                 assert!(start.elapsed() >= SECOND);
@@ -120,7 +120,7 @@ fn a_timer_is_not_used_in_another_runtime() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_with_is_woken_no_more_and_not_kept() {
+async fn a_dropped_response_is_not_woken_and_its_waker_is_dropped() {
     struct Task;
     impl Wake for Task {
         fn wake(self: Arc<Self>) {
@@ -142,7 +142,7 @@ async fn what_is_done_with_is_woken_no_more_and_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_is_polled_from_elsewhere_is_the_one_that_is_woken() {
+async fn the_task_of_the_last_poll_is_woken() {
     let mut response = Box::pin(Timeout::new(Silent, SECOND).call(()));
     let first = task::spawn(()).enter(|cx, _| response.as_mut().poll(cx));
     assert!(first.is_pending());
@@ -151,7 +151,7 @@ async fn a_task_that_is_polled_from_elsewhere_is_the_one_that_is_woken() {
     response.await.unwrap().unwrap_err();
 }
 
-/// A timer is set also by a task that has used up its cooperative budget.
+/// A task that has used up its cooperative budget still sets its timer.
 #[tokio::test(start_paused = true)]
 async fn a_task_without_budget_is_woken_in_time() {
     let mut response = Box::pin(Timeout::new(Silent, SECOND).call(()));
@@ -182,7 +182,7 @@ fn timed_runtime() -> tokio::runtime::Runtime {
 }
 
 #[test]
-fn an_alarm_is_made_and_reset_outside_of_a_runtime() {
+fn an_alarm_is_created_and_reset_outside_of_a_runtime() {
     let now = Instant::now();
     let mut alarm = Alarm::new(now);
     alarm.reset(now + SECOND);
@@ -190,7 +190,7 @@ fn an_alarm_is_made_and_reset_outside_of_a_runtime() {
 }
 
 #[test]
-fn an_alarm_goes_over_to_the_runtime_that_polls_it() {
+fn an_alarm_moves_to_the_runtime_that_polls_it() {
     for (first_ends, seconds) in [(false, 5), (false, 1), (true, 5), (true, 1)] {
         let (first, second) = (timed_runtime(), timed_runtime());
         let mut alarm = first.block_on(async {
@@ -216,7 +216,7 @@ fn an_alarm_goes_over_to_the_runtime_that_polls_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_alarm_that_is_put_off_rings_at_its_last_deadline_and_then_always() {
+async fn a_postponed_alarm_fires_at_its_last_deadline_and_at_every_poll_after_it() {
     let start = Instant::now();
     let mut alarm = task::spawn(Alarm::new(start + SECOND));
     for seconds in 1..5 {
@@ -237,7 +237,7 @@ async fn an_alarm_that_is_put_off_rings_at_its_last_deadline_and_then_always() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_alarm_that_is_brought_forward_rings_earlier() {
+async fn an_alarm_with_an_earlier_deadline_fires_earlier() {
     let start = Instant::now();
     let mut alarm = task::spawn(Alarm::new(start + SECOND * 5));
     assert_pending!(alarm.enter(|cx, mut alarm| alarm.poll(cx)));

@@ -1,4 +1,4 @@
-//! Timeouts per request, and deadlines: when they count, and what is dropped.
+//! Timeouts per request, and deadlines: when they apply, and what is dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tower_timeout::{Deadline, EnforceDeadlineLayer, TimeoutByLayer};
 const MS: Duration = Duration::from_millis(1);
 
 #[tokio::test(start_paused = true)]
-async fn each_request_has_the_time_that_the_closure_says() {
+async fn each_request_has_the_timeout_that_the_closure_returns() {
     let layer = TimeoutByLayer::new(|millis: &u32| (*millis > 0).then(|| MS * *millis));
     let (mut service, mut handle) = mock::spawn_layer::<u32, (), _>(layer);
     let mut responses = Vec::new();
@@ -47,7 +47,7 @@ fn in_millis(millis: u32) -> Deadline {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_too_late_is_not_sent() {
+async fn a_request_after_its_deadline_is_not_sent() {
     let layer = EnforceDeadlineLayer::new(|deadline: &Deadline| Some(*deadline));
     let (mut service, mut handle) = mock::spawn_layer::<Deadline, (), _>(layer);
     handle.allow(1);
@@ -62,7 +62,7 @@ async fn what_comes_too_late_is_not_sent() {
         Some(deadline)
     );
     assert_pending!(handle.poll_request());
-    // The one request that is allowed is still there.
+    // The limit's only permit is still free.
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(in_millis(10)));
     assert_pending!(response.poll());
@@ -74,7 +74,7 @@ async fn what_comes_too_late_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_deadline_the_request_is_dropped() {
+async fn the_request_is_dropped_at_its_deadline() {
     let layer = EnforceDeadlineLayer::new(|deadline: &Deadline| Some(*deadline));
     let (mut service, mut handle) = mock::spawn_layer::<Deadline, (), _>(layer);
     assert_ready_ok!(service.poll_ready());
@@ -86,12 +86,12 @@ async fn at_the_deadline_the_request_is_dropped() {
     tokio::time::sleep(2 * MS).await;
     assert!(response.is_woken());
     assert_ready_err!(response.poll());
-    // The future is still here, but not what it waited for.
+    // The future still exists, but has dropped the inner response.
     assert!(send.is_cancelled());
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_deadline_there_is_none_and_dropping_cancels() {
+async fn a_request_without_a_deadline_never_times_out_and_is_cancelled_by_dropping() {
     let layer = EnforceDeadlineLayer::new(|_: &u32| None);
     let (mut service, mut handle) = mock::spawn_layer::<u32, (), _>(layer);
     assert_ready_ok!(service.poll_ready());
@@ -105,7 +105,7 @@ async fn without_a_deadline_there_is_none_and_dropping_cancels() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_beyond_the_clock_is_far_away() {
+async fn a_deadline_beyond_the_clock_is_in_the_far_future() {
     let now = Instant::now();
     let deadline = Deadline::after(now, Duration::MAX);
     assert!(deadline.remaining(now) > Duration::from_secs(1 << 29));
@@ -126,9 +126,9 @@ proptest! {
     }
 }
 
-/// What the response holds goes with it, and not with the future.
+/// The inner response is dropped at the deadline, not with the outer future.
 #[tokio::test(start_paused = true)]
-async fn what_a_dropped_response_held_is_free() {
+async fn a_dropped_response_releases_what_it_held() {
     let held = Arc::new(());
     let alive = Arc::clone(&held);
     let service = tower_util::service_fn(move |_: Deadline| {

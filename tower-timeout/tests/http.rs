@@ -37,7 +37,7 @@ fn request(header: Option<(&str, &str)>) -> Request<()> {
     request.body(()).unwrap()
 }
 
-/// How much time a request has behind this layer.
+/// Returns the time that a request has left below this layer.
 async fn accepted(
     layer: AcceptDeadlineLayer,
     request: Request<()>,
@@ -50,7 +50,7 @@ async fn accepted(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_is_what_the_headers_say_within_bounds() {
+async fn the_deadline_is_that_of_the_headers_within_the_maximum() {
     let plain = AcceptDeadlineLayer::new;
     let milliseconds = Some(("x-request-timeout-ms", "1500"));
     let left = async |layer, header| accepted(layer, request(header)).await.unwrap();
@@ -81,7 +81,7 @@ async fn the_deadline_is_what_the_headers_say_within_bounds() {
     let envoys = HeaderName::from_static("x-envoy-upstream-rq-timeout-ms");
     let header = Some(("x-envoy-upstream-rq-timeout-ms", "7"));
     assert_eq!(left(plain().header(envoys), header).await, Some(7 * MS));
-    // The header of HTTP is none of gRPC's, and the other way round.
+    // The header for HTTP requests is ignored for gRPC calls, and vice versa.
     let mut both = request(Some(("grpc-timeout", "2S")));
     both.headers_mut()
         .insert("x-request-timeout-ms", "1".parse().unwrap());
@@ -98,7 +98,7 @@ async fn a_grpc_web_call_has_the_timeout_of_a_grpc_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_deadlines_the_sooner_one_counts() {
+async fn the_earlier_of_two_deadlines_applies() {
     for (own, expected) in [(1000, 1000), (3000, 2000)] {
         let mut request = request(Some(("grpc-timeout", "2S")));
         request
@@ -112,7 +112,7 @@ async fn of_two_deadlines_the_sooner_one_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_header_that_makes_no_sense_is_refused_or_ignored() {
+async fn an_invalid_header_is_rejected_or_ignored() {
     for (name, value) in [
         ("x-request-timeout-ms", "soon"),
         ("x-request-timeout-ms", ""),
@@ -142,7 +142,7 @@ async fn a_header_that_makes_no_sense_is_refused_or_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_of_zero_fails_before_anything_is_done() {
+async fn a_deadline_of_zero_fails_before_the_call() {
     for header in [("x-request-timeout-ms", "0"), ("grpc-timeout", "0n")] {
         let service =
             service_fn(async |_: Request<()>| -> Result<(), BoxError> { panic!("it was called") });
@@ -152,7 +152,7 @@ async fn a_deadline_of_zero_fails_before_anything_is_done() {
     }
 }
 
-/// What the next hop is told of a request that has so much left.
+/// Returns the header that the next hop receives for a request with this remaining time.
 async fn forwarded(
     layer: ForwardDeadlineLayer,
     mut request: Request<()>,
@@ -176,7 +176,7 @@ async fn forwarded(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_hop_is_told_what_is_left_less_the_margin() {
+async fn the_next_hop_receives_the_remaining_time_minus_the_margin() {
     let layer = ForwardDeadlineLayer::new().margin(10 * MS);
     let http = request(Some(("x-request-timeout-ms", "9999")));
     let grpc = request(Some(("grpc-timeout", "9999S")));
@@ -206,7 +206,7 @@ async fn the_next_hop_is_told_what_is_left_less_the_margin() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_a_deadline_passes_as_it_is() {
+async fn a_request_without_a_deadline_is_forwarded_unchanged() {
     let service =
         service_fn(async |request: Request<()>| Ok::<_, BoxError>(request.headers().len()));
     let service = ForwardDeadlineLayer::new().layer(service);
@@ -214,7 +214,7 @@ async fn a_request_without_a_deadline_passes_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_three_hops_the_deadline_only_shrinks_and_ends_all() {
+async fn the_deadline_shrinks_over_three_hops_and_cancels_all() {
     let held = Arc::new(());
     let alive = Arc::clone(&held);
     let last = service_fn(move |request: Request<()>| {
@@ -232,7 +232,7 @@ async fn over_three_hops_the_deadline_only_shrinks_and_ends_all() {
         let next = ForwardDeadlineLayer::new().layer(last.clone());
         async move {
             sleep(40 * MS).await;
-            // Another request, as a client makes it: of the old one only the deadline goes on.
+            // A new request, as a client creates it: only the deadline is copied.
             let mut onward = self::request(Some(("grpc-timeout", "1H")));
             onward.extensions_mut().extend(request.extensions().clone());
             next.oneshot(onward).await
@@ -246,7 +246,7 @@ async fn over_three_hops_the_deadline_only_shrinks_and_ends_all() {
         .unwrap_err();
     assert!(error.is::<DeadlineExceeded>());
     assert_eq!(start.elapsed(), 100 * MS);
-    assert_eq!(Arc::strong_count(&held), 1, "nobody works for it any more");
+    assert_eq!(Arc::strong_count(&held), 1, "no hop works on it any more");
 }
 
 type Sender = mpsc::UnboundedSender<Result<Frame<Bytes>, Infallible>>;
@@ -266,7 +266,7 @@ fn data(sender: &Sender) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_may_take_long_but_not_stop() {
+async fn a_body_may_be_slow_but_not_idle() {
     let (sender, body) = body();
     let mut body = TimeoutBody::new(body).idle(10 * MS);
     for _ in 0..5 {
@@ -288,7 +288,7 @@ async fn a_body_may_take_long_but_not_stop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_who_takes_his_time_is_no_idle_sender() {
+async fn a_slow_reader_does_not_trip_the_idle_timeout() {
     let (sender, body) = body();
     let mut body = TimeoutBody::new(body).idle(10 * MS);
     for _ in 0..3 {
@@ -299,7 +299,7 @@ async fn a_reader_who_takes_his_time_is_no_idle_sender() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_whole_body_has_a_time() {
+async fn a_whole_body_has_a_timeout() {
     let (sender, body) = body();
     let mut body = TimeoutBody::new(body).idle(10 * MS).total(25 * MS);
     let start = Instant::now();
@@ -362,9 +362,9 @@ async fn bodies_of_both_directions_are_bounded() {
     assert_eq!(error.downcast_ref(), Some(&BodyTimedOut::Idle(10 * MS)));
 }
 
-/// In a stream both ways one side may be silent while the other one speaks.
+/// In a bidirectional stream one side may be silent while the other one sends.
 #[tokio::test(start_paused = true)]
-async fn a_body_is_not_idle_while_that_of_the_other_direction_is_not() {
+async fn a_body_is_not_idle_while_the_opposite_direction_is_active() {
     let pulse = Pulse::new();
     let (spoken, speaking) = body();
     let (_silence, silent) = body();
@@ -387,9 +387,9 @@ async fn a_body_is_not_idle_while_that_of_the_other_direction_is_not() {
     assert!(10 * MS <= idle && idle <= 20 * MS, "{idle:?}");
 }
 
-/// The layer finds it among the extensions of the request.
+/// The layer finds the pulse in the extensions of the request.
 #[tokio::test(start_paused = true)]
-async fn a_pulse_among_the_extensions_is_that_of_the_response() {
+async fn a_pulse_in_the_extensions_applies_to_the_response() {
     let silent = |_: Request<TimeoutBody<()>>| async {
         let never = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
         Ok::<_, Infallible>(Response::new(StreamBody::new(never)))
@@ -418,7 +418,7 @@ async fn a_pulse_among_the_extensions_is_that_of_the_response() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_of_a_call_counts_for_its_whole_answer() {
+async fn the_deadline_of_a_grpc_call_covers_its_whole_response() {
     let stalls = |_: Request<TimeoutBody<()>>| async {
         sleep(30 * MS).await;
         let never = futures::stream::pending::<Result<Frame<Bytes>, Infallible>>();
@@ -445,7 +445,7 @@ async fn the_deadline_of_a_call_counts_for_its_whole_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hints_and_trailers_are_those_of_the_body() {
+async fn size_hints_and_trailers_are_those_of_the_body() {
     let whole = TimeoutBody::new(Full::new(Bytes::from("hello")))
         .idle(MS)
         .total(MS);
@@ -463,7 +463,7 @@ async fn hints_and_trailers_are_those_of_the_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_a_body_drops_the_one_inside() {
+async fn dropping_a_body_drops_the_inner_body() {
     let (sender, body) = body();
     let mut body = TimeoutBody::new(body).idle(MS * 10);
     let mut reader = task::spawn(());
@@ -476,7 +476,7 @@ async fn dropping_a_body_drops_the_one_inside() {
 #[tokio::test(start_paused = true)]
 async fn an_endless_body_that_is_always_ready_ends_in_time() {
     let frames = futures::stream::unfold(0_u32, |n| async move {
-        // Time passes in the reader.
+        // The reader takes time.
         Some((
             Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"x"))),
             n + 1,
@@ -493,7 +493,7 @@ async fn an_endless_body_that_is_always_ready_ends_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_header_that_was_ignored_does_not_go_on() {
+async fn an_ignored_header_is_not_forwarded() {
     let service = service_fn(|r: Request<()>| async move {
         Ok::<_, BoxError>(Response::new(
             r.headers().contains_key("x-request-timeout-ms"),

@@ -1,4 +1,4 @@
-//! `Timeout`: what is in time, what is not, and what becomes of the request.
+//! `Timeout`: responses in time, late responses, and cancellation of the request.
 
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -28,7 +28,7 @@ fn elapsed(error: &BoxError) -> &Elapsed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_in_time_passes() {
+async fn a_response_in_time_is_returned() {
     let (mut service, mut handle) = spawn(TIMEOUT);
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call("request"));
@@ -46,7 +46,7 @@ async fn a_response_in_time_passes() {
 }
 
 #[test]
-fn errors_can_be_kept_and_compared() {
+fn errors_can_be_cloned_and_compared() {
     let error = Elapsed::after(TIMEOUT);
     assert_eq!(error.clone(), error);
     assert_ne!(error, Elapsed::new());
@@ -67,7 +67,7 @@ async fn a_late_response_fails_and_wakes_the_caller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_runs_from_the_first_poll() {
+async fn the_time_starts_with_the_first_poll() {
     let (mut service, _handle) = spawn(TIMEOUT);
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call("request"));
@@ -94,7 +94,7 @@ async fn a_response_that_is_ready_wins_over_a_deadline_that_has_passed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_and_readiness_of_the_inner_service_pass() {
+async fn errors_and_readiness_of_the_inner_service_are_forwarded() {
     let (mut service, mut handle) = spawn(TIMEOUT);
     handle.allow(0);
     assert_pending!(service.poll_ready());
@@ -115,7 +115,7 @@ async fn errors_and_readiness_of_the_inner_service_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_beyond_the_clock_is_none() {
+async fn a_timeout_beyond_the_clock_never_elapses() {
     let (mut service, mut handle) = spawn(Duration::MAX);
     assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call("request"));
@@ -131,7 +131,7 @@ async fn a_timeout_beyond_the_clock_is_none() {
     assert_ready_ok!(response.poll());
 }
 
-/// A service of one function.
+/// A service made from a function.
 struct Func<F>(F);
 
 impl<F, R> Service<()> for Func<F>
@@ -153,7 +153,7 @@ where
 }
 
 #[test]
-fn a_response_that_is_ready_at_once_needs_no_runtime() {
+fn a_response_that_is_ready_immediately_needs_no_runtime() {
     let mut service = Timeout::new(Func(|| ready(Ok(()))), TIMEOUT);
     let mut response = task::spawn(service.call(()));
     assert_ready_ok!(response.poll());
@@ -191,7 +191,7 @@ impl Future for Busy {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            self.1.send(()).expect("the receiver is here");
+            self.1.send(()).expect("the receiver has not been dropped");
             if self.0.poll_recv(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -199,7 +199,7 @@ impl Future for Busy {
     }
 }
 
-/// The `Timeout` of tower 0.5 never ends this: its timer finds no budget left.
+/// With tower 0.5's `Timeout` this never ends: its timer never finds budget left.
 #[tokio::test(start_paused = true)]
 async fn a_busy_response_cannot_starve_the_timer() {
     let mut service = Timeout::new(

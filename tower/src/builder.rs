@@ -18,7 +18,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! For a single layer there is no need of it: each has a `new`.
+//! A single service or layer needs no builder: use its `new`.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ use tower_service::Service;
 
 /// Stacks layers around a service, outermost first.
 ///
-/// A request meets the layers in the order in which they are named here; its response meets them in reverse.
+/// A request passes through the layers in the order in which they are added; its response passes through them in reverse.
 ///
 /// # Example
 ///
@@ -38,7 +38,7 @@ use tower_service::Service;
 /// use std::time::Duration;
 /// use tower::{Service, ServiceBuilder, ServiceExt};
 ///
-/// // The queue takes up to 64 requests while 8 are under way; each of these has a second.
+/// // Up to 64 requests wait in the queue while 8 are in flight, each of which has a timeout of a second.
 /// let mut service = ServiceBuilder::new()
 ///     .buffer(64)
 ///     .concurrency_limit(8)
@@ -54,15 +54,16 @@ use tower_service::Service;
 ///
 /// # Reading a compile error
 ///
-/// A long type error means that one layer's output does not suit the layer above. [`check_service`], [`check_clone`]
-/// and [`check_service_clone`], put between two layers, say which.
+/// A long type error means that the type of one layer does not fit the layer above it. Insert [`check_service`],
+/// [`check_clone`] or [`check_service_clone`] between two layers to locate it.
 ///
 /// "Implementation of `From` is not general enough", or "higher-ranked lifetime error", at a `tokio::spawn` is a
-/// [limitation of the compiler](https://github.com/rust-lang/rust/issues/64552): in an `async` block that has to be `Send` it
-/// forgets the lifetimes in the types of what is held while the block awaits, also the `'static` of a
-/// [`BoxError`](crate::BoxError), and does not know any more that the error can be boxed. The types of the layers have no
-/// such error in them; but a closure has the types of its result, and a [`BoxService`](crate::util::BoxService) that of its
-/// error. Make the stack in a function that says what it returns, or outside of the block in front of a generic function:
+/// [limitation of the compiler](https://github.com/rust-lang/rust/issues/64552): in an `async` block that must be `Send`, it
+/// erases the lifetimes in the types of values that are held across an await, including the `'static` of a
+/// [`BoxError`](crate::BoxError), and then cannot prove that the error can be boxed. The types of the layers do not contain
+/// such an error, but the type of a closure contains the types of its result, and a
+/// [`BoxService`](crate::util::BoxService) that of its error. Build the stack in a function that declares its return type, or
+/// outside the block, and pass it to a generic function:
 ///
 /// ```
 /// # #[cfg(all(feature = "timeout", feature = "util"))]
@@ -100,7 +101,7 @@ impl Default for ServiceBuilder<Identity> {
 }
 
 impl ServiceBuilder<Identity> {
-    /// An empty stack: it leaves a service as it is.
+    /// Creates an empty stack, which does not change a service.
     pub const fn new() -> Self {
         Self {
             layer: Identity::new(),
@@ -109,14 +110,14 @@ impl ServiceBuilder<Identity> {
 }
 
 impl<L> ServiceBuilder<L> {
-    /// Adds a layer below those that are there.
+    /// Adds a layer below the existing ones.
     pub fn layer<T>(self, layer: T) -> ServiceBuilder<Stack<T, L>> {
         ServiceBuilder {
             layer: Stack::new(layer, self.layer),
         }
     }
 
-    /// Adds a layer if there is one; see [`option_layer`](crate::util::option_layer).
+    /// Adds a layer if it is `Some`; see [`option_layer`](crate::util::option_layer).
     ///
     /// ```
     /// # use std::time::Duration;
@@ -154,10 +155,10 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::buffer::BufferLayer::new(bound))
     }
 
-    /// Lets at most `max` requests at a time through; see [`limit::concurrency`](crate::limit::concurrency).
+    /// Limits the number of requests in flight to `max`; see [`limit::concurrency`](crate::limit::concurrency).
     ///
-    /// Each service that the stack is put around has a limit of its own, which its clones share. A framework that applies
-    /// layers anew for each connection, as axum does with those of a `Router`, gets a limit per connection. For one limit for
+    /// Each service that the stack wraps has its own limit, which its clones share. A framework that applies layers once per
+    /// connection, as axum does with those of a `Router`, gets a limit per connection. For one limit for
     /// all connections use [`global_concurrency_limit`](Self::global_concurrency_limit).
     #[cfg(feature = "limit")]
     pub fn concurrency_limit(
@@ -167,10 +168,10 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::limit::ConcurrencyLimitLayer::new(max))
     }
 
-    /// Lets at most `max` requests at a time through to all services together that the stack is put around; see
+    /// Limits the number of requests in flight to `max`, for all services together that the stack wraps; see
     /// [`GlobalConcurrencyLimitLayer`](crate::limit::GlobalConcurrencyLimitLayer).
     ///
-    /// Use it for the routes of a server, whose layers may be applied for each connection.
+    /// Use it for the routes of a server, whose layers may be applied once per connection.
     ///
     /// ```
     /// # #[cfg(all(feature = "load-shed", feature = "util"))]
@@ -195,22 +196,22 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::limit::GlobalConcurrencyLimitLayer::new(max))
     }
 
-    /// Fails a request at once when the service below is not ready; see [`load_shed`](crate::load_shed).
+    /// Fails a request immediately if the service below is not ready; see [`load_shed`](crate::load_shed).
     #[cfg(feature = "load-shed")]
     pub fn load_shed(self) -> ServiceBuilder<Stack<crate::load_shed::LoadShedLayer, L>> {
         self.layer(crate::load_shed::LoadShedLayer::new())
     }
 
-    /// Lets `num` requests through in each period of `per`; see [`limit::rate`](crate::limit::rate).
+    /// Limits the rate to `num` requests per period of `per`; see [`limit::rate`](crate::limit::rate).
     ///
-    /// Each service that the stack is put around has a limit of its own, which its clones share. A framework that applies
-    /// layers anew for each connection, as axum does with those of a `Router`, gets a limit per connection: a client with two
+    /// Each service that the stack wraps has its own limit, which its clones share. A framework that applies layers once per
+    /// connection, as axum does with those of a `Router`, gets a limit per connection: a client with two
     /// connections has twice the rate. For one limit for all connections use
     /// [`global_rate_limit`](Self::global_rate_limit).
     ///
     /// # Panics
     ///
-    /// Where [`Rate::new`](crate::limit::rate::Rate::new) does: `num` and `per` must be greater than zero.
+    /// If `num` or `per` is zero, as [`Rate::new`](crate::limit::rate::Rate::new) does.
     #[cfg(feature = "limit")]
     pub fn rate_limit(
         self,
@@ -220,10 +221,10 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::limit::RateLimitLayer::new(num, per))
     }
 
-    /// Lets `num` requests through in each period of `per` to all services together that the stack is put around; see
+    /// Limits the rate to `num` requests per period of `per`, for all services together that the stack wraps; see
     /// [`GlobalRateLimitLayer`](crate::limit::GlobalRateLimitLayer).
     ///
-    /// Use it for the routes of a server, whose layers may be applied for each connection.
+    /// Use it for the routes of a server, whose layers may be applied once per connection.
     ///
     /// ```
     /// # #[cfg(all(feature = "load-shed", feature = "util"))]
@@ -245,7 +246,7 @@ impl<L> ServiceBuilder<L> {
     ///
     /// # Panics
     ///
-    /// Where [`Rate::new`](crate::limit::rate::Rate::new) does: `num` and `per` must be greater than zero.
+    /// If `num` or `per` is zero, as [`Rate::new`](crate::limit::rate::Rate::new) does.
     #[cfg(feature = "limit")]
     pub fn global_rate_limit(
         self,
@@ -255,7 +256,7 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::limit::GlobalRateLimitLayer::new(num, per))
     }
 
-    /// Tries failed requests again as `policy` says; see [`retry`](crate::retry).
+    /// Retries failed requests as `policy` decides; see [`retry`](crate::retry).
     #[cfg(feature = "retry")]
     pub fn retry<P>(self, policy: P) -> ServiceBuilder<Stack<crate::retry::RetryLayer<P>, L>> {
         self.layer(crate::retry::RetryLayer::new(policy))
@@ -270,7 +271,7 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::timeout::TimeoutLayer::new(timeout))
     }
 
-    /// Refuses, or changes, requests by a predicate; see [`filter`](crate::filter).
+    /// Rejects or transforms requests by a predicate; see [`filter`](crate::filter).
     #[cfg(feature = "filter")]
     pub fn filter<P>(
         self,
@@ -279,7 +280,7 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::filter::FilterLayer::new(predicate))
     }
 
-    /// Refuses, or changes, requests by an asynchronous predicate; see [`filter`](crate::filter).
+    /// Rejects or transforms requests by an asynchronous predicate; see [`filter`](crate::filter).
     #[cfg(feature = "filter")]
     pub fn filter_async<P>(
         self,
@@ -288,7 +289,7 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::filter::AsyncFilterLayer::new(predicate))
     }
 
-    /// Turns each request into another; see [`map_request`](crate::util::ServiceExt::map_request).
+    /// Transforms each request; see [`map_request`](crate::util::ServiceExt::map_request).
     #[cfg(feature = "util")]
     pub fn map_request<F, R1, R2>(
         self,
@@ -300,7 +301,7 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::util::MapRequestLayer::new(f))
     }
 
-    /// Turns each response into another; see [`map_response`](crate::util::ServiceExt::map_response).
+    /// Transforms each response; see [`map_response`](crate::util::ServiceExt::map_response).
     #[cfg(feature = "util")]
     pub fn map_response<F>(
         self,
@@ -309,13 +310,13 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::util::MapResponseLayer::new(f))
     }
 
-    /// Turns each error into another; see [`map_err`](crate::util::ServiceExt::map_err).
+    /// Transforms each error; see [`map_err`](crate::util::ServiceExt::map_err).
     #[cfg(feature = "util")]
     pub fn map_err<F>(self, f: F) -> ServiceBuilder<Stack<crate::util::MapErrLayer<F>, L>> {
         self.layer(crate::util::MapErrLayer::new(f))
     }
 
-    /// Turns each response future into another; see [`map_future`](crate::util::ServiceExt::map_future).
+    /// Transforms each response future; see [`map_future`](crate::util::ServiceExt::map_future).
     #[cfg(feature = "util")]
     pub fn map_future<F>(self, f: F) -> ServiceBuilder<Stack<crate::util::MapFutureLayer<F>, L>> {
         self.layer(crate::util::MapFutureLayer::new(f))
@@ -333,13 +334,13 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::util::AndThenLayer::new(f))
     }
 
-    /// Turns each result into another; see [`map_result`](crate::util::ServiceExt::map_result).
+    /// Transforms each result; see [`map_result`](crate::util::ServiceExt::map_result).
     #[cfg(feature = "util")]
     pub fn map_result<F>(self, f: F) -> ServiceBuilder<Stack<crate::util::MapResultLayer<F>, L>> {
         self.layer(crate::util::MapResultLayer::new(f))
     }
 
-    /// The stack itself, a [`Layer`].
+    /// Returns the stack, which is a [`Layer`].
     pub fn into_inner(self) -> L {
         self.layer
     }
@@ -381,7 +382,7 @@ impl<L> ServiceBuilder<L> {
         self
     }
 
-    /// Compiles only if the builder makes a `Clone` service from an `S`.
+    /// Compiles only if the stack turns an `S` into a `Clone` service.
     #[inline]
     pub fn check_service_clone<S>(self) -> Self
     where
@@ -391,7 +392,7 @@ impl<L> ServiceBuilder<L> {
         self
     }
 
-    /// Compiles only if the builder makes, from an `S`, a service of request `T`, response `U` and error `E`.
+    /// Compiles only if the stack turns an `S` into a service of request `T`, response `U` and error `E`.
     ///
     /// ```
     /// use tower::{BoxError, Layer, Service, ServiceBuilder};
@@ -412,7 +413,7 @@ impl<L> ServiceBuilder<L> {
         self
     }
 
-    /// Hides the type of the stack from here on; see [`BoxService`](crate::util::BoxService).
+    /// Hides the type of the layers below; see [`BoxService`](crate::util::BoxService).
     #[cfg(feature = "util")]
     pub fn boxed<S, R>(
         self,
@@ -427,7 +428,7 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::util::BoxService::layer())
     }
 
-    /// Hides the type of the stack from here on, and keeps it `Clone`; see
+    /// Hides the type of the layers below, and keeps them `Clone`; see
     /// [`BoxCloneService`](crate::util::BoxCloneService).
     #[cfg(feature = "util")]
     pub fn boxed_clone<S, R>(
@@ -443,7 +444,7 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::util::BoxCloneService::layer())
     }
 
-    /// Hides the type of the stack so far, and keeps it `Clone`, `Send` and `Sync`; see
+    /// Hides the type of the layers that have been added, and makes a service that is `Clone`, `Send` and `Sync`; see
     /// [`BoxCloneSyncServiceLayer`](crate::util::BoxCloneSyncServiceLayer).
     #[cfg(feature = "util")]
     pub fn boxed_clone_sync<S, R>(
@@ -466,11 +467,11 @@ impl<L> ServiceBuilder<L> {
 #[cfg(feature = "util")]
 type BoxWith<S, B> = tower_layer::LayerFn<fn(S) -> B>;
 
-/// The response of the service that `L` makes from an `S`.
+/// The response of the service that `L` turns an `S` into.
 #[cfg(feature = "util")]
 type Out<L, S, R> = <<L as Layer<S>>::Service as Service<R>>::Response;
 
-/// The error of the service that `L` makes from an `S`.
+/// The error of the service that `L` turns an `S` into.
 #[cfg(feature = "util")]
 type Err<L, S, R> = <<L as Layer<S>>::Service as Service<R>>::Error;
 

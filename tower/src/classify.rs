@@ -25,7 +25,7 @@
 //! let _in_flight = service.ready().await.unwrap().call(());
 //!
 //! let error = service.clone().oneshot(()).await.unwrap_err();
-//! let refusal = refusal(error.as_ref()).expect("refused by a layer");
+//! let refusal = refusal(error.as_ref()).expect("a layer rejected the request");
 //! assert_eq!(refusal.kind(), RefusalKind::Overloaded);
 //! # }
 //! # #[cfg(not(all(feature = "load-shed", feature = "limit", feature = "util")))]
@@ -45,8 +45,8 @@ pub use tower_classify::{
 
 use crate::BoxError;
 
-/// Returns why a layer of this family refused the request, by the error and its sources, or `None` for an error of the service
-/// itself.
+/// Returns why a layer of this family rejected or timed out the request, from the error and its sources, or `None` for an error
+/// of the service itself.
 ///
 /// | error | [`RefusalKind`] |
 /// |---|---|
@@ -55,9 +55,8 @@ use crate::BoxError;
 /// | [`load_shed::error::Overloaded`](crate::load_shed::error::Overloaded) | `Overloaded` |
 /// | [`buffer::fail_fast::Unavailable`](crate::buffer::fail_fast::Unavailable) | `FailFast` |
 /// | [`buffer::error::Closed`](crate::buffer::error::Closed), [`buffer::error::ServiceError`](crate::buffer::error::ServiceError) | `Closed` |
-///
 /// | [`balance::error::NoEndpoints`](crate::balance::error::NoEndpoints), [`balance::error::Discover`](crate::balance::error::Discover), [`health::error::NoHealthyEndpoints`](crate::health::error::NoHealthyEndpoints) | `NoEndpoints` |
-/// | a [`Refusal`], of a layer of your own | its own |
+/// | a [`Refusal`], returned by a layer of your own | its own |
 ///
 /// If the chain contains several of them, the outermost decides.
 pub fn refusal(error: &(dyn Error + 'static)) -> Option<Refusal> {

@@ -1,8 +1,8 @@
 //! Methods for services that tower 0.5.3 does not have.
 //!
-//! A method that is added to a trait makes a method of the same name in somebody else's trait ambiguous. Therefore
-//! [`ServiceExt`](crate::ServiceExt) has what it has in tower 0.5.3, and what is newer is here, for those who ask for it.
-//! The names are those of tower's main branch.
+//! A method that is added to a trait can make a method of the same name in another trait ambiguous. So
+//! [`ServiceExt`](crate::ServiceExt) has exactly the methods that it has in tower 0.5.3. Newer methods are in this module, and
+//! are available if you import the trait. Their names are those of tower's main branch.
 
 use tower_service::Service;
 
@@ -26,7 +26,7 @@ use crate::util::BoxCloneSyncService;
 ///     calls += 1;
 ///     std::future::ready(if calls == 1 { Err("the first call fails") } else { Ok(n + 1) })
 /// });
-/// // One worker owns the service; the handles share it, and repeat what fails.
+/// // The handles share the service behind a buffer, and retry requests that fail.
 /// let service: BoxCloneSyncService<u32, u32, BoxError> =
 ///     flaky.buffered(8).retry(RetryPolicy::builder().build()).boxed_clone_sync();
 /// assert_eq!(service.oneshot(1).await?, 2);
@@ -49,7 +49,7 @@ pub trait WrapExt<Request>: Service<Request> + Sized {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// If `bound` is zero, or outside of a tokio runtime.
     #[cfg(feature = "buffer")]
     fn buffered(self, bound: usize) -> crate::buffer::Buffer<Request, Self::Future>
     where
@@ -61,7 +61,7 @@ pub trait WrapExt<Request>: Service<Request> + Sized {
         crate::buffer::Buffer::new(self, bound)
     }
 
-    /// Sends requests again as `policy` says; see [`Retry`](crate::retry::Retry).
+    /// Retries failed requests as `policy` decides; see [`Retry`](crate::retry::Retry).
     #[cfg(feature = "retry")]
     fn retry<P>(self, policy: P) -> crate::retry::Retry<P, Self>
     where

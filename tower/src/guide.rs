@@ -1,17 +1,17 @@
-//! Guides: how to put the layers together, and what new users get stuck at.
+//! Guides: how to combine the layers, and answers to common questions.
 //!
 //! | you want to | read |
 //! |---|---|
-//! | know which layer does what, and which goes outside of which | [`layers`] |
-//! | tell one failure from another, and answer it | [`errors`] |
-//! | clone, share or hand-write a service; use a limit under axum | [`readiness`] |
-//! | call a service that fails now and then | [`client`] |
-//! | keep a server alive under too much load | [`server`] |
+//! | choose layers and their order | [`layers`] |
+//! | tell errors apart, and respond to them | [`errors`] |
+//! | clone, share or write a service; use a limit under axum | [`readiness`] |
+//! | call a service that sometimes fails | [`client`] |
+//! | protect a server from overload | [`server`] |
 //! | call several gRPC servers | [`grpc`] |
-//! | test a stack without waiting and without luck | [`testing`] |
-//! | see what a stack does | [`observing`] |
+//! | test a stack without waiting, and deterministically | [`testing`] |
+//! | observe a stack | [`observing`] |
 //!
-//! The examples are whole programs. Each runs as it stands with these lines in `Cargo.toml`, unless its page names more:
+//! The examples are complete programs. Each runs with these lines in `Cargo.toml`, unless its page names more:
 //!
 //! ```toml
 //! [dependencies]
@@ -22,10 +22,10 @@
 //! tower = { path = "../tower/tower" }    # wherever this repository is
 //! ```
 //!
-//! This module exists in the documentation only: there is nothing in it to import.
+//! This module exists only in the documentation: it has no items to import.
 
-// `axum.md`, `gateway.md` and `tonic.md` need crates that the facade does not depend on, not even for tests. They are shown here,
-// and run as tests in `compat/programs`.
+// `axum.md`, `gateway.md` and `tonic.md` need crates that the facade does not depend on, not even for tests. They are included
+// here, and run as tests in `compat/programs`.
 
 #[doc = include_str!("guide/layers.md")]
 pub mod layers {}

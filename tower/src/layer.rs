@@ -1,8 +1,8 @@
 //! Layers: functions from a service to a service.
 //!
-//! The trait and its helpers are those of the crate `tower-layer`. For a stack of them there is
-//! [`ServiceBuilder`](crate::ServiceBuilder); a layer of your own is only worth it where a combinator of
-//! [`ServiceExt`](crate::ServiceExt) does not do.
+//! The trait and its helpers are re-exported from the crate `tower-layer`. To stack layers, use
+//! [`ServiceBuilder`](crate::ServiceBuilder). Write your own layer only if no combinator of
+//! [`ServiceExt`](crate::ServiceExt) suffices.
 //!
 //! # Example
 //!

@@ -10,10 +10,10 @@ pub mod layer;
 
 #[cfg(feature = "balance")]
 pub mod balance {
-    //! Load balancing: which of many endpoints answers a request.
+    //! Load balancing: picks one of many endpoints for each request.
     //!
-    //! [`p2c::Balance`] is the balancer; [`p2c::MakeBalance`] makes one from each discovered set of endpoints. Do not
-    //! balance where a name already leads to a balancer, or over connections to one and the same process.
+    //! [`p2c::Balance`] is the balancer; [`p2c::MakeBalance`] creates one for each discovered set of endpoints. Do not
+    //! balance requests to an address that is already that of a load balancer, or over connections to a single process.
     //!
     //! # Example
     //!
@@ -82,12 +82,12 @@ pub use tower_hedge as hedge;
 
 #[cfg(feature = "limit")]
 pub mod limit {
-    //! Limits: how many requests at a time, and how many in a period.
+    //! Limits on the number of requests in flight, and per period.
     //!
-    //! A limit is a guess at what the service can do, and wrong as soon as that changes: measure before you set it.
-    //! Each `..Layer` gives a limit to each service that it wraps; the `Global..Layer`s one to all together. A server that
-    //! wraps a service for each connection, as axum does with the layers of a `Router`, wants the global ones: otherwise
-    //! each connection has its own limit.
+    //! A limit is an estimate of the service's capacity, and wrong when the capacity changes: measure before you set it.
+    //! A `..Layer` creates a separate limit for each service that it wraps; a `Global..Layer` has one limit for all of them. Use
+    //! the global layers in a server that applies layers once per connection, as axum does with those of a `Router`:
+    //! otherwise each connection has its own limit.
     //!
     //! # Example
     //!
@@ -98,7 +98,7 @@ pub mod limit {
     //! use tower::{Service, ServiceBuilder, ServiceExt, load_shed::error::Overloaded};
     //!
     //! let mut service = ServiceBuilder::new()
-    //!     .load_shed() // refuses what would have to wait
+    //!     .load_shed() // rejects requests that would have to wait
     //!     .concurrency_limit(1)
     //!     .service_fn(|()| std::future::pending::<Result<(), std::io::Error>>());
     //! let _in_flight = service.ready().await.unwrap().call(());
@@ -183,10 +183,10 @@ pub use tower_layer::Layer;
 #[doc(inline)]
 pub use tower_service::Service;
 
-/// The error of a layer that may fail in a way of its own: the box holds either that layer's typed error or the inner
-/// service's. Look inside with [`downcast_ref`](std::error::Error#method.downcast_ref).
+/// The error of a layer that can fail itself: the box holds either that layer's typed error or the inner service's error.
+/// Find out which with [`downcast_ref`](std::error::Error#method.downcast_ref).
 ///
-/// In an `async` block that is spawned, the compiler may complain of a stack with such an error that something "is not general
-/// enough": see [`ServiceBuilder`](crate::ServiceBuilder#reading-a-compile-error).
+/// If a stack with such an error is built in a spawned `async` block, the compiler may report that an implementation "is not
+/// general enough": see [`ServiceBuilder`](crate::ServiceBuilder#reading-a-compile-error).
 #[doc(inline)]
 pub use tower_readiness::BoxError;

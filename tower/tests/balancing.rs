@@ -1,5 +1,5 @@
-//! A balancer with pickers of all kinds in a stack: full endpoints are skipped, removed ones drain, and nothing waits for
-//! traffic.
+//! A balancer with all kinds of pickers in a stack: endpoints at their limit are skipped, removed ones drain, and changes are
+//! processed without traffic.
 #![cfg(feature = "full")]
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use tower::limit::ConcurrencyLimit;
 use tower::load::{CompleteOnResponse, PendingRequests};
 use tower::{BoxError, Service, ServiceExt, service_fn};
 
-/// Answers with its name when the gate lets it.
+/// Responds with its name when it gets a permit of the semaphore `gate`.
 fn gated(
     name: &'static str,
     gate: &Arc<Semaphore>,
@@ -30,20 +30,20 @@ fn gated(
     })
 }
 
-/// The request's own number is its key.
+/// The key of a request is the request.
 fn key(request: &u64) -> Option<u64> {
     Some(*request)
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_is_full_is_skipped() {
+async fn an_endpoint_at_its_limit_is_skipped() {
     let gate = Arc::new(Semaphore::new(0));
     let limited = |name| {
         let limited = ConcurrencyLimit::new(gated(name, &gate), 1);
         PendingRequests::new(limited, CompleteOnResponse::default())
     };
     let list = || ServiceList::new::<u64>(["a", "b", "c"].map(limited));
-    // The same key for all requests: the picker would give them to one endpoint.
+    // The same key for all requests: the picker would pick one endpoint for all.
     macro_rules! check {
         ($picker:expr) => {{
             let mut balance = Balance::with_picker(list(), $picker);
@@ -52,7 +52,7 @@ async fn an_endpoint_that_is_full_is_skipped() {
                 running.push(tokio::spawn(balance.ready().await.unwrap().call(7)));
             }
             let full = tokio::time::timeout(Duration::from_secs(60), balance.ready()).await;
-            assert!(full.is_err(), "all are full");
+            assert!(full.is_err(), "all are at their limit");
             gate.add_permits(1);
             balance.ready().await.unwrap();
             gate.add_permits(2);
@@ -70,7 +70,7 @@ async fn an_endpoint_that_is_full_is_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_is_removed_finishes_what_it_has() {
+async fn a_removed_endpoint_completes_its_requests() {
     let gate = Arc::new(Semaphore::new(0));
     let (changes, discover) = channel(4);
     let balance = Balance::with_picker(discover, RingHash::by(key));
@@ -82,7 +82,7 @@ async fn an_endpoint_that_is_removed_finishes_what_it_has() {
     assert!(changes.remove("old").await.is_ok());
     assert!(changes.insert("new", measured("new")).await.is_ok());
     tokio::time::sleep(Duration::from_secs(1)).await;
-    // Its connection, here the gate, is held by the request alone now: two are the test's and the new endpoint's.
+    // Only the request holds the old endpoint's reference to the gate now; the other two are the test's and the new endpoint's.
     assert_eq!(Arc::strong_count(&gate), 3);
     gate.add_permits(1);
     assert_eq!(running.await.unwrap().unwrap(), "old");
@@ -92,7 +92,7 @@ async fn an_endpoint_that_is_removed_finishes_what_it_has() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changes_are_heard_while_no_request_comes() {
+async fn changes_are_processed_without_requests() {
     let gate = Arc::new(Semaphore::new(0));
     let (changes, discover) = channel(1);
     let _service = Buffer::new(Balance::with_picker(discover, MaglevHash::by(key)), 8);
@@ -107,5 +107,5 @@ async fn changes_are_heard_while_no_request_comes() {
     };
     tokio::time::timeout(Duration::from_secs(1), all)
         .await
-        .expect("somebody hears them");
+        .expect("the changes are received");
 }

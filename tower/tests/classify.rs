@@ -21,7 +21,7 @@ async fn hang((): ()) -> Result<(), BoxError> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_refusal_is_told_from_the_errors_of_the_service() {
+async fn each_refusal_differs_from_errors_of_the_service() {
     let timeout = ServiceBuilder::new().timeout(MS).service_fn(hang);
     assert_eq!(
         kinds(&timeout.oneshot(()).await.unwrap_err()),
@@ -83,7 +83,7 @@ async fn a_buffer_whose_service_failed_is_closed() {
 }
 
 #[test]
-fn a_layer_of_ones_own_can_refuse_and_say_when_to_come_back() {
+fn a_custom_layer_can_return_a_refusal_with_a_retry_after() {
     let mine = Refusal::new(RefusalKind::RateLimited).with_retry_after(MS);
     let error = BoxError::from(mine);
     assert_eq!(refusal(error.as_ref()), Some(mine));
@@ -96,7 +96,7 @@ fn a_layer_of_ones_own_can_refuse_and_say_when_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_balancer_without_endpoints_refuses() {
+async fn a_balancer_without_endpoints_returns_a_refusal() {
     let none: [tower::load::Constant<tower::util::BoxService<(), (), BoxError>, u32>; 0] = [];
     let balance = tower::balance::p2c::Balance::new(tower::discover::ServiceList::new::<()>(none));
     let error = balance.oneshot(()).await.unwrap_err();

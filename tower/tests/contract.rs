@@ -1,7 +1,7 @@
-//! The contract that every layer keeps with a limit below it that others share: what a caller does with its handle, or
-//! leaves undone, keeps the limit's only permit from nobody else.
+//! The contract of every layer above a shared limit: whatever a caller does with its handle, or omits to do, other callers can
+//! still get the limit's only permit.
 //!
-//! Each layer has a row in [`LAYERS`]. One that has none, and no reason in [`EXEMPT`], fails
+//! Each layer has a row in [`LAYERS`]. A layer that has neither a row nor a reason in [`EXEMPT`] fails
 //! [`every_service_has_a_row`].
 #![cfg(all(feature = "full", feature = "http"))]
 
@@ -44,13 +44,13 @@ use tower::{BoxError, Layer, Service, ServiceExt};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What is polled and called in the end: a handle of the limit that all share.
+/// The innermost service: a handle of the shared limit.
 type Limited = ConcurrencyLimit<Leaf>;
 
-/// Never answers a request with the header `hang`, and all others at once.
+/// Never responds to a request with the header `hang`, and to all others immediately.
 #[derive(Clone, Debug, Default)]
 struct Leaf {
-    /// It never gets ready.
+    /// `poll_ready` fails.
     broken: bool,
 }
 
@@ -123,7 +123,7 @@ impl Subject {
 
     async fn ready(&mut self) {
         let ready = timeout(HOUR, poll_fn(|cx| self.poll_ready(cx)));
-        ready.await.expect("gets ready").unwrap();
+        ready.await.expect("becomes ready").unwrap();
     }
 
     fn call(
@@ -138,12 +138,12 @@ impl Subject {
     }
 }
 
-/// What a handle does that is ready and is not called.
+/// What a handle that is ready and is not called holds.
 #[derive(Clone, Copy, PartialEq)]
 enum Idle {
-    /// It has reserved the permit, until it is called or dropped.
+    /// The permit, until it is called or dropped.
     Holds,
-    /// It has reserved nothing of the service below.
+    /// Nothing of the service below.
     Free,
 }
 use Idle::{Free, Holds};
@@ -151,8 +151,8 @@ use Idle::{Free, Holds};
 struct Row {
     layer: &'static str,
     idle: Idle,
-    /// A request that the layer refuses in `call`.
-    refused: Option<fn() -> Request<String>>,
+    /// A request that the layer rejects in `call`.
+    rejected: Option<fn() -> Request<String>>,
     make: fn(Limited) -> Subject,
 }
 
@@ -160,14 +160,14 @@ const fn row(layer: &'static str, idle: Idle, make: fn(Limited) -> Subject) -> R
     Row {
         layer,
         idle,
-        refused: None,
+        rejected: None,
         make,
     }
 }
 
-const fn refuses(row: Row, refused: fn() -> Request<String>) -> Row {
+const fn rejects(row: Row, rejected: fn() -> Request<String>) -> Row {
     Row {
-        refused: Some(refused),
+        rejected: Some(rejected),
         ..row
     }
 }
@@ -235,33 +235,37 @@ const LAYERS: &[Row] = &[
             ExponentialBackoffMaker::default(),
         ))
     }),
-    refuses(
+    rejects(
         row("Filter", Holds, |inner| {
             cloned(Filter::new(inner, |request: Request<String>| match request
                 .headers()
-                .contains_key("refused")
+                .contains_key("rejected")
             {
-                true => Err("refused"),
+                true => Err("rejected"),
                 false => Ok(request),
             }))
         }),
         || {
             Request::builder()
-                .header("refused", "")
+                .header("rejected", "")
                 .body(String::new())
                 .unwrap()
         },
     ),
-    refuses(
+    rejects(
         row("AsyncFilter", Holds, |inner| {
             cloned(AsyncFilter::new(inner, |request: Request<String>| {
-                let refused = request.headers().contains_key("refused");
-                ready(if refused { Err("refused") } else { Ok(request) })
+                let rejected = request.headers().contains_key("rejected");
+                ready(if rejected {
+                    Err("rejected")
+                } else {
+                    Ok(request)
+                })
             }))
         }),
         || {
             Request::builder()
-                .header("refused", "")
+                .header("rejected", "")
                 .body(String::new())
                 .unwrap()
         },
@@ -270,7 +274,7 @@ const LAYERS: &[Row] = &[
     row("TimeoutBy", Holds, |inner| {
         cloned(TimeoutBy::new(inner, |_: &Request<String>| Some(HOUR)))
     }),
-    refuses(
+    rejects(
         row("EnforceDeadline", Holds, |inner| {
             cloned(EnforceDeadline::new(inner, |request: &Request<String>| {
                 request.extensions().get().copied()
@@ -278,13 +282,13 @@ const LAYERS: &[Row] = &[
         }),
         past_its_deadline,
     ),
-    refuses(
+    rejects(
         row("AcceptDeadline", Holds, |inner| {
             cloned(AcceptDeadlineLayer::new().layer(inner))
         }),
         past_its_deadline,
     ),
-    refuses(
+    rejects(
         row("ForwardDeadline", Holds, |inner| {
             cloned(ForwardDeadlineLayer::new().layer(inner))
         }),
@@ -358,17 +362,17 @@ const LAYERS: &[Row] = &[
     }),
 ];
 
-/// Services that are not layers over one that reserves something, and why they are not.
+/// Services that are not layers above a service that may reserve something, with the reason.
 const EXEMPT: &[(&str, &str)] = &[
     ("ServiceFn", "a function, always ready"),
-    ("Shared", "makes clones of a service, always ready"),
-    ("IntoService", "passes the calls of a maker on"),
-    ("AsService", "passes the calls of a maker on"),
-    ("MakeBalance", "makes balancers"),
+    ("Shared", "clones a service, always ready"),
+    ("IntoService", "forwards the calls of a maker"),
+    ("AsService", "forwards the calls of a maker"),
+    ("MakeBalance", "creates balancers"),
     ("PeekTrailers", "within HttpRetry"),
-    ("TcpCheck", "makes connections"),
-    ("HttpCheck", "makes connections"),
-    ("GrpcCheck", "makes connections"),
+    ("TcpCheck", "creates connections"),
+    ("HttpCheck", "creates connections"),
+    ("GrpcCheck", "creates connections"),
     ("Mock", "for tests"),
     ("Spawn", "for tests"),
     ("S", "references and boxes of services"),
@@ -397,7 +401,7 @@ fn hanging() -> Request<String> {
         .unwrap()
 }
 
-/// The limit, of one request at a time.
+/// A limit of one request in flight.
 struct World(GlobalConcurrencyLimitLayer);
 
 impl World {
@@ -405,7 +409,7 @@ impl World {
         self.0.layer(Leaf::default())
     }
 
-    /// Takes the permit until it is dropped.
+    /// Takes the permit until the returned future is dropped.
     async fn hold(&self) -> impl Future + use<> {
         let mut handle = self.handle();
         Service::<Request<String>>::poll_ready(
@@ -414,17 +418,17 @@ impl World {
         )
         .is_ready()
         .then(|| handle.call(hanging()))
-        .expect("it is free")
+        .expect("the permit is free")
     }
 
-    /// Somebody who waits for the permit from now on.
+    /// Spawns a task that waits for the permit.
     async fn waiter(&self) -> JoinHandle<Result<Response<String>, BoxError>> {
         let waiter = tokio::spawn(self.handle().oneshot(request()));
         settle().await;
         waiter
     }
 
-    /// Whether somebody who asks now gets an answer.
+    /// Returns whether a new request receives a response.
     async fn lets_through(&self) -> bool {
         settle().await;
         timeout(HOUR, self.handle().oneshot(request()))
@@ -433,7 +437,7 @@ impl World {
     }
 }
 
-/// Lets all tasks do what they can do now.
+/// Polls all woken tasks until none makes progress.
 async fn settle() {
     for _ in 0..100 {
         yield_now().await;
@@ -467,7 +471,7 @@ async fn ready_then_idle() {
         assert!(world.lets_through().await, "before it is polled");
         subject.ready().await;
         assert_eq!(world.lets_through().await, row.idle == Free);
-        // It is in nobody's way for longer than it lives.
+        // It releases what it holds when it is dropped.
         let waiter = world.waiter().await;
         drop(subject);
         timeout(HOUR, waiter).await.unwrap().unwrap().unwrap();
@@ -491,13 +495,13 @@ async fn ready_then_cloned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_then_idle() {
+async fn rejected_then_idle() {
     each(async |row, world, mut subject| {
-        if let Some(refused) = row.refused {
+        if let Some(rejected) = row.rejected {
             for _ in 0..2 {
                 subject.ready().await;
                 let waiter = world.waiter().await;
-                subject.call(refused()).await.unwrap_err();
+                subject.call(rejected()).await.unwrap_err();
                 timeout(HOUR, waiter).await.unwrap().unwrap().unwrap();
                 assert!(world.lets_through().await);
             }
@@ -508,7 +512,7 @@ async fn refused_then_idle() {
     .await;
 }
 
-/// Refused because the limit is reached.
+/// Rejected because the limit is reached.
 #[tokio::test(start_paused = true)]
 async fn shed_then_idle() {
     for below in ["nothing", "a buffer"] {
@@ -541,7 +545,7 @@ async fn called_then_dropped() {
         subject.ready().await;
         let mut response = subject.call(hanging());
         assert!(futures::poll!(&mut response).is_pending());
-        assert!(!world.lets_through().await, "it is in flight");
+        assert!(!world.lets_through().await, "the request is in flight");
         drop(response);
         assert!(world.lets_through().await);
     })
@@ -554,7 +558,10 @@ async fn answered_then_idle() {
         subject.ready().await;
         let mut response = subject.call(request());
         (&mut response).await.unwrap();
-        assert!(world.lets_through().await, "with the future and the handle");
+        assert!(
+            world.lets_through().await,
+            "before the future and the handle are dropped"
+        );
         drop(response);
         assert!(world.lets_through().await);
     })
@@ -562,10 +569,10 @@ async fn answered_then_idle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn told_then_silent() {
+async fn woken_then_not_polled() {
     each(async |_, world, mut first| {
         let held = world.hold().await;
-        // Some wait and will not come: one before, and others after who waits in earnest.
+        // Waiters that are not polled again: one before, and others after the waiter that is.
         let mut silent = world.handle();
         let polled =
             poll_fn(|cx| Poll::Ready(Service::<Request<String>>::poll_ready(&mut silent, cx)));
@@ -614,11 +621,11 @@ fn every_service_has_a_row() {
     let known: BTreeSet<_> = rows.union(&exempt.collect()).cloned().collect();
     let unknown: Vec<_> = services.difference(&known).collect();
     assert!(unknown.is_empty(), "no row in LAYERS for {unknown:?}");
-    let gone: Vec<_> = known.difference(&services).collect();
-    assert!(gone.is_empty(), "there is no service {gone:?}");
+    let removed: Vec<_> = known.difference(&services).collect();
+    assert!(removed.is_empty(), "no such services: {removed:?}");
 }
 
-/// The names after `impl ... Service<...> for`.
+/// Collects the names after `impl ... Service<...> for`.
 fn find_services(folder: &Path, services: &mut BTreeSet<String>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

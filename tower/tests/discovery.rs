@@ -1,4 +1,4 @@
-//! A discovery that fails takes no endpoint away, and closes nothing.
+//! A discovery error removes no endpoint, and closes no buffer.
 #![cfg(feature = "full")]
 
 use std::convert::Infallible;
@@ -65,14 +65,14 @@ fn insert(key: u32) -> Found {
     Ok(Change::Insert(key, Endpoint(true)))
 }
 
-/// Gives everything that was woken its turn.
+/// Polls all woken tasks until none makes progress.
 async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
 }
 
-/// One endpoint and an error behind it: ten of ten requests are answered, and another endpoint is taken up.
+/// One endpoint is discovered, then an error: ten of ten requests succeed, and a further endpoint is used.
 async fn survives<D>(wrap: impl FnOnce(mpsc::UnboundedReceiver<Found>) -> D)
 where
     D: discover::Discover<Key = u32, Error: Into<BoxError>> + Unpin + Send + 'static,
@@ -100,7 +100,7 @@ where
     for n in 0..10 {
         assert_eq!(buffer.clone().oneshot(n).await.unwrap(), n);
     }
-    // Its place is taken by another, also right after a second error.
+    // It is replaced by another one, even right after a second error.
     changes.unbounded_send(Err("still not")).unwrap();
     changes.unbounded_send(insert(2)).unwrap();
     changes.unbounded_send(Ok(Change::Remove(1))).unwrap();
@@ -110,7 +110,7 @@ where
     for n in 0..10 {
         assert_eq!(buffer.clone().oneshot(n).await.unwrap(), n);
     }
-    // The last one has gone.
+    // The last endpoint is removed.
     changes.unbounded_send(Ok(Change::Remove(2))).unwrap();
     drop(changes);
     settle().await;
@@ -125,7 +125,7 @@ async fn an_error_of_discovery_closes_no_buffer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_through_what_is_around_discovery() {
+async fn an_error_of_discovery_closes_no_buffer_with_wrappers() {
     let completion = CompleteOnResponse::default();
     survives(|found| PendingRequestsDiscover::new::<u32>(found, completion)).await;
     survives(|found| PeakEwmaDiscover::new::<u32>(found, SECOND, SECOND, completion)).await;
@@ -148,7 +148,7 @@ async fn nor_through_what_is_around_discovery() {
     .await;
 }
 
-/// As when a service starts before its name server: its requests fail, and nothing is closed.
+/// As when a program starts before its name server: requests fail, and the buffer stays open.
 #[tokio::test(start_paused = true)]
 async fn requests_get_the_error_while_there_is_no_endpoint() {
     let (changes, found) = mpsc::unbounded::<Found>();
@@ -165,11 +165,14 @@ async fn requests_get_the_error_while_there_is_no_endpoint() {
         }
     }
     let failed = waiting.await.unwrap_err();
-    assert!(failed.is::<Discover>(), "it waited for a first word");
+    assert!(
+        failed.is::<Discover>(),
+        "the first request waits for discovery"
+    );
     changes.unbounded_send(insert(1)).unwrap();
     settle().await;
     assert_eq!(buffer.clone().oneshot(7).await.unwrap(), 7);
-    // Discovery is well: who waits now waits for what it has to say next.
+    // Discovery works again: requests wait for the next change.
     changes.unbounded_send(Ok(Change::Remove(1))).unwrap();
     settle().await;
     let mut waiting = Box::pin(buffer.clone().oneshot(8));
@@ -178,9 +181,9 @@ async fn requests_get_the_error_while_there_is_no_endpoint() {
     assert_eq!(waiting.await.unwrap(), 8);
 }
 
-/// Nothing can come any more: it is the error of `poll_ready`, with the reason.
+/// No further change is possible: `poll_ready` fails, with the error as its source.
 #[tokio::test(start_paused = true)]
-async fn an_end_after_an_error_tells_the_error() {
+async fn the_end_of_discovery_after_an_error_reports_the_error() {
     let found = futures::stream::iter([Found::<Endpoint>::Err("no such name")]);
     let mut balance = Balance::new(found);
     let error = poll_fn(|cx| balance.poll_ready(cx)).await.unwrap_err();
@@ -193,9 +196,9 @@ async fn an_end_after_an_error_tells_the_error() {
     }
 }
 
-/// A picker that chooses by request, or in turn, has nothing to choose from either.
+/// Pickers that pick by request, or in turn, also have no endpoint to pick.
 #[tokio::test(start_paused = true)]
-async fn the_error_comes_whatever_the_picker() {
+async fn the_error_is_reported_with_every_picker() {
     use tower::balance::picker::{LeastLoaded, RingHash};
     let found = || {
         futures::stream::iter([Found::<Endpoint>::Err("no such name")])
@@ -215,7 +218,7 @@ async fn the_error_comes_whatever_the_picker() {
     }
 }
 
-/// Fails whenever it is polled, after its endpoints.
+/// Yields its endpoints, and then fails at every poll.
 struct Failing {
     endpoints: Vec<Change<u32, Endpoint>>,
     failures: Arc<AtomicUsize>,
@@ -246,7 +249,7 @@ fn failing(endpoints: &[bool]) -> (Failing, Arc<AtomicUsize>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_discovery_that_only_fails_is_not_asked_all_the_time() {
+async fn a_discovery_that_always_fails_is_not_polled_in_a_loop() {
     let (found, failures) = failing(&[true]);
     let told = Arc::new(AtomicUsize::new(0));
     let observer = Arc::clone(&told);
@@ -263,9 +266,9 @@ async fn a_discovery_that_only_fails_is_not_asked_all_the_time() {
     assert!(told + 1 >= failures, "{told} of {failures}");
 }
 
-/// Also one that waits between its failures, for less than a second.
+/// The same for one that waits for less than a second between its failures.
 #[tokio::test(start_paused = true)]
-async fn nor_is_one_that_tries_again_without_a_backoff() {
+async fn a_discovery_that_retries_without_backoff_is_not_polled_in_a_loop() {
     let lookups = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&lookups);
     let found = futures::stream::unfold((), move |()| {
@@ -282,9 +285,9 @@ async fn nor_is_one_that_tries_again_without_a_backoff() {
     assert!((9..=12).contains(&lookups), "{lookups} in ten seconds");
 }
 
-/// Ejected endpoints return when their time has come.
+/// Ejected endpoints are used again when their ejection time has passed.
 #[tokio::test(start_paused = true)]
-async fn the_timers_of_health_go_on_while_discovery_fails() {
+async fn ejections_end_while_discovery_fails() {
     let (found, _) = failing(&[true, true, false]);
     let health = Health::new();
     let config = OutlierConfig::default()
@@ -305,9 +308,9 @@ async fn the_timers_of_health_go_on_while_discovery_fails() {
     assert_eq!(health.healthy(), 3);
 }
 
-/// Outside of a runtime there are no timers, and nothing panics.
+/// Outside of a tokio runtime, errors set no timers and cause no panic.
 #[test]
-fn errors_are_survived_outside_of_a_runtime() {
+fn errors_do_not_panic_outside_of_a_runtime() {
     let found = [insert(1), Err("one"), Err("two"), insert(2), Err("three")];
     let found = futures::stream::iter(found).chain(futures::stream::pending());
     let mut balance = Balance::new(found);
@@ -318,7 +321,7 @@ fn errors_are_survived_outside_of_a_runtime() {
     assert_eq!(balance.len(), 2);
 }
 
-/// Also while its replacement connects, for as long as it likes.
+/// Even while its replacement connects, however long that takes.
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_is_being_replaced_counts_once() {
     let (changes, found) = mpsc::unbounded::<Result<_, Infallible>>();

@@ -1,5 +1,5 @@
-//! The worker of a buffer drives what is below while there are no requests, and has it reserve nothing. What is polled and
-//! called on the way is another matter: a maker, a check, whatever a future or a discovery uses.
+//! The worker of a buffer drives the services below it without requests, and they reserve nothing for that. Services that are
+//! called meanwhile still reserve what they need: a maker, a health check, those that a future or a discovery uses.
 #![cfg(feature = "full")]
 
 use std::convert::Infallible;
@@ -30,7 +30,7 @@ fn echo() -> Echo {
 
 type Found<S> = Result<Change<u32, S>, Infallible>;
 
-/// Answers after it was driven, and again.
+/// Sends a request to a service that has been driven, and another one.
 async fn answers<S>(service: S)
 where
     S: Service<u32, Response = u32, Error: Into<BoxError> + Send + Sync, Future: Send>
@@ -52,7 +52,7 @@ async fn a_maker_with_a_limit() {
     answers(Reconnect::with_backoff(make(), (), backoff)).await;
 }
 
-/// One connection at a time is made, and all are, although nobody asks for one.
+/// Connections are created one at a time, and all of them, without requests.
 #[tokio::test(start_paused = true)]
 async fn makers_with_one_limit() {
     #[derive(Default)]
@@ -82,9 +82,9 @@ async fn makers_with_one_limit() {
     assert_eq!((counts.most.load(SeqCst), counts.made.load(SeqCst)), (1, 5));
 }
 
-/// Connects with a service that has a limit.
+/// Connects by means of a service that has a limit.
 #[tokio::test(start_paused = true)]
-async fn a_future_that_uses_what_has_a_limit() {
+async fn a_future_that_uses_a_service_with_a_limit() {
     let make = ConcurrencyLimit::new(service_fn(|()| ready(Ok::<_, BoxError>(echo()))), 1);
     answers(FutureService::new(Box::pin(make.clone().oneshot(())))).await;
     let connect = service_fn(move |()| Box::pin(make.clone().oneshot(())));
@@ -102,7 +102,7 @@ async fn a_check_with_a_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_discovery_that_uses_what_has_a_limit() {
+async fn a_discovery_that_uses_a_service_with_a_limit() {
     let lookup = ConcurrencyLimit::new(service_fn(|n: u32| ready(Ok::<_, BoxError>(n))), 1);
     let found = stream::unfold((0, lookup), |(n, lookup)| async move {
         tokio::time::sleep(SECOND / 2).await;
@@ -113,7 +113,7 @@ async fn a_discovery_that_uses_what_has_a_limit() {
     answers(Balance::new(Box::pin(found))).await;
 }
 
-/// Whatever the picker: endpoints with limits of their own, or with one for all.
+/// With every picker, and with a limit per endpoint or one for all.
 #[tokio::test(start_paused = true)]
 async fn endpoints_with_limits() {
     macro_rules! with {

@@ -1,4 +1,4 @@
-//! Endpoints that go away come back: `Reconnect` below `Balance` below `Buffer`.
+//! Endpoints that disconnect are used again: `Reconnect` below `Balance` below `Buffer`.
 //! (grpc-rust#643, grpc-rust#1147, grpc-rust#2839, influxdb_iox#6508)
 #![cfg(feature = "full")]
 
@@ -19,7 +19,7 @@ use tower::util::BoxCloneService;
 use tower::util::rng::HasherRng;
 use tower::{BoxError, Service, ServiceExt, service_fn};
 
-/// Accepts connections while it is alive, and breaks them when it is not.
+/// Accepts connections while it is alive, and breaks them while it is not.
 #[derive(Default)]
 struct Server {
     alive: AtomicBool,
@@ -90,14 +90,14 @@ async fn send(service: &BoxCloneService<(), (), BoxError>, requests: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_endpoint_gets_no_requests_and_comes_back() {
+async fn an_endpoint_that_is_down_receives_no_requests_until_it_reconnects() {
     let servers: [Arc<Server>; 2] = Default::default();
     servers[0].set_alive(true);
     let service = balance(&servers);
     for _ in 0..3 {
         send(&service, 100).await;
         assert_eq!(servers[0].take_requests(), 100);
-        assert_eq!(servers[1].take_requests(), 0, "is dead");
+        assert_eq!(servers[1].take_requests(), 0, "the server is down");
 
         servers[1].set_alive(true);
         tokio::time::sleep(Duration::from_secs(20)).await;
@@ -109,20 +109,20 @@ async fn a_dead_endpoint_gets_no_requests_and_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_is_tried_again_for_ever_and_ever_less_often() {
+async fn an_endpoint_reconnects_forever_with_backoff() {
     let servers: [Arc<Server>; 1] = Default::default();
     let service = balance(&servers);
     let waiting = tokio::spawn(service.oneshot(()));
     tokio::time::sleep(Duration::from_secs(3600)).await;
     let attempts = std::mem::take(&mut *servers[0].attempts.lock().unwrap());
     let waits: Vec<_> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // Up to half as much again, for jitter.
+    // Up to 50 % longer, for jitter.
     assert!(waits[0] <= Duration::from_millis(151), "{:?}", waits[0]);
     let last = &waits[10..];
     assert!(last.len() > 200 && last.iter().all(|wait| *wait > Duration::from_secs(4)));
     assert!(last.iter().any(|wait| *wait != last[0]), "with jitter");
 
-    // Without any traffic, and for the request that has waited all the time.
+    // Without traffic, and for the request that has been waiting.
     servers[0].set_alive(true);
     tokio::time::timeout(Duration::from_secs(20), waiting)
         .await

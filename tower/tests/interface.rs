@@ -1,4 +1,4 @@
-//! Every public name of tower 0.5.3, and what its types implement. `compat/faults/run` compiles it on that as well.
+//! Every public name of tower 0.5.3, and the traits of its types. `compat/faults/run` also compiles this against tower 0.5.3.
 #![cfg(feature = "full")]
 #![allow(unused_imports, reason = "that they are there is the point")]
 
@@ -76,7 +76,7 @@ mod futures_of_layers {
     use tower::timeout::future::ResponseFuture as _;
 }
 
-/// A service, a predicate, a policy, a target: whatever a parameter asks for.
+/// A service, predicate, policy and target, for every parameter.
 #[derive(Clone, Debug)]
 struct Any;
 
@@ -141,7 +141,7 @@ use std::error::Error;
 assert_impl!(Error: Closed, Discovery, Elapsed, Failed<u8>, InvalidBackoff, Overloaded,
     ServiceError, tower::util::error::optional::None);
 
-/// What only compiles with the bounds and the results of tower 0.5.
+/// Compiles only with the bounds and the return types of tower 0.5.
 #[test]
 fn compiles() {
     fn of_any_service<S>(service: S) -> impl Service<u8, Response = (), Error = BoxError> + Clone
@@ -165,7 +165,7 @@ fn compiles() {
         .service(Any);
 }
 
-/// Names of ours that tower 0.5.3 does not have, as methods of a user's own trait: calls of them are not ambiguous.
+/// Names that this family adds to tower 0.5.3, as methods of a user's trait: calls of them are not ambiguous.
 mod names_of_a_user {
     use std::future::Ready;
 
@@ -243,7 +243,7 @@ mod names_of_a_user {
         }
     }
 
-    /// A policy of retries, which has a method `retry` in tower 0.5.3 as well.
+    /// A retry policy, whose trait has a method `retry` in tower 0.5.3 as well.
     struct Attempts;
 
     impl Names for Attempts {}

@@ -1,9 +1,10 @@
-//! A buffer before a balancer, driven at random: callers come, wait, give up and go; endpoints come, are busy, fail and go.
+//! A buffer above a balancer, in random order: callers are added, wait, cancel and are dropped; endpoints are added, become
+//! busy, fail and are removed.
 //!
-//! Nothing is polled unless it was woken, so that a wake-up which is lost starves somebody. Now and then everybody who was
-//! woken goes on until nothing happens any more: then no request and no caller waits while an endpoint is free. When all are
-//! free at the end, each request that was not given up has got its own answer. None is ever sent twice, or before one that was
-//! made earlier. In the end the queue has room for as many requests as its bound says.
+//! Nothing is polled unless it was woken, so a lost wake-up starves a task. At times all woken tasks are polled until none makes
+//! progress: then no request and no caller waits while an endpoint is free. When all endpoints are free at the end, each request
+//! that was not cancelled has received its own response. No request is sent twice, or before an earlier one. In the end the
+//! queue accepts exactly as many requests as its bound.
 #![cfg(all(feature = "buffer", feature = "balance", feature = "load"))]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,10 +29,10 @@ type Balanced = Balance<Changes, u32>;
 type Shared = Buffer<u32, <Balanced as Service<u32>>::Future>;
 type Response = <Shared as Service<u32>>::Future;
 
-/// The requests that were sent to endpoints, in their order.
+/// The requests that were sent to endpoints, in order.
 type Record = Arc<Mutex<Vec<u32>>>;
 
-/// Records what it is called with.
+/// Records its requests.
 struct Recorded {
     inner: Mock<u32, u32>,
     record: Record,
@@ -54,37 +55,37 @@ impl Service<u32> for Recorded {
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// A caller asks whether it may call.
-    Ask(usize),
+    /// A caller polls for readiness.
+    PollReady(usize),
     Call(usize),
-    /// Another caller comes, as the clone of one that may be ready.
-    Come(usize),
-    Leave(usize),
+    /// A caller is added, as the clone of one that may be ready.
+    AddCaller(usize),
+    DropCaller(usize),
     Await(usize),
-    GiveUp(usize),
+    Cancel(usize),
     Work,
     Insert(u8, u64),
     Remove(u8),
     Allow(u8, u64),
-    /// The endpoint fails the next time it is asked whether it is ready.
+    /// The endpoint fails when it is next polled for readiness.
     Fail(u8),
     Take(usize),
     Answer(usize),
-    Refuse(usize),
-    /// Everybody who was woken goes on until nothing happens any more.
-    Rest,
+    Reject(usize),
+    /// Polls all woken tasks until none makes progress.
+    Settle,
 }
 
 fn op() -> impl Strategy<Value = Op> {
     let any = 0..8_usize;
     let key = 0..4_u8;
     prop_oneof![
-        6 => any.clone().prop_map(Op::Ask),
+        6 => any.clone().prop_map(Op::PollReady),
         6 => any.clone().prop_map(Op::Call),
-        1 => any.clone().prop_map(Op::Come),
-        1 => any.clone().prop_map(Op::Leave),
+        1 => any.clone().prop_map(Op::AddCaller),
+        1 => any.clone().prop_map(Op::DropCaller),
         3 => any.clone().prop_map(Op::Await),
-        2 => any.clone().prop_map(Op::GiveUp),
+        2 => any.clone().prop_map(Op::Cancel),
         4 => Just(Op::Work),
         2 => (key.clone(), 0..3_u64).prop_map(|(key, allowed)| Op::Insert(key, allowed)),
         1 => key.clone().prop_map(Op::Remove),
@@ -92,8 +93,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => key.prop_map(Op::Fail),
         4 => any.clone().prop_map(Op::Take),
         3 => any.clone().prop_map(Op::Answer),
-        1 => any.prop_map(Op::Refuse),
-        2 => Just(Op::Rest),
+        1 => any.prop_map(Op::Reject),
+        2 => Just(Op::Settle),
     ]
 }
 
@@ -113,19 +114,19 @@ struct World {
     worker: task::Spawn<buffer::Worker<u32, Balanced>>,
     started: bool,
     callers: Vec<Caller>,
-    /// Those that are awaited, and whether they have been polled.
+    /// The pending responses, and whether they have been polled.
     responses: Vec<(u32, task::Spawn<Response>, bool)>,
     changes: mpsc::UnboundedSender<Result<Change<u8, Endpoint>, Infallible>>,
-    /// With how many requests they take now.
+    /// The endpoints, and how many requests each still accepts.
     endpoints: BTreeMap<u8, (Handle<u32, u32>, u64)>,
-    /// Of endpoints that are gone, but may have been sent requests.
-    gone: Vec<Handle<u32, u32>>,
+    /// The handles of removed endpoints, which may have received requests.
+    removed_endpoints: Vec<Handle<u32, u32>>,
     taken: Vec<(u32, SendResponse<u32>)>,
     next_id: u32,
     sent: BTreeSet<u32>,
-    refused: BTreeSet<u32>,
+    rejected: BTreeSet<u32>,
     answered: BTreeSet<u32>,
-    given_up: BTreeSet<u32>,
+    cancelled: BTreeSet<u32>,
     record: Record,
 }
 
@@ -144,21 +145,21 @@ impl World {
             responses: Vec::new(),
             changes,
             endpoints: BTreeMap::new(),
-            gone: Vec::new(),
+            removed_endpoints: Vec::new(),
             taken: Vec::new(),
             next_id: 0,
             sent: BTreeSet::new(),
-            refused: BTreeSet::new(),
+            rejected: BTreeSet::new(),
             answered: BTreeSet::new(),
-            given_up: BTreeSet::new(),
+            cancelled: BTreeSet::new(),
             record: Record::default(),
         }
     }
 
-    /// Whether there was something to do.
+    /// Applies an operation. Returns whether it was possible.
     fn apply(&mut self, op: &Op) -> bool {
         match *op {
-            Op::Ask(n) => return self.ask(n),
+            Op::PollReady(n) => return self.poll_ready_of(n),
             Op::Call(n) => {
                 let Some(caller) = self.callers.get_mut(n) else {
                     return false;
@@ -172,7 +173,7 @@ impl World {
                     .push((self.next_id, task::spawn(response), false));
                 self.next_id += 1;
             }
-            Op::Come(n) => {
+            Op::AddCaller(n) => {
                 let Some(caller) = self.callers.get(n) else {
                     return false;
                 };
@@ -182,20 +183,21 @@ impl World {
                     state: State::Idle,
                 });
             }
-            Op::Leave(n) if n < self.callers.len() && self.callers.len() > 1 => {
+            Op::DropCaller(n) if n < self.callers.len() && self.callers.len() > 1 => {
                 self.callers.swap_remove(n);
             }
             Op::Await(n) => return self.await_response(n),
-            Op::GiveUp(n) if n < self.responses.len() => {
+            Op::Cancel(n) if n < self.responses.len() => {
                 let (id, ..) = self.responses.swap_remove(n);
-                self.given_up.insert(id);
+                self.cancelled.insert(id);
             }
             Op::Work => return self.work(),
             Op::Insert(key, allowed) => {
                 let (service, mut handle) = mock::pair();
                 handle.allow(allowed);
                 let replaced = self.endpoints.insert(key, (handle, allowed));
-                self.gone.extend(replaced.map(|(handle, _)| handle));
+                self.removed_endpoints
+                    .extend(replaced.map(|(handle, _)| handle));
                 let service = Recorded {
                     inner: service,
                     record: Arc::clone(&self.record),
@@ -205,7 +207,8 @@ impl World {
             }
             Op::Remove(key) => {
                 let removed = self.endpoints.remove(&key);
-                self.gone.extend(removed.map(|(handle, _)| handle));
+                self.removed_endpoints
+                    .extend(removed.map(|(handle, _)| handle));
                 self.change(Change::Remove(key));
             }
             Op::Allow(key, allowed) => match self.endpoints.get_mut(&key) {
@@ -218,22 +221,22 @@ impl World {
             Op::Fail(key) => match self.endpoints.remove(&key) {
                 Some((mut endpoint, _)) => {
                     endpoint.send_error("broken");
-                    self.gone.push(endpoint);
+                    self.removed_endpoints.push(endpoint);
                 }
                 None => return false,
             },
             Op::Take(n) => return self.take(n),
-            Op::Rest => self.rest(),
+            Op::Settle => self.settle(),
             Op::Answer(n) if n < self.taken.len() => {
                 let (id, send) = self.taken.swap_remove(n);
                 send.send_response(id);
             }
-            Op::Refuse(n) if n < self.taken.len() => {
+            Op::Reject(n) if n < self.taken.len() => {
                 let (id, send) = self.taken.swap_remove(n);
-                self.refused.insert(id);
-                send.send_error("refused");
+                self.rejected.insert(id);
+                send.send_error("rejected");
             }
-            Op::Leave(_) | Op::GiveUp(_) | Op::Answer(_) | Op::Refuse(_) => return false,
+            Op::DropCaller(_) | Op::Cancel(_) | Op::Answer(_) | Op::Reject(_) => return false,
         }
         true
     }
@@ -241,10 +244,10 @@ impl World {
     fn change(&self, change: Change<u8, Endpoint>) {
         self.changes
             .unbounded_send(Ok(change))
-            .expect("the balancer lives");
+            .expect("the balancer has not been dropped");
     }
 
-    fn ask(&mut self, n: usize) -> bool {
+    fn poll_ready_of(&mut self, n: usize) -> bool {
         let Some(caller) = self.callers.get_mut(n) else {
             return false;
         };
@@ -277,21 +280,24 @@ impl World {
 
     fn finish(&mut self, id: u32, result: Result<u32, BoxError>) {
         match result {
-            Ok(answer) => assert_eq!(answer, id, "somebody else's answer"),
-            Err(error) => assert!(self.refused.contains(&id), "{id} fails: {error}"),
+            Ok(answer) => assert_eq!(answer, id, "the response to another request"),
+            Err(error) => assert!(self.rejected.contains(&id), "{id} fails: {error}"),
         }
-        assert!(self.sent.contains(&id), "{id} is answered by nobody");
+        assert!(self.sent.contains(&id), "{id} is answered but was not sent");
         assert!(self.answered.insert(id), "{id} is answered twice");
     }
 
-    /// Takes a request that an endpoint was sent.
+    /// Takes a request that was sent to an endpoint.
     fn take(&mut self, n: usize) -> bool {
         let live = self
             .endpoints
             .values_mut()
             .map(|(handle, free)| (handle, Some(free)));
-        let gone = self.gone.iter_mut().map(|handle| (handle, None));
-        let Some((handle, free)) = live.chain(gone).nth(n) else {
+        let removed_endpoints = self
+            .removed_endpoints
+            .iter_mut()
+            .map(|handle| (handle, None));
+        let Some((handle, free)) = live.chain(removed_endpoints).nth(n) else {
             return false;
         };
         let Poll::Ready(Some((id, send))) = handle.poll_request() else {
@@ -314,17 +320,17 @@ impl World {
         true
     }
 
-    fn rest(&mut self) {
+    fn settle(&mut self) {
         for round in 0.. {
-            assert!(round < 10_000, "it goes round in circles");
+            assert!(round < 10_000, "the tasks wake each other forever");
             let mut busy = self.work();
             for n in 0..self.callers.len() {
-                busy |= self.callers[n].state == State::Waiting && self.ask(n);
+                busy |= self.callers[n].state == State::Waiting && self.poll_ready_of(n);
             }
             for n in (0..self.responses.len()).rev() {
                 busy |= self.await_response(n);
             }
-            for n in 0..self.endpoints.len() + self.gone.len() {
+            for n in 0..self.endpoints.len() + self.removed_endpoints.len() {
                 busy |= self.take(n);
             }
             if !busy {
@@ -341,41 +347,41 @@ impl World {
     }
 
     fn finish_all(&mut self) {
-        self.rest();
+        self.settle();
         self.apply(&Op::Insert(99, u64::MAX));
         for n in 0..self.callers.len() {
-            self.rest();
+            self.settle();
             self.apply(&Op::Call(n));
         }
-        self.rest();
+        self.settle();
         while self.apply(&Op::Answer(0)) {}
-        self.rest();
+        self.settle();
         for id in 0..self.next_id {
-            let (answered, given_up) = (self.answered.contains(&id), self.given_up.contains(&id));
-            assert!(answered != given_up, "{id} is lost");
+            let (answered, cancelled) = (self.answered.contains(&id), self.cancelled.contains(&id));
+            assert!(answered != cancelled, "{id} is lost");
         }
         let record = self.record.lock().unwrap().clone();
         assert!(record.is_sorted(), "out of order: {record:?}");
     }
 
-    /// How many requests fit into the queue, behind the one in hand, when no endpoint is left.
+    /// Returns how many requests the queue accepts, without the one that waits for readiness, when no endpoint is left.
     fn room(&mut self) -> usize {
-        // An endpoint that failed may have left the one that it was to replace.
+        // If a replacement has failed, the endpoint that it was to replace is still in use.
         for key in [0, 1, 2, 3, 99] {
             self.apply(&Op::Remove(key));
         }
         self.callers.truncate(1);
         self.responses.clear();
-        self.rest();
+        self.settle();
         let mut queued = 0;
         loop {
-            self.ask(0);
-            self.rest();
+            self.poll_ready_of(0);
+            self.settle();
             if self.callers[0].state != State::Ready {
                 return queued - 1;
             }
             self.apply(&Op::Call(0));
-            self.rest();
+            self.settle();
             queued += 1;
         }
     }
@@ -391,7 +397,7 @@ proptest! {
             world.apply(op);
         }
         world.finish_all();
-        // The first time there may be a place beyond the bound for one that was refused.
+        // The first time there may be one slot beyond the bound, for a handle that was rejected.
         let room = world.room();
         prop_assert!((bound..=bound + 1).contains(&room), "room for {} of {}", room, bound);
         prop_assert_eq!(world.room(), bound);

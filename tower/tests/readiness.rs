@@ -1,6 +1,6 @@
-//! No layer goes on with a service whose readiness has failed: it is neither polled nor called again.
+//! No layer uses a service whose readiness has failed: it is neither polled nor called again.
 //!
-//! Whatever is polled here fails a given number of times, and counts who comes back to it after that.
+//! The services here fail a given number of times, and count polls and calls after that as violations.
 #![cfg(feature = "full")]
 
 use std::convert::Infallible;
@@ -42,17 +42,17 @@ use tower::{BoxError, Layer, MakeService, Service, ServiceExt, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What all services of a test share.
+/// The counters that all services of a test share.
 #[derive(Clone, Default)]
 struct World(Arc<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    /// So many more times it goes wrong: a request, or readiness.
+    /// The number of requests or polls of readiness that fail.
     failures: AtomicUsize,
-    /// So many polls of readiness are pending first.
+    /// The number of polls of readiness that are pending before.
     pending: AtomicUsize,
-    /// So many requests are never answered.
+    /// The number of requests that receive no response.
     silent: AtomicUsize,
     polls: AtomicUsize,
     violations: AtomicUsize,
@@ -93,13 +93,17 @@ impl World {
         assert_eq!(
             self.0.failures.load(ORDER),
             0,
-            "the test has not gone so far"
+            "not all failures have happened"
         );
-        assert_eq!(self.0.violations.load(ORDER), 0, "used after it failed");
+        assert_eq!(
+            self.0.violations.load(ORDER),
+            0,
+            "used after its readiness failed"
+        );
     }
 }
 
-/// A clone has not failed.
+/// A service that must not be used after its readiness failed. A clone has not failed.
 struct Fragile {
     world: World,
     failed: bool,
@@ -153,7 +157,7 @@ impl Service<u32> for Fragile {
     }
 }
 
-/// Tries again at once.
+/// Retries immediately.
 fn retry<S>(service: S) -> Retry<RetryPolicy, S> {
     let policy = RetryPolicy::builder().attempts(9);
     Retry::new(policy.backoff(Schedule::none()).build(), service)
@@ -161,12 +165,12 @@ fn retry<S>(service: S) -> Retry<RetryPolicy, S> {
 
 async fn in_time<F: Future>(future: F) -> F::Output {
     let in_time = tokio::time::timeout(3600 * SECOND, future).await;
-    in_time.expect("does not wait for ever")
+    in_time.expect("does not wait forever")
 }
 
-/// `wrap` passes an error on, asks nobody again, and its clone works below a retry.
+/// The layer `wrap` forwards an error, does not poll the failed service again, and its clone works below a retry.
 #[track_caller]
-fn passes_on<S>(wrap: impl Fn(Fragile) -> S) -> impl Future<Output = ()>
+fn forwards_errors<S>(wrap: impl Fn(Fragile) -> S) -> impl Future<Output = ()>
 where
     S: Service<u32, Response = u32, Error: Into<BoxError>> + Clone,
 {
@@ -183,7 +187,7 @@ where
         let service = MapErr::new(wrap(world.service()), Into::into);
         let mut service = retry(service);
         in_time(service.ready()).await.unwrap();
-        // The request fails, and then two clones do not get ready.
+        // The request fails, and then the readiness of two clones.
         world.fail(3);
         assert_eq!(in_time(service.call(7)).await.unwrap(), 7, "{at}");
         world.check();
@@ -191,47 +195,49 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_are_passed_on_and_clones_are_of_use() {
-    passes_on(|inner| inner).await;
-    passes_on(retry).await;
-    passes_on(|inner| Timeout::new(inner, SECOND)).await;
-    passes_on(|inner| TimeoutBy::new(inner, |_: &u32| Some(SECOND))).await;
-    passes_on(|inner| {
+async fn errors_are_forwarded_and_clones_work() {
+    forwards_errors(|inner| inner).await;
+    forwards_errors(retry).await;
+    forwards_errors(|inner| Timeout::new(inner, SECOND)).await;
+    forwards_errors(|inner| TimeoutBy::new(inner, |_: &u32| Some(SECOND))).await;
+    forwards_errors(|inner| {
         EnforceDeadline::new(inner, |_: &u32| {
             Some(Deadline::after(Instant::now(), SECOND))
         })
     })
     .await;
-    passes_on(|inner| ConcurrencyLimit::new(inner, 1)).await;
-    passes_on(|inner| RateLimit::new(inner, Rate::new(100, SECOND))).await;
-    passes_on(LoadShed::new).await;
-    passes_on(|inner| FailFast::new(inner, SECOND)).await;
-    passes_on(|inner| Filter::new(inner, |n: u32| Ok::<_, BoxError>(n))).await;
-    passes_on(|inner| AsyncFilter::new(inner, async |n: u32| Ok::<_, BoxError>(n))).await;
-    passes_on(|inner| {
+    forwards_errors(|inner| ConcurrencyLimit::new(inner, 1)).await;
+    forwards_errors(|inner| RateLimit::new(inner, Rate::new(100, SECOND))).await;
+    forwards_errors(LoadShed::new).await;
+    forwards_errors(|inner| FailFast::new(inner, SECOND)).await;
+    forwards_errors(|inner| Filter::new(inner, |n: u32| Ok::<_, BoxError>(n))).await;
+    forwards_errors(|inner| AsyncFilter::new(inner, async |n: u32| Ok::<_, BoxError>(n))).await;
+    forwards_errors(|inner| {
         AsyncFilter::new(inner, async |n: u32| {
             tokio::time::sleep(SECOND).await;
             Ok::<_, BoxError>(n)
         })
     })
     .await;
-    passes_on(|inner| inner.map_request(|n: u32| n)).await;
-    passes_on(|inner| inner.map_response(|n: u32| n)).await;
-    passes_on(|inner| inner.map_err(|error: BoxError| error)).await;
-    passes_on(|inner| inner.map_result(|result: Result<u32, BoxError>| result)).await;
-    passes_on(|inner| inner.map_future(|future| future)).await;
-    passes_on(|inner| inner.and_then(async |n| Ok::<_, BoxError>(n))).await;
-    passes_on(|inner| inner.then(async |result: Result<u32, BoxError>| result)).await;
-    passes_on(|inner| Optional::new::<u32>(Some(inner))).await;
-    passes_on(Either::<_, Fragile>::Left).await;
-    passes_on(BoxCloneService::new).await;
-    passes_on(|inner| tower::ext::WrapExt::<u32>::boxed_clone_sync(inner.map_future(SyncAnswer)))
-        .await;
-    passes_on(|inner| Hedge::new::<u32>(inner, Twice, 10, 0.9, SECOND)).await;
-    passes_on(|inner| Steer::new([inner], |_: &u32, _: &[_]| 0)).await;
+    forwards_errors(|inner| inner.map_request(|n: u32| n)).await;
+    forwards_errors(|inner| inner.map_response(|n: u32| n)).await;
+    forwards_errors(|inner| inner.map_err(|error: BoxError| error)).await;
+    forwards_errors(|inner| inner.map_result(|result: Result<u32, BoxError>| result)).await;
+    forwards_errors(|inner| inner.map_future(|future| future)).await;
+    forwards_errors(|inner| inner.and_then(async |n| Ok::<_, BoxError>(n))).await;
+    forwards_errors(|inner| inner.then(async |result: Result<u32, BoxError>| result)).await;
+    forwards_errors(|inner| Optional::new::<u32>(Some(inner))).await;
+    forwards_errors(Either::<_, Fragile>::Left).await;
+    forwards_errors(BoxCloneService::new).await;
+    forwards_errors(|inner| {
+        tower::ext::WrapExt::<u32>::boxed_clone_sync(inner.map_future(SyncAnswer))
+    })
+    .await;
+    forwards_errors(|inner| Hedge::new::<u32>(inner, Twice, 10, 0.9, SECOND)).await;
+    forwards_errors(|inner| Steer::new([inner], |_: &u32, _: &[_]| 0)).await;
 }
 
-/// May go anywhere.
+/// Wraps a future, for `map_future`.
 struct SyncAnswer<F>(F);
 
 impl<F: Future + Unpin> Future for SyncAnswer<F> {
@@ -257,7 +263,7 @@ impl tower::hedge::Policy<u32> for Twice {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_are_passed_on_by_what_cannot_be_cloned() {
+async fn errors_are_forwarded_by_services_that_are_not_clone() {
     async fn once(mut service: impl Service<u32, Error: Into<BoxError>>, world: &World) {
         let polled = in_time(poll_fn(|cx| service.poll_ready(cx))).await;
         assert!(polled.is_err());
@@ -289,7 +295,7 @@ async fn errors_are_passed_on_by_what_cannot_be_cloned() {
     once(MakeService::<u32, u32>::into_service(make.clone()), &world).await;
 }
 
-/// Makes clones of a service, and is as ready as it is.
+/// Creates clones of a service, and is ready when the service is.
 #[derive(Clone)]
 struct Makes(Fragile);
 
@@ -309,7 +315,7 @@ impl Service<u32> for Makes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_readiness_is_done_with_its_error() {
+async fn futures_that_wait_for_readiness_end_with_its_error() {
     let world = World::failing(1);
     in_time(world.service().oneshot(1)).await.unwrap_err();
     world.fail(1);
@@ -331,9 +337,9 @@ async fn a_stream_of_requests_ends_with_an_error_of_readiness() {
     world.check();
 }
 
-/// Each of several services is polled once, and one that has failed not in place of the others.
+/// Each of several services is polled once. A failed one is not polled again while the others become ready.
 #[tokio::test(start_paused = true)]
-async fn of_several_services_none_is_polled_again_for_the_sake_of_another() {
+async fn a_failed_service_is_not_polled_again_with_the_others() {
     let world = World::failing(3);
     let services: [_; 3] = std::array::from_fn(|_| world.service());
     let mut steer = Steer::new(services, |_: &u32, _: &[_]| 0);
@@ -347,7 +353,7 @@ async fn of_several_services_none_is_polled_again_for_the_sake_of_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_failed_in_the_background_or_before_it_is_lost() {
+async fn a_failure_in_the_background_or_before_is_reported_as_lost() {
     for pending in [0, 1, 2] {
         let world = World::failing(1);
         world.0.pending.store(pending, ORDER);
@@ -366,9 +372,9 @@ async fn what_failed_in_the_background_or_before_it_is_lost() {
     }
 }
 
-/// Waits its time, whatever it is that has failed: the maker, or what it made.
+/// The backoff applies whether the maker or the service that it created has failed.
 #[tokio::test(start_paused = true)]
-async fn a_connection_comes_back_by_a_fresh_maker() {
+async fn a_connection_is_created_by_a_fresh_clone_of_the_maker() {
     let backoff = ExponentialBackoffMaker::new(SECOND, 9 * SECOND, 0.0, HasherRng::new()).unwrap();
     for failures in 1..9 {
         let world = World::failing(failures);
@@ -377,7 +383,7 @@ async fn a_connection_comes_back_by_a_fresh_maker() {
         let ready = poll_fn(|cx| Service::<u32>::poll_ready(&mut service, cx));
         in_time(ready).await.unwrap();
         world.check();
-        // What it made, and its maker.
+        // The service that was created, and its maker.
         world.fail(failures);
         let ready = poll_fn(|cx| Service::<u32>::poll_ready(&mut service, cx));
         in_time(ready).await.unwrap();
@@ -409,7 +415,7 @@ async fn a_buffer_is_closed_by_an_error_of_readiness() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_hedge_has_a_service_of_its_own() {
+async fn each_hedge_uses_its_own_service() {
     let world = World::default();
     let layer = HedgeLayer::builder()
         .when(|_: &u32| true)
@@ -420,7 +426,7 @@ async fn each_hedge_has_a_service_of_its_own() {
         .unwrap();
     let mut service = layer.layer(world.service());
     in_time(service.ready()).await.unwrap();
-    // The first never answers; of the others, three do not get ready.
+    // The first never responds; of the others, three fail in `poll_ready`.
     world.0.silent.store(1, ORDER);
     let response = service.call(7);
     world.fail(3);
@@ -435,7 +441,7 @@ fn endpoint(world: &World) -> Endpoint {
     PendingRequests::new(world.service(), CompleteOnResponse::default())
 }
 
-/// Endpoints fail between the requests, and come again.
+/// Endpoints fail between the requests, and are added again.
 async fn balances<P: Picker<Endpoints, u32>>(picker: P) {
     let (changes, discover) = channel(64);
     let world = World::default();
@@ -446,7 +452,7 @@ async fn balances<P: Picker<Endpoints, u32>>(picker: P) {
         }
         let service = in_time(balance.ready()).await.unwrap();
         assert_eq!(in_time(service.call(round)).await.unwrap(), round);
-        // The one that was called is polled first.
+        // The endpoint that was called is polled first.
         world.fail(1);
         in_time(balance.ready()).await.unwrap();
         world.check();
@@ -466,7 +472,7 @@ async fn a_balancer_drops_endpoints_that_fail_to_become_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_do_those_that_are_looked_after() -> Result<(), BoxError> {
+async fn a_balancer_drops_failed_endpoints_with_health_wrappers() -> Result<(), BoxError> {
     let (changes, discover) = channel(64);
     let world = World::default();
     let states = EndpointStates::new(Health::new());
@@ -496,7 +502,7 @@ async fn so_do_those_that_are_looked_after() -> Result<(), BoxError> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_does_a_set_of_services() {
+async fn a_ready_cache_drops_services_that_fail_to_become_ready() {
     let world = World::failing(2);
     let mut cache = ReadyCache::<_, _, u32>::default();
     for key in 0..4 {
@@ -515,9 +521,9 @@ async fn so_does_a_set_of_services() {
     world.check();
 }
 
-/// A maker of balancers is a service as others are.
+/// `MakeBalance` is a service like others.
 #[tokio::test(start_paused = true)]
-async fn a_maker_of_balancers_passes_errors_on() {
+async fn make_balance_forwards_errors() {
     let failures = AtomicUsize::new(1);
     let make = service_fn(|replicas: u32| {
         let found = (0..replicas)

@@ -1,4 +1,4 @@
-//! What is shared is kept by no handle that does nothing with it: on many threads, in several runtimes, below balancers.
+//! An idle handle does not hold a shared permit, slot or rate: on many threads, in several runtimes, below balancers.
 #![cfg(feature = "full")]
 #![allow(clippy::disallowed_methods, reason = "real threads and their time")]
 
@@ -27,7 +27,7 @@ const LONG: Duration = Duration::from_secs(600);
 
 type Answer = futures::future::BoxFuture<'static, Result<u32, Infallible>>;
 
-/// Answers `0` never, and all else at once. Counts what is in flight.
+/// Never responds to `0`, and to other requests immediately. Counts the requests in flight.
 #[derive(Clone, Debug, Default)]
 struct Leaf {
     running: Arc<AtomicUsize>,
@@ -82,36 +82,36 @@ fn both(max: usize) -> [ConcurrencyLimit<Leaf>; 2] {
     ]
 }
 
-/// A waiter that came in vain once, was told again and is silent from then on: `overtaken` never falls.
+/// A waiter is woken, finds the permit taken, is woken again, and is not polled after that: `overtaken` never decreases.
 #[tokio::test(start_paused = true)]
-async fn a_waiter_that_came_in_vain_and_falls_silent_has_nobody_refused() {
+async fn an_overtaken_waiter_that_is_not_polled_again_causes_no_rejections() {
     for (which, limit) in both(1).into_iter().enumerate() {
         let mut first = limit.clone();
         assert!(poll(&mut first).is_ready());
         let held = first.call(0);
         let mut silent = limit.clone();
         assert!(poll(&mut silent).is_pending());
-        drop(held); // it is told
+        drop(held); // the waiter is woken
         assert!(poll(&mut first).is_ready()); // and overtaken
         let held = first.call(0);
-        assert!(poll(&mut silent).is_pending()); // it came in vain
-        drop(held); // it is told again, and falls silent
+        assert!(poll(&mut silent).is_pending()); // it finds the permit taken
+        drop(held); // it is woken again, and not polled any more
         settle().await;
         let mut shed = LoadShed::new(limit.clone());
-        let mut refused = 0;
+        let mut rejected = 0;
         for _ in 0..10 {
             shed.ready().await.unwrap();
-            refused += usize::from(shed.call(1).await.is_err());
+            rejected += usize::from(shed.call(1).await.is_err());
             settle().await;
         }
-        println!("limit {which}: refused {refused} of 10 with nothing in flight");
-        assert_eq!(refused, 0, "limit {which}");
+        println!("limit {which}: rejected {rejected} of 10 with nothing in flight");
+        assert_eq!(rejected, 0, "limit {which}");
     }
 }
 
-/// The watch is spawned in a runtime that is kept and no longer driven.
+/// The task that watches the waiters is spawned in a runtime that is not driven any more.
 #[test]
-fn a_runtime_that_is_not_driven_does_not_keep_waiters_asleep() {
+fn waiters_are_woken_despite_a_runtime_that_is_not_driven() {
     for (which, limit) in both(1).into_iter().enumerate() {
         let mut first = limit.clone();
         assert!(poll(&mut first).is_ready());
@@ -126,13 +126,13 @@ fn a_runtime_that_is_not_driven_does_not_keep_waiters_asleep() {
             .enable_all()
             .build()
             .unwrap();
-        let earnest = other.spawn(limit.clone().oneshot(1));
+        let polled = other.spawn(limit.clone().oneshot(1));
         std::thread::sleep(Duration::from_millis(200));
         parked.block_on(async move { drop(held) });
-        let done = other.block_on(async { timeout(Duration::from_secs(5), earnest).await });
+        let done = other.block_on(async { timeout(Duration::from_secs(5), polled).await });
         assert!(
             done.is_ok(),
-            "limit {which}: a permit is free, and it sleeps on"
+            "limit {which}: a permit is free, but the waiter is not woken"
         );
         drop(parked);
     }
@@ -148,9 +148,9 @@ fn balance(handles: Vec<Limited>) -> Balance<ServiceList<Vec<Constant<Limited, u
     Balance::new(ServiceList::new::<u32>(list))
 }
 
-/// The services share the only permit. Without buffers they would never be ready together.
+/// The services share the only permit. Without buffers they would never all be ready.
 #[tokio::test(start_paused = true)]
-async fn a_steer_over_buffers_keeps_no_permit_for_the_services_that_it_has_not_called() {
+async fn a_steer_over_buffers_holds_no_permit_for_services_that_it_has_not_called() {
     for limit in both(1) {
         let services = [(); 2].map(|()| Buffer::new(limit.clone(), 8));
         let steer = Steer::new(services, |n: &u32, _: &[_]| *n as usize % 2);
@@ -168,9 +168,9 @@ async fn a_steer_over_buffers_keeps_no_permit_for_the_services_that_it_has_not_c
     }
 }
 
-/// Two endpoints share a limit of two; one request through the buffer, and it is idle.
+/// Two endpoints share a limit of two. One request is sent through the buffer, which is idle afterwards.
 #[tokio::test(start_paused = true)]
-async fn an_idle_buffer_over_a_balancer_keeps_no_permit_for_the_other_endpoint() {
+async fn an_idle_buffer_over_a_balancer_holds_no_permit_of_the_other_endpoint() {
     let layer = GlobalConcurrencyLimitLayer::new(2);
     let leaf = Leaf::default();
     let handles = (0..2).map(|_| layer.layer(leaf.clone())).collect();
@@ -193,7 +193,7 @@ async fn an_idle_buffer_over_a_balancer_keeps_no_permit_for_the_other_endpoint()
     }
 }
 
-/// The same, while queued requests were cancelled.
+/// The same with queued requests that were cancelled.
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_request_in_a_buffer_over_a_balancer_leaves_no_permit() {
     let layer = GlobalConcurrencyLimitLayer::new(2);
@@ -224,7 +224,7 @@ async fn a_cancelled_request_in_a_buffer_over_a_balancer_leaves_no_permit() {
     }
 }
 
-/// A limit is a limit, also below a buffered balancer that chooses by request.
+/// The limit also holds below a buffered balancer that picks by request.
 #[tokio::test(start_paused = true)]
 async fn a_buffered_balancer_by_hash_keeps_to_the_limit() {
     let layer = GlobalConcurrencyLimitLayer::new(1);
@@ -252,9 +252,9 @@ async fn a_buffered_balancer_by_hash_keeps_to_the_limit() {
     assert_eq!(leaf.most.load(Ordering::SeqCst), 1);
 }
 
-/// A request that a filter refuses leaves no permit at the endpoints below either.
+/// A request that a filter rejects leaves no permit reserved at the endpoints below.
 #[tokio::test(start_paused = true)]
-async fn a_filter_over_a_balancer_keeps_no_permit_after_a_refusal() {
+async fn a_filter_over_a_balancer_holds_no_permit_after_a_rejection() {
     let layer = GlobalConcurrencyLimitLayer::new(1);
     let leaf = Leaf::default();
     let mut filter = Filter::new(balance(vec![layer.layer(leaf.clone())]), |_: u32| {
@@ -270,7 +270,7 @@ async fn a_filter_over_a_balancer_keeps_no_permit_after_a_refusal() {
     );
 }
 
-/// Rate: an idle handle gives back.
+/// With a rate limit: an idle handle releases its reservation.
 #[tokio::test(start_paused = true)]
 async fn a_buffered_balancer_leaves_the_rate_to_others() {
     let layer = GlobalRateLimitLayer::new(2, LONG * 10);
@@ -289,7 +289,7 @@ async fn a_buffered_balancer_leaves_the_rate_to_others() {
     );
 }
 
-/// Many handles, many threads, random silence: whoever asks in earnest gets through.
+/// Many handles on many threads, of which some are not polled again: every caller that keeps polling is served.
 #[test]
 fn many_threads_and_silent_handles() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -308,7 +308,7 @@ fn many_threads_and_silent_handles() {
                             let mut handle = limit.clone();
                             match (seed * 31 + round * 17) % 5 {
                                 0 => {
-                                    // Asks once and is kept, unless it got one.
+                                    // Polled once, and kept without a permit.
                                     if poll(&mut handle).is_pending() {
                                         kept.push(handle);
                                         if kept.len() > 5 {
@@ -321,7 +321,7 @@ fn many_threads_and_silent_handles() {
                                         timeout(Duration::from_micros(50), handle.oneshot(0)).await;
                                 }
                                 2 => {
-                                    // Old ones ask once more.
+                                    // The kept handles are polled again.
                                     for old in &mut kept {
                                         if poll(old).is_ready() {
                                             yield_now().await;
@@ -342,7 +342,7 @@ fn many_threads_and_silent_handles() {
                 })
                 .collect();
             let all = timeout(Duration::from_secs(60), futures::future::join_all(tasks)).await;
-            assert!(all.is_ok(), "somebody sleeps for ever");
+            assert!(all.is_ok(), "a task is never woken");
             let mut last = limit.clone();
             for _ in 0..10 {
                 timeout(Duration::from_secs(10), last.ready())
@@ -355,9 +355,9 @@ fn many_threads_and_silent_handles() {
     });
 }
 
-/// A place that an idle handle has reserved, with nothing queued and nothing in flight.
+/// An idle handle has reserved a slot, with no request queued or in flight.
 #[tokio::test(start_paused = true)]
-async fn an_idle_handle_with_a_place_has_nobody_refused_above_a_buffer() {
+async fn an_idle_handle_with_a_slot_causes_no_rejections_above_a_buffer() {
     let limit = ConcurrencyLimit::new(Leaf::default(), 1);
     let mut buffer = Buffer::new(limit.clone(), 1);
     settle().await;
@@ -373,22 +373,22 @@ async fn an_idle_handle_with_a_place_has_nobody_refused_above_a_buffer() {
     settle().await;
     let mut shed = LoadShed::new(buffer.clone());
     for turns in [true, false] {
-        let mut refused = 0;
+        let mut rejected = 0;
         for _ in 0..100 {
             shed.ready().await.unwrap();
-            refused += usize::from(shed.call(1).await.is_err());
+            rejected += usize::from(shed.call(1).await.is_err());
             if turns {
                 settle().await;
             }
         }
-        println!("turns {turns}: refused {refused} of 100 with nothing queued or in flight");
-        assert!(refused <= 1, "turns {turns}: {refused}");
+        println!("turns {turns}: rejected {rejected} of 100 with nothing queued or in flight");
+        assert!(rejected <= 1, "turns {turns}: {rejected}");
     }
 }
 
-/// What is given back is there now, not after the period.
+/// A released request of the rate is available immediately, not after the period.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_a_rate_gets_back_is_for_who_waits() {
+async fn a_released_request_of_a_rate_goes_to_the_waiter() {
     let layer = GlobalRateLimitLayer::new(1, LONG);
     let mut first = layer.layer(Leaf::default());
     assert!(poll(&mut first).is_ready());
@@ -398,15 +398,15 @@ async fn a_request_that_a_rate_gets_back_is_for_who_waits() {
     drop(first);
     waiter.await.unwrap().unwrap();
     println!(
-        "waited {:?} for a request that was free at once",
+        "waited {:?} for a request that was available immediately",
         began.elapsed()
     );
     assert!(began.elapsed() < Duration::from_secs(1));
 }
 
-/// Many silent handles of a buffer, and one in earnest.
+/// Many handles of a buffer that are not polled again, and one that is.
 #[tokio::test(start_paused = true)]
-async fn silent_waiters_of_a_buffer_hold_up_nobody() {
+async fn waiters_that_are_not_polled_again_do_not_block_a_buffer() {
     let limit = ConcurrencyLimit::new(Leaf::default(), 1);
     let mut buffer = Buffer::new(limit.clone(), 1);
     settle().await;
@@ -422,18 +422,18 @@ async fn silent_waiters_of_a_buffer_hold_up_nobody() {
     for silent in &mut silent {
         assert!(poll(silent).is_pending());
     }
-    let earnest = tokio::spawn(buffer.clone().oneshot(1));
+    let polled = tokio::spawn(buffer.clone().oneshot(1));
     settle().await;
     drop(in_flight);
     for queued in queued {
         timeout(LONG, queued).await.unwrap().unwrap();
     }
-    timeout(LONG, earnest).await.unwrap().unwrap().unwrap();
+    timeout(LONG, polled).await.unwrap().unwrap().unwrap();
 }
 
-/// A closed semaphore: nobody gets ready, and nobody spins. Paused time goes on only when nothing runs.
+/// With a closed semaphore no task becomes ready, and none spins. The paused clock advances only when no task runs.
 #[test]
-fn a_closed_semaphore_lets_the_runtime_rest() {
+fn tasks_do_not_spin_on_a_closed_semaphore() {
     for driven in [false, true] {
         let (done, finished) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -466,7 +466,7 @@ fn a_closed_semaphore_lets_the_runtime_rest() {
         let rested = finished.recv_timeout(Duration::from_secs(10));
         assert!(
             rested.is_ok(),
-            "driven {driven}: the tasks wake each other for ever"
+            "driven {driven}: the tasks wake each other forever"
         );
     }
 }

@@ -1,8 +1,8 @@
-//! Stacks can be made and called in a spawned `async` block, whose future has to be `Send`.
+//! Stacks can be built and called in a spawned `async` block, whose future must be `Send`.
 //!
-//! The compiler forgets the lifetimes in the types of what such a block holds while it awaits, also that of a `BoxError`,
-//! which then cannot be made of one. (rust-lang/rust#64552.) So the types of our services and futures must not have an error
-//! among their parameters that they need.
+//! In such a block the compiler erases the lifetimes in the types of values that are held across an await, including that of a
+//! `BoxError`, and then cannot prove `Into<BoxError>` for it (rust-lang/rust#64552). So the types of our services and futures
+//! must not have an error that they convert among their parameters.
 #![cfg(feature = "full")]
 
 use std::convert::Infallible;
@@ -56,7 +56,7 @@ async fn connect((): ()) -> Result<tower::util::ServiceFn<fn(u32) -> Echo>, BoxE
 
 type Echo = std::future::Ready<Result<u32, BoxError>>;
 
-/// In a spawned block: makes a service of each of two endpoints, and sends it requests.
+/// In a spawned block: builds a service from each of two endpoints, and sends it requests.
 macro_rules! spawns {
     ($($name:ident: |$inner:ident| $stack:expr;)*) => {$(
         #[tokio::test(start_paused = true)]
@@ -153,9 +153,9 @@ async fn spawn_ready() {
     assert_eq!(answer.await.unwrap().unwrap(), 7);
 }
 
-/// With closures, whose types tell of the error, it takes a function that says what comes of it.
+/// With closures, whose types contain the error, a function with a declared return type is needed.
 #[tokio::test(start_paused = true)]
-async fn what_a_function_returns() {
+async fn a_stack_returned_by_a_function() {
     fn stack() -> impl Service<u32, Response = u32, Error = BoxError, Future: Send> + Send {
         let endpoint = service_fn(|n: u32| async move { Ok::<_, BoxError>(n) });
         let balance = Balance::new(ServiceList::new::<u32>([measured(endpoint)]));
@@ -212,7 +212,7 @@ async fn a_stream_of_requests() {
     assert_eq!(answers.await.unwrap().len(), 2);
 }
 
-/// A service whose futures are boxed: their type has a lifetime, and may have an error among its parameters.
+/// A service whose futures are boxed: their type has a lifetime, and its parameters may contain an error.
 macro_rules! boxed_futures {
     ($($name:ident: $error:ty;)*) => {$(
         #[tokio::test]

@@ -1,4 +1,4 @@
-//! A stack of everything holds together.
+//! A stack of many layers works together.
 #![cfg(feature = "full")]
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tower::retry::Policy;
 use tower::timeout::TimeoutLayer;
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 
-/// Sends nothing again.
+/// Retries nothing.
 #[derive(Clone)]
 struct Never;
 
@@ -73,7 +73,7 @@ async fn futures_of_boxed_services_need_not_be_sync() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Tries again once.
+/// Retries once.
 #[derive(Clone)]
 struct Once(bool);
 
@@ -96,7 +96,7 @@ impl Policy<u32, u32, BoxError> for Once {
 #[tokio::test]
 async fn the_methods_of_wrap_ext_are_those_layers() -> Result<(), BoxError> {
     let mut calls = 0;
-    // No `Clone`, so that it has to be buffered.
+    // Not `Clone`, so it must be buffered.
     let flaky = service_fn(move |n: u32| {
         calls += 1;
         std::future::ready(if calls % 2 == 1 {

@@ -1,5 +1,5 @@
 //! `cargo run --release --bin instructions`: counts the instructions of a request through each of our layers with
-//! callgrind, and compares them with `instructions.txt`. They do not depend on what else the machine does.
+//! callgrind, and compares them with `instructions.txt`. They do not depend on the load of the machine.
 //!
 //! With `--update` it writes that file. With `run CASE REQUESTS` it only runs a case, for a profiler.
 
@@ -11,9 +11,9 @@ use std::{env, fs};
 use tower_benches::{Case, ours};
 
 const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
-/// A count may be off by that share either way: less is worth writing down too.
+/// The tolerance of a count in both directions: a decrease should be recorded too.
 const TOLERANCE: f64 = 0.05;
-/// Under this it is rounding, and not the layer.
+/// A difference below this number of instructions is rounding.
 const LEAST: f64 = 2.0;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -31,7 +31,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
-/// Those whose threads do not depend on each other's speed.
+/// The cases whose threads do not depend on each other's speed.
 fn cases() -> impl Iterator<Item = &'static Case> {
     ours::ALL
         .iter()
@@ -88,7 +88,7 @@ fn update() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Instructions per request: what so many more of them add to a run.
+/// Instructions per request: the difference between two runs, divided by the difference of their requests.
 fn count(case: &Case) -> Result<f64, Box<dyn Error>> {
     const FEW: u64 = 1_000;
     const MANY: u64 = 21_000;

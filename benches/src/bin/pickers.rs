@@ -1,5 +1,5 @@
-//! `cargo run --release --bin pickers`: what a request through a balancer costs with each picker, with 10 endpoints and with
-//! 10,000, and what it costs to replace one of them. As the table of `README.md`.
+//! `cargo run --release --bin pickers`: the cost of a request through a balancer with each picker, with 10 endpoints and with
+//! 10,000, and the cost of replacing one of them. Prints the table of `README.md`.
 
 use std::convert::Infallible;
 use std::future::Ready;
@@ -34,11 +34,11 @@ const ROUND: Duration = Duration::from_millis(20);
 
 fn endpoint(key: usize) -> Endpoint {
     let echo: Echo = service_fn(|n| std::future::ready(Ok(n)));
-    // Weights that are not all the same, and loads neither.
+    // Weights and loads that differ.
     Weighted::new(Constant::new(echo, key as u32 % 7), 1 + key as u32 % 4)
 }
 
-/// So many endpoints; and if it churns, one of them goes and comes back at each poll.
+/// A number of endpoints; with churn, one of them is removed and added again at each poll.
 struct Endpoints {
     count: usize,
     next: usize,
@@ -95,7 +95,7 @@ where
         });
         (start.elapsed(), allocations() - before)
     };
-    // All endpoints are there, and what is made when it is needed is made.
+    // All endpoints have been added, and lazily created state exists.
     while !churns && run(64).1 > 0 {}
     let mut requests = 64;
     while run(requests).0 < ROUND {

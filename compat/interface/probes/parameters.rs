@@ -1,4 +1,4 @@
-//! What the types of tower are given for their parameters.
+//! Type arguments for the types of tower.
 
 use std::error::Error;
 use std::fmt;
@@ -13,7 +13,7 @@ use tower::discover::Change;
 use tower::filter::AsyncPredicate;
 use tower::{BoxError, Service};
 
-/// Implements the auto traits that `A` does, `Clone` and `Debug` by choice, and whatever else a parameter must.
+/// Implements the auto traits that `A` does, `Clone` and `Debug` if chosen, and all other traits that a parameter needs.
 pub struct P<A: ?Sized, const CLONE: bool = true, const DEBUG: bool = true>(PhantomData<A>);
 
 pub trait Object {}
@@ -166,7 +166,7 @@ impl<A: ?Sized, const DEBUG: bool, H, V> tower::load::TrackCompletion<H, V> for 
     }
 }
 
-/// Defines types that are as their first parameter is, whatever the others are.
+/// Defines types with the auto traits of their first parameter, independent of the others.
 macro_rules! like_the_first {
     ($($(#[$doc:meta])* $name:ident<$first:ident $(, $other:ident)*>;)+) => {
         $(
@@ -195,15 +195,15 @@ like_the_first! {
     Fut<F, Out>;
     /// A stream.
     Items<S, Item>;
-    /// What can be made an [`Items`].
+    /// A type that can be converted into an [`Items`].
     Many<M, S, Item>;
-    /// A policy of retries that waits for [`Fut<F, ()>`](Fut), and one of hedges.
+    /// A retry policy that waits for [`Fut<F, ()>`](Fut), and a hedge policy.
     Policy<L, F>;
-    /// A predicate that waits for [`Fut<F, ...>`](Fut) and makes a `Req` of any request.
+    /// A predicate that waits for [`Fut<F, ...>`](Fut), and returns a `Req` for any request.
     Check<C, F, Req>;
 }
 
-/// Where there is always a `Clone` asked for.
+/// A parameter that must always be `Clone`.
 pub struct Cloned<S>(S);
 
 impl<S> Clone for Cloned<S> {
@@ -273,7 +273,7 @@ impl<M, S, Item> IntoIterator for Many<M, S, Item> {
     }
 }
 
-/// What a balancer discovers.
+/// A discovery for a balancer.
 pub type Changes<D, K, S, Err> = Items<D, Result<Change<K, S>, Err>>;
 
 impl<L, F, Req, Res, Err> tower::retry::Policy<Req, Res, Err> for Policy<L, F> {

@@ -1,7 +1,7 @@
-//! Whether a type implements a trait, found out by the compiler: an inherent constant, where its bounds hold, comes before
-//! one of a trait.
+//! Determines whether a type implements a trait: the compiler prefers an inherent constant whose bounds hold to a constant of a
+//! trait.
 
-/// What is printed of a type: its path, which parameter lacks what, and the traits that it implements.
+/// A line of output: the type's path, the parameter that lacks a trait, and the traits that the type implements.
 pub struct Row {
     pub path: &'static str,
     pub lacking: &'static str,
@@ -17,7 +17,7 @@ impl Row {
     }
 }
 
-/// The constant of last resort, for every type.
+/// The fallback constant, for every type.
 pub trait Not {
     const IS: bool = false;
 }
@@ -75,8 +75,8 @@ detectors! {
     TrackCompletion: tower::load::TrackCompletion<crate::parameters::Good, crate::parameters::Good>;
 }
 
-/// Rows for `$type`, in which each of the parameters `$p` is an argument: one with `Good` for all, and for each of them those
-/// with what lacks a trait.
+/// Adds the rows for `$type` with the parameters `$p`: one with `Good` for all parameters, and for each parameter those with types
+/// that lack a trait.
 macro_rules! probe {
     ($rows:ident, $path:literal, <$($p:ident),*>, $type:ty) => {{
         #[allow(dead_code, reason = "there may be none")]

@@ -1,4 +1,4 @@
-//! Every public type of tower 0.5.3. `run` checks that none is left out.
+//! Every public type of tower 0.5.3. `run` checks that none is missing.
 
 use tower::Service;
 
@@ -100,7 +100,7 @@ fn futures(rows: &mut Vec<Row>) {
     probe!(rows, "tower::filter::future::ResponseFuture", <R, F>, tower::filter::future::ResponseFuture<R, F>);
     probe!(rows, "tower::filter::future::AsyncResponseFuture", <C, F, Checked, S, G, Res, Err, Req>,
         tower::filter::future::AsyncResponseFuture<Check<C, F, Checked>, Svc<S, G, Res, Err>, Req>);
-    // Its parameters differ, but nobody could name those of tower 0.5.3, which are private.
+    // Its parameters differ, but those of tower 0.5.3 cannot be named, since they are private.
     probe!(rows, "tower::hedge::Future", <S, F, Res, Err, P, Req>,
         <tower::hedge::Hedge<Cloned<Svc<S, F, Res, Err>>, Cloned<P>> as Service<Req>>::Future);
     probe!(rows, "tower::limit::concurrency::future::ResponseFuture", <F>,
@@ -129,7 +129,7 @@ fn futures(rows: &mut Vec<Row>) {
     probe!(rows, "tower::util::ReadyOneshot", <S, Req>, tower::util::ReadyOneshot<S, Req>);
 }
 
-/// Those without parameters, or with such as anyone leaves out.
+/// The types without parameters, or with parameters that have defaults.
 fn plain(rows: &mut Vec<Row>) {
     probe!(rows, "tower::balance::error::Discover", <>, tower::balance::error::Discover);
     probe!(rows, "tower::buffer::error::Closed", <>, tower::buffer::error::Closed);

@@ -1,12 +1,12 @@
-//! Whether one set of facts is in the other, but for the differences that are known.
+//! Compares two sets of facts, except for the known differences.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is true of the registry's tower and not of ours, or must not be true of ours, or is listed in `differences` and is
-/// no difference.
+/// Returns the facts that ours lacks, the additional facts that ours must not have, and the lines of `differences` that are
+/// not differences.
 ///
-/// A line of `differences` is a fact after `- ` if ours lacks it, after `+ ` if it has it in addition, where a last `*`
-/// stands for any rest; or a comment after `#`.
+/// A line of `differences` is `- ` and a fact that ours lacks, `+ ` and an additional fact of ours, or `#` and a comment. A `*`
+/// at the end of a fact stands for any text.
 pub fn faults(registry: &str, ours: &str, differences: &str) -> Vec<String> {
     let [registry, ours] = [registry, ours].map(|facts| facts.lines().collect::<BTreeSet<_>>());
     assert!(!registry.is_empty(), "no facts about the registry's tower");
@@ -49,8 +49,8 @@ pub fn faults(registry: &str, ours: &str, differences: &str) -> Vec<String> {
     faults
 }
 
-/// What ours has in addition in a module of 0.5.3, under a name that 0.5.3 has elsewhere and that means something else there:
-/// with globs of both modules the name would be ambiguous.
+/// Returns the additional items in modules of 0.5.3 whose name refers to another item elsewhere in 0.5.3: with glob imports of
+/// both modules the name would be ambiguous.
 fn clashes<'a>(registry: &BTreeSet<&str>, ours: &BTreeSet<&'a str>) -> Vec<&'a str> {
     let (theirs, ours) = (items(registry), items(ours));
     let is_added = |path: &str| !theirs.contains_key(path) && is_module(registry, parent(path));
@@ -58,7 +58,7 @@ fn clashes<'a>(registry: &BTreeSet<&str>, ours: &BTreeSet<&'a str>) -> Vec<&'a s
     clashes.retain(|path| {
         let elsewhere = theirs.iter().filter(|(there, _)| name(there) == name(path));
         let meanings: BTreeSet<_> = elsewhere.clone().map(|(_, item)| item).collect();
-        // Of several meanings there, as `error` has, none can be meant without its module.
+        // A name with several meanings, such as `error`, cannot be used without its module anyway.
         meanings.len() == 1
             && elsewhere
                 .clone()
@@ -67,7 +67,7 @@ fn clashes<'a>(registry: &BTreeSet<&str>, ours: &BTreeSet<&'a str>) -> Vec<&'a s
     clashes
 }
 
-/// Paths, and the shortest path to the same item.
+/// Returns each path with the shortest path to the same item.
 fn items<'a>(facts: &BTreeSet<&'a str>) -> BTreeMap<&'a str, &'a str> {
     let items = facts.iter().filter_map(|fact| fact.strip_prefix("item "));
     items.filter_map(|item| item.split_once(" is ")).collect()
@@ -90,7 +90,7 @@ fn unprobed<'a>(registry: &BTreeSet<&'a str>) -> impl Iterator<Item = &'a str> {
     due.filter(|path| !registry.contains(&*format!("probe {path} is probed")))
 }
 
-/// `only PATH has ...`, where the registry's tower has the path.
+/// Returns whether the fact is `only PATH has ...`, and the registry's tower has the path.
 fn is_too_much(fact: &str, registry: &BTreeSet<&str>) -> bool {
     let path = fact
         .strip_prefix("only ")
@@ -113,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_a_fault_unless_it_is_known() {
+    fn a_missing_fact_is_reported_unless_it_is_known() {
         let ours = "path tower::A is a trait\nonly tower::A has the required method a";
         assert_eq!(faults_of(ours, ""), ["- feature b is there"]);
         assert_eq!(faults_of(ours, "# why\n- feature b*\n"), [""; 0]);
     }
 
     #[test]
-    fn another_member_is_a_fault_only_of_what_is_there_already() {
+    fn an_additional_member_is_reported_only_for_existing_items() {
         let ours = format!(
             "{REGISTRY}\npath tower::B is a trait\nonly tower::B has the required method b"
         );
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_without_a_probe_is_a_fault() {
+    fn a_type_without_a_probe_is_reported() {
         let registry = format!("{REGISTRY}\ndue tower::C");
         assert_eq!(faults(&registry, REGISTRY, ""), ["no probe of tower::C"]);
         let probed = "probe tower::C is probed";
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn another_meaning_of_a_name_is_a_fault() {
+    fn another_meaning_of_a_name_is_reported() {
         let there =
             "path tower::m is a module\nitem tower::E is tower::E\nitem tower::m is tower::m";
         let registry = format!("{REGISTRY}\n{there}");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_difference_that_is_none_is_a_fault() {
+    fn a_known_difference_that_does_not_exist_is_reported() {
         assert_eq!(
             faults_of(REGISTRY, "- feature b is there"),
             ["no difference: - feature b is there"]

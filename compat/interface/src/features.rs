@@ -1,5 +1,5 @@
-//! What cargo makes of each feature of `tower`: whether there is one, and which features of other crates come with it. Code
-//! beside `tower` may rely on those without asking for them itself.
+//! The cargo features of `tower`: whether each exists, and which features of other crates it enables. Other crates may rely on
+//! these without enabling them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Of the crate at `manifest` when it asks for each feature that the `tower` of the crate at `registry` has.
+/// Returns the facts about the crate at `manifest` with each feature of the `tower` that the crate at `registry` depends on.
 pub fn facts(registry: &Path, manifest: &Path) -> BTreeSet<String> {
     names(registry)
         .iter()

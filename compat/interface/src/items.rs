@@ -1,4 +1,4 @@
-//! Every public path of `tower`, and what is there.
+//! Every public path of `tower`, and its item.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::members;
 use crate::rustdoc::{Crates, Item, Target};
 
-/// Those of the members are explained there. In addition, `item PATH is PATH` tells the shortest path by which one comes to
-/// an item, and `due PATH` that there has to be a probe of this type.
+/// Returns the facts about all items; see [`members`] for those about members. In addition, `item PATH is PATH` gives the
+/// shortest path to an item, and `due PATH` means that the type needs a probe.
 pub fn facts(directory: &Path) -> BTreeSet<String> {
     let crates = Crates::read(directory);
     let mut walk = Walk {
@@ -36,7 +36,7 @@ pub fn facts(directory: &Path) -> BTreeSet<String> {
 struct Walk<'a> {
     crates: &'a Crates,
     facts: BTreeSet<String>,
-    /// What each item is, and all of its paths.
+    /// The kind of each item, and all of its paths.
     paths: HashMap<*const Value, (&'a str, Vec<String>)>,
 }
 
@@ -78,7 +78,7 @@ impl<'a> Walk<'a> {
             _ => (),
         }
         if let Some(generics) = inner.get("generics").filter(|_| kind != "function") {
-            // With defaults there are several ways to write the type.
+            // With default parameters there are several ways to write the type.
             let (required, all) = members::type_parameters(generics);
             self.facts
                 .extend((required..=all).map(|n| format!("path {path} takes {n} types")));

@@ -1,9 +1,9 @@
-//! What `run` compares: facts about the registry's tower and about ours, a line each.
+//! Facts about the registry's tower and about ours, one per line, which `run` compares.
 //!
-//! - `interface paths DIRECTORY` prints those in rustdoc's JSON of `tower` and of the crates it shows items of;
-//! - `interface features REGISTRY MANIFEST` those about what cargo makes of the features of tower 0.5.3, on which the crate at
-//!   `REGISTRY` depends, when the crate at `MANIFEST` asks for them;
-//! - `interface compare REGISTRY OURS DIFFERENCES` reads two files of them, and says what differs.
+//! - `interface paths DIRECTORY` prints the facts in rustdoc's JSON of `tower` and of the crates whose items it re-exports;
+//! - `interface features REGISTRY MANIFEST` prints the facts about the features of tower 0.5.3, on which the crate at `REGISTRY`
+//!   depends, if the crate at `MANIFEST` enables them;
+//! - `interface compare REGISTRY OURS DIFFERENCES` reads two files of facts, and reports the differences.
 
 mod compare;
 mod features;

@@ -1,7 +1,7 @@
-//! What a type or a trait has: methods, variants, fields, and the traits that a type implements.
+//! The members of types and traits: methods, variants, fields, and implemented traits.
 //!
-//! Facts that begin with `only` are about what must not get more members: another method of a trait makes a method of the
-//! same name in a user's trait ambiguous, and another variant makes a `match` incomplete.
+//! Facts that begin with `only` are about items that must not have additional members: an additional method of a trait makes a
+//! method of the same name in a user's trait ambiguous, and an additional variant makes a `match` incomplete.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ pub fn of_trait(item: Item<'_>, inner: &Value, path: &str, facts: &mut BTreeSet<
         let (kind, inner) = member.inner();
         let name = member.name();
         if kind == "function" {
-            // What is no method, without `self`, is not found by `value.name()`.
+            // An associated function without `self` is not found by `value.name()`.
             let what = if takes_self(inner) {
                 "method"
             } else {
@@ -78,7 +78,7 @@ pub fn of_type(
     }
 }
 
-/// How a function is called: with how many arguments, and with how many types between `::<` and `>`.
+/// Returns the number of arguments of a function, and the number of types between `::<` and `>`.
 pub fn signature(path: &str, inner: &Value) -> String {
     let inputs = inner["sig"]["inputs"].as_array().map_or(0, Vec::len);
     let (_, types) = type_parameters(&inner["generics"]);
@@ -94,7 +94,7 @@ fn takes_self(inner: &Value) -> bool {
     inner["sig"]["inputs"][0][0] == "self"
 }
 
-/// Without those that have a default, and with them.
+/// Returns the number of type parameters without a default, and of all.
 pub fn type_parameters(generics: &Value) -> (usize, usize) {
     let types = generics["params"]
         .as_array()
@@ -107,7 +107,7 @@ pub fn type_parameters(generics: &Value) -> (usize, usize) {
     })
 }
 
-/// Whether an enum or a struct may get more variants or fields.
+/// Returns whether an enum or a struct may have additional variants or fields.
 fn is_open(item: Item<'_>) -> bool {
     let attributes = item.json["attrs"].as_array().into_iter().flatten();
     attributes

@@ -1,26 +1,26 @@
-//! The JSON that rustdoc writes: one file for each crate, whose items refer to each other by number.
+//! Rustdoc's JSON: one file per crate, whose items refer to each other by number.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
 
-/// An item, and the crate in whose file it is.
+/// An item, and the crate whose file contains it.
 #[derive(Clone, Copy)]
 pub struct Item<'a> {
     pub krate: &'a Value,
     pub json: &'a Value,
 }
 
-/// What a number refers to.
+/// The target of a number.
 pub enum Target<'a> {
     Item(Item<'a>),
-    /// An item of a crate that is not there, as `tower_layer::Layer`.
+    /// An item of a crate without a file, such as `tower_layer::Layer`.
     Elsewhere(String),
 }
 
 impl<'a> Item<'a> {
-    /// `module`, `struct`, `function` and so on, and what is said about it.
+    /// Returns the kind (`module`, `struct`, `function` and so on), and the description.
     pub fn inner(self) -> (&'a str, &'a Value) {
         let (kind, inner) = self.json["inner"]
             .as_object()
@@ -33,7 +33,7 @@ impl<'a> Item<'a> {
         self.json["name"].as_str().unwrap_or_default()
     }
 
-    /// The items of these numbers that are in the file: those that are public.
+    /// Returns the items of these numbers that the file contains, which are the public ones.
     pub fn members(self, ids: &'a Value) -> impl Iterator<Item = Self> {
         let ids = ids.as_array().into_iter().flatten();
         ids.filter_map(move |id| {
@@ -80,7 +80,7 @@ impl Crates {
         })
     }
 
-    /// What the number `id` refers to in the file of `item`.
+    /// Returns the target of the number `id` in the file of `item`.
     pub fn target<'a>(&'a self, item: Item<'a>, id: &Value) -> Target<'a> {
         if let Some(json) = item.krate["index"].get(id.to_string()) {
             return Target::Item(Item { json, ..item });

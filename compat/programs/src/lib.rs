@@ -1,4 +1,4 @@
-//! The programs are in `tests`; and here, as doc tests, those of the facade's guides that need axum or tonic.
+//! Doc tests of the facade's guides that need axum or tonic. The other programs are in `tests`.
 
 #[doc = include_str!("../../../tower/src/guide/axum.md")]
 pub mod axum {}

@@ -1,4 +1,4 @@
-//! An axum server with layers, their errors handled, and a reqwest client.
+//! An axum server with layers and error handling, and a reqwest client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn on_error(error: BoxError) -> (StatusCode, String) {
     }
 }
 
-/// The server's address. The route `/gated` answers when it gets a permit.
+/// Starts the server, and returns its address. The route `/gated` responds when it gets a permit.
 async fn server(gate: Arc<Semaphore>) -> String {
     let limited = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(on_error))
@@ -73,7 +73,7 @@ async fn routes_answer_through_the_layers() {
 }
 
 #[tokio::test]
-async fn a_timeout_reaches_the_handler_of_errors() {
+async fn a_timeout_reaches_the_error_handler() {
     let url = server(Arc::new(Semaphore::new(0))).await;
     assert_eq!(
         fetch(format!("{url}/never")).await,
@@ -82,11 +82,11 @@ async fn a_timeout_reaches_the_handler_of_errors() {
 }
 
 #[tokio::test]
-async fn what_is_too_much_is_shed_over_all_connections() {
+async fn excess_requests_are_shed_across_all_connections() {
     let gate = Arc::new(Semaphore::new(0));
     let url = server(gate.clone()).await;
     let held = [0, 1].map(|_| tokio::spawn(fetch(format!("{url}/gated"))));
-    // Both hold a permit of the limit when a third is refused.
+    // Both hold a permit of the limit when a third request is rejected.
     while fetch(format!("{url}/hello/axum")).await.0 != StatusCode::SERVICE_UNAVAILABLE {}
     assert_eq!(fetch(format!("{url}/free")).await.1, "free", "has no limit");
     gate.add_permits(2);
@@ -96,7 +96,7 @@ async fn what_is_too_much_is_shed_over_all_connections() {
     assert_eq!(fetch(format!("{url}/hello/axum")).await.0, StatusCode::OK);
 }
 
-/// The layers of a router are applied for each connection: so is a limit, unless it is a global one.
+/// The layers of a router are applied once per connection, so a limit is per connection unless it is global.
 #[tokio::test]
 async fn a_rate_limit_is_per_connection_unless_it_is_global() {
     async fn answered(layers: impl Fn(Router) -> Router) -> usize {
@@ -106,7 +106,7 @@ async fn a_rate_limit_is_per_connection_unless_it_is_global() {
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         let mut answered = 0;
         for _ in 0..6 {
-            // Each client has a connection of its own.
+            // Each client has its own connection.
             let (status, _) = fetch(format!("http://{address}/")).await;
             answered += usize::from(status == StatusCode::OK);
         }

@@ -1,4 +1,4 @@
-//! hyper-util's server over a stack of layers, and its legacy client below one.
+//! hyper-util's server with a stack of layers, and its legacy client below another stack.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ async fn server(requests: Arc<AtomicUsize>) -> SocketAddr {
     address
 }
 
-/// Tries again when the server says that it cannot.
+/// Retries if the server responds with 503.
 #[derive(Clone)]
 struct Unavailable;
 

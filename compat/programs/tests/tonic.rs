@@ -1,4 +1,4 @@
-//! tonic's channels, which are a buffer and a balancer, to servers that come and go.
+//! tonic's channels, which contain a buffer and a balancer, with servers that start and stop.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-/// A gRPC server that counts its requests, on a runtime of its own: when that ends, so do all connections.
+/// A gRPC server that counts its requests, in its own runtime: when the runtime shuts down, all connections close.
 struct Backend {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
@@ -101,7 +101,7 @@ async fn check(channel: &Channel) -> Result<(), Status> {
         .map(drop)
 }
 
-/// Asks until it is answered.
+/// Sends requests until one succeeds.
 async fn eventually(channel: &Channel) {
     let answered = async {
         while check(channel).await.is_err() {
@@ -114,7 +114,7 @@ async fn eventually(channel: &Channel) {
 }
 
 #[tokio::test]
-async fn connect_comes_back_after_the_server_was_away() {
+async fn connect_reconnects_after_the_server_was_down() {
     let backend = Backend::start().await;
     let channel = backend.endpoint().connect().await.unwrap();
     check(&channel).await.unwrap();
@@ -131,13 +131,13 @@ async fn connect_comes_back_after_the_server_was_away() {
 }
 
 #[tokio::test]
-async fn connect_tells_that_there_is_no_server() {
+async fn connect_fails_without_a_server() {
     let address = Backend::start().await.stop().await;
     endpoint(address).connect().await.unwrap_err();
 }
 
 #[tokio::test]
-async fn connect_lazy_waits_for_no_server() {
+async fn connect_lazy_does_not_wait_for_the_server() {
     let address = Backend::start().await.stop().await;
     let channel = endpoint(address).connect_lazy();
     assert_eq!(check(&channel).await.unwrap_err().code(), Code::Unavailable);
@@ -146,7 +146,7 @@ async fn connect_lazy_waits_for_no_server() {
 }
 
 #[tokio::test]
-async fn balance_list_spreads_requests_and_survives_a_death() {
+async fn balance_list_distributes_requests_and_survives_a_crash() {
     let backends = [
         Backend::start().await,
         Backend::start().await,
@@ -166,7 +166,7 @@ async fn balance_list_spreads_requests_and_survives_a_death() {
     }
     let [first, second, dead] = backends;
     dead.stop().await;
-    // tonic counts an endpoint that cannot be connected to as ready, so that some requests learn of it.
+    // tonic treats an endpoint that cannot be connected to as ready, so some requests fail.
     let mut answered = 0;
     for _ in 0..100 {
         answered += usize::from(check(&channel).await.is_ok());
@@ -195,7 +195,7 @@ async fn balance_channel_follows_its_endpoints() {
         .await
         .unwrap();
     changes.send(Change::Remove(1)).await.unwrap();
-    // When it has gone, the other one answers alone.
+    // When it is removed, the other one serves all requests.
     while second.requests() == 0 {
         check(&channel).await.unwrap();
     }
@@ -204,7 +204,7 @@ async fn balance_channel_follows_its_endpoints() {
         check(&channel).await.unwrap();
     }
     assert_eq!(first.requests(), before);
-    // It goes down, and comes up again where it was.
+    // It stops, and starts again at the same address.
     let address = second.stop().await;
     assert!(check(&channel).await.is_err());
     let second = Backend::at(address).await;
@@ -212,7 +212,7 @@ async fn balance_channel_follows_its_endpoints() {
     assert!(second.requests() > 0);
 }
 
-/// tower#824, grpc-rust#1581: the registry's tower does not look at its endpoints until there is a request.
+/// tower#824, grpc-rust#1581: the registry's tower does not poll its endpoints until there is a request.
 #[tokio::test]
 async fn balance_channel_takes_changes_while_there_are_no_requests() {
     let (channel, changes) = Channel::balance_channel::<u32>(1);

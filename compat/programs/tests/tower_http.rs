@@ -19,7 +19,7 @@ async fn handle(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     Ok(Response::new(Body::from("again ".repeat(1000))))
 }
 
-/// Its errors are all told as responses.
+/// A server that converts all errors into responses.
 fn service() -> impl Service<
     Request<Body>,
     Response = Response<impl http_body_util::BodyExt<Data: Send, Error: Send> + Send>,
@@ -49,7 +49,7 @@ fn request(path: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn each_layer_does_its_part() {
+async fn each_layer_has_its_effect() {
     let response = service().oneshot(request("/")).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[CONTENT_ENCODING], "gzip");
@@ -57,7 +57,7 @@ async fn each_layer_does_its_part() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_response() {
+async fn a_panic_becomes_a_response() {
     let service = service();
     for _ in 0..3 {
         let response = service.clone().oneshot(request("/panic")).await.unwrap();
@@ -66,7 +66,7 @@ async fn a_panic_is_a_response() {
 }
 
 #[tokio::test]
-async fn a_refused_request_goes_no_further() {
+async fn a_rejected_request_does_not_reach_the_service() {
     let mut request = request("/panic");
     request
         .headers_mut()

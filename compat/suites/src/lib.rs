@@ -1,1 +1,1 @@
-//! Nothing: see `run`.
+//! Empty: see `run`.

@@ -1,4 +1,4 @@
-//! An axum server that refuses what is too much: `cargo run -p example-rate-limited-server`, then
+//! An axum server that rejects excess requests: `cargo run -p example-rate-limited-server`, then
 //! `for i in 1 2 3 4; do curl -i http://127.0.0.1:3000/; done`.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tower::{BoxError, ServiceBuilder};
 async fn main() -> std::io::Result<()> {
     let layers = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(answer))
-        .load_shed() // answers 503 where the limit below would have the client wait
+        .load_shed() // responds with 503 while the limit below would make the client wait
         .layer(GlobalRateLimitLayer::new(2, Duration::from_secs(1))) // one limit for all connections
         .timeout(Duration::from_secs(5));
     let router = Router::new()
@@ -24,7 +24,7 @@ async fn main() -> std::io::Result<()> {
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!(
-        "http://{}/ answers two requests per second",
+        "http://{}/ serves two requests per second",
         listener.local_addr()?
     );
     let interrupted = async { drop(tokio::signal::ctrl_c().await) };
@@ -33,7 +33,7 @@ async fn main() -> std::io::Result<()> {
         .await
 }
 
-/// axum wants an answer for every error, and the layers tell theirs by type.
+/// Converts the error of a layer into a response, as axum requires, by the type of the error.
 async fn answer(error: BoxError) -> (StatusCode, String) {
     let status = if error.is::<Overloaded>() {
         StatusCode::SERVICE_UNAVAILABLE

@@ -1,4 +1,4 @@
-//! A client that balances over replicas, one of which is broken, and tries again: `cargo run -p example-resilient-client`.
+//! A client that balances over replicas, one of which is broken, and retries: `cargo run -p example-resilient-client`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tower::retry::backoff::{Backoff, ExponentialBackoff, ExponentialBackoffMaker
 use tower::retry::budget::{Budget, TpsBudget};
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
 
-/// Tries again after any error: at most three times, and no more than a fifth of all requests.
+/// Retries after any error: at most three times per request, and at most a fifth of all requests.
 #[derive(Clone)]
 struct Errors {
     left: u32,

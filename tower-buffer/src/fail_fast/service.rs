@@ -22,7 +22,7 @@ pub struct FailFast<S> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The inner service was ready when it was last asked, or has not been asked.
+    /// The inner service was ready when it was last polled, or has not been polled.
     Open,
     /// It is pending, and the timer runs.
     Waiting,
@@ -41,17 +41,17 @@ impl<S> FailFast<S> {
         }
     }
 
-    /// The service inside.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The service inside.
+    /// Consumes `self`, returning the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -104,7 +104,7 @@ where
             if self.poll_timer(cx).is_pending() {
                 return Poll::Pending;
             }
-            event!(WARN, waited = ?self.max_wait, "service is unavailable: failing its requests at once");
+            event!(WARN, waited = ?self.max_wait, "service is unavailable: failing its requests immediately");
             self.state = State::Failing;
         }
         Poll::Ready(Ok(()))
@@ -119,7 +119,7 @@ where
 }
 
 impl<S: Clone> Clone for FailFast<S> {
-    /// The clone has not asked its inner service yet, and waits anew.
+    /// The clone has not polled its inner service yet, and begins a new wait.
     fn clone(&self) -> Self {
         Self::new(self.inner.clone(), self.max_wait)
     }

@@ -185,7 +185,7 @@ where
         let deadline = match (asked, before) {
             (Some(asked), Some(before)) => asked.min(before),
             (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => unreachable!("one of them is there, as was seen above"),
+            (None, None) => unreachable!("returned above if both are `None`"),
         };
         if deadline.has_passed(now) {
             self.refusal.release(&mut self.inner);
@@ -243,7 +243,7 @@ where
         match self.project().state.project() {
             StateProj::Sent { response } => response.poll(cx),
             StateProj::Refused { error } => {
-                let error = error.take().expect("polled after it was ready");
+                let error = error.take().expect("polled after completion");
                 Poll::Ready(Err(error.into()))
             }
         }

@@ -84,14 +84,14 @@ impl<B> TimeoutBody<B> {
     /// Sets the timeout of the whole body, from now.
     #[must_use]
     pub fn total(mut self, timeout: Duration) -> Self {
-        // A time that the clock cannot represent is no timeout.
+        // An end that the clock cannot represent means no timeout.
         if let Some(at) = Instant::now().checked_add(timeout) {
             self.bounds().set_end(End::Total(timeout, at));
         }
         self
     }
 
-    /// Sets a deadline of the whole body: that of the request that it belongs to.
+    /// Sets a deadline for the whole body: the deadline of its request.
     #[must_use]
     pub fn deadline(mut self, deadline: Deadline) -> Self {
         self.bounds().set_end(End::Deadline(deadline));
@@ -103,23 +103,23 @@ impl<B> TimeoutBody<B> {
         self.bounds.as_ref()?.idle
     }
 
-    /// Returns when the whole body times out, or `None` if it does not. A body that is not polled does not notice that time:
-    /// its holder must.
+    /// Returns when the whole body times out, or `None` if it does not. A body that is not polled does not time
+    /// out: its holder must check the time.
     pub fn end(&self) -> Option<Instant> {
         self.bounds.as_ref()?.end.map(End::instant)
     }
 
-    /// The body inside.
+    /// Returns a reference to the inner body.
     pub const fn get_ref(&self) -> &B {
         &self.inner
     }
 
-    /// The body inside.
+    /// Returns a mutable reference to the inner body.
     pub const fn get_mut(&mut self) -> &mut B {
         &mut self.inner
     }
 
-    /// The body inside.
+    /// Consumes `self`, returning the inner body.
     pub fn into_inner(self) -> B {
         self.inner
     }
@@ -151,7 +151,7 @@ where
             });
         }
         let error = ready!(bounds.poll(cx));
-        event!(DEBUG, error, "giving up on a body");
+        event!(DEBUG, error, "a body timed out");
         Poll::Ready(Some(Err(error)))
     }
 
@@ -166,7 +166,7 @@ where
 }
 
 impl Bounds {
-    /// Keeps the earlier of two ends.
+    /// Sets the end of the whole body, unless an earlier one is set.
     fn set_end(&mut self, end: End) {
         if self
             .end
@@ -234,7 +234,7 @@ fn poll_idle(
     loop {
         let mut end = None;
         if alarm.is_none() {
-            // The clock is read only for a wait that begins.
+            // The clock is read only when a wait begins.
             end = Instant::now().checked_add(idle);
             if let Some(pulse) = &mut pulse {
                 pulse.has_beaten();
@@ -260,7 +260,7 @@ fn poll_alarm(alarm: &mut Option<Alarm>, end: Option<Instant>, cx: &mut Context<
         .is_some_and(|alarm| alarm.poll(cx).is_ready())
 }
 
-/// A body took too long.
+/// The error of a body that timed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyTimedOut {
@@ -273,7 +273,7 @@ pub enum BodyTimedOut {
 impl fmt::Display for BodyTimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Idle(after) => write!(f, "nothing of the body came for {after:?}"),
+            Self::Idle(after) => write!(f, "no frame of the body was received for {after:?}"),
             Self::Total(after) => write!(f, "the body was not complete after {after:?}"),
         }
     }
