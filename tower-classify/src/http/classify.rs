@@ -3,7 +3,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::code::{Code, CodeSet};
-use super::content_type::{is_grpc, is_grpc_web};
+use super::content_type::is_grpc_or_web;
 use super::pushback::{pushback, retry_after};
 use super::status_set::StatusSet;
 use crate::{BoxError, Class, Classify, ErrorChain, Failure, FailureKind, Pushback};
@@ -240,7 +240,7 @@ where
 
     #[inline]
     fn info(&self, request: &Request<B>) -> bool {
-        is_grpc(request.headers()) || is_grpc_web(request.headers())
+        is_grpc_or_web(request.headers())
     }
 
     #[inline]

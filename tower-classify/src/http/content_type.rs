@@ -4,15 +4,29 @@ use http::{HeaderMap, HeaderValue};
 /// Returns whether the headers are those of a gRPC call: the `content-type` is `application/grpc`, with or without a
 /// suffix such as `+proto`. gRPC-Web is not gRPC; see [`is_grpc_web`].
 pub fn is_grpc(headers: &HeaderMap) -> bool {
-    matches!(suffix(headers), Some([] | [b'+' | b';', ..]))
+    suffix(headers).is_some_and(ends_name)
 }
 
 /// Returns whether the headers are those of a gRPC-Web call: the `content-type` is `application/grpc-web` or
 /// `application/grpc-web-text`, with or without a suffix such as `+proto`.
 pub fn is_grpc_web(headers: &HeaderMap) -> bool {
-    let suffix = suffix(headers).and_then(|suffix| suffix.strip_prefix(b"-web"));
+    suffix(headers).is_some_and(is_web)
+}
+
+/// Returns whether the headers are those of a [gRPC](is_grpc) or a [gRPC-Web](is_grpc_web) call.
+pub fn is_grpc_or_web(headers: &HeaderMap) -> bool {
+    suffix(headers).is_some_and(|suffix| ends_name(suffix) || is_web(suffix))
+}
+
+fn is_web(suffix: &[u8]) -> bool {
+    let suffix = suffix.strip_prefix(b"-web");
     let suffix = suffix.map(|suffix| suffix.strip_prefix(b"-text").unwrap_or(suffix));
-    matches!(suffix, Some([] | [b'+' | b';', ..]))
+    suffix.is_some_and(ends_name)
+}
+
+/// Returns whether what follows is not a part of the protocol's name.
+const fn ends_name(suffix: &[u8]) -> bool {
+    matches!(suffix, [] | [b'+' | b';', ..])
 }
 
 /// Returns the part of the `content-type` after `application/grpc`.
@@ -43,6 +57,7 @@ mod tests {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, value.clone())]);
             assert_eq!(is_grpc(&headers), grpc, "{value:?}");
             assert_eq!(is_grpc_web(&headers), web, "{value:?}");
+            assert_eq!(is_grpc_or_web(&headers), grpc || web, "{value:?}");
         }
         assert!(!is_grpc(&HeaderMap::new()));
     }

@@ -30,5 +30,5 @@ mod status_set;
 
 pub use self::classify::{ClassifyError, HttpClassify};
 pub use self::code::{Code, InvalidCode};
-pub use self::content_type::{is_grpc, is_grpc_web};
+pub use self::content_type::{is_grpc, is_grpc_or_web, is_grpc_web};
 pub use self::pushback::{pushback, retry_after};

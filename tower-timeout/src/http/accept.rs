@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, Request};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
+use tower_classify::http::is_grpc_or_web;
 use tower_layer::Layer;
 use tower_readiness::{Refusal, event};
 use tower_service::Service;
@@ -147,7 +148,7 @@ impl Settings {
             asked => asked?,
         };
         let max = match self.grpc_max {
-            Some(grpc_max) if header::is_grpc_or_web(request.headers()) => grpc_max,
+            Some(grpc_max) if is_grpc_or_web(request.headers()) => grpc_max,
             _ => self.max,
         };
         Ok(asked.or(self.default).into_iter().chain(max).min())

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
+use tower_classify::http::is_grpc_or_web;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::TimeoutBody;
-use super::header;
 use super::pulse::Pulse;
 use crate::Deadline;
 
@@ -142,8 +142,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let deadline = match self.limits.grpc_deadline && header::is_grpc_or_web(request.headers())
-        {
+        let deadline = match self.limits.grpc_deadline && is_grpc_or_web(request.headers()) {
             true => request.extensions().get().copied(),
             false => None,
         };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tower_classify::http::{grpc_timeout, is_grpc, is_grpc_web};
+use tower_classify::http::{grpc_timeout, is_grpc_or_web};
 
 /// Reads the remaining time: from `grpc-timeout` if the request is gRPC, otherwise from the header `name`, in whole
 /// milliseconds.
@@ -44,11 +44,6 @@ pub(super) fn write(headers: &mut HeaderMap, name: &HeaderName, left: Duration) 
     let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     headers.insert(name, HeaderValue::from(millis));
     millis > 0
-}
-
-/// Returns whether this is a call of gRPC or gRPC-Web. Both use `grpc-timeout`, and stream for as long as the call lasts.
-pub(super) fn is_grpc_or_web(headers: &HeaderMap) -> bool {
-    is_grpc(headers) || is_grpc_web(headers)
 }
 
 /// The timeout header of a request is invalid.

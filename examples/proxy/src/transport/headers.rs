@@ -113,7 +113,7 @@ pub(crate) fn strip_forwarded(headers: &mut HeaderMap) {
 }
 
 /// Returns whether it is one of these, except `x-forwarded-for`, whose last address is correct whatever precedes it.
-fn is_forwarded(name: &HeaderName) -> bool {
+pub(crate) fn is_forwarded(name: &HeaderName) -> bool {
     let name = name.as_str();
     match name.strip_prefix("x-forwarded-") {
         Some(rest) => rest != "for",
@@ -144,7 +144,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// `Trailer` is not one of them, as it is forwarded together with the trailers. Credentials for a proxy are for the
 /// first proxy that asks for them, and are removed though this proxy does not ask.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     let name = name.as_str();
     // The first letter excludes most names.
     let may_be = matches!(name.as_bytes(), [b'c' | b'k' | b'p' | b't' | b'u', ..]);

@@ -24,7 +24,8 @@ impl<B: Payload> Pool<B> {
             loop {
                 let (mut connection, reused) = match shared.take() {
                     Some(connection) => (connection, true),
-                    None => shared.obtain().await?,
+                    // Boxed, since it is large and rare: most requests find an idle connection.
+                    None => Box::pin(shared.obtain()).await?,
                 };
                 // If this future is dropped meanwhile, so is the connection.
                 match connection.sender.try_send_request(request).await {

@@ -10,7 +10,8 @@ use http::{Request, Version};
 use crate::config::{Config, Network, Protocol, Via};
 use crate::front::server::Client;
 use crate::transport::headers::{
-    accepts_trailers, append_forwarded_for, join_cookies, strip_forwarded, strip_hop_by_hop,
+    accepts_trailers, append_forwarded_for, is_forwarded, is_hop_by_hop, join_cookies,
+    strip_forwarded, strip_hop_by_hop,
 };
 
 /// The proxy's name in `Via`, and the networks whose forwarding headers are trusted.
@@ -75,10 +76,13 @@ impl Hop {
         protocol: Protocol,
         client: &Client,
     ) -> bool {
-        let trailers = accepts_trailers(request.headers());
         let version = request.version();
         let headers = request.headers_mut();
-        strip_hop_by_hop(headers);
+        let found = Found::among(headers);
+        let trailers = found.te && accepts_trailers(headers);
+        if found.hop_by_hop {
+            strip_hop_by_hop(headers);
+        }
         if trailers {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
             if protocol == Protocol::Http1 {
@@ -86,8 +90,10 @@ impl Hop {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
             }
         }
-        join_cookies(headers);
-        if !self.trusts(client.address().ip()) {
+        if found.cookies > 1 {
+            join_cookies(headers);
+        }
+        if found.forwarded && !self.trusts(client.address().ip()) {
             strip_forwarded(headers);
         }
         append_forwarded_for(headers, client.ip());
@@ -107,6 +113,28 @@ impl Hop {
     fn trusts(&self, client: IpAddr) -> bool {
         let client = client.to_canonical();
         self.trusted.iter().any(|network| network.contains(client))
+    }
+}
+
+/// Which fields a request has of those that are seldom there. Finding them in one pass is cheaper than looking up each.
+#[derive(Debug, Default)]
+struct Found {
+    te: bool,
+    hop_by_hop: bool,
+    forwarded: bool,
+    cookies: usize,
+}
+
+impl Found {
+    fn among(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for (name, _) in headers {
+            found.te |= *name == header::TE;
+            found.hop_by_hop |= is_hop_by_hop(name);
+            found.forwarded |= is_forwarded(name);
+            found.cookies += usize::from(*name == header::COOKIE);
+        }
+        found
     }
 }
 

@@ -12,10 +12,18 @@ use crate::transport::blocks::OversizedTrailers;
 use crate::transport::trailers::{TrailersTooLarge, check_trailers};
 
 /// The body that a client sends, without trailers that must not be forwarded.
+///
+/// All layers move it with its request, so it is two pointers.
 #[derive(Debug)]
 pub struct ClientBody {
-    incoming: Incoming,
     client: Client,
+    /// `None` if the body is empty.
+    sent: Option<Box<Sent>>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    incoming: Incoming,
     max_trailers: usize,
     /// Set if h2 may drop some of the trailers.
     long: Option<OversizedTrailers>,
@@ -33,11 +41,15 @@ impl ClientBody {
             Version::HTTP_2 => request.extensions_mut().remove(),
             _ => None,
         };
-        request.map(|incoming| Self {
-            incoming,
-            client,
-            max_trailers,
-            long,
+        request.map(|incoming| {
+            let sent = (!incoming.is_end_stream()).then(|| {
+                Box::new(Sent {
+                    incoming,
+                    max_trailers,
+                    long,
+                })
+            });
+            Self { client, sent }
         })
     }
 
@@ -45,7 +57,9 @@ impl ClientBody {
     pub const fn client(&self) -> &Client {
         &self.client
     }
+}
 
+impl Sent {
     fn check(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
         if frame.is_trailers() && self.long.as_ref().is_some_and(|long| long.count() > 0) {
             return Err(TrailersTooLarge::new().into());
@@ -62,15 +76,22 @@ impl Body for ClientBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        polled.map(|frame| frame.map(|frame| self.check(frame?)))
+        let Some(sent) = &mut self.sent else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(&mut sent.incoming).poll_frame(cx);
+        polled.map(|frame| frame.map(|frame| sent.check(frame?)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        let sent = self.sent.as_ref();
+        sent.is_none_or(|sent| sent.incoming.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.sent {
+            Some(sent) => sent.incoming.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }
