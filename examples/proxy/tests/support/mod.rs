@@ -28,6 +28,7 @@ use tower_proxy::demo::pb::echo_client::EchoClient;
 use tower_proxy::demo::{Backend, Behavior};
 use tower_proxy::run::Bound;
 use tower_proxy::server::{Shutdown, ShutdownTrigger, serve, shutdown_channel};
+use tower_proxy::workers::Workers;
 
 /// The time after which a test counts as hanging.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -59,7 +60,11 @@ pub async fn proxy_with_admin(config: &str, admin: &str) -> Proxy {
         address: bound.addresses().unwrap()[0],
         admin: bound.admin_address().unwrap().unwrap(),
         trigger,
-        task: tokio::spawn(bound.serve(shutdown)),
+        task: tokio::spawn(async move {
+            // Two threads, so that every other connection is on a thread other than the test's.
+            let workers = Workers::start(2)?;
+            bound.serve_on(workers, shutdown).await
+        }),
     }
 }
 
