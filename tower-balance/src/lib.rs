@@ -52,7 +52,6 @@
 mod event;
 #[cfg(feature = "http")]
 pub mod http;
-mod lock;
 pub mod p2c;
 pub mod picker;
 pub mod policy;

@@ -1,9 +1,10 @@
 //! The state that the handles, the response futures and the worker share.
 
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use tower_readiness::event;
+use tower_readiness::ignore_poison;
 use tower_readiness::trace::Span;
 
 use crate::driver::{Drive, Driver};
@@ -84,7 +85,7 @@ impl<Req, F> Shared<Req, F> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<Req, F>> {
         // Nothing that panics runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.state.lock())
     }
 
     // ## Slots

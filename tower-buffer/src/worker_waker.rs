@@ -1,7 +1,9 @@
 //! The worker's task, and whether the service has woken it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Wake, Waker};
+
+use tower_readiness::ignore_poison;
 
 use crate::sync::{AtomicBool, Mutex, Ordering};
 
@@ -26,7 +28,7 @@ impl WorkerWaker {
     }
 
     pub(crate) fn set_task(&self, waker: &Waker) {
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut task = ignore_poison(self.task.lock());
         let outdated = match &mut *task {
             Some(known) if known.will_wake(waker) => None,
             known => known.replace(waker.clone()),
@@ -36,20 +38,12 @@ impl WorkerWaker {
     }
 
     pub(crate) fn clear_task(&self) {
-        let outdated = self
-            .task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let outdated = ignore_poison(self.task.lock()).take();
         drop(outdated);
     }
 
     pub(crate) fn wake_worker(&self) {
-        let task = self
-            .task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let task = ignore_poison(self.task.lock()).clone();
         if let Some(task) = task {
             task.wake();
         }

@@ -1,9 +1,9 @@
 //! Failure accrual of an endpoint, in which requests that only change a count take no lock.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::PoisonError;
 
 use tokio::time::Instant;
+use tower_readiness::ignore_poison;
 
 use crate::policy::accrual::{Attempt, FailureAccrual, Step};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
@@ -83,8 +83,7 @@ impl Attempts {
     }
 
     pub(super) fn lock(&self) -> Locked<'_> {
-        let accrual = self.accrual.lock();
-        let mut accrual = accrual.unwrap_or_else(PoisonError::into_inner);
+        let mut accrual = ignore_poison(self.accrual.lock());
         if self.fresh.0.load(Ordering::Relaxed) != 0 {
             accrual.succeeded(self.fresh.0.swap(0, Ordering::Relaxed));
         }

@@ -102,7 +102,6 @@ mod driver;
 mod endpoint_status;
 mod ext;
 mod health;
-mod lock;
 mod outlier;
 pub mod policy;
 mod rule;

@@ -9,13 +9,13 @@ use futures_util::Stream;
 use tokio::time::Instant;
 use tower_classify::{Class, FailureKind};
 use tower_discover::{Change, Discover};
+use tower_readiness::ignore_poison;
 
 use super::answers::Answers;
 use super::driver::Driver;
 use super::rule::{ByIdentity, Endpoint, Rule, charged};
 use super::task::Task;
 use super::{Guarded, Health, Reason, Standing};
-use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::outlier::{self, OutlierConfig, OutlierDetector};
 
@@ -166,7 +166,7 @@ impl<D, C> Unpin for EjectOutliers<D, C> where D: Discover<Key: Hash + Clone + f
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
     fn lock(&self) -> MutexGuard<'_, OutlierDetector<ByIdentity<Self>>> {
-        lock(&self.detector)
+        ignore_poison(self.detector.lock())
     }
 }
 
