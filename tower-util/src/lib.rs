@@ -54,6 +54,7 @@ mod either;
 mod ext;
 #[cfg(feature = "util")]
 mod future_service;
+mod invalid_policy;
 #[cfg(feature = "util")]
 mod map_err;
 #[cfg(feature = "util")]
@@ -90,6 +91,7 @@ pub mod spawn_ready;
 pub mod steer;
 mod tried;
 
+pub use self::invalid_policy::InvalidPolicy;
 pub use self::tried::Tried;
 #[cfg(feature = "util")]
 pub use self::{
