@@ -117,7 +117,7 @@ where
     D: Discover,
 {
     /// Chooses `size` of the targets by rendezvous hashing of their names with `seed`, which should differ between
-    /// clients: the random subsetting of gRPC. When a target is added or removed, at most one other target changes.
+    /// clients: gRPC's random subsetting. When a target is added or removed, at most one other target changes.
     pub const fn rendezvous(discover: D, size: usize, seed: u64) -> Self {
         Self::new(discover, Rule::Rendezvous { size, seed })
     }

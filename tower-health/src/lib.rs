@@ -136,7 +136,7 @@ pub use self::{
     accrual::Accrual, check::Checks, outlier::Outliers, slow_start::Weights, states::Observations,
 };
 
-/// Error types.
+/// The errors of the wrappers, and of invalid configurations.
 pub mod error {
     use std::error::Error;
     use std::fmt;

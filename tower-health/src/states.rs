@@ -45,9 +45,9 @@ pub struct EndpointState<K> {
     pub key: K,
     /// Whether it was ready when it was last polled.
     pub ready: bool,
-    /// Its standing.
+    /// Whether it is healthy, probing or ejected.
     pub standing: Standing,
-    /// Since when it has this standing.
+    /// The time at which its standing last changed.
     pub since: Instant,
     /// The number of requests in flight.
     pub in_flight: usize,

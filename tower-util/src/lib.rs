@@ -116,13 +116,13 @@ pub use self::{
     then::{Then, ThenLayer},
 };
 
-/// Error types.
+/// The errors of the adaptors, by adaptor.
 #[cfg(feature = "util")]
 pub mod error {
     pub use crate::optional::error as optional;
 }
 
-/// Response futures.
+/// The response futures of the adaptors.
 #[cfg(feature = "util")]
 pub mod future {
     pub use crate::and_then::AndThenFuture;

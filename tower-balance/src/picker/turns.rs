@@ -278,7 +278,7 @@ pub(super) fn draw_of(
 }
 
 const MAX_DRAWS: usize = 64;
-/// As in Finagle.
+/// The number of draws for a second endpoint that differs from the first, as in Finagle.
 const REDRAWS: usize = 5;
 /// Enough for the heaviest endpoint to have a turn, unless there are many endpoints.
 const MAX_TURNS: u64 = 128;

@@ -99,7 +99,7 @@ impl Alias {
     }
 }
 
-/// As in Finagle.
+/// The number of draws for a second endpoint that differs from the first, as in Finagle.
 const REDRAWS: usize = 5;
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use super::ring::{MAX_POINTS, hashes};
 #[derive(Debug, Clone)]
 pub struct StableRing {
     per_weight: usize,
-    /// Hash and endpoint.
+    /// Each point on the ring: its hash, and the endpoint that it belongs to.
     points: BTreeSet<(u64, usize)>,
     /// The key of each endpoint, and its number of points.
     endpoints: HashMap<usize, (String, usize)>,

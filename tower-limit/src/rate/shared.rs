@@ -133,7 +133,7 @@ impl Drop for LimitHandle {
     }
 }
 
-/// Registers `waker`.
+/// Registers the waker of a handle that waits, in place of the handle's last one.
 #[cold]
 fn wait(waiter_id: &mut Option<usize>, mut state: MutexGuard<'_, State>, waker: &Waker) {
     let outdated = match waiter_id.map(|waiter_id| &mut state.waiting[waiter_id]) {
