@@ -95,7 +95,6 @@
 //! [`TimeoutEndpoint`] for the timeout.
 
 mod accrual;
-mod answers;
 mod attempts;
 pub mod check;
 mod driver;
@@ -103,6 +102,7 @@ mod endpoint_status;
 mod ext;
 mod health;
 mod outlier;
+mod outlier_counters;
 pub mod policy;
 mod rule;
 mod service;

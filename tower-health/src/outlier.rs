@@ -11,8 +11,8 @@ use tower_classify::{Class, FailureKind};
 use tower_discover::{Change, Discover};
 use tower_readiness::ignore_poison;
 
-use super::answers::Answers;
 use super::driver::Driver;
+use super::outlier_counters::OutlierCounters;
 use super::rule::{ByIdentity, Endpoint, Rule, charged};
 use super::task::Task;
 use super::{Guarded, Health, Reason, Standing};
@@ -172,7 +172,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     type Key = K;
-    type State = Answers;
+    type State = OutlierCounters;
     type Attempt = ();
 
     fn health(&self) -> &Health<K> {
@@ -183,8 +183,8 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
         &self.task
     }
 
-    fn fresh(&self) -> (Answers, Standing) {
-        (Answers::default(), Standing::Healthy)
+    fn fresh(&self) -> (OutlierCounters, Standing) {
+        (OutlierCounters::default(), Standing::Healthy)
     }
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
