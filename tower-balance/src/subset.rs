@@ -6,9 +6,9 @@
 //!
 //! | subset | each client connects to | use it if |
 //! |---|---|---|
-//! | [`Subset::rendezvous`] | a fixed number of random endpoints, stable over time | clients do not know of each other |
+//! | [`Subset::rendezvous`] | a fixed number of random endpoints, stable over time | clients have no information about each other |
 //! | [`Subset::aperture`] | the endpoints in its section of the ring | clients are numbered; all servers then have the same load |
-//! | [`Subset::load_band`] | random endpoints, whose number follows the client's load | clients do not know of each other, and their load varies |
+//! | [`Subset::load_band`] | random endpoints, whose number follows the client's load | clients have no information about each other, and their load varies |
 //!
 //! # Example
 //!

@@ -29,7 +29,7 @@ pub struct Attempts {
 #[repr(align(128))]
 struct Fresh(AtomicU64);
 
-/// A copy of what each request needs to know of the accrual. Written with the accrual locked.
+/// A copy of the part of the accrual that each request reads. Written with the accrual locked.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Known {
