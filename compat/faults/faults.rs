@@ -1,6 +1,6 @@
 //! One test per bug of tower 0.5.3, named after it. Each fails there, and passes here: `compat/faults/run` shows both.
 //!
-//! The numbers are those of `reference/tower-users-pain.md`.
+//! The numbers are those of the table in `compat/README.md`.
 
 use std::collections::HashSet;
 use std::convert::Infallible;

@@ -52,7 +52,6 @@
 mod event;
 #[cfg(feature = "http")]
 pub mod http;
-mod lock;
 pub mod p2c;
 pub mod picker;
 pub mod policy;
@@ -64,7 +63,7 @@ pub use self::event::Event;
 #[doc(inline)]
 pub use self::p2c::Balance;
 
-/// Error types.
+/// The errors of the balancer itself; those of endpoints are passed through.
 pub mod error {
     use std::error::Error;
     use std::fmt;
@@ -72,7 +71,7 @@ pub mod error {
 
     use crate::BoxError;
 
-    /// Discovery failed.
+    /// The stream of endpoint changes failed; its error is the source.
     #[derive(Clone, Debug)]
     pub struct Discover(Arc<dyn Error + Send + Sync>);
 

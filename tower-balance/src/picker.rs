@@ -74,8 +74,9 @@ mod levels;
 mod p2c;
 mod prequal;
 mod probing;
+mod random;
+mod round_robin;
 mod tried;
-mod turns;
 
 use tokio::time::Instant;
 use tower_util::rng::Rng;
@@ -89,8 +90,9 @@ pub use self::levels::{Group, Levels, Locality};
 pub use self::p2c::P2c;
 pub use self::prequal::{PrequalPicker, Probes};
 pub use self::probing::ProbeAnswer;
+pub use self::random::Random;
+pub use self::round_robin::{RoundRobin, WeightedRoundRobin};
 pub use self::tried::AvoidTried;
-pub use self::turns::{Random, RoundRobin, WeightedRoundRobin};
 
 /// The endpoints of a balancer, as a picker sees them.
 ///

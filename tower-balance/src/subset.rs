@@ -6,9 +6,9 @@
 //!
 //! | subset | each client connects to | use it if |
 //! |---|---|---|
-//! | [`Subset::rendezvous`] | a fixed number of random endpoints, stable over time | clients do not know of each other |
+//! | [`Subset::rendezvous`] | a fixed number of random endpoints, stable over time | clients have no information about each other |
 //! | [`Subset::aperture`] | the endpoints in its section of the ring | clients are numbered; all servers then have the same load |
-//! | [`Subset::load_band`] | random endpoints, whose number follows the client's load | clients do not know of each other, and their load varies |
+//! | [`Subset::load_band`] | random endpoints, whose number follows the client's load | clients have no information about each other, and their load varies |
 //!
 //! # Example
 //!
@@ -117,7 +117,7 @@ where
     D: Discover,
 {
     /// Chooses `size` of the targets by rendezvous hashing of their names with `seed`, which should differ between
-    /// clients: the random subsetting of gRPC. When a target is added or removed, at most one other target changes.
+    /// clients: gRPC's random subsetting. When a target is added or removed, at most one other target changes.
     pub const fn rendezvous(discover: D, size: usize, seed: u64) -> Self {
         Self::new(discover, Rule::Rendezvous { size, seed })
     }

@@ -1,4 +1,4 @@
-//! The service behind the buffer, whatever its type, and what is known of it.
+//! The service behind the buffer, with its type erased, and its state.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,12 +11,12 @@ use crate::BoxError;
 use crate::error::{Failure, Panicked, ServiceError};
 use crate::future::ResponseFuture;
 
-/// A service for requests `Req` whose futures are `F`, without its type. Panics are failures.
+/// A service for requests `Req` whose futures are `F`, with its type erased. A panic is a failure.
 pub(crate) trait Drive<Req, F>: Send {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>>;
 
-    /// Calls the service if it is ready: takes the request, and writes the response where the caller wants it, as moving
-    /// it there costs more than all the rest.
+    /// Calls the service if it is ready: takes the request, and writes the response in place, as moving it would cost more
+    /// than the rest of the call.
     fn poll_call(
         &mut self,
         cx: &mut Context<'_>,
@@ -62,22 +62,22 @@ where
         .map_err(|error| Failure::Service(ServiceError::new(error.into())))
 }
 
-/// Runs the service's code. It is not used again after a panic, whatever state that left it in.
+/// Runs code of the service, and returns a panic as a failure. It is unwind safe, as the service is not used after a panic.
 pub(crate) fn caught<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(panicked(payload)))
 }
 
-/// Apart from [`caught`], as it is the same for all services.
+/// Separate from [`caught`], so that it is compiled once and not for each type of service.
 #[cold]
 fn panicked(payload: Box<dyn Any + Send>) -> Failure {
     Failure::Service(ServiceError::new(Panicked::new(&*payload).into()))
 }
 
-/// The service, and what is known of it.
+/// The service, and whether it is pending.
 pub(crate) struct Driver<Req, F> {
-    /// `None` when it has failed, or the buffer is closed.
+    /// `None` if the service has failed, or the buffer is closed.
     pub(crate) service: Option<Box<dyn Drive<Req, F>>>,
-    /// It was not ready for a request, and has not been polled since.
+    /// The service was not ready for a request, and has not been polled since.
     pub(crate) pending: bool,
 }
 
@@ -98,7 +98,7 @@ impl<Req, F> Driver<Req, F> {
         called
     }
 
-    /// Lets the service make progress without a request, and give back what it reserved for one.
+    /// Lets the service make progress without a request, and release what it has reserved for one.
     pub(crate) fn drive(&mut self, waker: &Waker) -> Result<(), Failure> {
         self.pending = false;
         let Some(service) = &mut self.service else {

@@ -90,7 +90,7 @@
 //!
 //! | a request | atomic operations | locks | wakes |
 //! |---|---|---|---|
-//! | finds the service free | 2 on the word: enter, leave | none | none |
+//! | finds the service free | 2 on the word: lock, unlock | none | none |
 //! | finds it in use, and gets it while it spins | the same, and a few reads of the word | none | none |
 //! | is queued, and served by a caller or the worker | 3 to 5 on the word, once per batch | the queue's 4 times: to enqueue, to dequeue, to store the response (together with the next dequeue), to fetch it | the caller's task, if that was polled before the response was stored |
 //! | is queued while the service is not ready | the same | once more | the worker, by the service |
@@ -120,22 +120,22 @@ mod driver;
 pub mod error;
 pub mod fail_fast;
 pub mod future;
-mod gate;
-mod home;
 mod layer;
 #[cfg(all(test, tower_loom))]
 mod loom_tests;
-mod places;
 mod queue;
+mod runtime;
 mod service;
+mod service_lock;
 mod shared;
+mod slots;
 mod sync;
 mod ticket;
 mod turn;
 mod wait_list;
 mod wake_list;
-mod wakes;
 mod worker;
+mod worker_waker;
 
 pub use self::layer::BufferLayer;
 pub use self::service::Buffer;

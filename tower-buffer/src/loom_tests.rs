@@ -1,4 +1,4 @@
-//! Callers and the worker on the real queue, in every order of their steps.
+//! Callers and the worker with the real queue, in every interleaving that loom explores.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use crate::error::Failure;
 use crate::future::ResponseFuture;
-use crate::places::Place;
+use crate::slots::Slot;
 use crate::sync::{AtomicUsize, Ordering};
 use crate::ticket::Ticket;
 use crate::turn::{Served, Turn};
@@ -18,7 +18,7 @@ use crate::turn::{Served, Turn};
 type Response = Ready<Result<u32, Infallible>>;
 type Shared = crate::shared::Shared<u32, Response>;
 
-/// Answers with the request. The first `pending` polls are pending, and wake the task that polled.
+/// Responds with the request. The first `pending` polls are pending, and wake the task that polled.
 struct Echo {
     pending: u32,
     calls: Arc<AtomicUsize>,
@@ -51,21 +51,21 @@ fn shared(pending: u32) -> (Arc<Shared>, Arc<AtomicUsize>) {
         calls: Arc::clone(&calls),
     };
     let shared = Shared::new(Box::new(service), 2);
-    shared.set_home();
+    shared.set_runtime();
     (Arc::new(shared), calls)
 }
 
-/// Yields a ticket if the request was queued.
+/// Sends a request. Returns a ticket if it was queued.
 fn send(shared: &Arc<Shared>, request: u32) -> Option<Ticket<ResponseFuture<Response>>> {
     let mut response = ResponseFuture::failed(Failure::Closed);
     let mut request = Some(request);
-    let mut place = Place::None;
-    if !shared.promise(&mut place) {
+    let mut slot = Slot::None;
+    if !shared.try_bypass(&mut slot) {
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(shared.poll_place(&mut place, &mut cx).is_ready());
+        assert!(shared.poll_slot(&mut slot, &mut cx).is_ready());
     }
-    shared.call(&mut request, &place, &mut response);
-    request.map(|request| shared.push(request, &place).unwrap())
+    shared.call(&mut request, &slot, &mut response);
+    request.map(|request| shared.push(request, &slot).unwrap())
 }
 
 struct Woken(AtomicUsize);
@@ -76,9 +76,9 @@ impl std::task::Wake for Woken {
     }
 }
 
-/// A request that is queued while another caller has the service is served by that caller, without the worker.
+/// A request that is queued while another caller holds the service is served by that caller, without the worker.
 #[test]
-fn what_is_queued_is_served_by_whoever_has_the_service() {
+fn a_queued_request_is_served_by_the_caller_that_holds_the_service() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(4);
     model.check(|| {
@@ -94,20 +94,24 @@ fn what_is_queued_is_served_by_whoever_has_the_service() {
             let mut cx = Context::from_waker(Waker::noop());
             assert!(ticket.poll_reply(&mut cx).is_ready());
         }
-        assert!(!shared.gate.is_queued() && shared.gate.is_open());
-        assert!(shared.gate.try_take() && shared.gate.try_take() && !shared.gate.try_take());
+        assert!(!shared.service_lock.is_queued() && shared.service_lock.is_open());
+        assert!(
+            shared.service_lock.try_take_slot()
+                && shared.service_lock.try_take_slot()
+                && !shared.service_lock.try_take_slot()
+        );
     });
 }
 
 /// A request for which the service was not ready is served when the service wakes the worker.
 #[test]
-fn the_worker_is_woken_for_what_the_service_was_not_ready_for() {
+fn the_worker_is_woken_for_a_request_that_waits_for_readiness() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
         let (shared, calls) = shared(1);
         let worker = Arc::new(Woken(AtomicUsize::new(0)));
-        shared.wakes.set_task(&Arc::clone(&worker).into());
+        shared.worker.set_task(&Arc::clone(&worker).into());
         let other = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || send(&shared, 2))
@@ -116,10 +120,13 @@ fn the_worker_is_woken_for_what_the_service_was_not_ready_for() {
         if calls.load(Ordering::Relaxed) < 2 {
             assert!(
                 worker.0.load(Ordering::Acquire) > 0,
-                "nobody wakes the worker"
+                "the worker is not woken"
             );
-            let inside = shared.gate.want().expect("nobody has the service");
-            let mut turn = Turn::new(&shared, inside);
+            let guard = shared
+                .service_lock
+                .lock_or_notify()
+                .expect("the service is not in use");
+            let mut turn = Turn::new(&shared, guard);
             assert!(matches!(turn.serve(&mut 9), Served::All));
             let _ = turn.end();
             assert_eq!(calls.load(Ordering::Relaxed), 2);
@@ -132,28 +139,28 @@ fn a_worker_that_finds_the_service_in_use_is_woken() {
     loom::model(|| {
         let (shared, _) = shared(0);
         let worker = Arc::new(Woken(AtomicUsize::new(0)));
-        shared.wakes.set_task(&Arc::clone(&worker).into());
+        shared.worker.set_task(&Arc::clone(&worker).into());
         let other = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 send(&shared, 1);
             })
         };
-        let entered = match shared.gate.want() {
-            Some(inside) => {
-                shared.after(inside.leave(0));
+        let locked = match shared.service_lock.lock_or_notify() {
+            Some(guard) => {
+                shared.after(guard.unlock(0));
                 true
             }
             None => false,
         };
         other.join().unwrap();
-        assert!(entered || worker.0.load(Ordering::Acquire) > 0);
+        assert!(locked || worker.0.load(Ordering::Acquire) > 0);
     });
 }
 
-/// A request that is given up while it is served is called or not, and its place is free in the end.
+/// The slot of a request that is cancelled while it is served is released, whether the service is called or not.
 #[test]
-fn what_is_given_up_leaves_its_place() {
+fn a_cancelled_request_releases_its_slot() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
@@ -166,31 +173,38 @@ fn what_is_given_up_leaves_its_place() {
         };
         drop(send(&shared, 1));
         other.join().unwrap();
-        assert!(shared.gate.is_open());
-        assert!(shared.gate.try_take() && shared.gate.try_take() && !shared.gate.try_take());
+        assert!(shared.service_lock.is_open());
+        assert!(
+            shared.service_lock.try_take_slot()
+                && shared.service_lock.try_take_slot()
+                && !shared.service_lock.try_take_slot()
+        );
     });
 }
 
-/// The service wakes the worker for a request that is given up just then: the next request does not wait for another
+/// The service wakes the worker for a request that is cancelled at the same time: the next request does not wait for another
 /// wake-up.
 #[test]
-fn a_wake_up_for_a_request_that_is_given_up_is_not_lost() {
+fn a_wake_up_for_a_cancelled_request_is_not_lost() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
         let (shared, calls) = shared(2);
-        let given_up = send(&shared, 1);
-        let other = thread::spawn(move || drop(given_up));
-        if let Some(inside) = shared.gate.want() {
-            let mut turn = Turn::new(&shared, inside);
+        let cancelled = send(&shared, 1);
+        let other = thread::spawn(move || drop(cancelled));
+        if let Some(guard) = shared.service_lock.lock_or_notify() {
+            let mut turn = Turn::new(&shared, guard);
             turn.serve(&mut 9);
             shared.after(turn.end());
         }
         other.join().unwrap();
         let before = calls.load(Ordering::Relaxed);
         // As a caller that found the service in use.
-        let _ticket = shared.push(2, &Place::Promised).unwrap();
+        let _ticket = shared.push(2, &Slot::Bypass).unwrap();
         let called = calls.load(Ordering::Relaxed) > before;
-        assert!(called || shared.wakes.take(), "nobody polls the service");
+        assert!(
+            called || shared.worker.take_service_wake(),
+            "no thread polls the service"
+        );
     });
 }

@@ -1,5 +1,5 @@
-//! The queue itself: the requests in their order, and the replies. No lock, no task: wakers and requests that are done with
-//! are returned to the caller, which wakes and drops them after releasing the lock.
+//! The queue: the requests in their order, and the replies. It takes no lock and wakes no task: wakers, and values to drop,
+//! are returned to the caller, which wakes or drops them after releasing the lock.
 
 use std::task::Waker;
 
@@ -10,27 +10,27 @@ use crate::future::ResponseFuture;
 
 #[derive(Debug)]
 pub(crate) struct Queue<Req, F> {
-    slots: Slab<Slot<Req, F>>,
+    entries: Slab<Entry<Req, F>>,
     first: Option<usize>,
     last: Option<usize>,
-    /// The first request, if the worker has it in hand while the service is not ready: it takes no place.
-    in_hand: Option<usize>,
+    /// The first request, if it waits for the service to be ready: it occupies no slot.
+    without_slot: Option<usize>,
 }
 
 #[derive(Debug)]
-enum Slot<Req, F> {
-    /// In the queue, which is a list that is linked both ways, so that a request can leave it anywhere.
+enum Entry<Req, F> {
+    /// In the queue, which is a doubly linked list, so that a request can be removed anywhere.
     Queued {
         job: Job<Req>,
         waker: Option<Waker>,
         before: Option<usize>,
         after: Option<usize>,
     },
-    /// The request is being called.
+    /// The service is being called with the request.
     Taken {
         waker: Option<Waker>,
     },
-    /// The request is being called, and its response future is gone.
+    /// The service is being called with the request, and the response future has been dropped.
     Forgotten,
     Replied(ResponseFuture<F>),
 }
@@ -45,16 +45,16 @@ pub(crate) struct Job<Req> {
 impl<Req, F> Queue<Req, F> {
     pub(crate) const fn new() -> Self {
         Self {
-            slots: Slab::new(),
+            entries: Slab::new(),
             first: None,
             last: None,
-            in_hand: None,
+            without_slot: None,
         }
     }
 
-    /// Puts a request into the reserved place.
+    /// Adds a request at the end, in a slot that the caller has reserved. Returns its key.
     pub(crate) fn push(&mut self, job: Job<Req>) -> usize {
-        let key = self.slots.insert(Slot::Queued {
+        let key = self.entries.insert(Entry::Queued {
             job,
             waker: None,
             before: self.last,
@@ -71,14 +71,15 @@ impl<Req, F> Queue<Req, F> {
         self.first.is_none()
     }
 
-    /// Puts a request that was taken back to the front, in hand, as the service is not ready for it. Yields the request if
-    /// its response future is gone, and whether the first request has left its place for that.
+    /// Puts a request back to the front, without a slot, as the service is not ready for it. Returns the request if its
+    /// response future has been dropped, and whether the request that is now the first released its slot.
     pub(crate) fn put_back(&mut self, key: usize, job: Job<Req>) -> (Option<Job<Req>>, bool) {
-        let Slot::Taken { waker } = std::mem::replace(&mut self.slots[key], Slot::Forgotten) else {
+        let Entry::Taken { waker } = std::mem::replace(&mut self.entries[key], Entry::Forgotten)
+        else {
             self.vacate(key);
-            return (Some(job), self.take_in_hand());
+            return (Some(job), self.release_first_slot());
         };
-        self.slots[key] = Slot::Queued {
+        self.entries[key] = Entry::Queued {
             job,
             waker,
             before: None,
@@ -88,37 +89,37 @@ impl<Req, F> Queue<Req, F> {
             Some(first) => *self.before(first) = Some(key),
             None => self.last = Some(key),
         }
-        self.in_hand = Some(key);
+        self.without_slot = Some(key);
         (None, false)
     }
 
-    /// The first request is in hand. Whether that frees its place.
-    pub(crate) fn take_in_hand(&mut self) -> bool {
-        let frees = self.in_hand.is_none() && self.first.is_some();
-        if frees {
-            self.in_hand = self.first;
+    /// Releases the slot of the first request, which waits for the service to be ready. Returns `false` if it held none.
+    pub(crate) fn release_first_slot(&mut self) -> bool {
+        let released = self.without_slot.is_none() && self.first.is_some();
+        if released {
+            self.without_slot = self.first;
         }
-        frees
+        released
     }
 
-    /// Takes the first request, and tells whether that frees its place.
+    /// Takes the first request. Returns its key, the request, and whether its slot is to be released.
     pub(crate) fn pop(&mut self) -> Option<(usize, Job<Req>, bool)> {
         let key = self.first?;
         let (job, waker) = self.unlink(key);
-        self.slots[key] = Slot::Taken { waker };
-        Some((key, job, self.in_hand.take().is_none()))
+        self.entries[key] = Entry::Taken { waker };
+        Some((key, job, self.without_slot.take().is_none()))
     }
 
-    /// Takes the request out of the list. Its slot is for the caller to fill.
+    /// Removes the request from the list. The caller must fill or remove its entry.
     fn unlink(&mut self, key: usize) -> (Job<Req>, Option<Waker>) {
-        let Slot::Queued {
+        let Entry::Queued {
             job,
             waker,
             before,
             after,
-        } = std::mem::replace(&mut self.slots[key], Slot::Forgotten)
+        } = std::mem::replace(&mut self.entries[key], Entry::Forgotten)
         else {
-            unreachable!("only what is queued is unlinked")
+            unreachable!("only queued requests are unlinked")
         };
         match before {
             Some(before) => *self.after(before) = after,
@@ -132,28 +133,29 @@ impl<Req, F> Queue<Req, F> {
     }
 
     fn after(&mut self, key: usize) -> &mut Option<usize> {
-        let Slot::Queued { after, .. } = &mut self.slots[key] else {
+        let Entry::Queued { after, .. } = &mut self.entries[key] else {
             unreachable!("neighbours are queued")
         };
         after
     }
 
     fn before(&mut self, key: usize) -> &mut Option<usize> {
-        let Slot::Queued { before, .. } = &mut self.slots[key] else {
+        let Entry::Queued { before, .. } = &mut self.entries[key] else {
             unreachable!("neighbours are queued")
         };
         before
     }
 
-    /// Replies to a request that was taken. Returns the waker of the caller, or the reply if its response future is gone.
+    /// Stores the reply to a request that was taken. Returns the caller's waker, or the reply if the response future has been
+    /// dropped.
     pub(crate) fn reply(
         &mut self,
         key: usize,
         reply: ResponseFuture<F>,
     ) -> Result<Option<Waker>, ResponseFuture<F>> {
-        match std::mem::replace(&mut self.slots[key], Slot::Forgotten) {
-            Slot::Taken { waker } => {
-                self.slots[key] = Slot::Replied(reply);
+        match std::mem::replace(&mut self.entries[key], Entry::Forgotten) {
+            Entry::Taken { waker } => {
+                self.entries[key] = Entry::Replied(reply);
                 Ok(waker)
             }
             _ => {
@@ -163,59 +165,60 @@ impl<Req, F> Queue<Req, F> {
         }
     }
 
-    /// The reply, if there is one; otherwise the waker is kept.
+    /// Returns the reply if there is one; otherwise registers the waker.
     pub(crate) fn take_reply(
         &mut self,
         key: usize,
         new_waker: &Waker,
     ) -> Option<ResponseFuture<F>> {
-        match &mut self.slots[key] {
-            Slot::Queued { waker, .. } | Slot::Taken { waker } => {
+        match &mut self.entries[key] {
+            Entry::Queued { waker, .. } | Entry::Taken { waker } => {
                 match waker {
                     Some(waker) => waker.clone_from(new_waker),
                     None => *waker = Some(new_waker.clone()),
                 }
                 None
             }
-            slot => match std::mem::replace(slot, Slot::Forgotten) {
-                Slot::Replied(reply) => Some(reply),
-                _ => unreachable!("a slot belongs to one response future"),
+            entry => match std::mem::replace(entry, Entry::Forgotten) {
+                Entry::Replied(reply) => Some(reply),
+                _ => unreachable!("an entry belongs to one response future"),
             },
         }
     }
 
-    /// The response future is gone. Returns what is to be dropped, and whether that frees a place.
+    /// Removes the request of a response future that has been dropped. Returns the value to drop, and whether a slot is to be
+    /// released.
     pub(crate) fn forget(&mut self, key: usize) -> (Option<Dropped<Req, F>>, bool) {
-        match &mut self.slots[key] {
-            Slot::Queued { .. } => {
+        match &mut self.entries[key] {
+            Entry::Queued { .. } => {
                 let (job, _) = self.unlink(key);
                 self.vacate(key);
-                let freed = if self.in_hand == Some(key) {
-                    // The next has its part, and leaves its place.
-                    self.in_hand = None;
-                    self.take_in_hand()
+                let released = if self.without_slot == Some(key) {
+                    // The next request is the first now, and releases its slot.
+                    self.without_slot = None;
+                    self.release_first_slot()
                 } else {
                     true
                 };
-                (Some(Dropped::Job(job)), freed)
+                (Some(Dropped::Job(job)), released)
             }
-            slot @ Slot::Taken { .. } => {
-                *slot = Slot::Forgotten;
+            entry @ Entry::Taken { .. } => {
+                *entry = Entry::Forgotten;
                 (None, false)
             }
-            Slot::Forgotten | Slot::Replied(_) => (self.vacate(key).map(Dropped::Reply), false),
+            Entry::Forgotten | Entry::Replied(_) => (self.vacate(key).map(Dropped::Reply), false),
         }
     }
 
     fn vacate(&mut self, key: usize) -> Option<ResponseFuture<F>> {
-        match self.slots.remove(key) {
-            Slot::Replied(reply) => Some(reply),
+        match self.entries.remove(key) {
+            Entry::Replied(reply) => Some(reply),
             _ => None,
         }
     }
 }
 
-/// What was kept for a response future that is gone. Dropping it may run any code.
+/// A request or a reply whose response future has been dropped. Dropping it may run any code.
 #[derive(Debug)]
 pub(crate) enum Dropped<Req, F> {
     Job(Job<Req>),

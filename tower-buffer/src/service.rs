@@ -8,8 +8,8 @@ use tower_service::Service;
 
 use crate::error::Failure;
 use crate::future::ResponseFuture;
-use crate::places::Place;
 use crate::shared::Shared;
+use crate::slots::Slot;
 use crate::{BoxError, Worker};
 
 /// A handle to a service behind a bounded queue; see the [crate's documentation](crate).
@@ -17,7 +17,7 @@ use crate::{BoxError, Worker};
 /// `F` is the service's future.
 pub struct Buffer<Req, F> {
     shared: Arc<Shared<Req, F>>,
-    place: Place,
+    slot: Slot,
 }
 
 impl<Req, F> Buffer<Req, F>
@@ -53,12 +53,12 @@ where
         S::Error: Into<BoxError> + Send + Sync,
         Req: Send + 'static,
     {
-        assert!(bound > 0, "a buffer needs place for at least one request");
+        assert!(bound > 0, "a buffer needs a slot for at least one request");
         let shared = Arc::new(Shared::new(Box::new(service), bound));
         (
             Self {
                 shared: Arc::clone(&shared),
-                place: Place::None,
+                slot: Slot::None,
             },
             Worker::new(shared),
         )
@@ -74,23 +74,23 @@ where
     type Future = ResponseFuture<F>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        if self.shared.promise(&mut self.place) {
+        if self.shared.try_bypass(&mut self.slot) {
             return Poll::Ready(Ok(()));
         }
-        self.poll_place(cx)
+        self.poll_slot(cx)
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let place = std::mem::replace(&mut self.place, Place::None);
+        let slot = std::mem::replace(&mut self.slot, Slot::None);
         assert!(
-            matches!(place, Place::Promised | Place::Reserved),
+            matches!(slot, Slot::Bypass | Slot::Reserved),
             "service not ready; poll_ready must be called first"
         );
         let mut request = Some(request);
         let mut response = ResponseFuture::failed(Failure::Closed);
-        self.shared.call(&mut request, &place, &mut response);
+        self.shared.call(&mut request, &slot, &mut response);
         if let Some(request) = request {
-            response = match self.shared.push(request, &place) {
+            response = match self.shared.push(request, &slot) {
                 Ok(ticket) => ResponseFuture::queued(ticket),
                 Err(failure) => ResponseFuture::failed(failure),
             };
@@ -100,17 +100,17 @@ where
 }
 
 impl<Req, F> Buffer<Req, F> {
-    fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_slot(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         let purpose = Purpose::current();
         if purpose == Purpose::Release {
-            self.shared.leave_place(&mut self.place);
+            self.shared.release(&mut self.slot);
             return Poll::Pending;
         }
-        ready!(self.shared.poll_place(&mut self.place, cx))?;
+        ready!(self.shared.poll_slot(&mut self.slot, cx))?;
         if purpose == Purpose::Drive {
-            self.shared.leave_place(&mut self.place);
-            // For layers above that keep in mind that it was ready.
-            self.place = Place::Promised;
+            self.shared.release(&mut self.slot);
+            // So that layers above that remember that it was ready may call it.
+            self.slot = Slot::Bypass;
         }
         Poll::Ready(Ok(()))
     }
@@ -121,21 +121,21 @@ impl<Req, F> Clone for Buffer<Req, F> {
         self.shared.add_handle();
         Self {
             shared: Arc::clone(&self.shared),
-            place: Place::None,
+            slot: Slot::None,
         }
     }
 }
 
 impl<Req, F> Drop for Buffer<Req, F> {
     fn drop(&mut self) {
-        self.shared.remove_handle(&mut self.place);
+        self.shared.remove_handle(&mut self.slot);
     }
 }
 
 impl<Req, F> fmt::Debug for Buffer<Req, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Buffer")
-            .field("place", &self.place)
+            .field("slot", &self.slot)
             .finish_non_exhaustive()
     }
 }

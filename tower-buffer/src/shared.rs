@@ -1,35 +1,36 @@
-//! What the handles, the response futures and the worker share.
+//! The state that the handles, the response futures and the worker share.
 
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use tower_readiness::event;
+use tower_readiness::ignore_poison;
 use tower_readiness::trace::Span;
 
 use crate::driver::{Drive, Driver};
 use crate::error::Failure;
 use crate::future::ResponseFuture;
-use crate::gate::{Gate, Left};
-use crate::home::Home;
-use crate::places::{Place, Waiters};
 use crate::queue::{Job, Queue};
+use crate::runtime::Runtime;
+use crate::service_lock::{ServiceLock, Unlocked};
+use crate::slots::{Slot, Waiters};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::ticket::{Replies, Ticket};
-use crate::wakes::Wakes;
+use crate::worker_waker::WorkerWaker;
 
-/// A request goes one of two ways. While nothing is queued and the service is not in use, the caller calls the service
-/// directly. Otherwise it queues the request, and the thread that uses the service serves the queue before it leaves. The
-/// worker does so when the service becomes ready after it was pending, and when the queue is too long for one caller.
+/// While nothing is queued and the service is not in use, a caller calls the service directly. Otherwise it queues the
+/// request, and the thread that holds the service serves the queue before it releases the service. The worker serves the
+/// queue when the service becomes ready after it was pending, and when the queue is too long for one caller.
 pub(crate) struct Shared<Req, F> {
-    pub(crate) gate: Gate<Driver<Req, F>>,
-    /// Where the worker runs, as soon as it does.
-    home: OnceLock<Home>,
+    pub(crate) service_lock: ServiceLock<Driver<Req, F>>,
+    /// The runtime of the worker, once the worker has been polled.
+    runtime: OnceLock<Runtime>,
     handles: AtomicUsize,
-    pub(crate) wakes: Arc<Wakes>,
-    /// `wakes`, for the service.
+    pub(crate) worker: Arc<WorkerWaker>,
+    /// `worker` as a [`Waker`], with which the service is polled.
     waker: Waker,
     state: Mutex<State<Req, F>>,
-    /// Forgets the type of the requests.
+    /// Erases the type of the requests.
     into_replies: fn(Arc<Self>) -> Arc<dyn Replies<ResponseFuture<F>>>,
 }
 
@@ -40,35 +41,35 @@ pub(crate) struct State<Req, F> {
     pub(crate) closed: Option<Failure>,
 }
 
-/// What there is to do when the queue has been served.
+/// What the worker must do when the queue is empty.
 pub(crate) enum Idle {
     Nothing,
-    /// All places are taken, and a handle waits for one or left without.
+    /// All slots are taken, and a handle waits for one, or was rejected for want of one.
     Blocked,
-    /// No handle is left to queue a request.
+    /// No handle is left that could queue a request.
     Finished,
 }
 
-// No method wakes a task or drops a user's value while it holds the lock of the state: both may run any code. The service
-// is used without that lock.
+// No method wakes a task or drops a user's value while it holds the lock of the state, as both may run any code. The service
+// is called and polled without that lock.
 impl<Req, F> Shared<Req, F> {
-    /// With one handle.
+    /// Creates the state for one handle.
     pub(crate) fn new(service: Box<dyn Drive<Req, F>>, bound: usize) -> Self
     where
         Req: Send + 'static,
         F: Send + 'static,
     {
-        let wakes = Arc::new(Wakes::new());
+        let worker = Arc::new(WorkerWaker::new());
         let driver = Driver {
             service: Some(service),
             pending: false,
         };
         Self {
-            gate: Gate::new(bound, driver),
-            home: OnceLock::new(),
+            service_lock: ServiceLock::new(bound, driver),
+            runtime: OnceLock::new(),
             handles: AtomicUsize::new(1),
-            waker: Arc::clone(&wakes).into(),
-            wakes,
+            waker: Arc::clone(&worker).into(),
+            worker,
             state: Mutex::new(State {
                 queue: Queue::new(),
                 waiters: Waiters::default(),
@@ -84,53 +85,53 @@ impl<Req, F> Shared<Req, F> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<Req, F>> {
         // Nothing that panics runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.state.lock())
     }
 
-    // ## Places
+    // ## Slots
 
-    /// Promises a place to a handle that has none, if nothing is in the way. A promise is as good as its time: it is made
-    /// anew. It keeps nothing from others.
+    /// Makes a handle without a slot ready if nothing is queued and no handle waits. This reserves nothing, and is checked again
+    /// at each poll.
     #[inline]
-    pub(crate) fn promise(&self, place: &mut Place) -> bool {
-        let promised = matches!(place, Place::None | Place::Promised)
-            && self.gate.is_open()
-            && self.home.get().is_some();
-        if promised {
-            *place = Place::Promised;
+    pub(crate) fn try_bypass(&self, slot: &mut Slot) -> bool {
+        let bypass = matches!(slot, Slot::None | Slot::Bypass)
+            && self.service_lock.is_open()
+            && self.runtime.get().is_some();
+        if bypass {
+            *slot = Slot::Bypass;
         }
-        promised
+        bypass
     }
 
     #[inline]
-    pub(crate) fn poll_place(
+    pub(crate) fn poll_slot(
         &self,
-        place: &mut Place,
+        slot: &mut Slot,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
-        match place {
-            Place::Reserved if !self.gate.is_closed() => return Poll::Ready(Ok(())),
-            Place::None | Place::Promised if self.gate.try_take() => {
-                *place = Place::Reserved;
+        match slot {
+            Slot::Reserved if !self.service_lock.is_closed() => return Poll::Ready(Ok(())),
+            Slot::None | Slot::Bypass if self.service_lock.try_take_slot() => {
+                *slot = Slot::Reserved;
                 return Poll::Ready(Ok(()));
             }
             _ => {}
         }
-        self.wait_for_place(place, cx)
+        self.wait_for_slot(slot, cx)
     }
 
     #[cold]
-    fn wait_for_place(&self, place: &mut Place, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn wait_for_slot(&self, slot: &mut Slot, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let mut state = self.lock();
         if let Some(failure) = &state.closed {
             return Poll::Ready(Err(failure.clone()));
         }
-        let reserved = state.waiters.reserve(&self.gate, place, cx.waker());
-        // Perhaps all places are with handles that do nothing, which the worker finds out.
+        let reserved = state.waiters.reserve(&self.service_lock, slot, cx.waker());
+        // Idle handles may hold all slots. The worker detects this.
         let blocked = !reserved && state.queue.is_empty();
         drop(state);
         if blocked {
-            self.wakes.wake_worker();
+            self.worker.wake_worker();
         }
         if reserved {
             Poll::Ready(Ok(()))
@@ -140,16 +141,16 @@ impl<Req, F> Shared<Req, F> {
     }
 
     #[inline]
-    fn free_place(&self) {
-        if self.gate.give_back() {
-            self.grant_places();
+    fn release_slot(&self) {
+        if self.service_lock.release_slot() {
+            self.grant_slots();
         }
     }
 
     #[cold]
-    fn grant_places(&self) {
+    fn grant_slots(&self) {
         loop {
-            let next = self.lock().waiters.serve(&self.gate);
+            let next = self.lock().waiters.grant_next(&self.service_lock);
             match next {
                 Some(waker) => waker.wake(),
                 None => return,
@@ -157,21 +158,21 @@ impl<Req, F> Shared<Req, F> {
         }
     }
 
-    /// The handle has no place any more, and waits for none.
-    pub(crate) fn leave_place(&self, place: &mut Place) {
-        let had_place = match std::mem::replace(place, Place::None) {
-            Place::None | Place::Promised => false,
-            Place::Reserved => true,
-            Place::Waiting(key) => self.lock().waiters.leave(key),
+    /// Releases the handle's slot, or stops its wait for one.
+    pub(crate) fn release(&self, slot: &mut Slot) {
+        let had_slot = match std::mem::replace(slot, Slot::None) {
+            Slot::None | Slot::Bypass => false,
+            Slot::Reserved => true,
+            Slot::Waiting(key) => self.lock().waiters.remove(key),
         };
-        if had_place {
-            self.free_place();
+        if had_slot {
+            self.release_slot();
         }
     }
 
-    /// Grants a place beyond the bound to the first waiting handle.
-    pub(crate) fn lend(&self) {
-        let next = self.lock().waiters.lend(&self.gate);
+    /// Grants a slot beyond the bound to the first waiting handle, or to the next one that polls.
+    pub(crate) fn overcommit(&self) {
+        let next = self.lock().waiters.overcommit(&self.service_lock);
         wake(next);
     }
 
@@ -181,60 +182,60 @@ impl<Req, F> Shared<Req, F> {
         self.handles.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn remove_handle(&self, place: &mut Place) {
-        self.leave_place(place);
+    pub(crate) fn remove_handle(&self, slot: &mut Slot) {
+        self.release(slot);
         if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.wakes.wake_worker();
+            self.worker.wake_worker();
         }
     }
 
     // ## Requests
 
-    /// Calls the service with the request of a handle that has a place, and takes the request, if nothing is queued,
-    /// the service is not in use, and it is ready.
+    /// Calls the service with the request of a ready handle, and takes the request, if nothing is queued, the service is
+    /// not in use, and it is ready.
     #[inline]
     pub(crate) fn call(
         &self,
         request: &mut Option<Req>,
-        place: &Place,
+        slot: &Slot,
         response: &mut ResponseFuture<F>,
     ) {
-        if !self.is_home() {
+        if !self.in_worker_runtime() {
             return;
         }
-        let Some(mut inside) = self.gate.try_enter() else {
+        let Some(mut guard) = self.service_lock.try_lock() else {
             return;
         };
-        let called = inside.with(|driver| driver.poll_call(&self.waker, request, response));
+        let called = guard.with(|driver| driver.poll_call(&self.waker, request, response));
         if let Err(failure) = called {
-            // Before any other caller enters.
+            // Before another caller can lock the service.
             self.close(&failure);
-            self.after(inside.leave(0));
+            self.after(guard.unlock(0));
             drop(request.take());
             *response = ResponseFuture::failed(failure);
             return;
         }
-        let frees = matches!(place, Place::Reserved) && request.is_none();
-        let left = inside.leave(frees.into());
-        if !left.nothing_to_do() {
-            self.after(left);
-            if let Some(inside) = self.gate.try_enter_to_serve() {
-                self.serve(inside);
+        let releases_slot = matches!(slot, Slot::Reserved) && request.is_none();
+        let unlocked = guard.unlock(releases_slot.into());
+        if !unlocked.nothing_to_do() {
+            self.after(unlocked);
+            if let Some(guard) = self.service_lock.try_lock_to_serve() {
+                self.serve(guard);
             }
         }
     }
 
-    /// Whether callers may call the service here: see [`Home`].
-    fn is_home(&self) -> bool {
-        self.home.get() == Some(&Home::here())
+    /// Returns whether callers may call the service in this runtime: see [`Runtime`].
+    fn in_worker_runtime(&self) -> bool {
+        self.runtime.get() == Some(&Runtime::here())
     }
 
-    /// Queues the request of a handle that has a place.
+    /// Queues the request of a ready handle.
     #[cold]
     pub(crate) fn push(
         self: &Arc<Self>,
         request: Req,
-        place: &Place,
+        slot: &Slot,
     ) -> Result<Ticket<ResponseFuture<F>>, Failure> {
         let job = Job {
             request,
@@ -246,48 +247,48 @@ impl<Req, F> Shared<Req, F> {
             drop(state);
             return Err(failure);
         }
-        if !matches!(place, Place::Reserved) {
-            state.waiters.redeem(&self.gate);
+        if !matches!(slot, Slot::Reserved) {
+            state.waiters.take_or_overcommit(&self.service_lock);
         }
         if state.queue.is_empty() {
-            self.gate.set_queued(true);
+            self.service_lock.set_queued(true);
         }
         let key = state.queue.push(job);
         drop(state);
-        if !self.is_home() {
-            self.wakes.wake_worker();
-        } else if let Some(inside) = self.gate.try_enter_to_serve() {
-            self.gate.spin_more();
-            self.serve(inside);
+        if !self.in_worker_runtime() {
+            self.worker.wake_worker();
+        } else if let Some(guard) = self.service_lock.try_lock_to_serve() {
+            self.service_lock.spin_more();
+            self.serve(guard);
         }
         Ok(Ticket::new((self.into_replies)(Arc::clone(self)), key))
     }
 
-    /// Does what leaving the gate asks for, except serving the queue.
-    pub(crate) fn after(&self, left: Left) {
-        if left.wanted() {
-            if self.gate.is_closed() {
+    /// Does what the thread that has unlocked the service must do, except to serve the queue.
+    pub(crate) fn after(&self, unlocked: Unlocked) {
+        if unlocked.notify_worker() {
+            if self.service_lock.is_closed() {
                 self.drop_service();
             } else {
-                self.wakes.wake_worker();
+                self.worker.wake_worker();
             }
         }
-        if left.look() {
-            self.grant_places();
+        if unlocked.has_waiters() {
+            self.grant_slots();
         }
     }
 
     // ## The worker
 
-    /// The worker runs here.
-    pub(crate) fn set_home(&self) {
-        self.home.get_or_init(Home::here);
+    /// Records the runtime in which the worker runs.
+    pub(crate) fn set_runtime(&self) {
+        self.runtime.get_or_init(Runtime::here);
     }
 
     pub(crate) fn idle(&self) -> Idle {
         let state = self.lock();
         if !state.queue.is_empty() {
-            // The gate tells this to the thread that leaves.
+            // The thread that unlocks the service sees the flag of the queue.
             Idle::Nothing
         } else if self.handles.load(Ordering::Acquire) == 0 {
             Idle::Finished
@@ -298,7 +299,8 @@ impl<Req, F> Shared<Req, F> {
         }
     }
 
-    /// From now on everything fails, and there is no service. Only the first failure counts.
+    /// Closes the buffer: fails all queued and later requests with `failure`, and drops the service. Further calls have no
+    /// effect.
     pub(crate) fn close(&self, failure: &Failure) {
         let mut state = self.lock();
         if state.closed.is_some() {
@@ -312,7 +314,7 @@ impl<Req, F> Shared<Req, F> {
             );
         }
         state.closed = Some(failure.clone());
-        self.gate.close();
+        self.service_lock.close();
         let mut wakers = state.waiters.clear();
         let mut jobs = Vec::new();
         while let Some((key, job, _)) = state.queue.pop() {
@@ -324,19 +326,19 @@ impl<Req, F> Shared<Req, F> {
         wakers.into_iter().for_each(Waker::wake);
         drop(jobs);
         self.drop_service();
-        // It has nothing left to do.
-        self.wakes.wake_worker();
+        // The worker ends.
+        self.worker.wake_worker();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.gate.is_closed()
+        self.service_lock.is_closed()
     }
 
-    /// Drops the service, or has the thread inside do so.
+    /// Drops the service, or leaves that to the thread that holds the lock.
     fn drop_service(&self) {
-        if let Some(mut inside) = self.gate.want() {
-            let service = inside.with(|driver| driver.service.take());
-            self.after(inside.leave(0));
+        if let Some(mut guard) = self.service_lock.lock_or_notify() {
+            let service = guard.with(|driver| driver.service.take());
+            self.after(guard.unlock(0));
             drop(service);
         }
     }
@@ -353,13 +355,13 @@ impl<Req: Send, F: Send> Replies<ResponseFuture<F>> for Shared<Req, F> {
     fn forget(&self, key: usize) {
         let mut state = self.lock();
         let was_empty = state.queue.is_empty();
-        let (dropped, frees) = state.queue.forget(key);
+        let (dropped, releases_slot) = state.queue.forget(key);
         if state.queue.is_empty() && !was_empty {
-            self.gate.set_queued(false);
+            self.service_lock.set_queued(false);
         }
         drop(state);
-        if frees {
-            self.free_place();
+        if releases_slot {
+            self.release_slot();
         }
         drop(dropped);
     }

@@ -15,7 +15,7 @@ pub(crate) use loom::{
     },
 };
 
-/// With the interface of loom's.
+/// The standard library's cell with loom's interface.
 #[cfg(not(tower_loom))]
 #[derive(Debug)]
 pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);

@@ -1,15 +1,15 @@
-//! What a response future has while its request is queued.
+//! The claim of a response future on the reply to its queued request.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// Where the responses of queued requests are kept, whatever the type of the requests.
+/// Stores the replies to queued requests, with the type of the requests erased.
 pub(crate) trait Replies<R>: Send + Sync {
     fn poll_reply(&self, key: usize, cx: &mut Context<'_>) -> Poll<R>;
     fn forget(&self, key: usize);
 }
 
-/// A request that is queued. Dropping it takes the request out of the queue.
+/// A queued request. Dropping the ticket removes the request from the queue.
 pub(crate) struct Ticket<R> {
     replies: Arc<dyn Replies<R>>,
     key: usize,

@@ -1,27 +1,28 @@
-//! A turn with the service.
+//! A turn: one period in which a thread holds the service and serves the queue.
 
 use crate::driver::{Driver, caught};
 use crate::error::Failure;
 use crate::future::ResponseFuture;
-use crate::gate::{Inside, Left};
 use crate::queue::Job;
+use crate::service_lock::{Guard, Unlocked};
 use crate::shared::Shared;
 use crate::wake_list::WakeList;
 
-/// Exclusive use of the service, to call it with the queued requests. Callers are woken at the end, when they can enter.
+/// Exclusive access to the service, to call it with the queued requests. Callers are woken at the end, when the service can
+/// be locked again.
 pub(crate) struct Turn<'a, Req, F> {
     shared: &'a Shared<Req, F>,
-    inside: Inside<'a, Driver<Req, F>>,
-    /// Places to give back.
-    freed: usize,
+    guard: Guard<'a, Driver<Req, F>>,
+    /// The number of slots to release.
+    released: usize,
     wakes: WakeList,
 }
 
 /// How serving the queue ended.
 pub(crate) enum Served {
-    /// Nothing is queued.
+    /// The queue is empty.
     All,
-    /// There are more requests than calls were left.
+    /// Requests are left, and the turn's calls are used up.
     Some,
     /// The service is not ready. It wakes the worker when it is.
     Pending,
@@ -29,62 +30,62 @@ pub(crate) enum Served {
     Failed,
 }
 
-/// A request that has been called, or has failed.
+/// The key of a request, and its reply.
 type Replied<F> = (usize, ResponseFuture<F>);
 
 impl<Req, F> Shared<Req, F> {
     /// Serves the queue until it is empty, the service is pending, or a turn's calls are used up.
     #[cold]
-    pub(crate) fn serve<'a>(&'a self, mut inside: Inside<'a, Driver<Req, F>>) {
+    pub(crate) fn serve<'a>(&'a self, mut guard: Guard<'a, Driver<Req, F>>) {
         let mut calls = Turn::<Req, F>::CALLS;
         loop {
-            let mut turn = Turn::new(self, inside);
+            let mut turn = Turn::new(self, guard);
             let served = turn.serve(&mut calls);
-            let left = turn.end();
-            self.after(left);
+            let unlocked = turn.end();
+            self.after(unlocked);
             match served {
-                // Callers that queued while this thread was still inside rely on it.
-                Served::All if left.queued() => match self.gate.try_enter_to_serve() {
-                    Some(again) => inside = again,
+                // Callers that queued a request while this thread held the lock rely on it to serve them.
+                Served::All if unlocked.queued() => match self.service_lock.try_lock_to_serve() {
+                    Some(again) => guard = again,
                     None => return,
                 },
                 Served::All | Served::Pending | Served::Failed => return,
-                Served::Some => return self.wakes.wake_worker(),
+                Served::Some => return self.worker.wake_worker(),
             }
         }
     }
 }
 
 impl<'a, Req, F> Turn<'a, Req, F> {
-    /// The maximum number of calls in a turn, so that no caller works for others forever.
+    /// The maximum number of calls in a turn. It bounds the time that a caller works for others.
     pub(crate) const CALLS: usize = WakeList::CAPACITY;
 
-    pub(crate) fn new(shared: &'a Shared<Req, F>, inside: Inside<'a, Driver<Req, F>>) -> Self {
+    pub(crate) fn new(shared: &'a Shared<Req, F>, guard: Guard<'a, Driver<Req, F>>) -> Self {
         Self {
             shared,
-            inside,
-            freed: 0,
+            guard,
+            released: 0,
             wakes: WakeList::default(),
         }
     }
 
-    /// Leaves the service to the others, and wakes those whose requests have been called.
-    pub(crate) fn end(self) -> Left {
-        self.inside.leave(self.freed)
+    /// Unlocks the service, and wakes the callers whose requests it has been called with.
+    pub(crate) fn end(self) -> Unlocked {
+        self.guard.unlock(self.released)
     }
 
-    /// Calls the service with what is queued, in its order.
+    /// Calls the service with the queued requests in their order.
     pub(crate) fn serve(&mut self, calls: &mut usize) -> Served {
-        if !self.shared.gate.is_queued() {
+        if !self.shared.service_lock.is_queued() {
             return Served::All;
         }
-        let pending = self.inside.with(|driver| driver.pending);
-        if pending && !self.shared.wakes.take() {
-            self.freed += usize::from(self.shared.lock().queue.take_in_hand());
+        let pending = self.guard.with(|driver| driver.pending);
+        if pending && !self.shared.worker.take_service_wake() {
+            self.released += usize::from(self.shared.lock().queue.release_first_slot());
             return Served::Pending;
         }
         // The wake-up is consumed: if the queue is empty by now, the next turn must poll the service.
-        self.inside.with(|driver| driver.pending = false);
+        self.guard.with(|driver| driver.pending = false);
         let mut replied = None;
         loop {
             let (next, empty) = self.next(replied.take(), *calls > 0);
@@ -96,7 +97,7 @@ impl<'a, Req, F> Turn<'a, Req, F> {
             let mut response = ResponseFuture::failed(Failure::Closed);
             let called = job.span.in_scope(|| {
                 let waker = self.shared.waker();
-                self.inside
+                self.guard
                     .with(|driver| driver.poll_call(waker, &mut request, &mut response))
             });
             match (called, request) {
@@ -107,7 +108,7 @@ impl<'a, Req, F> Turn<'a, Req, F> {
                     return Served::Pending;
                 }
                 (Err(failure), request) => {
-                    // Before any other caller enters.
+                    // Before another caller can lock the service.
                     self.shared.close(&failure);
                     self.next(Some((key, ResponseFuture::failed(failure))), false);
                     drop(request);
@@ -117,16 +118,16 @@ impl<'a, Req, F> Turn<'a, Req, F> {
         }
     }
 
-    /// Lets the service make progress while nothing is queued.
+    /// Lets the service make progress while the queue is empty.
     pub(crate) fn drive(&mut self) -> Result<(), ()> {
         let waker = self.shared.waker();
-        self.inside
+        self.guard
             .with(|driver| driver.drive(waker))
             .map_err(|failure| self.shared.close(&failure))
     }
 
-    /// Replies to the last request, and takes the next, unless there is none or it is not to be. Also tells whether none is
-    /// queued now.
+    /// Stores the reply to the last request, and takes the next one if `more` is set. Also returns whether the queue is empty
+    /// now.
     fn next(
         &mut self,
         replied: Option<Replied<F>>,
@@ -145,11 +146,11 @@ impl<'a, Req, F> Turn<'a, Req, F> {
         let next = if more { state.queue.pop() } else { None };
         let empty = state.queue.is_empty();
         if empty && next.is_some() {
-            self.shared.gate.set_queued(false);
+            self.shared.service_lock.set_queued(false);
         }
         drop(state);
-        let next = next.map(|(key, job, frees)| {
-            self.freed += usize::from(frees);
+        let next = next.map(|(key, job, releases_slot)| {
+            self.released += usize::from(releases_slot);
             (key, job)
         });
         if let Err(failure) = caught(|| {
@@ -166,7 +167,7 @@ impl<'a, Req, F> Turn<'a, Req, F> {
         (next, empty)
     }
 
-    /// The service is not ready for the request.
+    /// Returns a request to the queue, as the service is not ready for it.
     fn put_back(&mut self, key: usize, job: Job<Req>) {
         let mut state = self.shared.lock();
         if let Some(failure) = state.closed.clone() {
@@ -175,12 +176,12 @@ impl<'a, Req, F> Turn<'a, Req, F> {
             drop(job);
             return;
         }
-        let (unwanted, frees) = state.queue.put_back(key, job);
+        let (unwanted, releases_slot) = state.queue.put_back(key, job);
         if !state.queue.is_empty() {
-            self.shared.gate.set_queued(true);
+            self.shared.service_lock.set_queued(true);
         }
         drop(state);
-        self.freed += usize::from(frees);
+        self.released += usize::from(releases_slot);
         drop(unwanted);
     }
 }

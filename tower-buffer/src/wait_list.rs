@@ -1,11 +1,11 @@
-//! The handles that wait for a place, in their order of arrival, and those that have been granted one. Pure: no places, no
-//! locks, no wake-ups.
+//! The handles that wait for a slot, in their order of arrival, and those that have been granted one. Pure: it counts no
+//! slots, takes no locks and wakes no tasks.
 
 use std::task::Waker;
 
 use slab::Slab;
 
-/// A list that is linked both ways, so that a handle can leave it anywhere, in constant time.
+/// A doubly linked list in a slab, so that any handle can be removed in constant time.
 ///
 /// A `BTreeMap` from numbers to wakers would do as well, but the compiler generates 20 kB of code for one.
 #[derive(Debug, Default)]
@@ -22,23 +22,23 @@ enum Entry {
         before: Option<usize>,
         after: Option<usize>,
     },
-    /// Not in the list: the handle has been granted a place that it has not taken yet.
+    /// Not in the list: the handle has been granted a slot that it has not taken yet.
     Granted,
 }
 
-/// What a handle had that left.
+/// The state in which a handle was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Had {
-    /// It was waiting.
-    Waited,
-    /// It had been granted a place.
+pub(crate) enum Removed {
+    /// The handle was waiting.
+    Waiting,
+    /// The handle had been granted a slot that it had not taken.
     Granted,
-    /// The list has been [cleared](WaitList::clear).
-    Nothing,
+    /// The list had been [cleared](WaitList::clear) before.
+    Absent,
 }
 
 impl WaitList {
-    /// Returns whether no handle waits. Some may have been granted a place.
+    /// Returns whether no handle waits. Some may have been granted a slot.
     pub(crate) const fn is_empty(&self) -> bool {
         self.first.is_none()
     }
@@ -56,7 +56,7 @@ impl WaitList {
         key
     }
 
-    /// Removes a handle that has been granted a place and returns `true`. Otherwise the handle waits on, with this waker.
+    /// Removes a handle that has been granted a slot and returns `true`. Otherwise the handle waits on, with this waker.
     pub(crate) fn take_granted(&mut self, key: usize, new_waker: &Waker) -> bool {
         if let Entry::Waiting { waker, .. } = &mut self.entries[key] {
             waker.clone_from(new_waker);
@@ -66,7 +66,7 @@ impl WaitList {
         true
     }
 
-    /// Grants the first handle a place. Returns its waker, or `None` if no handle waits.
+    /// Grants the first handle a slot. Returns its waker, or `None` if no handle waits.
     pub(crate) fn grant(&mut self) -> Option<Waker> {
         let first = &mut self.entries[self.first?];
         let granted = std::mem::replace(first, Entry::Granted);
@@ -74,13 +74,13 @@ impl WaitList {
     }
 
     /// Removes a handle. Its key must not be used again.
-    pub(crate) fn leave(&mut self, key: usize) -> Had {
+    pub(crate) fn remove(&mut self, key: usize) -> Removed {
         match self.entries.try_remove(key) {
-            None => Had::Nothing,
-            Some(Entry::Granted) => Had::Granted,
+            None => Removed::Absent,
+            Some(Entry::Granted) => Removed::Granted,
             Some(waiting) => {
                 self.unlink(waiting);
-                Had::Waited
+                Removed::Waiting
             }
         }
     }
@@ -96,7 +96,7 @@ impl WaitList {
         wakers
     }
 
-    /// Takes an entry that has been removed out of the list. Returns its waker.
+    /// Unlinks an entry that has been removed from the slab. Returns its waker.
     fn unlink(&mut self, removed: Entry) -> Option<Waker> {
         let Entry::Waiting {
             waker,
@@ -149,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn a_granted_place_is_taken_once() {
+    fn a_granted_slot_is_taken_once() {
         let mut list = WaitList::default();
         let key = list.add(Waker::noop().clone());
         assert!(!list.is_empty() && !list.take_granted(key, Waker::noop()));
         assert!(list.grant().is_some() && list.is_empty() && list.grant().is_none());
         assert!(list.take_granted(key, Waker::noop()));
-        assert_eq!(list.leave(key), Had::Nothing);
+        assert_eq!(list.remove(key), Removed::Absent);
     }
 
     #[test]
@@ -164,16 +164,16 @@ mod tests {
         let [granted, waiting] = [(); 2].map(|()| list.add(Waker::noop().clone()));
         list.grant();
         assert_eq!(list.clear().len(), 1);
-        assert_eq!(list.leave(waiting), Had::Nothing);
-        assert_eq!(list.leave(granted), Had::Granted);
+        assert_eq!(list.remove(waiting), Removed::Absent);
+        assert_eq!(list.remove(granted), Removed::Granted);
     }
 
-    /// What happens; a number picks one of the handles.
+    /// An operation on the list; the number selects one of the handles.
     #[derive(Clone, Copy, Debug)]
     enum Operation {
         Add,
         Poll(usize),
-        Leave(usize),
+        Remove(usize),
         Grant,
     }
 
@@ -181,7 +181,7 @@ mod tests {
         prop_oneof![
             Just(Operation::Add),
             any::<usize>().prop_map(Operation::Poll),
-            any::<usize>().prop_map(Operation::Leave),
+            any::<usize>().prop_map(Operation::Remove),
             Just(Operation::Grant),
         ]
     }
@@ -189,7 +189,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
 
-        /// Compares with a model of two plain lists: of the handles that wait, and of those that have been granted a place.
+        /// Compares with a model of two plain lists: of the handles that wait, and of those that have been granted a slot.
         #[test]
         fn behaves_like_two_lists(operations in prop::collection::vec(operation(), 0..200)) {
             let mut list = WaitList::default();
@@ -214,11 +214,11 @@ mod tests {
                             }
                         }
                     }
-                    Operation::Leave(which) if !keys.is_empty() => {
+                    Operation::Remove(which) if !keys.is_empty() => {
                         let number = which % keys.len();
                         if let Some(key) = keys[number].take() {
-                            let had = if granted.contains(&number) { Had::Granted } else { Had::Waited };
-                            prop_assert_eq!(list.leave(key), had);
+                            let removed = if granted.contains(&number) { Removed::Granted } else { Removed::Waiting };
+                            prop_assert_eq!(list.remove(key), removed);
                             granted.retain(|&other| other != number);
                             waiting.retain(|&other| other != number);
                         }
@@ -233,7 +233,7 @@ mod tests {
                             granted.push(number);
                         }
                     }
-                    Operation::Poll(_) | Operation::Leave(_) => {}
+                    Operation::Poll(_) | Operation::Remove(_) => {}
                 }
                 prop_assert_eq!(list.is_empty(), waiting.is_empty());
             }

@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::task::Waker;
 
-/// Wakes its tasks when it is dropped, which its owner does after releasing what the tasks want.
+/// Wakes its tasks when it is dropped. Its owner drops it after releasing the lock that the tasks need.
 pub(crate) struct WakeList {
     /// `None` from `len` on. `Drop` takes all of them, so nothing is left for the compiler to drop: its code that checks each
     /// element once more takes 3 kB. The price: if waking a task panics, the wakers after it are leaked.

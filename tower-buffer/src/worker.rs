@@ -23,7 +23,7 @@ where
     S: Service<Req>,
 {
     shared: Arc<Shared<Req, S::Future>>,
-    /// How often in a row it has found all slots reserved by idle handles.
+    /// The number of consecutive polls that found all slots reserved while the queue was empty.
     blocked: u32,
     started: bool,
     _service: PhantomData<fn() -> S>,
@@ -43,17 +43,17 @@ where
         }
     }
 
-    /// The queue is empty. The service is [driven](tower_readiness::Purpose::Drive) if it has asked for that.
+    /// With an empty queue, [drives](tower_readiness::Purpose::Drive) the service if it has woken the worker.
     fn idle(&mut self, turn: &mut Turn<'_, Req, S::Future>) -> Next {
-        if self.shared.wakes.take() && turn.drive().is_err() {
+        if self.shared.worker.take_service_wake() && turn.drive().is_err() {
             return Next::Finish;
         }
         match self.shared.idle() {
             Idle::Blocked => {
                 self.blocked += 1;
-                if self.blocked > PATIENCE {
+                if self.blocked > MAX_BLOCKED_YIELDS {
                     self.blocked = 0;
-                    self.shared.lend();
+                    self.shared.overcommit();
                 }
                 Next::Again
             }
@@ -85,31 +85,31 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let shared = Arc::clone(&this.shared);
-        shared.wakes.set_task(cx.waker());
-        shared.set_home();
+        shared.worker.set_task(cx.waker());
+        shared.set_runtime();
         if shared.is_closed() {
             return Poll::Ready(());
         }
-        let Some(inside) = shared.gate.want() else {
+        let Some(guard) = shared.service_lock.lock_or_notify() else {
             return Poll::Pending;
         };
         let first = !std::mem::replace(&mut this.started, true);
-        let mut turn = Turn::new(&shared, inside);
+        let mut turn = Turn::new(&shared, guard);
         let served = turn.serve(&mut { Turn::<Req, S::Future>::CALLS });
         let next = match served {
-            // A buffer is often made right before its first request, which then comes before a poll that is for no
-            // request and in no span.
+            // A buffer is often created right before its first request. That request then polls the service, in its own
+            // span, before the worker drives the service without one.
             Served::All if first => Next::Again,
             Served::All => this.idle(&mut turn),
             Served::Some => Next::Again,
             Served::Pending => Next::Sleep,
             Served::Failed => Next::Finish,
         };
-        let left = turn.end();
-        shared.after(left);
+        let unlocked = turn.end();
+        shared.after(unlocked);
         match next {
             // A caller that queued a request in the meantime found the service in use.
-            Next::Sleep if left.queued() && !matches!(served, Served::Pending) => {
+            Next::Sleep if unlocked.queued() && !matches!(served, Served::Pending) => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -129,7 +129,7 @@ where
 {
     fn drop(&mut self) {
         self.shared.close(&Failure::Closed);
-        self.shared.wakes.clear_task();
+        self.shared.worker.clear_task();
     }
 }
 
@@ -142,5 +142,5 @@ where
     }
 }
 
-/// How often the worker yields to other tasks before unused reservations count as idle.
-const PATIENCE: u32 = 32;
+/// The number of times that the worker yields to other tasks before it counts unused reservations as idle.
+const MAX_BLOCKED_YIELDS: u32 = 32;

@@ -70,9 +70,9 @@ pub enum FailureKind {
 /// in gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushback {
-    /// After this time.
+    /// It accepts another attempt after this time.
     After(Duration),
-    /// Never.
+    /// It asks not to send the request again.
     Never,
 }
 

@@ -75,7 +75,7 @@ where
     }
 }
 
-/// Ignores every result.
+/// Classifies every result as [`Class::Ignored`].
 impl<Req, Res, E> Classify<Req, Res, E> for () {
     type Info = ();
 

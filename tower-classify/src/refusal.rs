@@ -31,7 +31,7 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefusalKind {
-    /// A timeout elapsed.
+    /// The request took longer than its timeout.
     Elapsed,
     /// The deadline of the request has passed.
     DeadlineExceeded,

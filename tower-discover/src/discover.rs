@@ -11,7 +11,7 @@ use sealed::Sealed;
 /// A shorter bound for such streams: it is implemented for every [`TryStream`] of changes whose keys are comparable,
 /// and cannot be implemented otherwise.
 pub trait Discover: Sealed<Change<(), ()>> {
-    /// Identifies an endpoint.
+    /// Identifies an endpoint: a change with the key of a known endpoint replaces or removes that endpoint.
     type Key: Eq;
 
     /// The service that sends requests to an endpoint.

@@ -49,7 +49,7 @@ pub use self::list::ServiceList;
 #[cfg(feature = "paced")]
 pub use self::paced::Paced;
 
-/// Error types.
+/// The error of sending a change to a discovery that was dropped.
 #[cfg(feature = "channel")]
 pub mod error {
     pub use crate::channel::Closed;

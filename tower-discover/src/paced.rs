@@ -53,7 +53,7 @@ impl<D, E> Paced<D, E>
 where
     D: Discover,
 {
-    /// Wraps `discover`.
+    /// Wraps `discover`; the time between errors is not configurable.
     pub const fn new(discover: D) -> Self {
         Self {
             discover,

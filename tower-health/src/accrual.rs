@@ -9,6 +9,7 @@ use futures_util::Stream;
 use tokio::time::Instant;
 use tower_classify::Class;
 use tower_discover::{Change, Discover};
+use tower_readiness::ignore_poison;
 use tower_util::rng::{Rng, SplitMix};
 
 use super::attempts::Attempts;
@@ -17,7 +18,6 @@ use super::health::Changed;
 use super::rule::{Endpoint, Rule, charged};
 use super::task::Task;
 use super::{Guarded, Health, Reason, Standing};
-use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::accrual::{AccrualConfig, Attempt, FailureAccrual, Status};
 
@@ -175,16 +175,19 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
 
     fn left(&self, endpoint: &Arc<Endpoint<Self>>) {
         let is_it = |dead: &Weak<_>| std::ptr::eq(dead.as_ptr(), Arc::as_ptr(endpoint));
-        lock(&self.dead).retain(|(_, dead)| !is_it(dead));
+        ignore_poison(self.dead.lock()).retain(|(_, dead)| !is_it(dead));
     }
 
     fn next_due(&self) -> Option<Instant> {
-        lock(&self.dead).iter().map(|(until, _)| *until).min()
+        ignore_poison(self.dead.lock())
+            .iter()
+            .map(|(until, _)| *until)
+            .min()
     }
 
     fn run(&self, now: Instant) {
         let mut due = Vec::new();
-        lock(&self.dead).retain(|(until, endpoint)| {
+        ignore_poison(self.dead.lock()).retain(|(until, endpoint)| {
             let is_due = *until <= now;
             if is_due {
                 due.extend(endpoint.upgrade());
@@ -238,7 +241,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Accrual<K> {
         if let Status::Dead { until } = after
             && after != before
         {
-            lock(&self.dead).push((until, Arc::downgrade(endpoint)));
+            ignore_poison(self.dead.lock()).push((until, Arc::downgrade(endpoint)));
             self.task.wake();
         }
     }
@@ -256,7 +259,7 @@ where
 impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Accrual<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Accrual")
-            .field("dead", &lock(&self.dead).len())
+            .field("dead", &ignore_poison(self.dead.lock()).len())
             .finish_non_exhaustive()
     }
 }
@@ -266,6 +269,6 @@ struct LockedRng<'a>(&'a Mutex<Box<dyn Rng + Send>>);
 
 impl Rng for LockedRng<'_> {
     fn next_u64(&mut self) -> u64 {
-        lock(self.0).next_u64()
+        ignore_poison(self.0.lock()).next_u64()
     }
 }

@@ -1,9 +1,9 @@
 //! Failure accrual of an endpoint, in which requests that only change a count take no lock.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::PoisonError;
 
 use tokio::time::Instant;
+use tower_readiness::ignore_poison;
 
 use crate::policy::accrual::{Attempt, FailureAccrual, Step};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
@@ -29,7 +29,7 @@ pub struct Attempts {
 #[repr(align(128))]
 struct Fresh(AtomicU64);
 
-/// A copy of what each request needs to know of the accrual. Written with the accrual locked.
+/// A copy of the part of the accrual that each request reads. Written with the accrual locked.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Known {
@@ -83,8 +83,7 @@ impl Attempts {
     }
 
     pub(super) fn lock(&self) -> Locked<'_> {
-        let accrual = self.accrual.lock();
-        let mut accrual = accrual.unwrap_or_else(PoisonError::into_inner);
+        let mut accrual = ignore_poison(self.accrual.lock());
         if self.fresh.0.load(Ordering::Relaxed) != 0 {
             accrual.succeeded(self.fresh.0.swap(0, Ordering::Relaxed));
         }

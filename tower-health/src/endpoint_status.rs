@@ -1,9 +1,10 @@
 //! Whether a wrapper lets an endpoint receive requests, and the tasks that wait for a change.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
+use tower_readiness::ignore_poison;
 
 use super::standing::Standing;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
@@ -110,7 +111,7 @@ impl EndpointStatus {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.state.lock())
     }
 }
 

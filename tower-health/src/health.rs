@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use indexmap::IndexMap;
 use tokio::time::Instant;
+use tower_readiness::ignore_poison;
 
 use super::endpoint_status::{EndpointStatus, StatusWaiter, WakeList};
 use super::standing::{Reason, Standing};
 use crate::BoxError;
 use crate::error::NoHealthyEndpoints;
-use crate::lock::lock;
 
 /// The health of the endpoints of one balancer, shared by the wrappers around its `Discover`: which endpoints are
 /// ejected and why, and whether panic mode is on.
@@ -183,7 +183,7 @@ impl<K> Health<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
-        lock(&self.0)
+        ignore_poison(self.0.lock())
     }
 }
 

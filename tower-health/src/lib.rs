@@ -95,15 +95,14 @@
 //! [`TimeoutEndpoint`] for the timeout.
 
 mod accrual;
-mod answers;
 mod attempts;
 pub mod check;
 mod driver;
 mod endpoint_status;
 mod ext;
 mod health;
-mod lock;
 mod outlier;
+mod outlier_counters;
 pub mod policy;
 mod rule;
 mod service;
@@ -137,7 +136,7 @@ pub use self::{
     accrual::Accrual, check::Checks, outlier::Outliers, slow_start::Weights, states::Observations,
 };
 
-/// Error types.
+/// The errors of the wrappers, and of invalid configurations.
 pub mod error {
     use std::error::Error;
     use std::fmt;

@@ -9,13 +9,13 @@ use futures_util::Stream;
 use tokio::time::Instant;
 use tower_classify::{Class, FailureKind};
 use tower_discover::{Change, Discover};
+use tower_readiness::ignore_poison;
 
-use super::answers::Answers;
 use super::driver::Driver;
+use super::outlier_counters::OutlierCounters;
 use super::rule::{ByIdentity, Endpoint, Rule, charged};
 use super::task::Task;
 use super::{Guarded, Health, Reason, Standing};
-use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::outlier::{self, OutlierConfig, OutlierDetector};
 
@@ -166,13 +166,13 @@ impl<D, C> Unpin for EjectOutliers<D, C> where D: Discover<Key: Hash + Clone + f
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Outliers<K> {
     fn lock(&self) -> MutexGuard<'_, OutlierDetector<ByIdentity<Self>>> {
-        lock(&self.detector)
+        ignore_poison(self.detector.lock())
     }
 }
 
 impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
     type Key = K;
-    type State = Answers;
+    type State = OutlierCounters;
     type Attempt = ();
 
     fn health(&self) -> &Health<K> {
@@ -183,8 +183,8 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Outliers<K> {
         &self.task
     }
 
-    fn fresh(&self) -> (Answers, Standing) {
-        (Answers::default(), Standing::Healthy)
+    fn fresh(&self) -> (OutlierCounters, Standing) {
+        (OutlierCounters::default(), Standing::Healthy)
     }
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {

@@ -17,7 +17,7 @@ use super::{Health, Standing, withdrawn};
 /// Decides whether endpoints are healthy. Sealed.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
 pub trait Rule: Sized {
-    /// Identifies an endpoint.
+    /// The key of an endpoint in the discovery.
     type Key: Hash + Eq + Clone + fmt::Debug;
 
     /// The state of one endpoint.

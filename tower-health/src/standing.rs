@@ -5,7 +5,7 @@ use crate::policy::outlier::Cause;
 /// The state of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It receives requests.
+    /// It receives requests and counts as healthy.
     Healthy,
     /// It was ejected and may receive a probe, whose result decides whether it returns. Until then it does not count as
     /// healthy.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tower_classify::Class;
 use tower_discover::{Change, Discover};
 use tower_load::Load;
+use tower_readiness::ignore_poison;
 use tower_service::Service;
 
 use super::driver::Driver;
@@ -18,7 +19,6 @@ use super::rule::{ByIdentity, Endpoint, EndpointRef, Registration, Rule};
 use super::service::GuardedFuture;
 use super::task::Task;
 use super::{Health, Standing};
-use crate::lock::lock;
 
 /// A list of the endpoints of a balancer and their state, for metrics and admin pages. It can be read at any time, from
 /// any thread.
@@ -45,9 +45,9 @@ pub struct EndpointState<K> {
     pub key: K,
     /// Whether it was ready when it was last polled.
     pub ready: bool,
-    /// Its standing.
+    /// Whether it is healthy, probing or ejected.
     pub standing: Standing,
-    /// Since when it has this standing.
+    /// The time at which its standing last changed.
     pub since: Instant,
     /// The number of requests in flight.
     pub in_flight: usize,
@@ -172,7 +172,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> EndpointStates<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, IndexSet<ByIdentity<Observations<K>>>> {
-        lock(&self.endpoints)
+        ignore_poison(self.endpoints.lock())
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Waker};
 
-use crate::lock::lock;
+use tower_readiness::ignore_poison;
 
 /// The task that polls a driver, and the number of its endpoints.
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
@@ -38,6 +38,6 @@ impl Task {
     }
 
     fn lock(&self) -> MutexGuard<'_, (Option<Waker>, usize)> {
-        lock(&self.0)
+        ignore_poison(self.0.lock())
     }
 }

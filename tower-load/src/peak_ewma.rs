@@ -195,7 +195,7 @@ where
     }
 }
 
-/// Converts to nanoseconds.
+/// Returns the cost as a number of nanoseconds.
 impl From<Cost> for f64 {
     fn from(cost: Cost) -> Self {
         cost.0

@@ -29,7 +29,7 @@ pub(crate) struct Penalty {
     word: AtomicU64,
     /// The end of the backoff, during which the penalty does not decay. Nanoseconds.
     backoff_until: AtomicU64,
-    /// Nanoseconds.
+    /// The time constant of the decay, in nanoseconds.
     decay: f64,
 }
 

@@ -39,12 +39,12 @@ pub struct Weighted<S> {
 pub struct Weight(Arc<AtomicU32>);
 
 impl Weight {
-    /// Sets the weight.
+    /// Sets the weight of the service, also for all clones of this handle.
     pub fn set(&self, weight: u32) {
         self.0.store(weight, Ordering::Relaxed);
     }
 
-    /// Returns the weight.
+    /// Returns the weight that was last set.
     pub fn get(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }

@@ -60,6 +60,10 @@
 //! The layers of the family emit their `tracing` events with [`event!`] and enter the spans of [`trace`]. Both do nothing
 //! unless the feature `tracing` is enabled: without it no crate of `tracing` is compiled.
 //!
+//! # Mutexes
+//!
+//! [`ignore_poison`] is how the layers of the family lock a mutex.
+//!
 //! # Errors
 //!
 //! [`drive`] and [`release`] return the error of `poll_ready`: the service has failed then, and must not be used again.
@@ -68,6 +72,7 @@
 //!
 //! [`Purpose::current`] reads one thread-local byte. [`drive`] and [`release`] write it twice. Nothing is allocated.
 
+mod poison;
 mod refusal;
 pub mod trace;
 
@@ -76,6 +81,7 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
+pub use self::poison::ignore_poison;
 pub use self::refusal::Refusal;
 
 /// A boxed error of any type.

@@ -22,12 +22,13 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::runtime::{self, Handle};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tower_readiness::ignore_poison;
 
 /// Fires at a deadline; see the [module](self).
 ///
@@ -194,7 +195,7 @@ impl Signal {
     }
 
     fn lock(&self) -> MutexGuard<'_, SignalState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.0.lock())
     }
 }
 

@@ -84,7 +84,6 @@
 //! - [`error::Elapsed::timeout`] returns the timeout.
 
 pub mod alarm;
-mod by;
 mod deadline;
 pub mod error;
 pub mod future;
@@ -92,11 +91,12 @@ pub mod future;
 pub mod http;
 mod layer;
 mod service;
+mod timeout_by;
 
-pub use self::by::{TimeoutBy, TimeoutByLayer};
 pub use self::deadline::{Deadline, EnforceDeadline, EnforceDeadlineLayer, EnforceFuture};
 pub use self::layer::TimeoutLayer;
 pub use self::service::Timeout;
+pub use self::timeout_by::{TimeoutBy, TimeoutByLayer};
 
 /// An error of any type: the inner service's, or [`error::Elapsed`].
 #[doc(inline)]

@@ -9,9 +9,9 @@ use tower_service::Service;
 /// Either of two services with the same response and error, or either of two layers.
 #[derive(Debug, Clone, Copy)]
 pub enum Either<A, B> {
-    /// The first variant.
+    /// The first of the two services or layers.
     Left(A),
-    /// The second variant.
+    /// The second of the two services or layers.
     Right(B),
 }
 

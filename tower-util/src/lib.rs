@@ -54,6 +54,7 @@ mod either;
 mod ext;
 #[cfg(feature = "util")]
 mod future_service;
+mod invalid_policy;
 #[cfg(feature = "util")]
 mod map_err;
 #[cfg(feature = "util")]
@@ -90,6 +91,7 @@ pub mod spawn_ready;
 pub mod steer;
 mod tried;
 
+pub use self::invalid_policy::InvalidPolicy;
 pub use self::tried::Tried;
 #[cfg(feature = "util")]
 pub use self::{
@@ -114,13 +116,13 @@ pub use self::{
     then::{Then, ThenLayer},
 };
 
-/// Error types.
+/// The errors of the adaptors, by adaptor.
 #[cfg(feature = "util")]
 pub mod error {
     pub use crate::optional::error as optional;
 }
 
-/// Response futures.
+/// The response futures of the adaptors.
 #[cfg(feature = "util")]
 pub mod future {
     pub use crate::and_then::AndThenFuture;

@@ -1,4 +1,6 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tower_readiness::ignore_poison;
 
 /// The endpoints that a request was sent to, so that a balancer can send the next attempt to another one.
 ///
@@ -73,7 +75,7 @@ impl Tried {
     }
 
     fn lock(&self) -> MutexGuard<'_, Newest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.0.lock())
     }
 }
 

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 /// The crates that every example may import. A page may name more.
 const KNOWN: [&str; 3] = ["std", "tokio", "tower"];
-const NAMED: [(&str, &[&str]); 5] = [
+const NAMED: [(&str, &[&str]); 6] = [
     ("axum.md", &["axum"]),
     ("gateway.md", &["axum"]),
     ("grpc.md", &["http"]),
+    ("observing.md", &["http"]),
     ("testing.md", &["tower_test"]),
     (
         "tonic.md",

@@ -2,7 +2,7 @@
 //! loopback device; prints the microseconds of CPU, and those on the wall, that a call took.
 //!
 //! MODE is `connect`, or `balance`, which is `Channel::balance_list` of four servers. With `connect-floor` and
-//! `balance-floor` there is no channel, and nothing of tower: tonic's client sends over hyper's connection, or over each of
+//! `balance-floor` there is neither a channel nor a layer of tower: tonic's client sends over hyper's connection, or over each of
 //! four in turn. Built twice, with our tower and with the registry's: see `side_by_side.py`.
 
 mod floor;

@@ -102,7 +102,7 @@ impl<D: Discover, P> Builder<D, P> {
         self
     }
 
-    /// Builds the balancer.
+    /// Builds the balancer. It has no endpoints until it is polled.
     pub fn build<Req>(self) -> Balance<D, Req, P>
     where
         D::Key: Hash + Clone,

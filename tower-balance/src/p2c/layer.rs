@@ -11,7 +11,7 @@ pub struct MakeBalanceLayer<D, Req> {
 }
 
 impl<D, Req> MakeBalanceLayer<D, Req> {
-    /// Creates the layer.
+    /// Creates a layer whose balancers pick with the default picker.
     pub const fn new() -> Self {
         Self {
             _marker: PhantomData,

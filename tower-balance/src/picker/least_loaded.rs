@@ -1,4 +1,4 @@
-use super::turns::{Draw, draw_of};
+use super::random::{Draw, draw_of};
 use super::{Endpoints, Hints, PickContext, Picker};
 use crate::policy::least_request::{is_over, is_whole, relative};
 

@@ -3,10 +3,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
+use tower_readiness::ignore_poison;
 use tower_util::rng::{Rng, SplitMix};
 
 use super::{Endpoints, Hints, Named, PickContext, Picker};
-use crate::lock::lock;
 use crate::policy::InvalidPolicy;
 use crate::policy::prequal::{Prequal, PrequalConfig, Report};
 
@@ -106,7 +106,7 @@ impl<E: Named, Req> Picker<E, Req> for PrequalPicker {
             return None;
         }
         let now = cx.now();
-        let mut state = lock(&self.state);
+        let mut state = ignore_poison(self.state.lock());
         let waker = state.add_due(cx);
         let index = state.pick(endpoints, now, cx);
         drop(state);
@@ -118,18 +118,18 @@ impl<E: Named, Req> Picker<E, Req> for PrequalPicker {
 
     fn inserted(&mut self, endpoints: &E, id: usize) {
         if let Some((name, _)) = endpoints.name(id) {
-            lock(&self.state).insert(id, name.into());
+            ignore_poison(self.state.lock()).insert(id, name.into());
         }
     }
 
     fn removed(&mut self, id: usize) {
-        lock(&self.state).remove(id);
+        ignore_poison(self.state.lock()).remove(id);
     }
 }
 
 impl Drop for PrequalPicker {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
+        let mut state = ignore_poison(self.state.lock());
         state.closed = true;
         let waker = state.waker.take();
         drop(state);
@@ -203,7 +203,7 @@ impl State {
 impl Probes {
     /// Returns an endpoint to probe now, if one is due: the number for its [`report`](Self::report), and its name.
     pub fn next_due(&self) -> Option<(usize, Arc<str>)> {
-        let mut state = lock(&self.state);
+        let mut state = ignore_poison(self.state.lock());
         while let Some(ticket) = state.due.pop_front() {
             if let Some(&position) = state.by_ticket.get(&ticket) {
                 return Some((ticket, Arc::clone(&state.members[position].name)));
@@ -226,7 +226,7 @@ impl Probes {
 
     /// Waits until the picker is dropped. The task is also woken when a probe becomes due.
     pub(super) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = lock(&self.state);
+        let mut state = ignore_poison(self.state.lock());
         if state.closed {
             return Poll::Ready(());
         }
@@ -238,7 +238,7 @@ impl Probes {
 
     /// Records the result of a probe, whose endpoint must be the number from [`next_due`](Self::next_due).
     pub fn report(&self, report: Report, now: Instant) {
-        let mut state = lock(&self.state);
+        let mut state = ignore_poison(self.state.lock());
         let State {
             prequal,
             rng,

@@ -2,7 +2,7 @@ use std::fmt;
 
 use tower_util::Tried;
 
-use super::turns::{Draw, draw_of};
+use super::random::{Draw, draw_of};
 use super::{Endpoints, Hints, PickContext, Picker};
 use crate::policy::hash;
 

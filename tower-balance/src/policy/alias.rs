@@ -1,7 +1,6 @@
 use tower_util::rng::Rng;
 
 use super::InvalidPolicy;
-use super::error::ensure;
 
 /// Draws endpoints by weight in constant time.
 ///
@@ -40,7 +39,7 @@ impl Alias {
         let valid = weights
             .iter()
             .all(|weight| weight.is_finite() && *weight >= 0.0);
-        ensure(valid, "a weight must be a finite number of at least 0")?;
+        InvalidPolicy::ensure(valid, "a weight must be a finite number of at least 0")?;
         // Normalized by the greatest weight, so that the sum is finite.
         let greatest = weights.iter().copied().fold(0.0, f64::max);
         if greatest == 0.0 {
@@ -100,7 +99,7 @@ impl Alias {
     }
 }
 
-/// As in Finagle.
+/// The number of draws for a second endpoint that differs from the first, as in Finagle.
 const REDRAWS: usize = 5;
 
 #[cfg(test)]

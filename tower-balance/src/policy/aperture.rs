@@ -1,5 +1,4 @@
 use super::InvalidPolicy;
-use super::error::ensure;
 
 /// The deterministic aperture of Finagle: each client connects to a subset of the servers, and all servers receive the
 /// same load from all clients together.
@@ -43,7 +42,7 @@ impl Aperture {
     ///
     /// If `clients` is 0.
     pub fn new(client: u32, clients: u32) -> Result<Self, InvalidPolicy> {
-        ensure(clients > 0, "an aperture needs at least one client")?;
+        InvalidPolicy::ensure(clients > 0, "an aperture needs at least one client")?;
         Ok(Self {
             client: client % clients,
             clients,

@@ -1,7 +1,6 @@
 use tower_util::rng::{Rng, SplitMix};
 
 use super::InvalidPolicy;
-use super::error::ensure;
 
 /// Consistent hashing with bounded loads: limits the requests in flight of an endpoint relative to its share.
 ///
@@ -37,7 +36,7 @@ impl BoundedLoad {
     ///
     /// If `factor` is less than 100.
     pub fn new(factor: u32) -> Result<Self, InvalidPolicy> {
-        ensure(
+        InvalidPolicy::ensure(
             factor >= 100,
             "the factor of bounded load must be at least 100 percent",
         )?;

@@ -111,7 +111,7 @@ pub fn least<R: Rng + ?Sized>(
     best.map(|(i, _)| i)
 }
 
-/// As in Finagle.
+/// Weights that differ by less are compared as equal, as in Finagle.
 const SAME_WEIGHT: f64 = 1e-4;
 
 #[cfg(test)]

@@ -3,7 +3,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::InvalidPolicy;
-use super::error::ensure;
 
 /// The size of a random aperture, chosen so that each endpoint has about one of the client's requests in flight.
 ///
@@ -63,7 +62,7 @@ impl LoadBand {
     /// If `0 <= low < high` does not hold, or one of them is not finite.
     pub fn band(self, low: f64, high: f64) -> Result<Self, InvalidPolicy> {
         let valid = low >= 0.0 && low < high && high.is_finite();
-        ensure(
+        InvalidPolicy::ensure(
             valid,
             "the band must be two numbers of at least 0, the lower one first",
         )?;

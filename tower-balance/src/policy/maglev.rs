@@ -1,5 +1,4 @@
 use super::InvalidPolicy;
-use super::error::ensure;
 use super::hash::xxh64;
 
 /// The lookup table of Maglev, as in Envoy: each slot of a large table belongs to an endpoint, and a hash selects a
@@ -57,12 +56,12 @@ impl Maglev {
         endpoints: &[(K, u32)],
         size: u32,
     ) -> Result<Self, InvalidPolicy> {
-        ensure(size <= MAX_SIZE, "a maglev table has at most 5000011 slots")?;
-        ensure(
+        InvalidPolicy::ensure(size <= MAX_SIZE, "a maglev table has at most 5000011 slots")?;
+        InvalidPolicy::ensure(
             is_prime(size),
             "the size of a maglev table must be a prime number",
         )?;
-        ensure(
+        InvalidPolicy::ensure(
             u32::try_from(endpoints.len()).is_ok(),
             "there are too many endpoints",
         )?;

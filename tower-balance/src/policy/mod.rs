@@ -21,7 +21,6 @@
 mod alias;
 mod aperture;
 mod bounded_load;
-mod error;
 pub mod hash;
 #[cfg(feature = "ketama")]
 mod ketama;
@@ -38,7 +37,6 @@ mod zone;
 pub use self::alias::Alias;
 pub use self::aperture::Aperture;
 pub use self::bounded_load::BoundedLoad;
-pub use self::error::InvalidPolicy;
 #[cfg(feature = "ketama")]
 pub use self::ketama::Ketama;
 pub use self::load_band::LoadBand;
@@ -47,3 +45,5 @@ pub use self::ring::{Ring, Walk};
 pub use self::stable_ring::StableRing;
 pub use self::stride::{Stride, ZeroWeight};
 pub use self::zone::Zones;
+#[doc(inline)]
+pub use tower_util::InvalidPolicy;

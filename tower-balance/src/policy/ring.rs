@@ -2,7 +2,6 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::InvalidPolicy;
-use super::error::ensure;
 use super::hash::xxh64;
 
 /// The hash ring of Envoy and gRPC: a request goes to the endpoint of the next point on the ring.
@@ -57,12 +56,12 @@ impl Ring {
         min: usize,
         max: usize,
     ) -> Result<Self, InvalidPolicy> {
-        ensure(min >= 1, "a ring needs at least one point")?;
-        ensure(
+        InvalidPolicy::ensure(min >= 1, "a ring needs at least one point")?;
+        InvalidPolicy::ensure(
             min <= max,
             "the minimum size of the ring must not exceed the maximum",
         )?;
-        ensure(max <= MAX_POINTS, "a ring has at most 8388608 points")?;
+        InvalidPolicy::ensure(max <= MAX_POINTS, "a ring has at most 8388608 points")?;
         Ok(Self::build(endpoints, min, max))
     }
 

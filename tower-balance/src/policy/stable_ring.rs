@@ -1,7 +1,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::InvalidPolicy;
-use super::error::ensure;
 use super::ring::{MAX_POINTS, hashes};
 
 /// A hash ring on which a change of the endpoints moves only the keys that have to move, because an endpoint has a
@@ -32,7 +31,7 @@ use super::ring::{MAX_POINTS, hashes};
 #[derive(Debug, Clone)]
 pub struct StableRing {
     per_weight: usize,
-    /// Hash and endpoint.
+    /// Each point on the ring: its hash, and the endpoint that it belongs to.
     points: BTreeSet<(u64, usize)>,
     /// The key of each endpoint, and its number of points.
     endpoints: HashMap<usize, (String, usize)>,
@@ -47,11 +46,11 @@ impl StableRing {
     ///
     /// If `points_per_weight` is not from 1 to 8,388,608.
     pub fn new(points_per_weight: usize) -> Result<Self, InvalidPolicy> {
-        ensure(
+        InvalidPolicy::ensure(
             points_per_weight >= 1,
             "an endpoint needs at least one point",
         )?;
-        ensure(points_per_weight <= MAX_POINTS, TOO_MANY)?;
+        InvalidPolicy::ensure(points_per_weight <= MAX_POINTS, TOO_MANY)?;
         Ok(Self {
             per_weight: points_per_weight,
             points: BTreeSet::new(),
@@ -67,7 +66,7 @@ impl StableRing {
     pub fn insert(&mut self, endpoint: usize, key: &str, weight: u32) -> Result<(), InvalidPolicy> {
         let old = self.endpoints.get(&endpoint).map_or(0, |(_, count)| *count);
         let count = (weight as usize).saturating_mul(self.per_weight);
-        ensure(count <= MAX_POINTS - (self.len() - old), TOO_MANY)?;
+        InvalidPolicy::ensure(count <= MAX_POINTS - (self.len() - old), TOO_MANY)?;
         self.remove(endpoint);
         if count > 0 {
             self.points

@@ -1,4 +1,4 @@
-/// The static stride scheduler of gRPC: weighted round robin in which the turns of each endpoint are in proportion to
+/// gRPC's static stride scheduler: weighted round robin in which the turns of each endpoint are in proportion to
 /// its weight, and spread out evenly.
 ///
 /// On average, a pick takes as many steps as the ratio of the greatest weight to the mean.

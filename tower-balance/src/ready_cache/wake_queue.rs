@@ -1,7 +1,9 @@
 //! A queue of the services that were woken.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Wake, Waker};
+
+use tower_readiness::ignore_poison;
 
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
@@ -110,7 +112,7 @@ impl WakeQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.state.lock())
     }
 }
 

@@ -68,7 +68,7 @@ pub fn format(timeout: Duration) -> Value {
 /// A value of the header.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Value {
-    /// Right-aligned.
+    /// The digits and the unit, right-aligned.
     text: [u8; MAX_DIGITS + 1],
     begin: usize,
 }

@@ -3,7 +3,6 @@ use std::time::Duration;
 use tower_util::rng::Rng;
 
 use crate::policy::InvalidPolicy;
-use crate::policy::error::ensure;
 
 /// When and how endpoints are checked.
 ///
@@ -89,16 +88,16 @@ impl CheckConfig {
             .into_iter()
             .flatten()
             .any(|interval| interval.is_zero());
-        ensure(!zero, "the interval of checks must be more than zero")?;
-        ensure(
+        InvalidPolicy::ensure(!zero, "the interval of checks must be more than zero")?;
+        InvalidPolicy::ensure(
             !self.timeout.is_zero(),
             "the timeout of a check must be more than zero",
         )?;
-        ensure(
+        InvalidPolicy::ensure(
             self.healthy_threshold > 0 && self.unhealthy_threshold > 0,
             "the thresholds must be at least 1",
         )?;
-        ensure(
+        InvalidPolicy::ensure(
             self.concurrency > 0,
             "the number of concurrent checks must be at least 1",
         )

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, Weak};
 
 use tokio::time::Instant;
 use tower_classify::Class;
+use tower_readiness::ignore_poison;
 use tower_util::rng::Rng;
 
 use super::{CheckConfig, CheckState, Verdict};
-use crate::lock::lock;
 use crate::rule::{Endpoint, Rule};
 use crate::task::Task;
 use crate::{Health, Reason, Standing};
@@ -57,12 +57,12 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Checks<K> {
 
     /// Whether the check of any endpoint is due.
     pub(super) fn has_due(&self) -> bool {
-        !lock(&self.schedule).now.is_empty()
+        !ignore_poison(self.schedule.lock()).now.is_empty()
     }
 
     /// Takes the next endpoint whose check is due.
     pub(super) fn take_due(&self) -> Option<Arc<Endpoint<Self>>> {
-        let mut schedule = lock(&self.schedule);
+        let mut schedule = ignore_poison(self.schedule.lock());
         loop {
             if let Some(endpoint) = schedule.now.pop_front()?.upgrade()
                 && endpoint.membership.is_here()
@@ -75,7 +75,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Checks<K> {
     /// Records the verdict of a check, and schedules the next one.
     pub(super) fn checked(&self, endpoint: &Arc<Endpoint<Self>>, verdict: Verdict) {
         let now = Instant::now();
-        let mut checked = lock(&endpoint.state);
+        let mut checked = ignore_poison(endpoint.state.lock());
         let healthy = checked.state.record(verdict, &self.config);
         // An ejected endpoint receives no requests; that must not delay its next check.
         let traffic = std::mem::take(&mut checked.traffic) || !healthy;
@@ -86,10 +86,12 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Checks<K> {
         };
         // Only one check of an endpoint runs at a time, so the standing is set in order.
         drop(endpoint.membership.set(standing, now));
-        let wait = self.config.wait(traffic, &mut **lock(&self.rng));
+        let wait = self
+            .config
+            .wait(traffic, &mut **ignore_poison(self.rng.lock()));
         let at = now.checked_add(wait).unwrap_or(now + FAR);
         let due = Due(at, Arc::downgrade(endpoint));
-        lock(&self.schedule).later.push(Reverse(due));
+        ignore_poison(self.schedule.lock()).later.push(Reverse(due));
     }
 }
 
@@ -112,16 +114,16 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Checks<K> {
 
     fn entered(&self, endpoint: &Arc<Endpoint<Self>>) {
         let endpoint = Arc::downgrade(endpoint);
-        lock(&self.schedule).now.push_back(endpoint);
+        ignore_poison(self.schedule.lock()).now.push_back(endpoint);
     }
 
     fn next_due(&self) -> Option<Instant> {
-        let schedule = lock(&self.schedule);
+        let schedule = ignore_poison(self.schedule.lock());
         schedule.later.peek().map(|Reverse(Due(at, _))| *at)
     }
 
     fn run(&self, now: Instant) {
-        let mut schedule = lock(&self.schedule);
+        let mut schedule = ignore_poison(self.schedule.lock());
         while let Some(Reverse(Due(at, _))) = schedule.later.peek()
             && *at <= now
         {
@@ -133,7 +135,7 @@ impl<K: Hash + Eq + Clone + fmt::Debug> Rule for Checks<K> {
     }
 
     fn begin(&self, endpoint: &Arc<Endpoint<Self>>) {
-        lock(&endpoint.state).traffic = true;
+        ignore_poison(endpoint.state.lock()).traffic = true;
     }
 
     fn end(&self, _: &Arc<Endpoint<Self>>, (): (), _: Class) {}
@@ -167,5 +169,5 @@ impl<K: Hash + Eq + Clone + fmt::Debug> fmt::Debug for Checks<K> {
     }
 }
 
-/// A year.
+/// A year: in place of a duration whose sum with the time cannot be represented.
 const FAR: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);

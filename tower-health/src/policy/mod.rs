@@ -7,9 +7,9 @@
 //! | slow start of new endpoints | [`SlowStart`] |
 
 pub mod accrual;
-pub(crate) mod error;
 pub mod outlier;
 mod slow_start;
 
-pub use self::error::InvalidPolicy;
 pub use self::slow_start::SlowStart;
+#[doc(inline)]
+pub use tower_util::InvalidPolicy;

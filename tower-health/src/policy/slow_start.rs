@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use super::InvalidPolicy;
-use super::error::ensure;
 
 /// Slow start: gives a new endpoint a fraction of its weight at first, so that its caches and connections can warm up.
 ///
@@ -45,7 +44,7 @@ impl SlowStart {
     ///
     /// If it is not from 0 to 1.
     pub fn least(self, least: f64) -> Result<Self, InvalidPolicy> {
-        ensure(
+        InvalidPolicy::ensure(
             (0.0..=1.0).contains(&least),
             "the minimum weight must be a number from 0 to 1",
         )?;
@@ -59,7 +58,7 @@ impl SlowStart {
     /// If it is not finite and greater than 0.
     pub fn aggression(self, aggression: f64) -> Result<Self, InvalidPolicy> {
         let sane = aggression > 0.0 && aggression.is_finite();
-        ensure(
+        InvalidPolicy::ensure(
             sane,
             "the aggression must be a finite number greater than 0",
         )?;

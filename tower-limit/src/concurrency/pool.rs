@@ -4,10 +4,11 @@ use std::fmt;
 use std::future::Future;
 use std::panic::RefUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::sync::OwnedSemaphorePermit;
+use tower_readiness::ignore_poison;
 
 use super::counted::Counted;
 use super::queue::Queue;
@@ -63,7 +64,7 @@ pub(super) struct State {
 
 impl WaitQueue {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.state.lock())
     }
 }
 

@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::task::unconstrained;
+use tower_readiness::ignore_poison;
 
 use super::counted::Counted;
 use super::pool::{Listener, Pool, Source, State, WaitQueue};
@@ -101,7 +102,7 @@ struct ListenerWaker {
 
 impl ListenerWaker {
     fn lock(&self) -> std::sync::MutexGuard<'_, bool> {
-        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.woken.lock())
     }
 }
 
@@ -119,7 +120,7 @@ impl Wake for ListenerWaker {
 
 /// Returns the wait queue of `semaphore`: the same for all callers, while any of them holds it.
 fn wait_queue(semaphore: &Arc<Semaphore>) -> Arc<WaitQueue> {
-    let mut wait_queues = WAIT_QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut wait_queues = ignore_poison(WAIT_QUEUES.lock());
     if wait_queues.known.len() >= wait_queues.sweep_at {
         wait_queues
             .known

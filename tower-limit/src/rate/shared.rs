@@ -1,10 +1,11 @@
 //! The state that the handles of one limit share: the window and its waiters.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 
 use slab::Slab;
 use tokio::time::Instant;
+use tower_readiness::ignore_poison;
 
 use super::Rate;
 use super::tickets::{Reservation, Tickets};
@@ -132,7 +133,7 @@ impl Drop for LimitHandle {
     }
 }
 
-/// Registers `waker`.
+/// Registers the waker of a handle that waits, in place of the handle's last one.
 #[cold]
 fn wait(waiter_id: &mut Option<usize>, mut state: MutexGuard<'_, State>, waker: &Waker) {
     let outdated = match waiter_id.map(|waiter_id| &mut state.waiting[waiter_id]) {
@@ -159,7 +160,7 @@ fn leave(waiter_id: &mut Option<usize>, mut state: MutexGuard<'_, State>) {
 
 impl Limit {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.state.lock())
     }
 }
 

@@ -1,10 +1,11 @@
 //! A [`Budget`] that allows a fraction of the requests to be retried, plus a fixed number of retries per second.
 
 use std::fmt;
-use std::sync::{PoisonError, TryLockError};
+use std::sync::TryLockError;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tower_readiness::ignore_poison;
 
 use super::Budget;
 use super::tokens::Tokens;
@@ -214,7 +215,7 @@ impl TpsBudget {
     }
 
     fn lock(&self) -> MutexGuard<'_, Account> {
-        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.account.lock())
     }
 }
 

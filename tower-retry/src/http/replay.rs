@@ -1,12 +1,13 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use tower_readiness::ignore_poison;
 
 use crate::BoxError;
 
@@ -82,7 +83,7 @@ impl<B> ReplayBody<B> {
     pub fn is_replayable(&self) -> bool {
         match &self.0 {
             State::Empty => true,
-            State::Waiting(unread) => !lock(&unread.0).lost,
+            State::Waiting(unread) => !ignore_poison(unread.0.lock()).lost,
             State::Once(_) | State::Reading(..) => false,
         }
     }
@@ -91,7 +92,7 @@ impl<B> ReplayBody<B> {
     pub fn is_complete(&self) -> bool {
         match &self.0 {
             State::Empty => true,
-            State::Waiting(Unread(buffer)) => lock(buffer).is_complete(),
+            State::Waiting(Unread(buffer)) => ignore_poison(buffer.lock()).is_complete(),
             State::Once(_) | State::Reading(..) => false,
         }
     }
@@ -100,7 +101,7 @@ impl<B> ReplayBody<B> {
     /// body cannot be sent any more.
     pub(super) fn claim(&self) -> bool {
         if let State::Waiting(Unread(buffer)) = &self.0 {
-            let mut buffer = lock(buffer);
+            let mut buffer = ignore_poison(buffer.lock());
             if !buffer.lost {
                 buffer.newest += 1;
                 let waker = buffer.waker.take();
@@ -168,9 +169,9 @@ where
         match &self.0 {
             State::Empty => SizeHint::with_exact(0),
             State::Once(body) => body.size_hint(),
-            State::Waiting(Unread(buffer)) => lock(buffer).size_hint(0),
+            State::Waiting(Unread(buffer)) => ignore_poison(buffer.lock()).size_hint(0),
             State::Reading(reader) => {
-                let buffer = lock(&reader.buffer);
+                let buffer = ignore_poison(reader.buffer.lock());
                 buffer.size_hint(buffer.position(reader.number))
             }
         }
@@ -198,7 +199,7 @@ impl<B> Progress<B> {
         match self {
             Self::Complete => true,
             Self::Unknown => false,
-            Self::Of(buffer) => lock(buffer).is_complete(),
+            Self::Of(buffer) => ignore_poison(buffer.lock()).is_complete(),
         }
     }
 }
@@ -208,7 +209,7 @@ struct Unread<B>(Arc<Mutex<Buffer<B>>>);
 
 impl<B> Unread<B> {
     fn try_clone(&self) -> Option<Self> {
-        let mut buffer = lock(&self.0);
+        let mut buffer = ignore_poison(self.0.lock());
         if buffer.lost {
             return None;
         }
@@ -219,7 +220,7 @@ impl<B> Unread<B> {
 
 impl<B> Drop for Unread<B> {
     fn drop(&mut self) {
-        let mut buffer = lock(&self.0);
+        let mut buffer = ignore_poison(self.0.lock());
         buffer.unread -= 1;
         buffer.release();
     }
@@ -236,7 +237,7 @@ struct Reader<B> {
 impl<B> Reader<B> {
     /// Starts to read. From now on only this reader may poll the original.
     fn begin(buffer: &Arc<Mutex<Buffer<B>>>) -> Self {
-        let mut state = lock(buffer);
+        let mut state = ignore_poison(buffer.lock());
         state.newest += 1;
         let number = state.newest;
         state.positions.push((number, 0));
@@ -259,7 +260,7 @@ where
     B: Body<Error: Into<BoxError>> + Unpin,
 {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut buffer = lock(&self.buffer);
+        let mut buffer = ignore_poison(self.buffer.lock());
         match ready!(buffer.poll_chunk(self.number, cx)).transpose()? {
             Some(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
             None if std::mem::replace(&mut self.trailers_read, true) => Poll::Ready(None),
@@ -271,7 +272,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        let buffer = lock(&self.buffer);
+        let buffer = ignore_poison(self.buffer.lock());
         buffer.ended
             && buffer.position(self.number) == buffer.first + buffer.chunks.len()
             && (buffer.trailers.is_none() || self.trailers_read)
@@ -280,7 +281,7 @@ where
 
 impl<B> Drop for Reader<B> {
     fn drop(&mut self) {
-        let mut buffer = lock(&self.buffer);
+        let mut buffer = ignore_poison(self.buffer.lock());
         buffer
             .positions
             .retain(|(number, _)| *number != self.number);
@@ -470,10 +471,6 @@ impl std::error::Error for ReplayError {}
 
 fn to_bytes(mut data: impl Buf) -> Bytes {
     data.copy_to_bytes(data.remaining())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Limits the number of chunks, as even a chunk of one byte may keep a whole allocation alive.

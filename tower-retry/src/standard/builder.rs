@@ -176,7 +176,7 @@ impl<R, T> Builder<R, T> {
         self.with(|_, timer| (rules, timer))
     }
 
-    /// Builds the policy.
+    /// Builds the policy. Its clones share one budget.
     pub fn build(self) -> RetryPolicy<R, T> {
         let settings = Settings {
             attempts: self.attempts,

@@ -6,7 +6,7 @@ use std::time::Duration;
 pub struct Attempt {
     /// The number of the attempt; the first is 1.
     pub number: u32,
-    /// What happens next.
+    /// Whether the request is sent again, or how it ended.
     pub next: Next,
 }
 

@@ -37,7 +37,7 @@ pub struct BodyTimeout<S> {
 }
 
 impl BodyTimeoutLayer {
-    /// Sets no timeouts.
+    /// Creates a layer without timeouts, which the other methods set.
     pub const fn new() -> Self {
         const NONE: Limits = Limits {
             idle: None,

@@ -38,7 +38,7 @@ pub trait MakeBackoff {
     /// The sequence of delays.
     type Backoff: Backoff;
 
-    /// Starts a sequence.
+    /// Starts the sequence of delays of one operation.
     fn make_backoff(&mut self) -> Self::Backoff;
 }
 

@@ -33,7 +33,7 @@ pub struct Schedule {
 /// jitter:
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Jitter {
-    /// Exactly `d`.
+    /// Exactly `d`: clients that failed together retry together.
     None,
     /// From 0 to `d`: the least total work for the server.
     #[default]
@@ -52,7 +52,7 @@ enum Shape {
 }
 
 impl Schedule {
-    /// Retries without delay.
+    /// No delay before any retry.
     pub const fn none() -> Self {
         Self::constant(Duration::ZERO)
     }
@@ -85,7 +85,7 @@ impl Schedule {
         }
     }
 
-    /// Sets the jitter.
+    /// Sets the random part of each delay.
     #[must_use]
     pub fn with_jitter(mut self, jitter: Jitter) -> Self {
         self.jitter = jitter;

@@ -8,7 +8,7 @@ use crate::sealed::Sealed;
 
 /// An alias for a [`Service`] that creates connections, for shorter bounds.
 pub trait MakeConnection<Target>: Sealed<(Target,)> {
-    /// The connection.
+    /// The stream of bytes to and from the target.
     type Connection: AsyncRead + AsyncWrite;
 
     /// The error of a failed connection attempt.

@@ -432,7 +432,7 @@ fn estimate(read: bool) -> Box<dyn FnMut() -> Work> {
     })
 }
 
-/// Each thread has a service that is told of by the discovery.
+/// Each thread has a service that was added by the discovery.
 fn endpoints<D, S>(mut discover: D) -> Box<dyn FnMut() -> Work>
 where
     D: Stream<Item = Result<Change<u64, S>, Infallible>> + Unpin + 'static,

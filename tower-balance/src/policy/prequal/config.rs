@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use crate::policy::InvalidPolicy;
-use crate::policy::error::ensure;
 
 /// The configuration of [`Prequal`](super::Prequal).
 #[derive(Debug, Clone)]
@@ -61,21 +60,21 @@ impl PrequalConfig {
 
     pub(super) fn validate(&self) -> Result<(), InvalidPolicy> {
         let rate = |rate| (0.0..=100.0).contains(&rate);
-        ensure(self.pool >= 2, "the pool needs room for two probes")?;
-        ensure(
+        InvalidPolicy::ensure(self.pool >= 2, "the pool needs room for two probes")?;
+        InvalidPolicy::ensure(
             !self.max_age.is_zero(),
             "the maximum age of a probe must be more than zero",
         )?;
-        ensure(
+        InvalidPolicy::ensure(
             rate(self.probes),
             "the probes per request must be a number from 0 to 100",
         )?;
-        ensure(
+        InvalidPolicy::ensure(
             rate(self.removals),
             "the removals per request must be a number from 0 to 100",
         )?;
-        ensure(rate(self.delta), "the delta must be a number from 0 to 100")?;
-        ensure(
+        InvalidPolicy::ensure(rate(self.delta), "the delta must be a number from 0 to 100")?;
+        InvalidPolicy::ensure(
             (0.0..=1.0).contains(&self.quantile),
             "the quantile must be a number from 0 to 1",
         )

@@ -32,7 +32,7 @@ pub struct Prequal {
 /// The result of a probe.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Report {
-    /// The server.
+    /// The number of the endpoint that was probed.
     pub endpoint: usize,
     /// Its number of requests in flight.
     pub rif: u32,

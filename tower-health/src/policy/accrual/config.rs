@@ -3,7 +3,6 @@ use std::time::Duration;
 use tower_util::rng::Rng;
 
 use crate::policy::InvalidPolicy;
-use crate::policy::error::ensure;
 
 /// When an endpoint is marked dead, and for how long. Any one of the rules is enough.
 #[derive(Debug, Clone)]
@@ -108,7 +107,7 @@ impl AccrualConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), InvalidPolicy> {
-        ensure(
+        InvalidPolicy::ensure(
             self.consecutive != Some(0),
             "the number of consecutive failures must be at least 1",
         )?;
@@ -120,13 +119,13 @@ impl AccrualConfig {
             .into_iter()
             .flatten()
             .all(|rate| (0.0..=1.0).contains(&rate));
-        ensure(sane, "a success rate must be a number from 0 to 1")?;
+        InvalidPolicy::ensure(sane, "a success rate must be a number from 0 to 1")?;
         // The window moves in ten steps of at least a nanosecond.
         let sane = self
             .within
             .is_none_or(|rule| rule.window >= Duration::from_nanos(10));
-        ensure(sane, "the window of a success rate must be more than zero")?;
-        ensure(
+        InvalidPolicy::ensure(sane, "the window of a success rate must be more than zero")?;
+        InvalidPolicy::ensure(
             self.min_wait <= self.max_wait,
             "the minimum wait must not exceed the maximum",
         )

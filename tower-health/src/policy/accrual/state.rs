@@ -25,7 +25,7 @@ pub struct FailureAccrual {
 /// Whether to send requests to an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Send requests.
+    /// Send requests; no probe is needed.
     Alive,
     /// Send no requests until the given time.
     Dead {
@@ -38,7 +38,7 @@ pub enum Status {
     ProbeClosed,
 }
 
-/// A request in flight. StatusWaiter it to [`FailureAccrual::end`], if only with [`Class::Ignored`]: a probe that never ends
+/// A request in flight. Pass it to [`FailureAccrual::end`], at least with [`Class::Ignored`]: a probe that never ends
 /// keeps its endpoint at [`Status::ProbeClosed`] forever.
 #[derive(Debug)]
 #[must_use = "a probe that never ends keeps its endpoint closed"]
@@ -52,7 +52,7 @@ pub struct Attempt {
 pub(crate) enum Step {
     /// Never: there is no window.
     Endless,
-    /// At this time.
+    /// The step ends at this time.
     Until(Instant),
     /// No step has begun; the next record begins one.
     NotBegun,
@@ -259,5 +259,5 @@ impl Record {
     }
 }
 
-/// A year.
+/// A year: in place of a duration whose sum with the time cannot be represented.
 const FAR: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);

@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use super::Statistic;
 use crate::policy::InvalidPolicy;
-use crate::policy::error::ensure;
 
 /// How outliers are detected, and for how long they are ejected.
 ///
@@ -149,28 +148,28 @@ impl OutlierConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), InvalidPolicy> {
-        ensure(
+        InvalidPolicy::ensure(
             !self.interval.is_zero(),
             "the interval must be more than zero",
         )?;
-        ensure(
+        InvalidPolicy::ensure(
             self.max_percent <= 100,
             "the maximum ejection percent must be at most 100",
         )?;
-        ensure(
+        InvalidPolicy::ensure(
             self.consecutive != Some(0),
             "the number of consecutive failures must be at least 1",
         )?;
         if let Some(SuccessRate { statistic, .. }) = self.success_rate {
             let (Statistic::StdDev(factor) | Statistic::Mad(factor)) = statistic;
             let sane = factor.is_finite() && factor >= 0.0;
-            ensure(
+            InvalidPolicy::ensure(
                 sane,
                 "the factor of the deviation must be a finite number of at least 0",
             )?;
         }
         let threshold = self.failure_percentage.map_or(0, |rule| rule.threshold);
-        ensure(
+        InvalidPolicy::ensure(
             threshold <= 100,
             "the failure percentage threshold must be at most 100",
         )

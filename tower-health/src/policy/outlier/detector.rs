@@ -340,5 +340,5 @@ impl Endpoint {
     }
 }
 
-/// A year.
+/// A year: in place of a duration whose sum with the time cannot be represented.
 const FAR: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);

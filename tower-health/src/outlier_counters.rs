@@ -8,7 +8,7 @@ use tower_classify::Class;
 #[allow(unreachable_pub, unnameable_types, reason = "sealed")]
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct Answers {
+pub struct OutlierCounters {
     /// The successes times [`SUCCESS`], plus the requests in flight: one addition when a request begins, one when it
     /// ends.
     word: AtomicU64,
@@ -22,7 +22,7 @@ pub struct Answers {
     counted: AtomicUsize,
 }
 
-impl Answers {
+impl OutlierCounters {
     /// Counts a request that begins.
     pub(super) fn wait(&self) {
         self.word.fetch_add(1, Ordering::Relaxed);
@@ -105,12 +105,12 @@ mod loom_tests {
     #[test]
     fn a_concurrent_success_prevents_or_ends_the_ejection() {
         loom::model(|| {
-            let answers = Arc::new(Answers::default());
-            let other = Arc::clone(&answers);
-            answers.wait();
+            let counters = Arc::new(OutlierCounters::default());
+            let other = Arc::clone(&counters);
+            counters.wait();
             let request = thread::spawn(move || other.end(Class::Success, true));
-            let told = answers.take();
-            let ejected = answers.mark_silent();
+            let told = counters.take();
+            let ejected = counters.mark_silent();
             let returns = request.join().unwrap();
             assert!(told == 1 || !ejected || returns);
         });
@@ -119,19 +119,19 @@ mod loom_tests {
     #[test]
     fn each_success_is_taken_once() {
         loom::model(|| {
-            let answers = Arc::new(Answers::default());
-            let other = Arc::clone(&answers);
-            (0..3).for_each(|_| answers.wait());
+            let counters = Arc::new(OutlierCounters::default());
+            let other = Arc::clone(&counters);
+            (0..3).for_each(|_| counters.wait());
             let request = thread::spawn(move || {
                 other.end(Class::Success, true);
                 other.end(Class::Success, true);
             });
-            let first = answers.take();
+            let first = counters.take();
             request.join().unwrap();
-            assert_eq!(first + answers.take(), 2);
-            assert_eq!(answers.take(), 0);
+            assert_eq!(first + counters.take(), 2);
+            assert_eq!(counters.take(), 0);
             assert_eq!(
-                answers.word.load(Ordering::Relaxed),
+                counters.word.load(Ordering::Relaxed),
                 1,
                 "the third is in flight"
             );

@@ -1,18 +1,20 @@
-//! The worker's task, and whether the service has asked for it.
+//! The worker's task, and whether the service has woken it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Wake, Waker};
+
+use tower_readiness::ignore_poison;
 
 use crate::sync::{AtomicBool, Mutex, Ordering};
 
-/// Wakes the worker. As a [`Waker`] it is the service's, and remembers that.
+/// Wakes the worker. As a [`Waker`] it belongs to the service, and records that the service has woken the worker.
 #[derive(Debug)]
-pub(crate) struct Wakes {
+pub(crate) struct WorkerWaker {
     by_service: AtomicBool,
     task: Mutex<Option<Waker>>,
 }
 
-impl Wakes {
+impl WorkerWaker {
     pub(crate) fn new() -> Self {
         Self {
             by_service: AtomicBool::new(true),
@@ -20,13 +22,13 @@ impl Wakes {
         }
     }
 
-    /// Whether the service has asked to be polled since this was called last. It has at the beginning.
-    pub(crate) fn take(&self) -> bool {
+    /// Returns whether the service has woken the worker since the last call. The first call returns `true`.
+    pub(crate) fn take_service_wake(&self) -> bool {
         self.by_service.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn set_task(&self, waker: &Waker) {
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut task = ignore_poison(self.task.lock());
         let outdated = match &mut *task {
             Some(known) if known.will_wake(waker) => None,
             known => known.replace(waker.clone()),
@@ -36,33 +38,25 @@ impl Wakes {
     }
 
     pub(crate) fn clear_task(&self) {
-        let outdated = self
-            .task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let outdated = ignore_poison(self.task.lock()).take();
         drop(outdated);
     }
 
     pub(crate) fn wake_worker(&self) {
-        let task = self
-            .task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let task = ignore_poison(self.task.lock()).clone();
         if let Some(task) = task {
             task.wake();
         }
     }
 }
 
-impl Wake for Wakes {
+impl Wake for WorkerWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // First the flag, then the task, which sees the flag when it runs.
+        // The flag first, so that the task sees it when it runs.
         self.by_service.swap(true, Ordering::AcqRel);
         self.wake_worker();
     }
@@ -82,21 +76,21 @@ mod loom_tests {
         }
     }
 
-    /// A worker that goes to sleep without having seen that the service asks for it is woken, and sees it then.
+    /// A worker that becomes pending without having seen the service's wake-up is woken, and then sees it.
     #[test]
-    fn the_service_is_not_overheard() {
+    fn no_wake_up_of_the_service_is_lost() {
         loom::model(|| {
-            let wakes = Arc::new(Wakes::new());
-            assert!(wakes.take());
+            let waker = Arc::new(WorkerWaker::new());
+            assert!(waker.take_service_wake());
             let service = {
-                let wakes = Arc::clone(&wakes);
-                thread::spawn(move || wakes.wake())
+                let waker = Arc::clone(&waker);
+                thread::spawn(move || waker.wake())
             };
             let task = Arc::new(Task(AtomicBool::new(false)));
-            wakes.set_task(&Arc::clone(&task).into());
-            let seen = wakes.take();
+            waker.set_task(&Arc::clone(&task).into());
+            let seen = waker.take_service_wake();
             service.join().unwrap();
-            assert!(seen || (task.0.load(Ordering::Acquire) && wakes.take()));
+            assert!(seen || (task.0.load(Ordering::Acquire) && waker.take_service_wake()));
         });
     }
 }
