@@ -1,20 +1,21 @@
 //! One client connection, from its first byte to its last.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use hyper_util::server::graceful::GracefulConnection;
 use pin_project_lite::pin_project;
+use tokio::io::AsyncRead;
 use tokio::time::Instant;
 use tower::BoxError;
 use tower::timeout::alarm::Alarm;
 
 use super::activity::Activity;
+use super::detect::{Detect, PREFACE};
 use super::given_up::GivenUp;
 use super::lifetime::{Action, Lifetime, Times};
-use super::shutdown::Shutdown;
+use super::shutdown::{self, Shutdown};
 use crate::transport::blocks::{Blocks, Frames};
 use crate::transport::socket::Observe;
 use crate::transport::stall::{StallTimeout, Stalled};
@@ -22,46 +23,40 @@ use crate::transport::streams::Streams;
 
 pin_project! {
     /// Drives a hyper connection, and closes it when its lifetime is over.
-    pub(super) struct Connection<C> {
+    pub(super) struct Connection<T> {
         #[pin]
-        inner: StallTimeout<C>,
+        inner: StallTimeout<Detect<T>>,
         streams: Streams,
         activity: Arc<Activity>,
         lifetime: Lifetime,
         alarm: Option<Alarm>,
+        // `None` once it was triggered.
+        shutdown: Option<shutdown::Watch>,
     }
 }
 
-impl<C: GracefulConnection<Error = BoxError>> Connection<C> {
-    /// Wraps `inner`; `streams` are its streams if it speaks HTTP/2.
-    pub(super) fn new(inner: C, streams: Streams, activity: Arc<Activity>, times: Times) -> Self {
+impl<T: AsyncRead + Unpin> Connection<T> {
+    /// Wraps `inner`; `streams` are its streams if it speaks HTTP/2. After the shutdown it serves at most one more
+    /// request, if that is already on its way.
+    pub(super) fn new(
+        inner: Detect<T>,
+        streams: Streams,
+        activity: Arc<Activity>,
+        times: Times,
+        shutdown: Shutdown,
+    ) -> Self {
         Self {
             inner: StallTimeout::new(inner),
             streams,
             activity,
             lifetime: Lifetime::new(times, Instant::now()),
             alarm: None,
+            shutdown: Some(shutdown.watch()),
         }
-    }
-
-    /// Drives the connection to its end. After the shutdown it serves at most one more request, if that is already on
-    /// its way.
-    pub(super) async fn run(self, shutdown: Shutdown) -> Result<(), BoxError> {
-        let mut connection = std::pin::pin!(self);
-        let mut shutdown = shutdown.watch();
-        let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
-            Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending => shutdown.poll(cx).map(|()| None),
-        });
-        if let Some(ended) = ended.await {
-            return ended;
-        }
-        connection.as_mut().project().lifetime.drain(Instant::now());
-        connection.await
     }
 }
 
-impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
+impl<T: AsyncRead + Unpin> Future for Connection<T> {
     type Output = Result<(), BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -93,9 +88,16 @@ impl<C: GracefulConnection<Error = BoxError>> Future for Connection<C> {
                 }
             }
             match action {
-                Action::Stay(_) => return Poll::Pending,
+                Action::Stay(_) => {
+                    let Some(shutdown) = this.shutdown else {
+                        return Poll::Pending;
+                    };
+                    ready!(shutdown.poll(cx));
+                    *this.shutdown = None;
+                    this.lifetime.drain(Instant::now());
+                }
                 // The connection is polled once more, and may complete then.
-                Action::Close => this.inner.as_mut().get_pin_mut().graceful_shutdown(),
+                Action::Close => this.inner.as_mut().get_pin_mut().close(),
                 Action::Drop(why) => {
                     this.activity.give_up();
                     return Poll::Ready(Err(why.into()));
@@ -134,7 +136,7 @@ impl Observe for Watch {
                 self.preface = self.preface.go_on(bytes);
                 if self.preface == Preface::Complete {
                     self.activity.is_http2();
-                    let rest = &bytes[Preface::BYTES.len() - before..];
+                    let rest = &bytes[PREFACE.len() - before..];
                     self.frames.read(rest, &mut self.blocks);
                 }
             }
@@ -165,13 +167,11 @@ enum Preface {
 }
 
 impl Preface {
-    const BYTES: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
     fn go_on(self, read: &[u8]) -> Self {
         let Self::Matches(before) = self else {
             return self;
         };
-        let rest = &Self::BYTES[before..];
+        let rest = &PREFACE[before..];
         let compared = rest.len().min(read.len());
         if rest[..compared] != read[..compared] {
             Self::Differs
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_preface_is_detected_in_pieces_and_with_more_data() {
-        let bytes = [Preface::BYTES, b"\0\0\0\x04"].concat();
+        let bytes = [&PREFACE[..], b"\0\0\0\x04"].concat();
         for piece in 1..bytes.len() {
             let read = bytes
                 .chunks(piece)
