@@ -22,7 +22,7 @@ use crate::{BoxError, Class, Classify, ErrorChain, Failure, FailureKind, Pushbac
 /// | everything else: 404, INVALID_ARGUMENT | success | | |
 /// | errors | decided by `E`; by default [`ErrorChain`], which is for `BoxError` | | |
 ///
-/// A call is gRPC if its request has a [gRPC `content-type`](is_grpc). A response without a `grpc-status` and with
+/// A call is gRPC if its request has a [gRPC `content-type`](super::is_grpc). A response without a `grpc-status` and with
 /// an HTTP status other than 200 was sent by an intermediary. It is classified by the [corresponding
 /// code](Code::of_http), with its `retry-after`; a 429 is `Overloaded` here too. A gRPC-Web call is classified as gRPC,
 /// but its trailers are in the body.
