@@ -187,6 +187,7 @@ impl Server {
         let watch = Watch::new(
             Arc::clone(&activity),
             Blocks::new(long.clone(), self.heads.size),
+            self.heads.size,
         );
         let socket = Socket::new(stream, watch);
         let client = Client::new(client);

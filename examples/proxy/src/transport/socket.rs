@@ -33,6 +33,10 @@ pub fn prepare(stream: &TcpStream, keep_alive: Option<Duration>) -> io::Result<(
 
 /// Observes the reads and writes of a socket.
 pub trait Observe {
+    /// Returns the maximum number of bytes of the next read, more than 0, or `None` without a limit of its own.
+    fn limit(&self) -> Option<usize> {
+        None
+    }
     /// Called with bytes that were received.
     fn read(&mut self, _bytes: &[u8]) {}
     /// Called with the number of bytes that were sent.
@@ -110,7 +114,8 @@ impl<T: AsyncRead + Reset + Unpin, O: Observe + Unpin> AsyncRead for Socket<T, O
         let this = &mut *self;
         let before = buf.filled().len();
         // A `ReadBuf` of a part of `buf` would have to be initialized, at the price of reading as much again.
-        let mut part = (&mut this.inner).take(AT_ONCE);
+        let most = this.observer.limit().unwrap_or(AT_ONCE).min(AT_ONCE);
+        let mut part = (&mut this.inner).take(most as u64);
         let polled = Pin::new(&mut part).poll_read(cx, buf);
         let read = &buf.filled()[before..];
         if !read.is_empty() {
@@ -164,6 +169,6 @@ impl<T: Reset, O: Observe> Drop for Socket<T, O> {
 
 /// The maximum number of bytes that are read at a time. Over HTTP/1.1, twice as many cost half the system calls of a large
 /// body, and a slow reader holds up to two reads.
-const AT_ONCE: u64 = 64 * 1024;
+const AT_ONCE: usize = 64 * 1024;
 /// The number of probes without a response after which the peer counts as gone.
 const PROBES: u32 = 3;

@@ -24,6 +24,8 @@ pub(super) struct Activity {
     http2: AtomicBool,
     writing: AtomicBool,
     given_up: AtomicBool,
+    /// The number of bytes received since the last request began or was in flight: over HTTP/1.1 those of a head.
+    head: AtomicUsize,
     /// The connection's task, which must be woken by HTTP/2 requests, as these end in tasks of their own.
     task: AtomicWaker,
 }
@@ -33,11 +35,23 @@ impl Activity {
     pub(super) fn begin(self: &Arc<Self>) -> Active {
         self.active.fetch_add(1, Ordering::Relaxed);
         self.served.store(true, Ordering::Relaxed);
+        self.head.store(0, Ordering::Relaxed);
         Active(Arc::clone(self))
     }
 
-    pub(super) fn read(&self) {
+    /// Reports bytes received.
+    pub(super) fn read(&self, bytes: usize) {
         self.read.store(true, Ordering::Relaxed);
+        let head = match self.active.load(Ordering::Relaxed) {
+            0 => self.head().saturating_add(bytes),
+            _ => 0,
+        };
+        self.head.store(head, Ordering::Relaxed);
+    }
+
+    /// Returns how many bytes of the next head have been received over HTTP/1.1, or more.
+    pub(super) fn head(&self) -> usize {
+        self.head.load(Ordering::Relaxed)
     }
 
     /// Reports bytes written. Over HTTP/2, writes no longer than a few control frames do not count as a response.

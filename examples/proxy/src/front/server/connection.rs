@@ -114,23 +114,31 @@ pub(super) struct Watch {
     preface: Preface,
     frames: Frames,
     blocks: Blocks,
+    max_head: usize,
 }
 
 impl Watch {
-    /// Reports to `activity`, and HTTP/2 header blocks to `blocks`.
-    pub(super) const fn new(activity: Arc<Activity>, blocks: Blocks) -> Self {
+    /// Reports to `activity`, and HTTP/2 header blocks to `blocks`. HTTP/1.1 heads have at most `max_head` bytes.
+    pub(super) const fn new(activity: Arc<Activity>, blocks: Blocks, max_head: usize) -> Self {
         Self {
             activity,
             preface: Preface::Matches(0),
             frames: Frames::new(),
             blocks,
+            max_head,
         }
     }
 }
 
 impl Observe for Watch {
+    /// hyper rejects a head that fills its buffer of that size, but accepts a longer one that one read completes.
+    fn limit(&self) -> Option<usize> {
+        let left = self.max_head.checked_sub(self.activity.head())?;
+        (left > 0 && self.preface != Preface::Complete).then_some(left)
+    }
+
     fn read(&mut self, bytes: &[u8]) {
-        self.activity.read();
+        self.activity.read(bytes.len());
         match self.preface {
             Preface::Matches(before) => {
                 self.preface = self.preface.go_on(bytes);
