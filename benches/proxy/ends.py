@@ -5,7 +5,8 @@ import socket
 
 
 def listen():
-    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    # Listens on all of 127.0.0.0/8, for many endpoints.
+    listener = socket.create_server(("", 0), backlog=4096)
     listener.setblocking(False)
     return listener
 

@@ -11,11 +11,11 @@ class Http1:
     protocol, connections, at_once = "http1", 8, 1
     ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nhi"
 
-    def __init__(self, name, about, method=b"GET", body=b""):
+    def __init__(self, name, about, method=b"GET", body=b"", path=b"/"):
         self.name, self.about = name, about
         length = b"content-length: %d\r\n" % len(body) if body else b""
-        head = b"%s / HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: cost\r\naccept: */*\r\n%s\r\n"
-        self.request = head % (method, length) + body
+        head = b"%s %s HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: cost\r\naccept: */*\r\n%s\r\n"
+        self.request = head % (method, path, length) + body
 
     def client(self):
         return Http1Peer(self.request, is_client=True)
