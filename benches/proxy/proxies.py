@@ -202,17 +202,18 @@ class Running:
         self.http1 = free_port()
         self.http2 = free_port() if kind.separate_http2 else self.http1
         path = os.path.join(self.dir, "config" + (".yaml" if kind.name == "Envoy" else ""))
+        values = {
+            "path": path,
+            "dir": self.dir,
+            "web": kind.endpoints(web),
+            "port": web[0],
+            "grpc": grpc,
+            "http1": self.http1,
+            "http2": self.http2,
+        }
         with open(path, "w") as file:
-            file.write(
-                kind.config.format(
-                    dir=self.dir,
-                    web=kind.endpoints(web),
-                    grpc=grpc,
-                    http1=self.http1,
-                    http2=self.http2,
-                )
-            )
-        command = [part.format(path=path, dir=self.dir) for part in kind.command]
+            file.write(kind.config.format(**values))
+        command = [part.format(**values) for part in kind.command]
         self.log = open(os.path.join(self.dir, "log"), "w")
         self.process = subprocess.Popen([kind.binary, *command], stdout=self.log, stderr=self.log)
         self._wait_until_it_listens()
