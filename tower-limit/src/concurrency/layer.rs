@@ -5,6 +5,7 @@ use tower_layer::Layer;
 
 use super::ConcurrencyLimit;
 use super::permits::Permits;
+use super::pool::SharedSource;
 
 /// Wraps services in [`ConcurrencyLimit`], each with a limit of its own.
 ///
@@ -49,7 +50,7 @@ impl GlobalConcurrencyLimitLayer {
     /// Creates a layer whose services take a permit of `semaphore` for each request.
     pub const fn with_semaphore(semaphore: Arc<Semaphore>) -> Self {
         Self {
-            permits: Permits::From(semaphore),
+            permits: Permits::From(SharedSource::new(semaphore)),
         }
     }
 }

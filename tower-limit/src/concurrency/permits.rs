@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::counted::{self, Counted, Release};
-use super::pool::{Pool, Source, State};
+use super::pool::{Pool, SharedSource, State};
 use super::watch;
 use crate::sync::MutexGuard;
 
@@ -13,7 +13,7 @@ use crate::sync::MutexGuard;
 #[derive(Debug, Clone)]
 pub(crate) enum Permits {
     Own(Counted<Pool>),
-    From(Arc<dyn Source>),
+    From(SharedSource),
 }
 
 /// A permit, which is returned when it is dropped.
@@ -28,8 +28,8 @@ impl Permits {
         match self {
             Self::Own(pool) => PermitWaiter::new(pool.clone()),
             Self::From(source) => {
-                let wait_queue = Arc::clone(source).wait_queue();
-                let pool = Pool::new(Some(Arc::clone(source)), wait_queue);
+                let wait_queue = Arc::clone(&source.0).wait_queue();
+                let pool = Pool::new(Some(source.clone()), wait_queue);
                 let pool = Counted::new(usize::MAX, pool);
                 // Each returned permit must go back to the source.
                 pool.set_notify();
@@ -111,13 +111,13 @@ impl Counted<Pool> {
     pub(super) fn available(&self) -> usize {
         match &self.source {
             None => self.free(),
-            Some(source) => source.available(),
+            Some(source) => source.0.available(),
         }
     }
 
     fn take(&self) -> Option<Permit> {
         if let Some(source) = &self.source
-            && !source.take()
+            && !source.0.take()
         {
             return None;
         }
@@ -139,7 +139,7 @@ impl Counted<Pool> {
     /// Ensures that a listener waits for the source's next permit. `Ready` if one is free now.
     fn listen(&self) -> Poll<()> {
         match &self.source {
-            Some(source) => Arc::clone(source).listen(self),
+            Some(source) => Arc::clone(&source.0).listen(self),
             None => Poll::Pending,
         }
     }
@@ -240,7 +240,7 @@ impl Release for Pool {
         let has_listener = state.listener.is_some();
         drop(state);
         if let Some(source) = &this.source {
-            source.put_back();
+            source.0.put_back();
         }
         if !has_listener {
             this.notify();

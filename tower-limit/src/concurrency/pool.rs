@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::RefUnwindSafe;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_readiness::ignore_poison;
 
 use super::counted::Counted;
@@ -21,14 +21,14 @@ use crate::sync::{Mutex, MutexGuard};
 #[derive(Debug)]
 pub(crate) struct Pool {
     /// The source of the permits, if they are not the pool's own.
-    pub(super) source: Option<Arc<dyn Source>>,
+    pub(super) source: Option<SharedSource>,
     pub(super) wait_queue: Arc<WaitQueue>,
 }
 
 /// Where the permits come from if they are not the pool's own: a semaphore.
 ///
 /// A trait object, so that programs in which no limit has a semaphore do not contain the code for it.
-pub(super) trait Source: fmt::Debug + RefUnwindSafe + Send + Sync {
+pub(super) trait Source: fmt::Debug + Send + Sync {
     /// Returns the number of free permits.
     fn available(&self) -> usize;
 
@@ -44,6 +44,20 @@ pub(super) trait Source: fmt::Debug + RefUnwindSafe + Send + Sync {
     /// Ensures that a listener waits for the next free permit. `Ready` if one is free now.
     fn listen(self: Arc<Self>, pool: &Counted<Pool>) -> Poll<()>;
 }
+
+/// A [`Source`] that several pools may share.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedSource(pub(super) Arc<dyn Source>);
+
+impl SharedSource {
+    pub(crate) const fn new(semaphore: Arc<Semaphore>) -> Self {
+        Self(semaphore)
+    }
+}
+
+// A panic leaves no semaphore inconsistent. Whether tokio's has these traits depends on its features.
+impl UnwindSafe for SharedSource {}
+impl RefUnwindSafe for SharedSource {}
 
 /// Where handles wait. There is one for each set of permits; several pools may share it.
 #[derive(Debug, Default)]
@@ -69,7 +83,7 @@ impl WaitQueue {
 }
 
 impl Pool {
-    pub(super) const fn new(source: Option<Arc<dyn Source>>, wait_queue: Arc<WaitQueue>) -> Self {
+    pub(super) const fn new(source: Option<SharedSource>, wait_queue: Arc<WaitQueue>) -> Self {
         Self { source, wait_queue }
     }
 

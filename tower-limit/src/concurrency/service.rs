@@ -7,6 +7,7 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::permits::{Permit, PermitWaiter, Permits};
+use super::pool::SharedSource;
 
 /// Limits the number of in-flight requests; see the [module](super).
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl<T> ConcurrencyLimit<T> {
 
     /// Takes a permit of `semaphore` for each request. Once the semaphore is closed, the service is never ready again.
     pub fn with_semaphore(inner: T, semaphore: Arc<Semaphore>) -> Self {
-        Self::with_permits(inner, &Permits::From(semaphore))
+        Self::with_permits(inner, &Permits::From(SharedSource::new(semaphore)))
     }
 
     pub(super) fn with_permits(inner: T, permits: &Permits) -> Self {
