@@ -24,9 +24,10 @@ use crate::workers::thread_index;
 /// The HTTP/2 connections to one endpoint, each shared by many requests.
 ///
 /// A request takes the oldest connection that has room for it, by the endpoint's and the configured maximum: of those
-/// that its thread has opened, or else of those of other threads that have few requests. If there is none,
-/// another one is opened. If none may be opened, a busy one of another thread is taken; if that has no room either, the
-/// request is rejected immediately. The flow-control window of a connection has room for all of its streams, so a response that is not read blocks no other.
+/// that its thread has opened, or else of those of other threads that have few requests. If there is none, another one
+/// is opened. If none may be opened, a busy one of another thread is taken; if that has no room either, the request is
+/// rejected immediately. The flow-control window of a connection has room for all of its streams, so a response that is
+/// not read blocks no other.
 #[derive(Debug)]
 pub struct Multiplexed<B> {
     pub(super) shared: Arc<Inner<B>>,
