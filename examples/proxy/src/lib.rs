@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod run;
 pub mod signal;
 pub mod stack;
+mod threads;
 pub mod transport;
 pub mod upstream;
 pub mod workers;

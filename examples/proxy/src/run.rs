@@ -16,8 +16,9 @@ use crate::front::body::ClientBody;
 use crate::front::malformed;
 use crate::front::server::{Server, Shutdown, bind, serve};
 use crate::stack;
+use crate::threads;
 use crate::transport::descriptors;
-use crate::workers::{self, Workers};
+use crate::workers::Workers;
 
 /// A proxy whose sockets are bound, but which does not serve yet.
 #[derive(Debug)]
@@ -86,7 +87,7 @@ impl Bound {
     ///
     /// Panics outside of a tokio runtime.
     pub fn workers(&self) -> io::Result<Workers> {
-        Workers::start(self.config.worker_threads.unwrap_or_else(workers::cores))
+        Workers::start(self.config.worker_threads.unwrap_or_else(threads::cores))
     }
 
     /// Serves in the current runtime until `shutdown`, then drains, and returns once all is done.

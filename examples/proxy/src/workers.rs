@@ -4,7 +4,6 @@
 //! these open. So a request wakes no other thread, unless it borrows another thread's upstream connection.
 
 use std::io;
-use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -128,24 +127,6 @@ impl Drop for Place {
         let worker = &self.workers.0[self.index];
         worker.connections.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Returns `TOKIO_WORKER_THREADS` if it is set, as every program on tokio does, and else the number of cores that the
-/// process may use.
-pub(crate) fn cores() -> usize {
-    let set = std::env::var("TOKIO_WORKER_THREADS").ok();
-    set.and_then(|number| number.parse().ok())
-        .or_else(|| thread::available_parallelism().ok())
-        .map_or(1, NonZero::get)
-}
-
-/// Returns the index of this thread: threads are numbered in the order in which they first ask for it.
-pub(crate) fn thread_index() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static INDEX: usize = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
-    INDEX.with(|index| *index)
 }
 
 #[cfg(test)]

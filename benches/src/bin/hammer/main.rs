@@ -4,6 +4,9 @@
 //! With `--perf THREADS PART OF A NAME` one case runs for some seconds, for a profiler.
 
 mod cases;
+// The proxy's metrics, in `cases`, need it.
+#[path = "../../../../examples/proxy/src/threads.rs"]
+mod threads;
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

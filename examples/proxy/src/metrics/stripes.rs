@@ -2,25 +2,27 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-/// A value for each thread; threads share values if there are more than [`STRIPES`].
+use crate::threads;
+
+/// A value for each thread, up to the number of cores and [`STRIPES`]; further threads share them.
 #[derive(Debug)]
 pub(super) struct Stripes<T>(Box<[T]>);
 
 impl<T> Stripes<T> {
     pub(super) fn new(stripe: impl FnMut() -> T) -> Self {
         let mut stripe = stripe;
-        Self((0..stripes()).map(|_| stripe()).collect())
+        let number = threads::cores().min(STRIPES);
+        Self((0..number).map(|_| stripe()).collect())
     }
 
     /// Returns the value of this thread.
     pub(super) fn own(&self) -> &T {
-        &self.0[own() % self.0.len()]
+        &self.0[threads::index() % self.0.len()]
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
@@ -112,25 +114,6 @@ impl EncodeMetric for Level {
 
 impl TypedMetric for Level {
     const TYPE: MetricType = MetricType::Gauge;
-}
-
-/// Returns the index of this thread: threads are numbered in the order of their first use.
-fn own() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
-    // The thread local of a thread that is exiting may be gone.
-    OWN.try_with(|own| *own).unwrap_or(0)
-}
-
-/// Returns the number of stripes: one for each core, up to [`STRIPES`].
-fn stripes() -> usize {
-    static COUNT: OnceLock<usize> = OnceLock::new();
-    *COUNT.get_or_init(|| {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        cores.min(STRIPES)
-    })
 }
 
 /// More would cost more memory than the time they save is worth.

@@ -15,11 +15,11 @@ use super::settings::{Allowed, Settings};
 use super::{Connector, Payload, SentBody, UpstreamError};
 use crate::config::Endpoint;
 use crate::lock::lock;
+use crate::threads;
 use crate::transport::blocks;
 use crate::transport::stall::StallTimeout;
 use crate::transport::streams::{NewStreams, Streams};
 use crate::transport::upload::Upload;
-use crate::workers::thread_index;
 
 /// The HTTP/2 connections to one endpoint, each shared by many requests.
 ///
@@ -147,7 +147,7 @@ impl<B: Payload> Inner<B> {
                 sender,
                 allowed,
                 active: AtomicU32::new(0),
-                home: thread_index(),
+                home: threads::index(),
                 born,
                 idle_since: AtomicU32::new(born),
                 _slot: slot,
@@ -221,7 +221,7 @@ impl<B: Payload> Inner<B> {
 
     /// Takes a stream on a connection of this thread, or on one of another thread with few requests.
     fn take_near(&self) -> Option<Lease<B>> {
-        let here = thread_index();
+        let here = threads::index();
         self.take(|connection| connection.home == here).or_else(|| {
             self.take(|connection| connection.active.load(Ordering::Relaxed) < BORROWED)
         })

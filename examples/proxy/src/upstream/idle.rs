@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::lock::lock;
-use crate::workers::{cores, thread_index};
+use crate::threads;
 
 /// A stack of connections for each thread, since a connection is served by the thread that has opened it. Threads share
 /// stacks if there are more of them than cores.
@@ -17,14 +17,14 @@ pub(super) struct Idle<C> {
 impl<C> Idle<C> {
     pub(super) fn new() -> Self {
         Self {
-            stacks: (0..cores()).map(|_| Mutex::default()).collect(),
+            stacks: (0..threads::cores()).map(|_| Mutex::default()).collect(),
             closed: AtomicBool::new(false),
         }
     }
 
     /// Returns the index of the stack for the connections that this thread opens.
     pub(super) fn own(&self) -> usize {
-        thread_index() % self.stacks.len()
+        threads::index() % self.stacks.len()
     }
 
     /// Takes the most recent connection of this thread that is `usable`, or else one of another thread.

@@ -15,7 +15,7 @@ use super::activity::Activity;
 use super::detect::{Detect, PREFACE};
 use super::given_up::GivenUp;
 use super::lifetime::{Action, Lifetime, Times};
-use super::shutdown::{self, Shutdown};
+use super::shutdown::{Requested, Shutdown};
 use crate::transport::blocks::{Blocks, Frames};
 use crate::transport::socket::Observe;
 use crate::transport::stall::{StallTimeout, Stalled};
@@ -31,7 +31,7 @@ pin_project! {
         lifetime: Lifetime,
         alarm: Option<Alarm>,
         // `None` once it was triggered.
-        shutdown: Option<shutdown::Watch>,
+        shutdown: Option<Requested>,
     }
 }
 
@@ -51,7 +51,7 @@ impl<T: AsyncRead + Unpin> Connection<T> {
             activity,
             lifetime: Lifetime::new(times, Instant::now()),
             alarm: None,
-            shutdown: Some(shutdown.watch()),
+            shutdown: Some(shutdown.when_requested()),
         }
     }
 }

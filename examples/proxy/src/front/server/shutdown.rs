@@ -27,8 +27,8 @@ impl ShutdownTrigger {
 
 impl Shutdown {
     /// Returns a future like [`requested`](Self::requested) that costs next to nothing when it is polled again.
-    pub(super) fn watch(mut self) -> Watch {
-        Watch {
+    pub(super) fn when_requested(mut self) -> Requested {
+        Requested {
             changes: self.0.clone(),
             requested: Box::pin(async move { self.requested().await }),
             is_registered: false,
@@ -47,14 +47,14 @@ impl Shutdown {
 }
 
 /// Ready once the shutdown is triggered. Only the task that polled it first is woken, so it must not move to another.
-pub(super) struct Watch {
+pub(super) struct Requested {
     /// Has never seen a change.
     changes: watch::Receiver<bool>,
     requested: Pin<Box<dyn Future<Output = ()> + Send>>,
     is_registered: bool,
 }
 
-impl Watch {
+impl Requested {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // The connections of all threads share the signal. Looking whether it changed writes to nothing that they share.
         if self.is_registered && !self.changes.has_changed().unwrap_or(true) {
