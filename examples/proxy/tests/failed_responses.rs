@@ -115,7 +115,7 @@ async fn failing_statuses_are_counted_by_kind() {
         ("/bare/14", "application/grpc", Some("unavailable")),
         // Without a status: UNKNOWN.
         ("/none/0", "application/grpc", Some("internal")),
-        // The trailers of gRPC-Web are in the body.
+        // gRPC-Web sends its trailers in the body.
         ("/none/0", "application/grpc-web", None),
         // Not a gRPC call, so the field means nothing.
         ("/trailers/14", "text/plain", None),

@@ -217,11 +217,15 @@ impl Server {
         let streams = Streams::default();
         let executor = ConnectionExecutor(streams.new_streams());
         let (http1, http2) = (self.http1(), self.http2(executor));
+        let begun = Arc::clone(&activity);
         let begin = move |protocol, io| -> Served {
             let io = TokioIo::new(io);
             match protocol {
                 Protocol::Http1 => Box::pin(http1.serve_connection(io, service)),
-                Protocol::Http2 => Box::pin(http2.serve_connection(io, service)),
+                Protocol::Http2 => {
+                    begun.is_http2();
+                    Box::pin(http2.serve_connection(io, service))
+                }
             }
         };
         let inner = Detect::new(io, begin);

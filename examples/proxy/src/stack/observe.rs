@@ -95,7 +95,7 @@ impl Recorder {
         self.stats.answered(status);
         match self.classify.head(is_grpc, status, headers) {
             Some(class) => self.class(class),
-            // The status is in the trailers. Those of gRPC-Web are in the body, and are not read.
+            // The status is in the trailers. gRPC-Web sends them in the body, which is not parsed.
             None if headers::is_grpc(headers) => {
                 response.body_mut().on_end(Arc::<Self>::clone(self))
             }

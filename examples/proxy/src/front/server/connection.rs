@@ -12,7 +12,7 @@ use tower::BoxError;
 use tower::timeout::alarm::Alarm;
 
 use super::activity::Activity;
-use super::detect::{Detect, PREFACE};
+use super::detect::Detect;
 use super::given_up::GivenUp;
 use super::lifetime::{Action, Lifetime, Times};
 use super::shutdown::{Requested, Shutdown};
@@ -111,7 +111,6 @@ impl<T: AsyncRead + Unpin> Future for Connection<T> {
 #[derive(Debug)]
 pub(super) struct Watch {
     activity: Arc<Activity>,
-    preface: Preface,
     frames: Frames,
     blocks: Blocks,
     max_head: usize,
@@ -122,7 +121,6 @@ impl Watch {
     pub(super) const fn new(activity: Arc<Activity>, blocks: Blocks, max_head: usize) -> Self {
         Self {
             activity,
-            preface: Preface::Matches(0),
             frames: Frames::new(),
             blocks,
             max_head,
@@ -134,22 +132,14 @@ impl Observe for Watch {
     /// hyper rejects a head that fills its buffer of that size, but accepts a longer one that one read completes.
     fn limit(&self) -> Option<usize> {
         let left = self.max_head.checked_sub(self.activity.head())?;
-        (left > 0 && self.preface != Preface::Complete).then_some(left)
+        (left > 0 && !self.activity.speaks_http2()).then_some(left)
     }
 
     fn read(&mut self, bytes: &[u8]) {
         self.activity.read(bytes.len());
-        match self.preface {
-            Preface::Matches(before) => {
-                self.preface = self.preface.go_on(bytes);
-                if self.preface == Preface::Complete {
-                    self.activity.is_http2();
-                    let rest = &bytes[PREFACE.len() - before..];
-                    self.frames.read(rest, &mut self.blocks);
-                }
-            }
-            Preface::Complete => self.frames.read(bytes, &mut self.blocks),
-            Preface::Differs => {}
+        // Not for the preface: it is read alone, before the protocol is known.
+        if self.activity.speaks_http2() {
+            self.frames.read(bytes, &mut self.blocks);
         }
     }
 
@@ -163,52 +153,5 @@ impl Observe for Watch {
 
     fn is_given_up(&self) -> bool {
         self.activity.is_given_up()
-    }
-}
-
-/// The progress in reading the HTTP/2 connection preface (RFC 9113, 3.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Preface {
-    Matches(usize),
-    Complete,
-    Differs,
-}
-
-impl Preface {
-    fn go_on(self, read: &[u8]) -> Self {
-        let Self::Matches(before) = self else {
-            return self;
-        };
-        let rest = &PREFACE[before..];
-        let compared = rest.len().min(read.len());
-        if rest[..compared] != read[..compared] {
-            Self::Differs
-        } else if compared == rest.len() {
-            Self::Complete
-        } else {
-            Self::Matches(before + compared)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_preface_is_detected_in_pieces_and_with_more_data() {
-        let bytes = [&PREFACE[..], b"\0\0\0\x04"].concat();
-        for piece in 1..bytes.len() {
-            let read = bytes
-                .chunks(piece)
-                .fold(Preface::Matches(0), Preface::go_on);
-            assert_eq!(read, Preface::Complete, "{piece}");
-        }
-        assert_eq!(Preface::Matches(0).go_on(b"PRI "), Preface::Matches(4));
-        assert_eq!(Preface::Matches(0).go_on(b"PRIx"), Preface::Differs);
-        assert_eq!(
-            Preface::Matches(4).go_on(b"/ HTTP/1.1\r\n"),
-            Preface::Differs
-        );
     }
 }

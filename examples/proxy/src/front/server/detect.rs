@@ -20,7 +20,7 @@ use tower::BoxError;
 
 use super::rewind::Rewind;
 
-/// The connection preface of HTTP/2 (RFC 9113, 3.4).
+/// HTTP/2's connection preface (RFC 9113, 3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The protocol of a connection.
@@ -193,7 +193,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_protocol_is_detected_in_pieces_and_all_bytes_are_read_again() {
-        let table: [(&[u8], _); 5] = [
+        let table: [(&[u8], _); 6] = [
             (
                 b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04",
                 Protocol::Http2,
@@ -201,6 +201,7 @@ mod tests {
             (PREFACE, Protocol::Http2),
             (b"PRI / HTTP/1.1\r\n\r\n", Protocol::Http1),
             (b"PRI *", Protocol::Http1),
+            (b"PRIx", Protocol::Http1),
             (b"", Protocol::Http1),
         ];
         for (bytes, protocol) in table {
