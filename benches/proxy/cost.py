@@ -52,11 +52,11 @@ CASES = [
 ]
 
 
-def run(case, kind, requests, tool):
-    """Runs the proxy under a tool; returns what was written to standard error."""
+def run(case, kind, requests, tool, host="127.0.0.1"):
+    """Runs the proxy under a tool, with a backend on `host`; returns what was written to standard error."""
     kind = peers.tuned(peers.under(kind, tool))
     kind.config = kind.config.replace("PROTOCOL", case.protocol)
-    listener, stop = ends.listen(), threading.Event()
+    listener, stop = ends.listen(host), threading.Event()
     backend = threading.Thread(target=ends.serve, args=(case, listener, stop), daemon=True)
     backend.start()
     try:
@@ -101,11 +101,11 @@ def slope(counted, few, many):
     return (counted(many) - counted(few)) / (many - few)
 
 
-def instructions(case, kind, profile=None, few=FEW, many=MANY):
+def instructions(case, kind, profile=None, few=FEW, many=MANY, host="127.0.0.1"):
     def counted(requests):
         out = profile if profile and requests == many else "/dev/null"
         tool = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
-        return int(re.search(r"Collected : (\d+)", run(case, kind, requests, tool))[1])
+        return int(re.search(r"Collected : (\d+)", run(case, kind, requests, tool, host))[1])
 
     return slope(counted, few, many)
 

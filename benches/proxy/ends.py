@@ -4,9 +4,8 @@ import selectors
 import socket
 
 
-def listen():
-    # Listens on all of 127.0.0.0/8, for many endpoints.
-    listener = socket.create_server(("", 0), backlog=4096)
+def listen(host):
+    listener = socket.create_server((host, 0), backlog=4096)
     listener.setblocking(False)
     return listener
 

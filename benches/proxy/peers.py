@@ -98,10 +98,9 @@ def pinned(cores):
 class Backend:
     """The backend from `bare/`, which is killed at the end of the `with`."""
 
-    def __init__(self, cores):
+    def __init__(self, cores, host="127.0.0.1"):
         self.web, self.grpc = proxies.free_port(), proxies.free_port()
-        # Listens on all of 127.0.0.0/8, for many endpoints.
-        command = [*pinned(cores), build_bare(), "backend", f"0.0.0.0:{self.web}", f"0.0.0.0:{self.grpc}"]
+        command = [*pinned(cores), build_bare(), "backend", f"{host}:{self.web}", f"{host}:{self.grpc}"]
         self.process = subprocess.Popen(command)
 
     def __enter__(self):

@@ -90,6 +90,10 @@ def config(routes, endpoints):
     return text + "[clusters.web.connections]\nmax_connections = 8192\n"
 
 
+# The only way to listen on all of `addresses` with one socket.
+ALL_ADDRESSES = "0.0.0.0"
+
+
 def addresses(count):
     return [f"127.0.{number // 250}.{number % 250 + 1}" for number in range(count)]
 
@@ -112,7 +116,7 @@ def with_many(kind, routes=1, endpoints=1):
 def flat(kinds, rounds, seconds):
     """Returns a table of CPU time as one of the three grows, for HAProxy as endpoints and connections grow."""
     with contextlib.ExitStack() as stack:
-        backend = stack.enter_context(peers.Backend("1"))
+        backend = stack.enter_context(peers.Backend("1", ALL_ADDRESSES))
 
         def start(kind, **many):
             proxy = peers.on(with_many(kind, **many), "0").start(backend.web, backend.grpc)
@@ -179,7 +183,7 @@ def instructions(ours):
             if what == "connections":
                 case.connections = count
             kind = with_many(ours, **({} if what == "connections" else {what: count}))
-            found = cost.instructions(case, kind, few=FEW, many=MANY)
+            found = cost.instructions(case, kind, few=FEW, many=MANY, host=ALL_ADDRESSES)
             first = first or found
             lines.append(f"| {count:,} {what if count > 1 else what[:-1]} | {found:,.0f} | {found / first:.2f} |")
     return "\n".join(lines)
