@@ -7,8 +7,11 @@ use tower_proxy::cli::Cli;
 use tracing_subscriber::EnvFilter;
 
 #[cfg(feature = "mimalloc")]
+mod allocator;
+
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Mimalloc = allocator::Mimalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
