@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use http::Request;
 use tower::{BoxError, Layer, Service};
@@ -81,14 +81,24 @@ where
     fn call(&mut self, request: Request<ClientBody>) -> Self::Future {
         let Inner { inner, limits } = &*self.shared;
         let grpc = Dialect::of(request.headers()) == Dialect::Grpc;
+        let request = limits.bound(request, grpc);
+        // In a gRPC call the server may send first, so the call must not wait for the client.
+        let bytes = if grpc { 0 } else { limits.buffer };
+        let mut inner = inner.clone();
+        let mut cx = Context::from_waker(Waker::noop());
+        // Most requests have no body to wait for.
+        if request.body().has_arrived() && inner.poll_ready(&mut cx).map_err(drop) == READY {
+            return ArriveFuture(State::Called(Box::pin(inner.call(request))));
+        }
         ArriveFuture(State::Arriving(Box::new(Arriving {
-            inner: inner.clone(),
-            request: limits.bound(request, grpc),
-            // In a gRPC call the server may send first, so the call must not wait for the client.
-            bytes: if grpc { 0 } else { limits.buffer },
+            inner,
+            request,
+            bytes,
         })))
     }
 }
+
+const READY: Poll<Result<(), ()>> = Poll::Ready(Ok(()));
 
 /// The response future of [`Arrive`].
 #[must_use = "futures do nothing unless you `.await` or poll them"]
