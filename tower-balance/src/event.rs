@@ -1,3 +1,5 @@
+use tower_readiness::LayerEvent;
+
 use crate::{BoxError, error};
 
 /// An event of discovery or of an endpoint, passed to the observer of
@@ -18,4 +20,15 @@ pub enum Event<'a, K> {
         /// The error from its `poll_ready`.
         error: &'a BoxError,
     },
+}
+
+impl<K> LayerEvent for Event<'_, K> {
+    const LAYER: &'static str = "balance";
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::DiscoveryFailed { .. } => "discovery_failed",
+            Self::EndpointFailed { .. } => "endpoint_failed",
+        }
+    }
 }

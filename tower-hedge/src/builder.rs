@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tower_classify::ErrorIsFailure;
+use tower_readiness::Observer;
 use tower_retry::budget::Budget;
 
 use crate::budget::ExtraLoad;
 use crate::latencies::Slow;
 use crate::policy::When;
-use crate::state::{DelaySettings, Observer, Settings, SharedBudget};
+use crate::state::{DelaySettings, Settings, SharedBudget};
 use crate::{Event, HedgeLayer, InvalidHedge, KeepErrors, KeepResults};
 
 /// A builder for [`HedgeLayer`].
@@ -72,7 +73,7 @@ pub struct Builder<P = (), C = ErrorIsFailure, L = KeepErrors> {
     max_extra: f64,
     budget: Option<SharedBudget>,
     deposits: bool,
-    observer: Option<Observer>,
+    observer: Observer<Event>,
     keep: PhantomData<L>,
 }
 
@@ -90,7 +91,7 @@ impl Builder {
             max_extra: 0.01,
             budget: None,
             deposits: true,
-            observer: None,
+            observer: Observer::none(),
             keep: PhantomData,
         }
     }
@@ -179,7 +180,7 @@ impl<P, C, L> Builder<P, C, L> {
     /// Calls `observer` for each event. It runs inside the response future, so it must not block.
     #[must_use]
     pub fn on_event(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Arc::new(observer));
+        self.observer = Observer::new(observer);
         self
     }
 

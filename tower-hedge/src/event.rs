@@ -1,3 +1,5 @@
+use tower_readiness::LayerEvent;
+
 /// An event of hedging, passed to the observer of [`Builder::on_event`](crate::Builder::on_event).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,4 +18,17 @@ pub enum Event {
         /// The number of the attempt.
         attempt: u32,
     },
+}
+
+impl LayerEvent for Event {
+    const LAYER: &'static str = "hedge";
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Sent { .. } => "sent",
+            Self::NoBudget => "no_budget",
+            Self::Refused => "refused",
+            Self::Won { .. } => "won",
+        }
+    }
 }

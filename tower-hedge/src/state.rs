@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tower_readiness::event;
+use tower_readiness::{Observer, event};
 use tower_retry::budget::{Budget, TpsBudget};
 
 use crate::Event;
 use crate::latencies::{Latencies, Slow};
 
 pub(crate) type SharedBudget = Arc<dyn Budget + Send + Sync>;
-pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// The settings of a layer, used by all of its services.
 #[derive(Clone)]
@@ -24,7 +23,7 @@ pub(crate) struct Settings {
     pub(crate) budget: SharedBudget,
     /// Whether successes deposit into the budget.
     pub(crate) deposits: bool,
-    pub(crate) observer: Option<Observer>,
+    pub(crate) observer: Observer<Event>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +39,7 @@ pub(crate) struct State {
     pub(crate) attempts: u32,
     pub(crate) budget: SharedBudget,
     deposits: bool,
-    observer: Option<Observer>,
+    observer: Observer<Event>,
 }
 
 /// A panic breaks no invariant: budgets and latencies are counters, and an observer receives complete events.
@@ -68,7 +67,7 @@ impl Settings {
             attempts: 2,
             budget: Arc::new(TpsBudget::default()),
             deposits: true,
-            observer: None,
+            observer: Observer::none(),
         }
     }
 }
@@ -120,9 +119,7 @@ impl State {
 
     pub(crate) fn emit(&self, event: Event) {
         event!(DEBUG, ?event, "hedge");
-        if let Some(observer) = &self.observer {
-            observer(&event);
-        }
+        self.observer.notify(&event);
     }
 }
 

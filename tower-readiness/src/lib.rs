@@ -58,7 +58,8 @@
 //! # Events
 //!
 //! The layers of the family emit their `tracing` events with [`event!`] and enter the spans of [`trace`]. Both do nothing
-//! unless the feature `tracing` is enabled: without it no crate of `tracing` is compiled.
+//! unless the feature `tracing` is enabled: without it no crate of `tracing` is compiled. A layer's `on_event` takes a closure
+//! for its own type of event, which implements [`LayerEvent`]; [`Observer`] holds the closure.
 //!
 //! # Mutexes
 //!
@@ -72,6 +73,7 @@
 //!
 //! [`Purpose::current`] reads one thread-local byte. [`drive`] and [`release`] write it twice. Nothing is allocated.
 
+mod observe;
 mod poison;
 mod refusal;
 pub mod trace;
@@ -81,6 +83,7 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
+pub use self::observe::{LayerEvent, Observer};
 pub use self::poison::ignore_poison;
 pub use self::refusal::Refusal;
 

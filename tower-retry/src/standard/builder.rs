@@ -2,11 +2,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tower_readiness::Observer;
 use tower_util::backoff::Schedule;
 use tower_util::rng::{Rng, SplitMix};
 
 use super::event::Attempt;
-use super::retry_policy::{Observer, RetryPolicy, Settings};
+use super::retry_policy::{RetryPolicy, Settings};
 use super::rules::{CloneRequest, RetryIf};
 use super::timer::{NoTimeout, PerAttempt};
 use crate::budget::{Budget, FailureBudget, TpsBudget};
@@ -63,7 +64,7 @@ pub struct Builder<R = CloneRequest, T = NoTimeout> {
     failures: Option<Arc<dyn FailureBudget + Send + Sync>>,
     rules: R,
     timer: T,
-    observer: Option<Observer>,
+    observer: Observer<Attempt>,
     seed: Option<u64>,
 }
 
@@ -84,7 +85,7 @@ impl<R> Builder<R> {
             failures: None,
             rules,
             timer: NoTimeout,
-            observer: None,
+            observer: Observer::none(),
             seed: None,
         }
     }
@@ -137,7 +138,7 @@ impl<R, T> Builder<R, T> {
     /// called for requests that cannot be retried.
     #[must_use]
     pub fn on_attempt(mut self, observer: impl Fn(&Attempt) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Box::new(observer));
+        self.observer = Observer::new(observer);
         self
     }
 

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use tower_readiness::LayerEvent;
+
 /// An attempt that has ended, as passed to the function of [`Builder::on_attempt`](crate::Builder::on_attempt).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -38,4 +40,21 @@ pub enum GaveUp {
     Body,
     /// The server asked not to retry, or to wait longer than the clock can represent.
     Refused,
+}
+
+impl LayerEvent for Attempt {
+    const LAYER: &'static str = "retry";
+
+    fn kind(&self) -> &'static str {
+        match self.next {
+            Next::Success => "success",
+            Next::Failure => "failure",
+            Next::RetryAfter(_) => "retried",
+            Next::GaveUp(GaveUp::Attempts) => "gave_up_attempts",
+            Next::GaveUp(GaveUp::Budget) => "gave_up_budget",
+            Next::GaveUp(GaveUp::Deadline) => "gave_up_deadline",
+            Next::GaveUp(GaveUp::Body) => "gave_up_body",
+            Next::GaveUp(GaveUp::Refused) => "gave_up_refused",
+        }
+    }
 }

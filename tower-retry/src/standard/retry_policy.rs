@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tower_classify::{Class, Pushback};
-use tower_readiness::event;
+use tower_readiness::{Observer, event};
 use tower_util::backoff::Schedule;
 use tower_util::rng::SplitMix;
 
@@ -64,13 +64,11 @@ pub(super) struct Settings<R> {
     /// The same budget, if it counts failures.
     pub(super) failures: Option<Arc<dyn FailureBudget + Send + Sync>>,
     pub(super) rules: R,
-    pub(super) observer: Option<Observer>,
+    pub(super) observer: Observer<Attempt>,
     pub(super) seed: u64,
     /// The number of requests that needed random numbers, each of which has its own sequence.
     pub(super) sequences: AtomicU64,
 }
-
-pub(super) type Observer = Box<dyn Fn(&Attempt) + Send + Sync>;
 
 impl<R, T> RetryPolicy<R, T> {
     pub(super) fn new(settings: Settings<R>, timer: T) -> Self {
@@ -272,9 +270,7 @@ where
 impl<R> Settings<R> {
     #[inline]
     fn notify(&self, number: u32, next: Next) {
-        if let Some(observer) = &self.observer {
-            observer(&Attempt { number, next });
-        }
+        self.observer.notify(&Attempt { number, next });
     }
 }
 
