@@ -131,6 +131,8 @@ pub use tower_limit::load_shed;
 #[doc(inline)]
 pub use tower_util::make;
 
+pub mod observe;
+
 #[cfg(feature = "ready-cache")]
 #[doc = include_str!("modules/ready_cache.md")]
 #[doc(inline)]
