@@ -11,7 +11,7 @@
 //! - [`Either`], [`Optional`] and [`option_layer`] choose a service or a layer at run time.
 //!
 //! All of these are behind the feature `util`, which is on by default. Behind other features: `filter` (change or reject
-//! requests), `steer` (one of several services per request), `make` (services that create services), `reconnect` (create a
+//! requests), `steer` (one of several services per request), `make` (services that create services), `middleware` (from one async function), `reconnect` (create a
 //! new service when the last one failed), `spawn-ready` (drive readiness in the background), `backoff` (exponential, with
 //! jitter).
 //!
@@ -82,6 +82,8 @@ pub mod backoff;
 pub mod filter;
 #[cfg(feature = "make")]
 pub mod make;
+#[cfg(feature = "middleware")]
+pub mod middleware;
 #[cfg(feature = "reconnect")]
 pub mod reconnect;
 pub mod rng;

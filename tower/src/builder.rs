@@ -271,6 +271,15 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::timeout::TimeoutLayer::new(timeout))
     }
 
+    /// Passes each request and the service below to an async function; see [`middleware`](crate::middleware).
+    #[cfg(feature = "middleware")]
+    pub fn middleware_fn<F>(
+        self,
+        f: F,
+    ) -> ServiceBuilder<Stack<crate::middleware::FromFnLayer<F>, L>> {
+        self.layer(crate::middleware::from_fn(f))
+    }
+
     /// Rejects or transforms requests by a predicate; see [`filter`](crate::filter).
     #[cfg(feature = "filter")]
     pub fn filter<P>(

@@ -131,6 +131,11 @@ pub use tower_limit::load_shed;
 #[doc(inline)]
 pub use tower_util::make;
 
+#[cfg(feature = "middleware")]
+#[doc = include_str!("modules/middleware.md")]
+#[doc(inline)]
+pub use tower_util::middleware;
+
 pub mod observe;
 
 #[cfg(feature = "ready-cache")]

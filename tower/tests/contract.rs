@@ -28,6 +28,7 @@ use tower::hedge::HedgeLayer;
 use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer, RateLimit, rate::Rate};
 use tower::load::{CompleteOnResponse, Constant, PeakEwma, PendingRequests, Weighted};
 use tower::load_shed::LoadShed;
+use tower::middleware::{Next, from_fn};
 use tower::reconnect::Reconnect;
 use tower::retry::backoff::ExponentialBackoffMaker;
 use tower::retry::http::HttpRetryLayer;
@@ -112,6 +113,17 @@ where
     Ok(())
 }
 
+fn run_unless_rejected(
+    request: Request<String>,
+    next: Next<Limited, Request<String>>,
+) -> Answer<Ready<Result<Response<String>, BoxError>>, <Limited as Service<Request<String>>>::Future>
+{
+    match request.headers().contains_key("rejected") {
+        true => ready(Err("rejected".into())).left_future(),
+        false => next.run(request).right_future(),
+    }
+}
+
 impl Subject {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
@@ -187,6 +199,17 @@ const LAYERS: &[Row] = &[
     row("MapErr", Holds, |inner| {
         cloned(MapErr::new(inner, BoxError::from))
     }),
+    rejects(
+        row("FromFn", Holds, |inner| {
+            cloned(from_fn(run_unless_rejected).layer(inner))
+        }),
+        || {
+            Request::builder()
+                .header("rejected", "")
+                .body(String::new())
+                .unwrap()
+        },
+    ),
     row("MapFuture", Holds, |inner| {
         cloned(MapFuture::new(inner, |future| future))
     }),
