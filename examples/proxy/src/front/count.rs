@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
@@ -53,9 +53,9 @@ impl<S> Layer<S> for CountLayer {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for Count<S>
+impl<S, Req, R> Service<Req> for Count<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = BoxError>,
+    S: Service<Req, Response = Response<R>, Error = BoxError>,
     R: Body,
 {
     type Response = Response<CountBody<R>>;
@@ -66,7 +66,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Req) -> Self::Future {
         let in_flight = Some(self.stats.begin());
         CountFuture {
             inner: self.inner.call(request),

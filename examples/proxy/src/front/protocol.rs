@@ -4,9 +4,10 @@ use http::header::{self, HeaderMap, HeaderValue};
 use tower::classify::http::{is_grpc, is_grpc_web};
 
 /// The protocol on top of HTTP that a request speaks, by its `content-type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// Plain HTTP: the result is in the HTTP status.
+    #[default]
     Http,
     /// gRPC: the status is in the trailers, or in the headers of a response without a body.
     Grpc,

@@ -163,10 +163,11 @@ fn number_of(digits: &[u8]) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Returns whether it is a number without leading zeros.
+/// Returns whether it is a number without leading zeros, and short enough to fit in 64 bits in any case.
 fn is_canonical(length: &HeaderValue) -> bool {
     let digits = length.as_bytes();
-    number_of(digits).is_some() && (digits == b"0" || !digits.starts_with(b"0"))
+    let is_number = (1..20).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    is_number && (digits == b"0" || !digits.starts_with(b"0"))
 }
 
 /// Does nothing if the field has this value already.
