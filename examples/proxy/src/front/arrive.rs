@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use http::Request;
@@ -12,6 +12,8 @@ use tower::{BoxError, Layer, Service};
 use super::inbound::Inbound;
 use super::protocol::Dialect;
 use super::upload::{UploadBody, UploadLimits};
+use crate::lock::lock;
+use crate::threads;
 
 /// Wraps services in [`Arrive`].
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +41,14 @@ pub struct Arrive<S> {
 struct Inner<S> {
     inner: S,
     limits: UploadLimits,
+    /// A clone for each thread, since making one for each request takes longer.
+    clones: Box<[Spare<S>]>,
 }
+
+/// A clone that no request uses, on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Spare<S>(Mutex<Option<Box<S>>>);
 
 impl ArriveLayer {
     /// Creates a layer that receives bodies within `limits`.
@@ -52,9 +61,13 @@ impl<S> Layer<S> for ArriveLayer {
     type Service = Arrive<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let limits = self.limits;
+        let spares = (0..threads::cores()).map(|_| Spare(Mutex::new(None)));
         Arrive {
-            shared: Arc::new(Inner { inner, limits }),
+            shared: Arc::new(Inner {
+                inner,
+                limits: self.limits,
+                clones: spares.collect(),
+            }),
         }
     }
 }
@@ -147,13 +160,32 @@ where
 
 impl<S: Service<Request<UploadBody>, Error = BoxError> + Clone> Arriving<S> {
     fn call(self, cx: &mut Context<'_>) -> Result<Pin<Box<S::Future>>, BoxError> {
-        let mut inner = self.shared.inner.clone();
+        let mut inner = self.shared.take_clone();
         let Poll::Ready(ready) = inner.poll_ready(cx) else {
             unreachable!("the service sheds load");
         };
         ready?;
         let request = Request::from_parts(self.request.head, self.body);
-        Ok(Box::pin(inner.call(request)))
+        let response = Box::pin(inner.call(request));
+        self.shared.keep_clone(inner);
+        Ok(response)
+    }
+}
+
+impl<S: Clone> Inner<S> {
+    fn take_clone(&self) -> Box<S> {
+        let spare = lock(self.spare()).take();
+        spare.unwrap_or_else(|| Box::new(self.inner.clone()))
+    }
+
+    fn keep_clone(&self, clone: Box<S>) {
+        let before = lock(self.spare()).replace(clone);
+        // After the lock is released.
+        drop(before);
+    }
+
+    fn spare(&self) -> &Mutex<Option<Box<S>>> {
+        &self.clones[threads::index() % self.clones.len()].0
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Method, Response, Version, header};
+use http::{Method, Response, Version};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 
@@ -131,7 +131,7 @@ where
         // The proxy's own version: hyper lowers it for an HTTP/1.0 client.
         *response.version_mut() = Version::HTTP_11;
         headers::strip(response.headers_mut(), |name| {
-            headers::is_hop_by_hop(name) || (!takes_trailers && *name == header::TRAILER)
+            headers::is_hop_by_hop(name) || (!takes_trailers && name == "trailer")
         });
         Poll::Ready(Ok(response))
     }

@@ -12,9 +12,9 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Removes the fields that `stripped` selects, including those that `Connection` lists if it is one of them.
-pub fn strip(headers: &mut HeaderMap, stripped: impl Fn(&HeaderName) -> bool) {
+pub fn strip(headers: &mut HeaderMap, stripped: impl Fn(&str) -> bool) {
     // Scanning all names once is cheaper than looking up each one.
-    let found = headers.keys().filter(|name| stripped(name));
+    let found = headers.keys().filter(|name| stripped(name.as_str()));
     let mut found: Vec<HeaderName> = found.cloned().collect();
     if found.contains(&header::CONNECTION) {
         found.extend(named_by_connection(headers));
@@ -76,6 +76,7 @@ pub fn accepts_trailers(headers: &HeaderMap) -> bool {
 
 /// Returns whether the proxy itself reads or writes this field, so that it cannot be configured for anything else.
 pub fn is_reserved(name: &HeaderName) -> bool {
+    let name = name.as_str();
     is_hop_by_hop(name) || is_in_head_only(name) || is_forwarded(name)
 }
 
@@ -109,8 +110,7 @@ pub(crate) fn strip_forwarded(headers: &mut HeaderMap) {
 
 /// Returns whether it is one of these, except `x-forwarded-for`, whose last address is correct whatever precedes it.
 #[inline]
-pub(crate) fn is_forwarded(name: &HeaderName) -> bool {
-    let name = name.as_str();
+pub(crate) fn is_forwarded(name: &str) -> bool {
     match name.strip_prefix("x-forwarded-") {
         Some(rest) => rest != "for",
         None => name == "forwarded" || name == "x-real-ip",
@@ -136,8 +136,7 @@ pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 /// `Trailer` is not one of them, as it is forwarded together with the trailers. Credentials for a proxy are for the
 /// first proxy that asks for them, and are removed though this proxy does not ask.
 #[inline]
-pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    let name = name.as_str();
+pub(crate) fn is_hop_by_hop(name: &str) -> bool {
     // The first letter excludes most names.
     let may_be = matches!(name.as_bytes(), [b'c' | b'k' | b'p' | b't' | b'u', ..]);
     may_be
@@ -156,9 +155,9 @@ pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// Returns whether a field comes too late in a trailer, or would be trusted there.
-fn is_in_head_only(name: &HeaderName) -> bool {
+fn is_in_head_only(name: &str) -> bool {
     matches!(
-        name.as_str(),
+        name,
         "authorization"
             | "content-length"
             | "cookie"

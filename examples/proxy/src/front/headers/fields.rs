@@ -50,9 +50,9 @@ impl Fields {
                     found.transfer_encoding = true;
                     found.hop_by_hop = true;
                 }
-                _ => {
-                    found.hop_by_hop |= is_hop_by_hop(name);
-                    found.forwarded |= is_forwarded(name);
+                other => {
+                    found.hop_by_hop |= is_hop_by_hop(other);
+                    found.forwarded |= is_forwarded(other);
                 }
             }
         }
