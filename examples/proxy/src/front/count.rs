@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Response;
@@ -96,29 +96,33 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.inner.poll(cx));
+        let polled = this.inner.poll(cx);
+        let Poll::Ready(result) = &polled else {
+            return Poll::Pending;
+        };
         let mut in_flight = this
             .in_flight
             .take()
             .expect("not polled after it was ready");
-        Poll::Ready(match result {
+        match result {
             Ok(response) => {
                 let status = response.status();
                 tracing::debug!(route = in_flight.route(), %status, "request answered");
                 in_flight.answered(status);
-                Ok(response.map(|inner| CountBody {
-                    inner,
-                    in_flight,
-                    is_over: false,
-                }))
             }
             Err(error) => {
-                let failure = Failure::of(&error);
+                let failure = Failure::of(error);
                 tracing::debug!(route = in_flight.route(), %error, ?failure, "request failed");
                 in_flight.failed(failure.reason());
                 in_flight.answered(failure.status());
-                Err(error)
             }
+        }
+        polled.map_ok(|response| {
+            response.map(|inner| CountBody {
+                inner,
+                in_flight,
+                is_over: false,
+            })
         })
     }
 }

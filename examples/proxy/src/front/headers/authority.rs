@@ -83,7 +83,7 @@ pub fn host(authority: &str) -> &str {
 fn host_field(headers: &HeaderMap, hosts: usize) -> Result<Option<&str>, BadTarget> {
     let host = match hosts {
         0 => None,
-        1 => headers.get(HOST),
+        1 => headers.get(&HOST),
         _ => return Err(BadTarget::Twice),
     };
     let Some(host) = host else { return Ok(None) };

@@ -19,8 +19,8 @@ pub struct Fields {
     pub hosts: usize,
     /// The number of `Cookie` fields.
     pub cookies: usize,
-    /// Whether there is a `TE`.
-    pub te: bool,
+    /// What the `TE` fields say.
+    pub te: Te,
     /// Whether there is a `Transfer-Encoding`.
     pub transfer_encoding: bool,
     /// Whether there is a hop-by-hop field other than `TE`.
@@ -33,17 +33,35 @@ pub struct Fields {
     pub forwarded: bool,
 }
 
+/// What the `TE` fields say, of which `trailers` is the only member that a proxy forwards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Te {
+    /// There is none.
+    #[default]
+    Absent,
+    /// There is one, and it says `trailers` and nothing else, as it must over HTTP/2 (RFC 9113, 8.2.2).
+    Trailers,
+    /// Anything else.
+    Other,
+}
+
 impl Fields {
     /// Finds out which of them are among `headers`.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut found = Self::default();
+        // The first `content-type` counts.
+        let mut typed = false;
         for (name, value) in headers {
             found.size += field_size(name, value);
             match name.as_str() {
-                "content-type" => found.dialect = Dialect::of(headers),
+                "content-type" if !typed => {
+                    found.dialect = Dialect::of_type(value);
+                    typed = true;
+                }
                 "cookie" => found.cookies += 1,
                 "host" => found.hosts += 1,
-                "te" => found.te = true,
+                "te" if found.te == Te::Absent && value == "trailers" => found.te = Te::Trailers,
+                "te" => found.te = Te::Other,
                 "via" => found.via = true,
                 "x-forwarded-for" => found.forwarded_for = true,
                 "transfer-encoding" => {

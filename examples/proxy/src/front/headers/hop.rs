@@ -8,6 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{self, Authority, PathAndQuery, Scheme, Uri};
 
+use super::fields::Te;
 use crate::config::{Config, Network, Protocol, Via};
 use crate::front::inbound::Inbound;
 use crate::front::protocol::Dialect;
@@ -80,17 +81,23 @@ impl Hop {
             ..
         } = request;
         let headers = &mut head.headers;
-        let trailers = found.te && accepts_trailers(headers);
+        let trailers = match found.te {
+            Te::Absent => false,
+            Te::Trailers => true,
+            Te::Other => accepts_trailers(headers),
+        };
         if found.hop_by_hop {
             strip_hop_by_hop(headers);
             // `Connection` may have named the `content-type`.
             found.dialect = Dialect::of(headers);
         }
-        if !trailers && found.te {
+        if !trailers && found.te != Te::Absent {
             headers.remove(header::TE);
         }
         if trailers {
-            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            if found.hop_by_hop || found.te == Te::Other {
+                headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            }
             if protocol == Protocol::Http1 {
                 // RFC 9110, 10.1.4.
                 headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
