@@ -12,7 +12,7 @@ use tower::{BoxError, Service};
 
 use crate::admin;
 use crate::config::Config;
-use crate::front::body::ClientBody;
+use crate::front::inbound::Inbound;
 use crate::front::malformed;
 use crate::front::server::{Server, Shutdown, bind, serve};
 use crate::stack;
@@ -121,7 +121,7 @@ impl Bound {
                 // The stack is always ready.
                 let answer = proxy
                     .clone()
-                    .call(ClientBody::of(request, client, max_head_size));
+                    .call(Inbound::of(request, client, max_head_size));
                 answer.map(|answer| match answer {
                     Ok(answer) => answer,
                 })

@@ -3,6 +3,8 @@ use std::str::FromStr;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 
+use super::field;
+
 macro_rules! codes {
     ($($variant:ident = $number:literal, $name:literal;)*) => {
         /// A gRPC status code.
@@ -49,7 +51,7 @@ impl Code {
     /// Returns the code in the `grpc-status` of these headers or trailers, or `None` if there is none. A value that is
     /// not the number of a code is `UNKNOWN`.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(GRPC_STATUS)?;
+        let value = field::get(headers, &GRPC_STATUS)?;
         let number = value.to_str().ok().and_then(|text| text.parse().ok());
         let code = number.and_then(|number: usize| Self::ALL.get(number).copied());
         Some(code.unwrap_or(Self::Unknown))

@@ -1,38 +1,55 @@
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
+/// A kind of gRPC call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcKind {
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// gRPC-Web.
+    Web,
+    /// gRPC-Web in base64.
+    WebText,
+}
+
+/// Returns the kind of gRPC call that has this `content-type`, or `None` if it is none.
+pub fn grpc_kind(content_type: &HeaderValue) -> Option<GrpcKind> {
+    let suffix = content_type.as_bytes().strip_prefix(b"application/grpc")?;
+    let (kind, suffix) = match suffix.strip_prefix(b"-web") {
+        None => (GrpcKind::Grpc, suffix),
+        Some(suffix) => match suffix.strip_prefix(b"-text") {
+            None => (GrpcKind::Web, suffix),
+            Some(suffix) => (GrpcKind::WebText, suffix),
+        },
+    };
+    // What follows must not be a part of the protocol's name.
+    matches!(suffix, [] | [b'+' | b';', ..]).then_some(kind)
+}
+
 /// Returns whether the headers are those of a gRPC call: the `content-type` is `application/grpc`, with or without a
 /// suffix such as `+proto`. gRPC-Web is not gRPC; see [`is_grpc_web`].
+#[inline]
 pub fn is_grpc(headers: &HeaderMap) -> bool {
-    suffix(headers).is_some_and(ends_name)
+    kind(headers) == Some(GrpcKind::Grpc)
 }
 
 /// Returns whether the headers are those of a gRPC-Web call: the `content-type` is `application/grpc-web` or
 /// `application/grpc-web-text`, with or without a suffix such as `+proto`.
+#[inline]
 pub fn is_grpc_web(headers: &HeaderMap) -> bool {
-    suffix(headers).is_some_and(is_web)
+    matches!(kind(headers), Some(GrpcKind::Web | GrpcKind::WebText))
 }
 
 /// Returns whether the headers are those of a [gRPC](is_grpc) or a [gRPC-Web](is_grpc_web) call.
+#[inline]
 pub fn is_grpc_or_web(headers: &HeaderMap) -> bool {
-    suffix(headers).is_some_and(|suffix| ends_name(suffix) || is_web(suffix))
+    kind(headers).is_some()
 }
 
-fn is_web(suffix: &[u8]) -> bool {
-    let suffix = suffix.strip_prefix(b"-web");
-    let suffix = suffix.map(|suffix| suffix.strip_prefix(b"-text").unwrap_or(suffix));
-    suffix.is_some_and(ends_name)
-}
-
-/// Returns whether what follows is not a part of the protocol's name.
-const fn ends_name(suffix: &[u8]) -> bool {
-    matches!(suffix, [] | [b'+' | b';', ..])
-}
-
-/// Returns the part of the `content-type` after `application/grpc`.
-fn suffix(headers: &HeaderMap) -> Option<&[u8]> {
-    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes)?;
-    content_type.strip_prefix(b"application/grpc")
+#[inline]
+fn kind(headers: &HeaderMap) -> Option<GrpcKind> {
+    // A name that is passed by value would have to be dropped.
+    headers.get(&CONTENT_TYPE).and_then(grpc_kind)
 }
 
 #[cfg(test)]

@@ -24,11 +24,12 @@
 mod classify;
 mod code;
 mod content_type;
+mod field;
 pub mod grpc_timeout;
 mod pushback;
 mod status_set;
 
 pub use self::classify::{ClassifyError, HttpClassify};
 pub use self::code::{Code, InvalidCode};
-pub use self::content_type::{is_grpc, is_grpc_or_web, is_grpc_web};
+pub use self::content_type::{GrpcKind, grpc_kind, is_grpc, is_grpc_or_web, is_grpc_web};
 pub use self::pushback::{pushback, retry_after};

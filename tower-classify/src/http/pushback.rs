@@ -3,6 +3,7 @@ use std::time::{Duration, SystemTime};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName};
 
+use super::field;
 use crate::Pushback;
 
 /// Returns the time of `retry-after` (RFC 9110, 10.2.3), which is a number of seconds or a date. A date in the past is
@@ -22,7 +23,7 @@ pub fn retry_after(headers: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Opt
 /// The value is a signed 32-bit number ([gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md)).
 /// A negative value, or one that cannot be parsed, is [`Pushback::Never`].
 pub fn pushback(headers: &HeaderMap) -> Option<Pushback> {
-    let value = headers.get(GRPC_RETRY_PUSHBACK_MS)?;
+    let value = field::get(headers, &GRPC_RETRY_PUSHBACK_MS)?;
     let millis = value
         .to_str()
         .ok()

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 
 use http::Request;
 use tower::{BoxError, Layer, Service};
 
+use super::inbound::Inbound;
 use super::protocol::Dialect;
-use super::upload::{ClientBody, UploadBody, UploadLimits};
+use super::upload::{UploadBody, UploadLimits};
+use crate::lock::lock;
+use crate::threads;
 
 /// Wraps services in [`Arrive`].
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +26,8 @@ pub struct ArriveLayer {
 ///
 /// # Readiness
 ///
-/// Always ready. The clone is polled for readiness once the body has begun, so a client that sends nothing holds no
-/// permit.
+/// Always ready. The clone is made and polled for readiness once the body has begun, so a client that sends nothing holds
+/// no permit. The inner service must then be ready or fail, as one that sheds load does: a clone does not wait.
 ///
 /// # Errors
 ///
@@ -38,7 +41,14 @@ pub struct Arrive<S> {
 struct Inner<S> {
     inner: S,
     limits: UploadLimits,
+    /// A clone for each thread, since making one for each request takes longer.
+    clones: Box<[Spare<S>]>,
 }
+
+/// A clone that no request uses, on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Spare<S>(Mutex<Option<Box<S>>>);
 
 impl ArriveLayer {
     /// Creates a layer that receives bodies within `limits`.
@@ -51,9 +61,13 @@ impl<S> Layer<S> for ArriveLayer {
     type Service = Arrive<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let limits = self.limits;
+        let spares = (0..threads::cores()).map(|_| Spare(Mutex::new(None)));
         Arrive {
-            shared: Arc::new(Inner { inner, limits }),
+            shared: Arc::new(Inner {
+                inner,
+                limits: self.limits,
+                clones: spares.collect(),
+            }),
         }
     }
 }
@@ -66,7 +80,7 @@ impl<S> Clone for Arrive<S> {
     }
 }
 
-impl<S> Service<Request<ClientBody>> for Arrive<S>
+impl<S> Service<Box<Inbound>> for Arrive<S>
 where
     S: Service<Request<UploadBody>, Error = BoxError> + Clone,
 {
@@ -78,66 +92,57 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<ClientBody>) -> Self::Future {
-        let Inner { inner, limits } = &*self.shared;
-        let grpc = Dialect::of(request.headers()) == Dialect::Grpc;
-        let request = limits.bound(request, grpc);
-        // In a gRPC call the server may send first, so the call must not wait for the client.
-        let bytes = if grpc { 0 } else { limits.buffer };
-        let mut inner = inner.clone();
-        let mut cx = Context::from_waker(Waker::noop());
-        // Most requests have no body to wait for.
-        if request.body().has_arrived() && inner.poll_ready(&mut cx).map_err(drop) == READY {
-            return ArriveFuture(State::Called(Box::pin(inner.call(request))));
-        }
-        ArriveFuture(State::Arriving(Box::new(Arriving {
-            inner,
+    fn call(&mut self, mut request: Box<Inbound>) -> Self::Future {
+        let limits = self.shared.limits;
+        let grpc = request.fields.dialect == Dialect::Grpc;
+        let body = std::mem::take(&mut request.body);
+        ArriveFuture(State::Arriving(Arriving {
+            shared: Arc::clone(&self.shared),
+            body: limits.bound(body, &mut request.head, grpc),
             request,
-            bytes,
-        })))
+            // In a gRPC call the server may send first, so the call must not wait for the client.
+            bytes: if grpc { 0 } else { limits.buffer },
+        }))
     }
 }
-
-const READY: Poll<Result<(), ()>> = Poll::Ready(Ok(()));
 
 /// The response future of [`Arrive`].
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct ArriveFuture<S, F>(State<S, F>);
 
-/// Both states are boxed, so that the outer layers move little.
+/// What is large is boxed, so that the outer layers move little.
 enum State<S, F> {
-    /// The body has not begun, or the service is not ready.
-    Arriving(Box<Arriving<S>>),
+    /// The body has not begun.
+    Arriving(Arriving<S>),
     /// The inner service has been called.
     Called(Pin<Box<F>>),
     Answered,
 }
 
 struct Arriving<S> {
-    inner: S,
-    request: Request<UploadBody>,
+    shared: Arc<Inner<S>>,
+    request: Box<Inbound>,
+    body: UploadBody,
     /// The number of bytes of the body to wait for.
     bytes: usize,
 }
 
 impl<S> Future for ArriveFuture<S, S::Future>
 where
-    S: Service<Request<UploadBody>, Error = BoxError>,
+    S: Service<Request<UploadBody>, Error = BoxError> + Clone,
 {
     type Output = Result<S::Response, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let state = &mut self.0;
-        if let State::Arriving(arriving) = state {
-            ready!(arriving.poll_ready(cx)).inspect_err(|_| *state = State::Answered)?;
+        if let State::Arriving(Arriving { body, bytes, .. }) = state {
+            let arrived = ready!(body.poll_arrived(*bytes, cx));
             // ## Arriving => Called
-            let State::Arriving(arrived) = std::mem::replace(state, State::Answered) else {
+            let State::Arriving(arriving) = std::mem::replace(state, State::Answered) else {
                 unreachable!("the state was Arriving");
             };
-            let Arriving {
-                mut inner, request, ..
-            } = *arrived;
-            *state = State::Called(Box::pin(inner.call(request)));
+            arrived?;
+            *state = State::Called(arriving.call(cx)?);
         }
         let State::Called(response) = state else {
             panic!("polled after it was ready");
@@ -153,10 +158,34 @@ where
     }
 }
 
-impl<S: Service<Request<UploadBody>, Error = BoxError>> Arriving<S> {
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        ready!(self.request.body_mut().poll_arrived(self.bytes, cx))?;
-        self.inner.poll_ready(cx)
+impl<S: Service<Request<UploadBody>, Error = BoxError> + Clone> Arriving<S> {
+    fn call(self, cx: &mut Context<'_>) -> Result<Pin<Box<S::Future>>, BoxError> {
+        let mut inner = self.shared.take_clone();
+        let Poll::Ready(ready) = inner.poll_ready(cx) else {
+            unreachable!("the service sheds load");
+        };
+        ready?;
+        let request = Request::from_parts(self.request.head, self.body);
+        let response = Box::pin(inner.call(request));
+        self.shared.keep_clone(inner);
+        Ok(response)
+    }
+}
+
+impl<S: Clone> Inner<S> {
+    fn take_clone(&self) -> Box<S> {
+        let spare = lock(self.spare()).take();
+        spare.unwrap_or_else(|| Box::new(self.inner.clone()))
+    }
+
+    fn keep_clone(&self, clone: Box<S>) {
+        let before = lock(self.spare()).replace(clone);
+        // After the lock is released.
+        drop(before);
+    }
+
+    fn spare(&self) -> &Mutex<Option<Box<S>>> {
+        &self.clones[threads::index() % self.clones.len()].0
     }
 }
 

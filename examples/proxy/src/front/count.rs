@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
@@ -53,9 +53,9 @@ impl<S> Layer<S> for CountLayer {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for Count<S>
+impl<S, Req, R> Service<Req> for Count<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = BoxError>,
+    S: Service<Req, Response = Response<R>, Error = BoxError>,
     R: Body,
 {
     type Response = Response<CountBody<R>>;
@@ -66,7 +66,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Req) -> Self::Future {
         let in_flight = Some(self.stats.begin());
         CountFuture {
             inner: self.inner.call(request),
@@ -96,29 +96,33 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.inner.poll(cx));
+        let polled = this.inner.poll(cx);
+        let Poll::Ready(result) = &polled else {
+            return Poll::Pending;
+        };
         let mut in_flight = this
             .in_flight
             .take()
             .expect("not polled after it was ready");
-        Poll::Ready(match result {
+        match result {
             Ok(response) => {
                 let status = response.status();
                 tracing::debug!(route = in_flight.route(), %status, "request answered");
                 in_flight.answered(status);
-                Ok(response.map(|inner| CountBody {
-                    inner,
-                    in_flight,
-                    is_over: false,
-                }))
             }
             Err(error) => {
-                let failure = Failure::of(&error);
+                let failure = Failure::of(error);
                 tracing::debug!(route = in_flight.route(), %error, ?failure, "request failed");
                 in_flight.failed(failure.reason());
                 in_flight.answered(failure.status());
-                Err(error)
             }
+        }
+        polled.map_ok(|response| {
+            response.map(|inner| CountBody {
+                inner,
+                in_flight,
+                is_over: false,
+            })
         })
     }
 }

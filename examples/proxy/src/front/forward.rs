@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Method, Request, Response, Version, header};
+use http::{Method, Response, Version};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 
-use super::body::{BoundedBody, ClientBody, ResponseBody};
+use super::body::{BoundedBody, ResponseBody};
 use super::failure::Failure;
 use super::headers::hop::Hop;
+use super::inbound::Inbound;
 use crate::config::Protocol;
 use crate::transport::headers;
 
@@ -55,9 +56,9 @@ impl<S> Layer<S> for ForwardLayer {
     }
 }
 
-impl<S> Service<Request<ClientBody>> for Forward<S>
+impl<S> Service<Box<Inbound>> for Forward<S>
 where
-    S: Service<Request<ClientBody>, Response = Response<BoundedBody>, Error = BoxError>,
+    S: Service<Box<Inbound>, Response = Response<BoundedBody>, Error = BoxError>,
 {
     type Response = Response<ResponseBody>;
     type Error = BoxError;
@@ -67,16 +68,15 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<ClientBody>) -> Self::Future {
-        if !headers::count_down(&mut request) {
-            let is_options = *request.method() == Method::OPTIONS;
+    fn call(&mut self, mut request: Box<Inbound>) -> Self::Future {
+        if !headers::count_down(&mut request.head) {
+            let is_options = request.head.method == Method::OPTIONS;
             return ForwardFuture {
                 state: State::Ended { is_options },
             };
         }
-        let is_http2 = request.version() == Version::HTTP_2;
-        let client = request.body().client().clone();
-        let accepted = self.hop.forward(&mut request, self.protocol, &client);
+        let is_http2 = request.head.version == Version::HTTP_2;
+        let accepted = self.hop.forward(&mut request, self.protocol);
         ForwardFuture {
             state: State::Sent {
                 // Over HTTP/1.1 a client gets trailers only if it announced that it accepts them.
@@ -130,10 +130,9 @@ where
         let mut response = ready!(inner.poll(cx))?.map(ResponseBody::upstream);
         // The proxy's own version: hyper lowers it for an HTTP/1.0 client.
         *response.version_mut() = Version::HTTP_11;
-        headers::strip_hop_by_hop(response.headers_mut());
-        if !takes_trailers {
-            response.headers_mut().remove(header::TRAILER);
-        }
+        headers::strip(response.headers_mut(), |name| {
+            headers::is_hop_by_hop(name) || (!takes_trailers && name == "trailer")
+        });
         Poll::Ready(Ok(response))
     }
 }

@@ -9,6 +9,7 @@ pub mod count;
 pub mod failure;
 pub mod forward;
 pub mod headers;
+pub mod inbound;
 pub(crate) mod malformed;
 pub mod protocol;
 pub mod refused;

@@ -1,12 +1,13 @@
 //! The kind of response that a client can read.
 
 use http::header::{self, HeaderMap, HeaderValue};
-use tower::classify::http::{is_grpc, is_grpc_web};
+use tower::classify::http::{GrpcKind, grpc_kind};
 
 /// The protocol on top of HTTP that a request speaks, by its `content-type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// Plain HTTP: the result is in the HTTP status.
+    #[default]
     Http,
     /// gRPC: the status is in the trailers, or in the headers of a response without a body.
     Grpc,
@@ -19,17 +20,17 @@ pub enum Dialect {
 impl Dialect {
     /// Returns the dialect of a message with these headers.
     pub fn of(headers: &HeaderMap) -> Self {
-        let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
-            return Self::Http;
-        };
-        if is_grpc(headers) {
-            Self::Grpc
-        } else if !is_grpc_web(headers) {
-            Self::Http
-        } else if content_type.as_bytes().starts_with(GRPC_WEB_TEXT) {
-            Self::GrpcWebText
-        } else {
-            Self::GrpcWeb
+        let content_type = headers.get(&header::CONTENT_TYPE);
+        content_type.map_or(Self::Http, Self::of_type)
+    }
+
+    /// Returns the dialect of a message with this `content-type`.
+    pub fn of_type(content_type: &HeaderValue) -> Self {
+        match grpc_kind(content_type) {
+            None => Self::Http,
+            Some(GrpcKind::Grpc) => Self::Grpc,
+            Some(GrpcKind::Web) => Self::GrpcWeb,
+            Some(GrpcKind::WebText) => Self::GrpcWebText,
         }
     }
 
@@ -44,8 +45,6 @@ impl Dialect {
         })
     }
 }
-
-const GRPC_WEB_TEXT: &[u8] = b"application/grpc-web-text";
 
 #[cfg(test)]
 mod tests {

@@ -7,13 +7,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Version};
+use http::{HeaderMap, Method, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::classify::cause_ref;
 use tower::{BoxError, Layer, Service};
 
 use super::failure::Failure;
+use super::inbound::Inbound;
 use super::protocol::Dialect;
 
 /// Wraps services in [`Rescue`].
@@ -38,9 +39,9 @@ impl<S> Layer<S> for RescueLayer {
     }
 }
 
-impl<S, B, R> Service<Request<B>> for Rescue<S>
+impl<S, R> Service<Box<Inbound>> for Rescue<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = BoxError>,
+    S: Service<Box<Inbound>, Response = Response<R>, Error = BoxError>,
 {
     type Response = Response<RescueBody<R>>;
     type Error = Infallible;
@@ -52,13 +53,13 @@ where
         ready.map(|ready| ready.or(Ok(())))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let dialect = Dialect::of(request.headers());
+    fn call(&mut self, request: Box<Inbound>) -> Self::Future {
+        let dialect = request.fields.dialect;
         RescueFuture {
             dialect,
-            is_head: *request.method() == Method::HEAD,
+            is_head: request.head.method == Method::HEAD,
             // gRPC is not spoken over HTTP/1.1.
-            has_status: dialect == Dialect::Grpc && request.version() == Version::HTTP_2,
+            has_status: dialect == Dialect::Grpc && request.head.version == Version::HTTP_2,
             inner: self.inner.call(request),
         }
     }

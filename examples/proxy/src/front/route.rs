@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use http::Request;
 use pin_project_lite::pin_project;
 use tower::{BoxError, Service};
 
 use super::failure::Failure;
 use super::headers::authority;
+use super::inbound::Inbound;
 use super::refused::Refused;
 use super::router::Router;
 
@@ -44,9 +44,9 @@ impl<S> Clone for Route<S> {
     }
 }
 
-impl<S, B> Service<Request<B>> for Route<S>
+impl<S> Service<Box<Inbound>> for Route<S>
 where
-    S: Service<Request<B>, Error = BoxError> + Clone,
+    S: Service<Box<Inbound>, Error = BoxError> + Clone,
 {
     type Response = S::Response;
     type Error = BoxError;
@@ -56,12 +56,12 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Box<Inbound>) -> Self::Future {
         let host = match self.routes.has_hosts() {
-            true => authority::of_valid(&request).map(authority::host),
+            true => authority::of_valid(&request.head).map(authority::host),
             false => None,
         };
-        let path = match request.uri().path() {
+        let path = match request.head.uri.path() {
             // RFC 9112, 3.2.4: it refers to the server as a whole.
             "*" => "/",
             path => path,

@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{Method, Request, Version};
+use http::{Method, Version};
 use tower::BoxError;
 use tower::filter::Predicate;
 
 use super::failure::Failure;
 use super::headers::hop::Hop;
 use super::headers::{authority, path};
+use super::inbound::Inbound;
 use super::refused::Refused;
 use crate::config::{Config, Paths};
-use crate::transport::{framing, headers};
+use crate::transport::framing;
 
 /// A predicate that rejects, with [`Refused`], requests that two servers could read differently, and normalizes the
 /// path of the others.
@@ -37,10 +38,10 @@ impl Validate {
     }
 }
 
-impl<B> Predicate<Request<B>> for Validate {
-    type Request = Request<B>;
+impl Predicate<Box<Inbound>> for Validate {
+    type Request = Box<Inbound>;
 
-    fn check(&mut self, mut request: Request<B>) -> Result<Request<B>, BoxError> {
+    fn check(&mut self, mut request: Box<Inbound>) -> Result<Box<Inbound>, BoxError> {
         match self.0.check(&mut request) {
             Ok(()) => Ok(request),
             Err(failure) => Err(Refused::new(failure).into()),
@@ -49,27 +50,28 @@ impl<B> Predicate<Request<B>> for Validate {
 }
 
 impl Rules {
-    fn check<B>(&self, request: &mut Request<B>) -> Result<(), Failure> {
-        if *request.method() == Method::CONNECT {
+    fn check(&self, request: &mut Inbound) -> Result<(), Failure> {
+        let Inbound { head, fields, .. } = request;
+        if head.method == Method::CONNECT {
             return Err(Failure::Unsupported);
         }
-        framing::check_request(request.headers()).map_err(Failure::BadFraming)?;
+        if fields.transfer_encoding {
+            framing::check_request(&head.headers).map_err(Failure::BadFraming)?;
+        }
         // hyper has checked it for HTTP/1.
-        if request.version() == Version::HTTP_2
-            && headers::size(request.headers()) > self.max_head_size
-        {
+        if head.version == Version::HTTP_2 && fields.size > self.max_head_size {
             return Err(Failure::HeadTooLarge);
         }
-        authority::of(request).map_err(Failure::BadTarget)?;
-        if self.hop.has_forwarded(request.headers()) {
+        authority::of(head, fields.hosts).map_err(Failure::BadTarget)?;
+        if fields.via && self.hop.has_forwarded(&head.headers) {
             return Err(Failure::Loop);
         }
-        let sent = request.uri().path();
+        let sent = head.uri.path();
         if self.paths == Paths::Normalized
             && sent != "*"
             && let Cow::Owned(normal) = path::normalize(sent)?
         {
-            path::replace(request.uri_mut(), normal)?;
+            path::replace(&mut head.uri, normal)?;
         }
         Ok(())
     }

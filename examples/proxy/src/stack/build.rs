@@ -5,13 +5,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
 use http_body::Body;
 use tower::{BoxError, Service};
 
 use crate::config::Config;
-use crate::front::body::ClientBody;
 use crate::front::headers::hop::Hop;
+use crate::front::inbound::Inbound;
 use crate::front::router::Router;
 use crate::metrics::Metrics;
 
@@ -27,7 +27,7 @@ pub fn proxy(
 ) -> Result<
     (
         impl Service<
-            Request<ClientBody>,
+            Box<Inbound>,
             Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<>>,
             Error = Infallible,
             Future: Send,

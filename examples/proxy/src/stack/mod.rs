@@ -37,10 +37,11 @@ use self::observe::Observe;
 use self::response_timeout::ResponseTimeoutLayer;
 use crate::config::{self, Config};
 use crate::front::arrive::ArriveLayer;
-use crate::front::body::{ClientBody, RequestBody};
+use crate::front::body::RequestBody;
 use crate::front::count::CountLayer;
 use crate::front::forward::ForwardLayer;
 use crate::front::headers::hop::Hop;
+use crate::front::inbound::Inbound;
 use crate::front::refused::CountRefusedLayer;
 use crate::front::rescue::RescueLayer;
 use crate::front::route::Route;
@@ -56,7 +57,7 @@ pub fn front<S, B>(
     hop: Arc<Hop>,
     unrouted: Arc<RouteStats>,
 ) -> impl Service<
-    Request<ClientBody>,
+    Box<Inbound>,
     Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<S, B>>,
     Error = Infallible,
     Future: Send,
@@ -67,7 +68,7 @@ pub fn front<S, B>(
 + 'static
 + use<S, B>
 where
-    S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError, Future: Send>
+    S: Service<Box<Inbound>, Response = Response<B>, Error = BoxError, Future: Send>
         + Clone
         + Send
         + Sync
@@ -99,7 +100,7 @@ pub fn route(
     stats: &Arc<RouteStats>,
 ) -> Result<
     impl Service<
-        Request<ClientBody>,
+        Box<Inbound>,
         Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + 'static + use<>>,
         Error = BoxError,
         Future: Send,

@@ -47,7 +47,7 @@ pub fn check_response<B>(response: &mut Response<B>) -> Result<(), BadFraming> {
         return Err(BadFraming::SwitchingProtocols);
     }
     let headers = response.headers_mut();
-    if headers.contains_key(TRANSFER_ENCODING) {
+    if headers.contains_key(&TRANSFER_ENCODING) {
         check_codings(headers)?;
         // RFC 9112, 6.3: the coding overrides the length.
         headers.remove(TRANSFER_ENCODING);
@@ -68,7 +68,7 @@ pub fn check_response<B>(response: &mut Response<B>) -> Result<(), BadFraming> {
 pub fn is_reusable<B>(response: &Response<B>) -> bool {
     let headers = response.headers();
     response.version() == Version::HTTP_11
-        && !(headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH))
+        && !(headers.contains_key(&TRANSFER_ENCODING) && headers.contains_key(&CONTENT_LENGTH))
 }
 
 /// Sets the framing fields of a request by its body.
@@ -84,7 +84,7 @@ pub fn frame<B: Body>(request: &mut Request<B>, protocol: Protocol) {
     let headers = request.headers_mut();
     match exact {
         // RFC 9110, 8.6: a method for which content is expected states that there is none.
-        _ if empty && (expects_content || headers.contains_key(CONTENT_LENGTH)) => {
+        _ if empty && (expects_content || headers.contains_key(&CONTENT_LENGTH)) => {
             set_length(headers, 0);
         }
         _ if empty => {}
@@ -106,7 +106,7 @@ pub fn frame<B: Body>(request: &mut Request<B>, protocol: Protocol) {
 
 /// Accepts no transfer coding, or `chunked` once.
 fn check_codings(headers: &HeaderMap) -> Result<(), BadFraming> {
-    if !headers.contains_key(TRANSFER_ENCODING) {
+    if !headers.contains_key(&TRANSFER_ENCODING) {
         return Ok(());
     }
     let mut chunked = 0;
@@ -128,7 +128,7 @@ fn check_codings(headers: &HeaderMap) -> Result<(), BadFraming> {
 
 /// Reduces the fields to one length, if there is any.
 fn one_length(headers: &mut HeaderMap) -> Result<(), BadFraming> {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let mut values = headers.get_all(&CONTENT_LENGTH).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(()),
         (Some(only), None) if is_canonical(only) => Ok(()),
@@ -163,15 +163,16 @@ fn number_of(digits: &[u8]) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Returns whether it is a number without leading zeros.
+/// Returns whether it is a number without leading zeros, and short enough to fit in 64 bits in any case.
 fn is_canonical(length: &HeaderValue) -> bool {
     let digits = length.as_bytes();
-    number_of(digits).is_some() && (digits == b"0" || !digits.starts_with(b"0"))
+    let is_number = (1..20).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    is_number && (digits == b"0" || !digits.starts_with(b"0"))
 }
 
 /// Does nothing if the field has this value already.
 fn set_length(headers: &mut HeaderMap, length: u64) {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let mut values = headers.get_all(&CONTENT_LENGTH).iter();
     if let (Some(only), None) = (values.next(), values.next())
         && number_of(only.as_bytes()) == Some(length)
         && is_canonical(only)

@@ -4,9 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use http::header::HOST;
+use http::header::{HOST, HeaderMap};
+use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{Method, Request, Version};
+use http::{Method, Version};
 
 /// Why a request has no valid authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,16 +26,17 @@ pub enum BadTarget {
     Form,
 }
 
-/// Returns the authority of a request as it was sent, or `None` if it has none and needs none.
+/// Returns the authority of a request as it was sent, or `None` if it has none and needs none. `hosts` is the number of
+/// its `Host` fields.
 ///
 /// # Errors
 ///
 /// If `Host`, `:authority` or the target could name different hosts to different servers (RFC 9112, 3.2; RFC 9113,
 /// 8.3.1).
-pub fn of<B>(request: &Request<B>) -> Result<Option<&str>, BadTarget> {
-    let uri = request.uri();
+pub fn of(head: &Parts, hosts: usize) -> Result<Option<&str>, BadTarget> {
+    let (uri, version) = (&head.uri, head.version);
     let is_path =
-        uri.path().starts_with('/') || (uri.path() == "*" && *request.method() == Method::OPTIONS);
+        uri.path().starts_with('/') || (uri.path() == "*" && head.method == Method::OPTIONS);
     let is_http = uri
         .scheme()
         .is_none_or(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
@@ -42,15 +44,15 @@ pub fn of<B>(request: &Request<B>) -> Result<Option<&str>, BadTarget> {
         return Err(BadTarget::Form);
     }
     let target = uri.authority().map(Authority::as_str);
-    let host = host_field(request)?;
+    let host = host_field(&head.headers, hosts)?;
     if target.is_some_and(|target| !is_valid(target)) {
         return Err(BadTarget::Invalid);
     }
     match (target, host) {
-        (None, None) if request.version() == Version::HTTP_10 => Ok(None),
-        (None, None | Some("")) if request.version() == Version::HTTP_2 => Err(BadTarget::Missing),
-        (_, None) if request.version() == Version::HTTP_11 => Err(BadTarget::Missing),
-        (Some(target), Some(host)) if request.version() == Version::HTTP_2 => {
+        (None, None) if version == Version::HTTP_10 => Ok(None),
+        (None, None | Some("")) if version == Version::HTTP_2 => Err(BadTarget::Missing),
+        (_, None) if version == Version::HTTP_11 => Err(BadTarget::Missing),
+        (Some(target), Some(host)) if version == Version::HTTP_2 => {
             match is_same(target, host, uri.scheme()) {
                 true => Ok(Some(target)),
                 false => Err(BadTarget::Unlike),
@@ -63,9 +65,9 @@ pub fn of<B>(request: &Request<B>) -> Result<Option<&str>, BadTarget> {
 }
 
 /// Returns the authority of a request that [`of`] has accepted.
-pub fn of_valid<B>(request: &Request<B>) -> Option<&str> {
-    let of_target = request.uri().authority().map(Authority::as_str);
-    let of_host = || request.headers().get(HOST)?.to_str().ok();
+pub fn of_valid(head: &Parts) -> Option<&str> {
+    let of_target = head.uri.authority().map(Authority::as_str);
+    let of_host = || head.headers.get(HOST)?.to_str().ok();
     of_target
         .or_else(of_host)
         .filter(|authority| !authority.is_empty())
@@ -78,13 +80,13 @@ pub fn host(authority: &str) -> &str {
 }
 
 /// Returns the only `Host`, which may be empty.
-fn host_field<B>(request: &Request<B>) -> Result<Option<&str>, BadTarget> {
-    let mut values = request.headers().get_all(HOST).iter();
-    let (first, second) = (values.next(), values.next());
-    if second.is_some() {
-        return Err(BadTarget::Twice);
-    }
-    let Some(host) = first else { return Ok(None) };
+fn host_field(headers: &HeaderMap, hosts: usize) -> Result<Option<&str>, BadTarget> {
+    let host = match hosts {
+        0 => None,
+        1 => headers.get(&HOST),
+        _ => return Err(BadTarget::Twice),
+    };
+    let Some(host) = host else { return Ok(None) };
     let host = host.to_str().map_err(|_| BadTarget::Invalid)?;
     match host.is_empty() || is_valid(host) {
         true => Ok(Some(host)),

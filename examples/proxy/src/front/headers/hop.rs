@@ -3,15 +3,18 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
+use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
-use http::{Request, Version};
+use http::request::Parts;
+use http::uri::{self, Authority, PathAndQuery, Scheme, Uri};
 
+use super::fields::Te;
 use crate::config::{Config, Network, Protocol, Via};
-use crate::front::server::Client;
+use crate::front::inbound::Inbound;
+use crate::front::protocol::Dialect;
 use crate::transport::headers::{
-    accepts_trailers, append_forwarded_for, is_forwarded, is_hop_by_hop, join_cookies,
-    strip_forwarded, strip_hop_by_hop,
+    X_FORWARDED_FOR, accepts_trailers, append_forwarded_for, join_cookies, strip_forwarded,
+    strip_hop_by_hop,
 };
 
 /// The proxy's name in `Via`, and the networks whose forwarding headers are trusted.
@@ -70,21 +73,31 @@ impl Hop {
     /// Removes the hop-by-hop fields, adds `x-forwarded-for`, `x-forwarded-proto` and `via`, and puts the authority
     /// where the protocol has it: in `Host` for HTTP/1.1, in the URI for HTTP/2. Returns whether the client accepts
     /// trailers.
-    pub fn forward<B>(
-        &self,
-        request: &mut Request<B>,
-        protocol: Protocol,
-        client: &Client,
-    ) -> bool {
-        let version = request.version();
-        let headers = request.headers_mut();
-        let found = Found::among(headers);
-        let trailers = found.te && accepts_trailers(headers);
+    pub fn forward(&self, request: &mut Inbound, protocol: Protocol) -> bool {
+        let Inbound {
+            head,
+            fields: found,
+            client,
+            ..
+        } = request;
+        let headers = &mut head.headers;
+        let trailers = match found.te {
+            Te::Absent => false,
+            Te::Trailers => true,
+            Te::Other => accepts_trailers(headers),
+        };
         if found.hop_by_hop {
             strip_hop_by_hop(headers);
+            // `Connection` may have named the `content-type`.
+            found.dialect = Dialect::of(headers);
+        }
+        if !trailers && found.te != Te::Absent {
+            headers.remove(header::TE);
         }
         if trailers {
-            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            if found.hop_by_hop || found.te == Te::Other {
+                headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            }
             if protocol == Protocol::Http1 {
                 // RFC 9110, 10.1.4.
                 headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
@@ -96,16 +109,20 @@ impl Hop {
         if found.forwarded && !self.trusts(client.address().ip()) {
             strip_forwarded(headers);
         }
-        append_forwarded_for(headers, client.ip());
-        headers
-            .entry(X_FORWARDED_PROTO)
-            .or_insert(HeaderValue::from_static("http"));
+        if found.forwarded_for {
+            append_forwarded_for(headers, client.ip());
+        } else {
+            headers.insert(X_FORWARDED_FOR, client.ip().clone());
+        }
+        if !found.forwarded || !headers.contains_key(X_FORWARDED_PROTO) {
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        }
         if let Some(via) = &self.via {
-            headers.append(header::VIA, via.value(version));
+            headers.append(header::VIA, via.value(head.version));
         }
         match protocol {
-            Protocol::Http1 => target_http1(request),
-            Protocol::Http2 => target_http2(request),
+            Protocol::Http1 => target_http1(head, found.hosts > 0),
+            Protocol::Http2 => target_http2(head, found.hosts > 0),
         }
         trailers
     }
@@ -113,28 +130,6 @@ impl Hop {
     fn trusts(&self, client: IpAddr) -> bool {
         let client = client.to_canonical();
         self.trusted.iter().any(|network| network.contains(client))
-    }
-}
-
-/// Which fields a request has of those that are seldom there. Finding them in one pass is cheaper than looking up each.
-#[derive(Debug, Default)]
-struct Found {
-    te: bool,
-    hop_by_hop: bool,
-    forwarded: bool,
-    cookies: usize,
-}
-
-impl Found {
-    fn among(headers: &HeaderMap) -> Self {
-        let mut found = Self::default();
-        for (name, _) in headers {
-            found.te |= *name == header::TE;
-            found.hop_by_hop |= is_hop_by_hop(name);
-            found.forwarded |= is_forwarded(name);
-            found.cookies += usize::from(*name == header::COOKIE);
-        }
-        found
     }
 }
 
@@ -158,45 +153,43 @@ impl Received {
 }
 
 /// Writes the target in origin form, and the authority in `Host`.
-fn target_http1<B>(request: &mut Request<B>) {
-    *request.version_mut() = Version::HTTP_11;
-    let authority = request.uri().authority();
-    let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
-    let is_absolute = authority.is_some();
-    let headers = request.headers_mut();
-    if let Some(host) = host {
-        headers.insert(header::HOST, host);
-    } else if !headers.contains_key(header::HOST) {
+fn target_http1(head: &mut Parts, has_host: bool) {
+    head.version = Version::HTTP_11;
+    if let Some(authority) = head.uri.authority() {
+        if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+            head.headers.insert(header::HOST, host);
+        }
+        head.uri = Uri::from(path_of(&head.uri));
+    } else if !has_host {
         // RFC 9112, 3.2: if the target has no authority, `Host` is empty.
-        headers.insert(header::HOST, HeaderValue::from_static(""));
-    }
-    if is_absolute {
-        let path = path_of(request.uri());
-        *request.uri_mut() = Uri::from(path);
+        head.headers
+            .insert(header::HOST, HeaderValue::from_static(""));
     }
 }
 
 /// Writes the authority into the target.
-fn target_http2<B>(request: &mut Request<B>) {
-    let host = request.headers_mut().remove(header::HOST);
-    let uri = request.uri();
+fn target_http2(head: &mut Parts, has_host: bool) {
+    let host = match has_host {
+        true => head.headers.remove(header::HOST),
+        false => None,
+    };
     let from_host = || Authority::try_from(host?.as_bytes()).ok();
-    let authority = uri.authority().cloned().or_else(from_host);
-    let path = path_of(uri);
+    let authority = head.uri.authority().cloned().or_else(from_host);
+    let path = path_of(&head.uri);
     let Some(authority) = authority else {
         // Without an authority, h2 accepts the target only of an HTTP/1 request.
-        *request.version_mut() = Version::HTTP_11;
-        *request.uri_mut() = Uri::from(path);
+        head.version = Version::HTTP_11;
+        head.uri = Uri::from(path);
         return;
     };
-    *request.version_mut() = Version::HTTP_2;
-    let mut target = Parts::default();
+    head.version = Version::HTTP_2;
+    let mut target = uri::Parts::default();
     target.scheme = Some(Scheme::HTTP);
     target.authority = Some(authority);
     target.path_and_query = Some(path);
     // With all three parts it is a valid URI; if not, the old one stays.
     if let Ok(uri) = Uri::from_parts(target) {
-        *request.uri_mut() = uri;
+        head.uri = uri;
     }
 }
 
@@ -209,7 +202,12 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+
     use super::*;
+    use crate::front::headers::fields::Fields;
+    use crate::front::server::Client;
+    use crate::front::upload::ClientBody;
 
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 7));
 
@@ -222,14 +220,20 @@ mod tests {
         request.body(()).unwrap()
     }
 
-    fn forwarded(mut request: Request<()>, protocol: Protocol) -> Request<()> {
+    fn forwarded(request: Request<()>, protocol: Protocol) -> Request<()> {
         let hop = Hop {
             via: Received::new("me".to_owned()),
             trusted: Vec::new(),
         };
-        let client = Client::new((CLIENT, 7).into());
-        hop.forward(&mut request, protocol, &client);
-        request
+        let (head, ()) = request.into_parts();
+        let mut request = Inbound {
+            fields: Fields::of(&head.headers),
+            head,
+            body: ClientBody::default(),
+            client: Client::new((CLIENT, 7).into()),
+        };
+        hop.forward(&mut request, protocol);
+        Request::from_parts(request.head, ())
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Validation and rewriting of a request's head.
 
 pub mod authority;
+pub mod fields;
 pub mod hop;
 pub mod path;

@@ -2,24 +2,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::BoxError;
 
-use crate::front::server::Client;
 use crate::transport::blocks::OversizedTrailers;
 use crate::transport::trailers::{TrailersTooLarge, check_trailers};
 
 /// The body that a client sends, without trailers that must not be forwarded.
 ///
-/// All layers move it with its request, so it is two pointers.
-#[derive(Debug)]
-pub struct ClientBody {
-    client: Client,
-    /// `None` if the body is empty.
-    sent: Option<Box<Sent>>,
-}
+/// It is a single pointer, and `None` if the body is empty.
+#[derive(Debug, Default)]
+pub struct ClientBody(Option<Box<Sent>>);
 
 #[derive(Debug)]
 struct Sent {
@@ -30,32 +24,17 @@ struct Sent {
 }
 
 impl ClientBody {
-    /// Takes over the request of a `client`. Trailers over `max_trailers` bytes are an error, and so are trailers that
-    /// the [`OversizedTrailers`] among the request's extensions reports as shortened.
-    pub fn of(
-        mut request: Request<Incoming>,
-        client: Client,
-        max_trailers: usize,
-    ) -> Request<Self> {
-        let long = match request.version() {
-            Version::HTTP_2 => request.extensions_mut().remove(),
-            _ => None,
-        };
-        request.map(|incoming| {
-            let sent = (!incoming.is_end_stream()).then(|| {
-                Box::new(Sent {
-                    incoming,
-                    max_trailers,
-                    long,
-                })
-            });
-            Self { client, sent }
-        })
-    }
-
-    /// Returns the client that sends the body.
-    pub const fn client(&self) -> &Client {
-        &self.client
+    /// Creates the body that `incoming` receives. Trailers over `max_trailers` bytes are an error, and so are trailers
+    /// that `long` reports as shortened.
+    pub fn new(incoming: Incoming, max_trailers: usize, long: Option<OversizedTrailers>) -> Self {
+        let sent = (!incoming.is_end_stream()).then(|| {
+            Box::new(Sent {
+                incoming,
+                max_trailers,
+                long,
+            })
+        });
+        Self(sent)
     }
 }
 
@@ -76,7 +55,7 @@ impl Body for ClientBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(sent) = &mut self.sent else {
+        let Some(sent) = &mut self.0 else {
             return Poll::Ready(None);
         };
         let polled = Pin::new(&mut sent.incoming).poll_frame(cx);
@@ -84,12 +63,12 @@ impl Body for ClientBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        let sent = self.sent.as_ref();
+        let sent = self.0.as_ref();
         sent.is_none_or(|sent| sent.incoming.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.sent {
+        match &self.0 {
             Some(sent) => sent.incoming.size_hint(),
             None => SizeHint::with_exact(0),
         }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use http::Request;
+use http::request::Parts;
 use http_body::Body;
 use tower::timeout::http::{Pulse, TimeoutBody};
 
@@ -21,25 +21,24 @@ pub struct UploadLimits {
 }
 
 impl UploadLimits {
-    /// Returns the request with its body under these limits.
-    pub fn bound(mut self, request: Request<ClientBody>, grpc: bool) -> Request<UploadBody> {
+    /// Returns the body under these limits. Those that other layers must know are put into the extensions of its `head`.
+    pub fn bound(mut self, body: ClientBody, head: &mut Parts, grpc: bool) -> UploadBody {
         if grpc {
             self.idle = self.grpc_idle;
         }
         // While one side of a gRPC call sends, the other one may be silent.
         let pulse = grpc.then(Pulse::new);
-        let mut request = request.map(|body| self.bound_body(body, pulse.clone()));
+        let body = self.bound_body(body, pulse.clone());
         if let Some(pulse) = pulse {
-            request.extensions_mut().insert(pulse);
+            head.extensions.insert(pulse);
         }
-        if !request.body().has_arrived() {
-            let limits = Limits {
+        if !body.has_arrived() {
+            head.extensions.insert(Limits {
                 idle: self.idle,
-                end: request.body().end(),
-            };
-            request.extensions_mut().insert(limits);
+                end: body.end(),
+            });
         }
-        request
+        body
     }
 
     fn bound_body(self, body: ClientBody, pulse: Option<Pulse>) -> UploadBody {
