@@ -159,11 +159,8 @@ impl<B: Payload> Inner<B> {
         Ok(connection)
     }
 
-    /// Takes a stream on a connection that has room, or on another one that this request opens or waits for.
+    /// Takes a stream when no connection near has room: on one that this request opens or waits for.
     pub(super) async fn obtain(self: &Arc<Self>) -> Result<Lease<B>, UpstreamError> {
-        if let Some(lease) = self.take_near() {
-            return Ok(lease);
-        }
         let deadline = Instant::now() + self.connect.timeout;
         let failures = self.set().failures;
         let failure = loop {
@@ -220,7 +217,7 @@ impl<B: Payload> Inner<B> {
     }
 
     /// Takes a stream on a connection of this thread, or on one of another thread with few requests.
-    fn take_near(&self) -> Option<Lease<B>> {
+    pub(super) fn take_near(&self) -> Option<Lease<B>> {
         let here = threads::index();
         self.take(|connection| connection.home == here).or_else(|| {
             self.take(|connection| connection.active.load(Ordering::Relaxed) < BORROWED)
