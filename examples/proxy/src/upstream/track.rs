@@ -138,7 +138,7 @@ impl<B: Payload> UpstreamBody<B> {
             }
             first => {
                 body.first = first;
-                if body.incoming.is_end_stream() {
+                if body.is_over() {
                     body.ended(None);
                 }
             }
@@ -147,7 +147,7 @@ impl<B: Payload> UpstreamBody<B> {
 
     /// Reads the first frame, which [`poll_frame`](Body::poll_frame) then returns.
     pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        if self.is_end_stream() {
+        if self.0.is_over() {
             return Poll::Ready(Ok(()));
         }
         let polled = self.0.poll_incoming(cx);
@@ -155,6 +155,13 @@ impl<B: Payload> UpstreamBody<B> {
             self.0.first = frame.transpose()?.and_then(First::of);
             Ok(())
         })
+    }
+}
+
+impl<B> Reading<B> {
+    /// Whether it had ended when it was last polled. This is known without the lock of an HTTP/2 connection.
+    fn is_over(&self) -> bool {
+        self.hold.is_none()
     }
 }
 
@@ -285,7 +292,7 @@ impl<B> TrackCompletion<pending_requests::Handle, Response<UpstreamBody<B>>> for
         mut response: Response<UpstreamBody<B>>,
     ) -> Self::Output {
         let body = &mut response.body_mut().0;
-        if !body.incoming.is_end_stream() {
+        if !body.is_over() {
             body.load = Some(handle);
         }
         response
