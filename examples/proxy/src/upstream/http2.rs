@@ -17,7 +17,6 @@ use crate::config::Endpoint;
 use crate::lock::lock;
 use crate::threads;
 use crate::transport::blocks;
-use crate::transport::stall::StallTimeout;
 use crate::transport::streams::{NewStreams, Streams};
 use crate::transport::upload::Upload;
 
@@ -356,7 +355,7 @@ impl<B> Drop for Lease<B> {
     }
 }
 
-/// Runs the futures that send bodies in the task of the connection. They end if the endpoint does not read.
+/// Runs the futures of hyper's client in the task of the connection. Those that send bodies end if the endpoint does not read.
 #[derive(Debug, Clone)]
 struct ConnectionExecutor(NewStreams);
 
@@ -365,12 +364,8 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        // hyper has polled the body already, and continues inside of `stream`. It is boxed first, since it is large.
-        let (stream, upload) = StallTimeout::adopting(Box::pin(stream));
-        match upload {
-            Some(upload) => self.0.push(upload.sent_by(stream)),
-            None => self.0.push(stream),
-        }
+        // hyper has polled the body already, and continues inside of `stream`.
+        self.0.push_begun(stream);
     }
 }
 
