@@ -123,7 +123,9 @@ impl<B: Payload> UpstreamBody<B> {
             load: None,
             on_end: None,
         });
-        body.finish_at_end();
+        if body.incoming.is_end_stream() {
+            body.finish();
+        }
         Response::from_parts(head, Self(body))
     }
 
@@ -170,7 +172,17 @@ impl<B: Payload> Reading<B> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let incoming = &mut self.incoming;
+        let mut take = || {
+            let polled = Pin::new(&mut *incoming).poll_frame(cx);
+            let at_end = polled.is_ready() && incoming.is_end_stream();
+            (polled, at_end)
+        };
+        let (polled, at_end) = match &self.hold {
+            // After the last frame the connection has nothing left to do.
+            Some(Hold::Http1(lease)) => lease.connection.waker.wake_unless(take),
+            _ => take(),
+        };
         match &polled {
             Poll::Ready(None) => {
                 self.ended(None);
@@ -182,7 +194,10 @@ impl<B: Payload> Reading<B> {
                     self.is_shortened = self.hold.as_ref().is_some_and(Hold::is_shortened);
                     self.ended(Some(trailers));
                 }
-                self.finish_at_end();
+                if at_end {
+                    self.ended(None);
+                    self.finish();
+                }
             }
             // A broken connection is not reused.
             Poll::Ready(Some(Err(_))) => {
@@ -192,13 +207,6 @@ impl<B: Payload> Reading<B> {
             Poll::Pending => {}
         }
         polled
-    }
-
-    fn finish_at_end(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.ended(None);
-            self.finish();
-        }
     }
 
     fn ended(&mut self, trailers: Option<&HeaderMap>) {
