@@ -95,6 +95,7 @@
 //! endpoints. Nothing is allocated.
 
 mod builder;
+mod discovery;
 mod future;
 mod layer;
 mod make;

@@ -1,16 +1,16 @@
 use std::fmt;
 use std::hash::Hash;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
-use tower_discover::{Change, Discover, Paced};
+use tower_discover::{Change, Discover};
 use tower_load::{Load, at_recent_time};
 use tower_readiness::Purpose;
 use tower_service::Service;
 use tower_util::Tried;
 use tower_util::rng::{Rng, SplitMix};
 
+use super::discovery::Discovery;
 use super::{Builder, ResponseFuture};
 use crate::picker::{AvoidTried, Endpoints, Named, P2c, PickContext, Picker};
 use crate::ready_cache::ReadyCache;
@@ -27,7 +27,7 @@ where
     D: Discover,
     D::Key: Hash,
 {
-    discover: Paced<D, BoxError>,
+    discover: Discovery<D>,
     /// The last result of discovery, if it was an error.
     discover_error: Option<error::Discover>,
     endpoints: ReadyCache<D::Key, D::Service, Req>,
@@ -108,7 +108,7 @@ where
 
     fn with_parts(discover: D, picker: P, random: Random) -> Self {
         Self {
-            discover: Paced::new(discover),
+            discover: Discovery::new(discover),
             discover_error: None,
             endpoints: ReadyCache::default(),
             picked: None,
@@ -265,9 +265,10 @@ where
     <D::Service as Service<Req>>::Error: Into<BoxError>,
     P: Picker<ReadyCache<D::Key, D::Service, Req>, Req>,
 {
-    fn poll_discover(&mut self, cx: &mut Context<'_>) {
+    #[cold]
+    fn poll_discover(&mut self, cx: &Context<'_>) {
         for _ in 0..CHANGES_PER_POLL {
-            match Pin::new(&mut self.discover).poll_change(cx) {
+            match self.discover.poll_change() {
                 Poll::Ready(Some(Ok(Change::Insert(key, service)))) => {
                     self.discover_error = None;
                     self.endpoints.push(key, service);
@@ -423,7 +424,7 @@ where
             return Poll::Pending;
         }
         let picked = self.picked.take();
-        if !self.discover.has_ended() {
+        if self.discover.may_change(cx) {
             // `Call` even while the balancer is only driven: discovery may call services of its own, such as health
             // checks.
             Purpose::Call.run(|| self.poll_discover(cx));

@@ -86,6 +86,10 @@ where
         if picked >= endpoints.ready_len() {
             return None;
         }
+        // There is no other.
+        if endpoints.ready_len() == 1 {
+            return Some(picked);
+        }
         let Some(tried) = request.and_then(self.find) else {
             return Some(picked);
         };

@@ -48,7 +48,6 @@ use crate::transport::blocks::{self, Blocks, OversizedTrailers};
 use crate::transport::descriptors::max_connections;
 use crate::transport::headers;
 use crate::transport::socket::{self, Reset, Socket};
-use crate::transport::stall::StallTimeout;
 use crate::transport::streams::{NewStreams, Streams};
 use crate::workers::{Brought, Workers};
 
@@ -287,8 +286,7 @@ impl Server {
     }
 }
 
-/// Runs each HTTP/2 stream in the task of its connection. The stream ends if its client does not read; dropping it
-/// resets it.
+/// Runs each HTTP/2 stream in the task of its connection.
 #[derive(Debug, Clone)]
 struct ConnectionExecutor(NewStreams);
 
@@ -297,7 +295,7 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        self.0.push(StallTimeout::new(stream));
+        self.0.push(stream);
     }
 }
 

@@ -73,11 +73,54 @@ pub const fn parse_head([a, b, c, kind, flags, ..]: [u8; HEAD]) -> (usize, u8, u
     )
 }
 
+/// `N` bytes of a connection that belong together, and may be received in pieces.
+#[derive(Debug)]
+pub struct Part<const N: usize> {
+    bytes: [u8; N],
+    filled: usize,
+}
+
+impl<const N: usize> Part<N> {
+    /// Creates a part of which nothing was received.
+    pub const fn new() -> Self {
+        Self {
+            bytes: [0; N],
+            filled: 0,
+        }
+    }
+
+    /// Takes the part, or what is missing of it, from the start of `bytes`. Returns `None` while it is incomplete.
+    pub fn take(&mut self, bytes: &mut &[u8]) -> Option<[u8; N]> {
+        if self.filled == 0
+            && let Some((whole, rest)) = bytes.split_first_chunk()
+        {
+            *bytes = rest;
+            return Some(*whole);
+        }
+        self.take_piece(bytes)
+    }
+
+    #[cold]
+    fn take_piece(&mut self, bytes: &mut &[u8]) -> Option<[u8; N]> {
+        let taken = bytes.len().min(N - self.filled);
+        let (piece, rest) = bytes.split_at(taken);
+        self.bytes[self.filled..self.filled + taken].copy_from_slice(piece);
+        self.filled = (self.filled + taken) % N;
+        *bytes = rest;
+        (self.filled == 0 && taken > 0).then_some(self.bytes)
+    }
+}
+
+impl<const N: usize> Default for Part<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Finds the frames of a connection by their headers.
 #[derive(Debug)]
 pub struct Frames {
-    head: [u8; HEAD],
-    filled: usize,
+    head: Part<HEAD>,
     /// The number of bytes left of the payload.
     payload: usize,
 }
@@ -86,8 +129,7 @@ impl Frames {
     /// Creates a parser at the start of a connection.
     pub const fn new() -> Self {
         Self {
-            head: [0; HEAD],
-            filled: 0,
+            head: Part::new(),
             payload: 0,
         }
     }
@@ -98,19 +140,12 @@ impl Frames {
             let skipped = self.payload.min(bytes.len());
             self.payload -= skipped;
             bytes = &bytes[skipped..];
-            if bytes.is_empty() {
+            let Some(head) = self.head.take(&mut bytes) else {
                 return;
-            }
-            let taken = bytes.len().min(HEAD - self.filled);
-            self.head[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
-            self.filled += taken;
-            bytes = &bytes[taken..];
-            if self.filled == HEAD {
-                let (payload, kind, flags) = parse_head(self.head);
-                self.payload = payload;
-                self.filled = 0;
-                blocks.frame(kind, flags, payload);
-            }
+            };
+            let (payload, kind, flags) = parse_head(head);
+            self.payload = payload;
+            blocks.frame(kind, flags, payload);
         }
     }
 }

@@ -9,5 +9,6 @@ pub mod limits;
 pub mod socket;
 pub mod stall;
 pub mod streams;
+pub mod task_waker;
 pub mod trailers;
 pub mod upload;

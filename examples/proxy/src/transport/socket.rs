@@ -113,10 +113,14 @@ impl<T: AsyncRead + Reset + Unpin, O: Observe + Unpin> AsyncRead for Socket<T, O
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        // A `ReadBuf` of a part of `buf` would have to be initialized, at the price of reading as much again.
         let most = this.observer.limit().unwrap_or(AT_ONCE).min(AT_ONCE);
-        let mut part = (&mut this.inner).take(most as u64);
-        let polled = Pin::new(&mut part).poll_read(cx, buf);
+        let polled = if buf.remaining() <= most {
+            Pin::new(&mut this.inner).poll_read(cx, buf)
+        } else {
+            // A `ReadBuf` of a part of `buf` would have to be initialized, at the price of reading as much again.
+            let mut part = (&mut this.inner).take(most as u64);
+            Pin::new(&mut part).poll_read(cx, buf)
+        };
         let read = &buf.filled()[before..];
         if !read.is_empty() {
             this.observer.read(read);

@@ -2,6 +2,8 @@
 //!
 //! hyper spawns a future for each stream, and one for each upload. As separate tasks they would wake the connection's
 //! task one after the other; here all that are ready are polled first, and what they send is written together.
+//!
+//! A stream ends if its peer does not read, as [`StallTimeout`] says; dropping it resets it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -12,11 +14,10 @@ use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use pin_project_lite::pin_project;
 
+use super::stall::StallTimeout;
+use super::upload::Upload;
 use crate::lock::lock;
-
-type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The queue of new streams for the connection's task. Clones share the queue.
 #[derive(Clone, Default)]
@@ -29,14 +30,40 @@ pub struct Streams {
     all: FuturesUnordered<Stream>,
 }
 
+/// One stream.
+struct Stream {
+    inner: StallTimeout<Guarded>,
+    /// Ends the stream when it is aborted.
+    upload: Option<Arc<Upload>>,
+}
+
+/// A stream's future, whose panic affects no other. It is boxed by itself, since it is large and would be moved.
+struct Guarded(Pin<Box<dyn PollGuarded + Send>>);
+
+/// Any future, whose panic ends it.
+trait PollGuarded {
+    fn poll_guarded(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
+}
+
 impl NewStreams {
     /// Makes the connection's task poll `stream`. Must be called in that task, which is not woken.
     pub fn push<F>(&self, stream: F)
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let stream = Box::pin(CatchPanic { inner: stream });
-        self.lock().push(stream);
+        let inner = StallTimeout::new(Guarded(Box::pin(stream)));
+        let upload = None;
+        self.lock().push(Stream { inner, upload });
+    }
+
+    /// Like [`push`](Self::push), for a stream whose body was polled on this thread just before and continues in
+    /// `stream`. It also ends when the upload of that body is aborted.
+    pub fn push_begun<F>(&self, stream: F)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let (inner, upload) = StallTimeout::adopting(Guarded(Box::pin(stream)));
+        self.lock().push(Stream { inner, upload });
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Stream>> {
@@ -94,21 +121,31 @@ impl Streams {
     }
 }
 
-pin_project! {
-    /// A stream whose panic affects no other.
-    struct CatchPanic<F> {
-        #[pin]
-        inner: F,
+impl Future for Stream {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(upload) = &self.upload
+            && upload.poll_given_up(cx).is_ready()
+        {
+            return Poll::Ready(());
+        }
+        Pin::new(&mut self.inner).poll(cx).map(|_| ())
     }
 }
 
-impl<F: Future> Future for CatchPanic<F> {
+impl Future for Guarded {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let inner = self.project().inner;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll_guarded(cx)
+    }
+}
+
+impl<F: Future> PollGuarded for F {
+    fn poll_guarded(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // A stream that panics is dropped, and not polled again.
-        match catch_unwind(AssertUnwindSafe(|| inner.poll(cx).is_ready())) {
+        match catch_unwind(AssertUnwindSafe(|| self.poll(cx).is_ready())) {
             Ok(false) => Poll::Pending,
             Ok(true) | Err(_) => Poll::Ready(()),
         }

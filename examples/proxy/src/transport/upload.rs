@@ -4,15 +4,13 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use futures_util::future::{AbortHandle, Abortable, abortable};
 use futures_util::task::AtomicWaker;
 use tower::BoxError;
 
 use super::limits::Limits;
-use crate::lock::lock;
 
 /// The state of one attempt's upload, shared by its two ends.
 #[derive(Debug, Default)]
@@ -22,8 +20,8 @@ pub struct Upload {
     failure: OnceLock<BodyError>,
     /// The task that waits for the response.
     waker: AtomicWaker,
-    /// Aborts the future that sends the body, if it is a separate one.
-    sender: Mutex<Option<AbortHandle>>,
+    /// The future that sends the body, if it is a separate one.
+    sender: AtomicWaker,
 }
 
 const SENDING: u8 = 0;
@@ -79,25 +77,18 @@ impl Upload {
 
     /// Aborts the upload: the response has ended or was cancelled, so the rest is not sent, whatever the endpoint does.
     pub fn give_up(&self) {
-        let mut kept = self.sender();
         self.state.store(GIVEN_UP, Ordering::Release);
-        let sender = kept.take();
-        drop(kept);
-        if let Some(sender) = sender {
-            sender.abort();
-        }
+        self.sender.wake();
     }
 
-    /// Wraps the future that sends the upload, so that aborting the upload ends it.
-    pub(crate) fn sent_by<F: Future>(&self, sender: F) -> Abortable<F> {
-        let (sender, handle) = abortable(sender);
-        let mut kept = self.sender();
+    /// Ready once the upload was aborted, so that the future that sends it must end.
+    pub(crate) fn poll_given_up(&self, cx: &Context<'_>) -> Poll<()> {
+        // Registered before the check, so that an abort in between is not missed.
+        self.sender.register(cx.waker());
         match self.state.load(Ordering::Acquire) {
-            GIVEN_UP => handle.abort(),
-            _ => *kept = Some(handle),
+            GIVEN_UP => Poll::Ready(()),
+            _ => Poll::Pending,
         }
-        drop(kept);
-        sender
     }
 
     /// Marks the whole body as handed over.
@@ -116,10 +107,6 @@ impl Upload {
         let _ = self
             .state
             .compare_exchange(SENDING, to, Ordering::AcqRel, Ordering::Acquire);
-    }
-
-    fn sender(&self) -> MutexGuard<'_, Option<AbortHandle>> {
-        lock(&self.sender)
     }
 }
 

@@ -18,8 +18,9 @@ impl<B: Payload> Pool<B> {
     ) -> impl Future<Output = Result<Response<UpstreamBody<B>>, UpstreamError>> + Send + use<B>
     {
         let shared = Arc::clone(&self.shared);
+        // Not in the block, in whose future both would have room.
+        let mut request = SentBody::of(request);
         async move {
-            let mut request = SentBody::of(request);
             let upload = request.body().upload();
             loop {
                 let (mut connection, reused) = match shared.take() {
@@ -65,34 +66,37 @@ impl<B: Payload> Multiplexed<B> {
     ) -> impl Future<Output = Result<Response<UpstreamBody<B>>, UpstreamError>> + Send + use<B>
     {
         let shared = Arc::clone(&self.shared);
+        // Not in the block, in whose future both would have room.
+        let request = SentBody::of(request);
         async move {
-            let request = SentBody::of(request);
             // If this future is dropped meanwhile, the request's upload is aborted.
-            let mut lease = shared.obtain().await?;
+            let mut lease = match shared.take_near() {
+                Some(lease) => lease,
+                // Boxed, since it is large and rare: most requests find a connection that has room.
+                None => Box::pin(shared.obtain()).await?,
+            };
             lease.upload = request.body().upload();
-            let mut sender = lease.connection.sender.clone();
-            let mut response = std::pin::pin!(sender.try_send_request(request));
-            let response = poll_fn(|cx| match response.as_mut().poll(cx) {
+            let mut sent =
+                std::pin::pin!(lease.connection.sender.clone().try_send_request(request));
+            let response = poll_fn(|cx| match sent.as_mut().poll(cx) {
                 Poll::Pending => lease.poll_stalled(cx).map(Err),
-                Poll::Ready(response) => Poll::Ready(Ok(response)),
-            });
-            match response.await {
-                Ok(Ok(response)) => {
+                Poll::Ready(Ok(response)) => {
                     shared.state.answered();
-                    let most = shared.connect.heads.size;
-                    if headers::size(response.headers()) > most {
-                        return Err(UpstreamError::HeadTooLarge);
-                    }
-                    let mut response = UpstreamBody::of(response, Hold::Http2(lease), most);
-                    poll_fn(|cx| Poll::Ready(check(&mut response, cx))).await?;
-                    Ok(response)
+                    Poll::Ready(Ok(response))
                 }
-                Ok(Err(mut failure)) => Err(match failure.take_message() {
+                Poll::Ready(Err(mut failure)) => Poll::Ready(Err(match failure.take_message() {
                     Some(_) => UpstreamError::Unsent(failure.into_error()),
-                    None => UpstreamError::sent(failure.into_error(), lease.upload.as_deref()),
-                }),
-                Err(stalled) => Err(stalled),
+                    None => UpstreamError::sent(failure.into_error(), lease.upload()),
+                })),
+            });
+            let response = response.await?;
+            let most = shared.connect.heads.size;
+            if headers::size(response.headers()) > most {
+                return Err(UpstreamError::HeadTooLarge);
             }
+            let mut response = UpstreamBody::of(response, Hold::Http2(lease), most);
+            poll_fn(|cx| Poll::Ready(check(&mut response, cx))).await?;
+            Ok(response)
         }
     }
 }

@@ -13,6 +13,7 @@ use super::{Connector, Payload, SentBody, UpstreamError};
 use crate::config::Endpoint;
 use crate::transport::socket::Observe;
 use crate::transport::stall::StallTimeout;
+use crate::transport::task_waker::TaskWaker;
 use crate::transport::upload::Upload;
 
 /// The HTTP/1.1 connections to one endpoint.
@@ -46,6 +47,8 @@ enum Next<B> {
 pub(super) struct Connection<B> {
     pub(super) sender: SendRequest<SentBody<B>>,
     task: AbortHandle,
+    /// Wakes the task.
+    pub(super) waker: Arc<TaskWaker>,
     given_up: GivenUp,
     /// The stack of the thread that serves it.
     home: usize,
@@ -118,8 +121,10 @@ impl<B: Payload> Inner<B> {
                 .handshake(io)
                 .await
                 .map_err(ConnectError::Handshake)?;
+            let waker = Arc::new(TaskWaker::default());
+            let driven = Arc::clone(&waker).drive(StallTimeout::new(connection));
             let task = tokio::spawn(async move {
-                match StallTimeout::new(connection).await {
+                match driven.await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
                         tracing::debug!(%endpoint, %error, "upstream connection failed");
@@ -134,6 +139,7 @@ impl<B: Payload> Inner<B> {
             Ok(Connection {
                 sender,
                 task,
+                waker,
                 given_up,
                 home,
                 born,

@@ -17,7 +17,6 @@ use crate::config::Endpoint;
 use crate::lock::lock;
 use crate::threads;
 use crate::transport::blocks;
-use crate::transport::stall::StallTimeout;
 use crate::transport::streams::{NewStreams, Streams};
 use crate::transport::upload::Upload;
 
@@ -159,11 +158,8 @@ impl<B: Payload> Inner<B> {
         Ok(connection)
     }
 
-    /// Takes a stream on a connection that has room, or on another one that this request opens or waits for.
+    /// Takes a stream when no connection near has room: on one that this request opens or waits for.
     pub(super) async fn obtain(self: &Arc<Self>) -> Result<Lease<B>, UpstreamError> {
-        if let Some(lease) = self.take_near() {
-            return Ok(lease);
-        }
         let deadline = Instant::now() + self.connect.timeout;
         let failures = self.set().failures;
         let failure = loop {
@@ -220,7 +216,7 @@ impl<B: Payload> Inner<B> {
     }
 
     /// Takes a stream on a connection of this thread, or on one of another thread with few requests.
-    fn take_near(&self) -> Option<Lease<B>> {
+    pub(super) fn take_near(&self) -> Option<Lease<B>> {
         let here = threads::index();
         self.take(|connection| connection.home == here).or_else(|| {
             self.take(|connection| connection.active.load(Ordering::Relaxed) < BORROWED)
@@ -359,7 +355,7 @@ impl<B> Drop for Lease<B> {
     }
 }
 
-/// Runs the futures that send bodies in the task of the connection. They end if the endpoint does not read.
+/// Runs the futures of hyper's client in the task of the connection. Those that send bodies end if the endpoint does not read.
 #[derive(Debug, Clone)]
 struct ConnectionExecutor(NewStreams);
 
@@ -368,12 +364,8 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        // hyper has polled the body already, and continues inside of `stream`. It is boxed first, since it is large.
-        let (stream, upload) = StallTimeout::adopting(Box::pin(stream));
-        match upload {
-            Some(upload) => self.0.push(upload.sent_by(stream)),
-            None => self.0.push(stream),
-        }
+        // hyper has polled the body already, and continues inside of `stream`.
+        self.0.push_begun(stream);
     }
 }
 

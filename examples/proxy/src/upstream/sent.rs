@@ -26,17 +26,15 @@ pub struct SentBody<B> {
 impl<B: Payload> SentBody<B> {
     /// Wraps the request's body, which the endpoint may delay within the [`Limits`] in the extensions.
     pub fn of(request: Request<B>) -> Request<Self> {
-        let limits = request.extensions().get().copied().unwrap_or_default();
-        request.map(|body| Self::new(body, limits))
-    }
-
-    fn new(body: B, limits: Limits) -> Self {
-        let upload = (!body.is_end_stream()).then(|| Arc::new(Upload::within(limits)));
-        Self {
+        let upload = (!request.body().is_end_stream()).then(|| {
+            let limits: Option<&Limits> = request.extensions().get();
+            Arc::new(Upload::within(limits.copied().unwrap_or_default()))
+        });
+        request.map(|body| Self {
             body,
             upload,
             awaited: false,
-        }
+        })
     }
 
     /// Returns the state of the upload, or `None` if the body is empty.

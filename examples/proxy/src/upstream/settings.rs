@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::transport::blocks::{Blocks, HEAD, OversizedTrailers, parse_head};
+use crate::transport::blocks::{Blocks, HEAD, OversizedTrailers, Part, parse_head};
 use crate::transport::socket::Observe;
 
 /// The number of streams that an endpoint allows.
@@ -56,9 +56,8 @@ impl Allowed {
 pub(super) struct Settings {
     allowed: Arc<Allowed>,
     blocks: Blocks,
-    /// The header of a frame, or one setting, as far as it was received.
-    part: [u8; HEAD],
-    filled: usize,
+    head: Part<HEAD>,
+    setting: Part<SETTING>,
     state: State,
     /// Whether the endpoint has set a maximum.
     said: bool,
@@ -84,29 +83,15 @@ impl Settings {
         Self {
             blocks: Blocks::new(allowed.long.clone(), max_head_size),
             allowed,
-            part: [0; HEAD],
-            filled: 0,
+            head: Part::new(),
+            setting: Part::new(),
             state: State::Head,
             said: false,
         }
     }
 
-    /// Fills the part up to `length` bytes, and returns whether it is full.
-    fn fill(&mut self, bytes: &mut &[u8], length: usize) -> bool {
-        let taken = bytes.len().min(length - self.filled);
-        let (some, rest) = bytes.split_at(taken);
-        self.part[self.filled..self.filled + taken].copy_from_slice(some);
-        self.filled += taken;
-        *bytes = rest;
-        let full = self.filled == length;
-        if full {
-            self.filled = 0;
-        }
-        full
-    }
-
-    fn head(&mut self) -> State {
-        let (length, kind, flags) = parse_head(self.part);
+    fn begin(&mut self, head: [u8; HEAD]) -> State {
+        let (length, kind, flags) = parse_head(head);
         self.blocks.frame(kind, flags, length);
         match kind == SETTINGS && flags & ACK == 0 {
             true => State::Settings(length),
@@ -114,8 +99,7 @@ impl Settings {
         }
     }
 
-    fn setting(&mut self) {
-        let [a, b, value @ .., _, _, _] = self.part;
+    fn set(&mut self, [a, b, value @ ..]: [u8; SETTING]) {
         if u16::from_be_bytes([a, b]) == MAX_CONCURRENT_STREAMS {
             self.said = true;
             self.allowed.set(u32::from_be_bytes(value));
@@ -135,19 +119,23 @@ impl Observe for Settings {
         while !bytes.is_empty() {
             let before = self.state;
             self.state = match before {
-                State::Head if self.fill(&mut bytes, HEAD) => self.head(),
-                State::Head => State::Head,
+                State::Head => match self.head.take(&mut bytes) {
+                    Some(head) => self.begin(head),
+                    None => State::Head,
+                },
                 State::Skip(left) => {
                     let skipped = left.min(bytes.len());
                     bytes = &bytes[skipped..];
                     State::Skip(left - skipped)
                 }
                 State::Settings(left) if left < SETTING => State::Skip(left),
-                State::Settings(left) if self.fill(&mut bytes, SETTING) => {
-                    self.setting();
-                    State::Settings(left - SETTING)
-                }
-                same @ State::Settings(_) => same,
+                State::Settings(left) => match self.setting.take(&mut bytes) {
+                    Some(setting) => {
+                        self.set(setting);
+                        State::Settings(left - SETTING)
+                    }
+                    None => State::Settings(left),
+                },
             };
             if self.state.is_end() {
                 let settings = matches!(before, State::Settings(_))

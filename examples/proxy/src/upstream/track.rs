@@ -123,7 +123,9 @@ impl<B: Payload> UpstreamBody<B> {
             load: None,
             on_end: None,
         });
-        body.finish_at_end();
+        if body.incoming.is_end_stream() {
+            body.finish();
+        }
         Response::from_parts(head, Self(body))
     }
 
@@ -138,7 +140,7 @@ impl<B: Payload> UpstreamBody<B> {
             }
             first => {
                 body.first = first;
-                if body.incoming.is_end_stream() {
+                if body.is_over() {
                     body.ended(None);
                 }
             }
@@ -147,7 +149,7 @@ impl<B: Payload> UpstreamBody<B> {
 
     /// Reads the first frame, which [`poll_frame`](Body::poll_frame) then returns.
     pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        if self.is_end_stream() {
+        if self.0.is_over() {
             return Poll::Ready(Ok(()));
         }
         let polled = self.0.poll_incoming(cx);
@@ -158,12 +160,29 @@ impl<B: Payload> UpstreamBody<B> {
     }
 }
 
+impl<B> Reading<B> {
+    /// Whether it had ended when it was last polled. This is known without the lock of an HTTP/2 connection.
+    fn is_over(&self) -> bool {
+        self.hold.is_none()
+    }
+}
+
 impl<B: Payload> Reading<B> {
     fn poll_incoming(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let incoming = &mut self.incoming;
+        let mut take = || {
+            let polled = Pin::new(&mut *incoming).poll_frame(cx);
+            let at_end = polled.is_ready() && incoming.is_end_stream();
+            (polled, at_end)
+        };
+        let (polled, at_end) = match &self.hold {
+            // After the last frame the connection has nothing left to do.
+            Some(Hold::Http1(lease)) => lease.connection.waker.wake_unless(take),
+            _ => take(),
+        };
         match &polled {
             Poll::Ready(None) => {
                 self.ended(None);
@@ -175,7 +194,10 @@ impl<B: Payload> Reading<B> {
                     self.is_shortened = self.hold.as_ref().is_some_and(Hold::is_shortened);
                     self.ended(Some(trailers));
                 }
-                self.finish_at_end();
+                if at_end {
+                    self.ended(None);
+                    self.finish();
+                }
             }
             // A broken connection is not reused.
             Poll::Ready(Some(Err(_))) => {
@@ -185,13 +207,6 @@ impl<B: Payload> Reading<B> {
             Poll::Pending => {}
         }
         polled
-    }
-
-    fn finish_at_end(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.ended(None);
-            self.finish();
-        }
     }
 
     fn ended(&mut self, trailers: Option<&HeaderMap>) {
@@ -285,7 +300,7 @@ impl<B> TrackCompletion<pending_requests::Handle, Response<UpstreamBody<B>>> for
         mut response: Response<UpstreamBody<B>>,
     ) -> Self::Output {
         let body = &mut response.body_mut().0;
-        if !body.incoming.is_end_stream() {
+        if !body.is_over() {
             body.load = Some(handle);
         }
         response
