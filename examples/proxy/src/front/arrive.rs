@@ -95,7 +95,7 @@ where
     fn call(&mut self, mut request: Box<Inbound>) -> Self::Future {
         let limits = self.shared.limits;
         let grpc = request.fields.dialect == Dialect::Grpc;
-        let body = std::mem::take(&mut request.body);
+        let body = request.body.take();
         ArriveFuture(State::Arriving(Arriving {
             shared: Arc::clone(&self.shared),
             body: limits.bound(body, &mut request.head, grpc),

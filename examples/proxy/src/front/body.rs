@@ -11,7 +11,6 @@ use tower::BoxError;
 use tower::retry::http::{PeekBody, ReplayBody};
 use tower::timeout::http::TimeoutBody;
 
-pub use crate::front::upload::ClientBody;
 use crate::front::upload::UploadBody;
 use crate::transport::limits::Limits;
 use crate::transport::stall;

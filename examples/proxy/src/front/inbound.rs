@@ -2,6 +2,7 @@
 
 use http::request::Parts;
 use http::{Request, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 
 use super::headers::fields::Fields;
@@ -16,8 +17,8 @@ pub struct Inbound {
     /// The head, which [`Validate`](super::validate::Validate) has checked and
     /// [`Forward`](super::forward::Forward) rewrites.
     pub head: Parts,
-    /// The body, which is taken once its limits are known.
-    pub body: ClientBody,
+    /// The body, which is taken once its limits are known; `None` if it is empty.
+    pub body: Option<ClientBody>,
     /// Who sends it.
     pub client: Client,
     /// What was found in the head as it was sent.
@@ -35,7 +36,8 @@ impl Inbound {
             _ => None,
         };
         Box::new(Self {
-            body: ClientBody::new(incoming, max_trailers, long),
+            body: (!incoming.is_end_stream())
+                .then(|| ClientBody::new(incoming, max_trailers, long)),
             client,
             fields: Fields::of(&head.headers),
             head,

@@ -82,13 +82,14 @@ pub fn is_reserved(name: &HeaderName) -> bool {
 
 /// Returns the size of the fields in bytes, as HTTP/2 counts it (RFC 9113, 6.5.2).
 pub fn size(headers: &HeaderMap) -> usize {
-    let sizes = headers.iter().map(|(name, value)| field_size(name, value));
+    let fields = headers.iter();
+    let sizes = fields.map(|(name, value)| field_size(name.as_str(), value));
     sizes.sum()
 }
 
 /// Returns the size of one field, which [`size`] adds up.
-pub(crate) fn field_size(name: &HeaderName, value: &HeaderValue) -> usize {
-    name.as_str().len() + value.len() + 32
+pub(crate) fn field_size(name: &str, value: &HeaderValue) -> usize {
+    name.len() + value.len() + 32
 }
 
 /// Joins the cookie fields into which HTTP/2 may split a cookie (RFC 9113, 8.2.3).

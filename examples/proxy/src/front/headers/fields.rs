@@ -52,8 +52,9 @@ impl Fields {
         // The first `content-type` counts.
         let mut typed = false;
         for (name, value) in headers {
+            let name = name.as_str();
             found.size += field_size(name, value);
-            match name.as_str() {
+            match name {
                 "content-type" if !typed => {
                     found.dialect = Dialect::of_type(value);
                     typed = true;
@@ -75,5 +76,70 @@ impl Fields {
             }
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn fields(fields: &[(&'static str, &'static str)]) -> Fields {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            let name = HeaderName::from_static(name);
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        Fields::of(&headers)
+    }
+
+    #[test]
+    fn only_a_single_te_of_trailers_is_forwarded_as_it_is() {
+        assert_eq!(fields(&[]).te, Te::Absent);
+        assert_eq!(fields(&[("te", "trailers")]).te, Te::Trailers);
+        for other in ["Trailers", "trailers, gzip", "gzip", ""] {
+            assert_eq!(fields(&[("te", other)]).te, Te::Other, "{other:?}");
+        }
+        let twice = [("te", "trailers"), ("te", "trailers")];
+        assert_eq!(fields(&twice).te, Te::Other);
+    }
+
+    #[test]
+    fn the_first_content_type_tells_the_dialect() {
+        let types = [
+            ("content-type", "application/grpc"),
+            ("content-type", "text/plain"),
+        ];
+        assert_eq!(fields(&types).dialect, Dialect::Grpc);
+        assert_eq!(fields(&types[1..]).dialect, Dialect::Http);
+    }
+
+    #[test]
+    fn a_forwarding_header_is_found() {
+        let found = |name| {
+            let Fields {
+                via,
+                forwarded_for,
+                forwarded,
+                ..
+            } = fields(&[(name, "1")]);
+            (via, forwarded_for, forwarded)
+        };
+        assert_eq!(found("via"), (true, false, false));
+        assert_eq!(found("x-forwarded-for"), (false, true, false));
+        for other in ["x-forwarded-proto", "forwarded", "x-real-ip"] {
+            assert_eq!(found(other), (false, false, true), "{other}");
+        }
+        assert_eq!(found("x-forwarded"), (false, false, false));
+    }
+
+    #[test]
+    fn te_alone_is_no_reason_to_strip() {
+        assert!(!fields(&[("te", "trailers")]).hop_by_hop);
+        for name in ["connection", "transfer-encoding", "upgrade"] {
+            assert!(fields(&[(name, "x")]).hop_by_hop, "{name}");
+        }
+        assert!(fields(&[("transfer-encoding", "x")]).transfer_encoding);
     }
 }

@@ -173,6 +173,11 @@ fn target_http2(head: &mut Parts, has_host: bool) {
         true => head.headers.remove(header::HOST),
         false => None,
     };
+    if head.uri.authority().is_some() && head.uri.scheme() == Some(&Scheme::HTTP) {
+        // As nearly every client over HTTP/2 sends it.
+        head.version = Version::HTTP_2;
+        return;
+    }
     let from_host = || Authority::try_from(host?.as_bytes()).ok();
     let authority = head.uri.authority().cloned().or_else(from_host);
     let path = path_of(&head.uri);
@@ -207,7 +212,6 @@ mod tests {
     use super::*;
     use crate::front::headers::fields::Fields;
     use crate::front::server::Client;
-    use crate::front::upload::ClientBody;
 
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 7));
 
@@ -229,7 +233,7 @@ mod tests {
         let mut request = Inbound {
             fields: Fields::of(&head.headers),
             head,
-            body: ClientBody::default(),
+            body: None,
             client: Client::new((CLIENT, 7).into()),
         };
         hop.forward(&mut request, protocol);

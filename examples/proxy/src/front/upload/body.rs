@@ -51,6 +51,11 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> UploadBody<B> {
         })))
     }
 
+    /// Creates an empty body.
+    pub const fn empty() -> Self {
+        Self(None)
+    }
+
     /// Returns `Ready` once this number of bytes, or the whole body, has been received. They are kept and read first
     /// afterwards.
     ///

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use http::request::Parts;
-use http_body::Body;
 use tower::timeout::http::{Pulse, TimeoutBody};
 
 use super::{ClientBody, UploadBody};
@@ -22,30 +21,19 @@ pub struct UploadLimits {
 
 impl UploadLimits {
     /// Returns the body under these limits. Those that other layers must know are put into the extensions of its `head`.
-    pub fn bound(mut self, body: ClientBody, head: &mut Parts, grpc: bool) -> UploadBody {
+    pub fn bound(mut self, body: Option<ClientBody>, head: &mut Parts, grpc: bool) -> UploadBody {
         if grpc {
             self.idle = self.grpc_idle;
         }
         // While one side of a gRPC call sends, the other one may be silent.
         let pulse = grpc.then(Pulse::new);
-        let body = self.bound_body(body, pulse.clone());
-        if let Some(pulse) = pulse {
-            head.extensions.insert(pulse);
+        if let Some(pulse) = &pulse {
+            head.extensions.insert(pulse.clone());
         }
-        if !body.has_arrived() {
-            head.extensions.insert(Limits {
-                idle: self.idle,
-                end: body.end(),
-            });
-        }
-        body
-    }
-
-    fn bound_body(self, body: ClientBody, pulse: Option<Pulse>) -> UploadBody {
+        let Some(body) = body else {
+            return UploadBody::empty();
+        };
         let mut body = TimeoutBody::new(body);
-        if body.is_end_stream() {
-            return UploadBody::new(body);
-        }
         if let Some(idle) = self.idle {
             body = body.idle(idle);
         }
@@ -55,6 +43,10 @@ impl UploadLimits {
         if let Some(total) = self.total {
             body = body.total(total);
         }
+        head.extensions.insert(Limits {
+            idle: self.idle,
+            end: body.end(),
+        });
         UploadBody::new(body)
     }
 }
