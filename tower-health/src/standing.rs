@@ -1,5 +1,7 @@
 use std::fmt;
 
+use tower_readiness::LayerEvent;
+
 use crate::policy::outlier::Cause;
 
 /// The state of an endpoint.
@@ -26,6 +28,22 @@ pub enum Reason {
     Checks,
     /// Its first health check has not ended yet.
     Unchecked,
+}
+
+/// For the hook of [`Health::on_change`](crate::Health::on_change): a standing that an endpoint has changed to.
+impl LayerEvent for Standing {
+    const LAYER: &'static str = "health";
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Probing => "probing",
+            Self::Ejected(Reason::Outlier(_)) => "ejected_outlier",
+            Self::Ejected(Reason::Dead) => "ejected_dead",
+            Self::Ejected(Reason::Checks) => "ejected_checks",
+            Self::Ejected(Reason::Unchecked) => "ejected_unchecked",
+        }
+    }
 }
 
 impl fmt::Display for Standing {

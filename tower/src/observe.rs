@@ -1,7 +1,8 @@
 //! Counting the events of layers.
 //!
 //! Each layer that drops, delays, repeats or rejects requests passes its events to the closure of its `on_event`
-//! (`on_attempt` of a retry policy). Each has its own type of event, with the details; [`LayerEvent`] names them all alike.
+//! (`on_attempt` of a retry policy, `on_change` of endpoint health). Each has its own type of event, with the
+//! details; [`LayerEvent`] names them all alike.
 //!
 //! `EventCounter`, behind the feature `metrics`, counts them with the crate [`metrics`](https://docs.rs/metrics), whose
 //! exporters write to Prometheus and others.
