@@ -77,6 +77,7 @@
 
 #[cfg(feature = "concurrency")]
 pub mod concurrency;
+pub mod error;
 pub mod load_shed;
 #[cfg(feature = "rate")]
 pub mod rate;

@@ -6,8 +6,8 @@ use tokio::time::{Instant, Sleep};
 use tower_readiness::Purpose;
 use tower_service::Service;
 
-use super::Rate;
 use super::shared::LimitHandle;
+use super::{Rate, TokenBucket};
 
 /// Limits the number of requests per period; see the [module](super).
 #[derive(Debug)]
@@ -26,6 +26,11 @@ impl<T> RateLimit<T> {
     /// Limits the requests to `inner` and all clones of the returned service together to `rate`.
     pub fn new(inner: T, rate: Rate) -> Self {
         Self::with_limit(inner, LimitHandle::new(rate))
+    }
+
+    /// Limits the requests to `inner` and all clones of the returned service together to the tokens of `bucket`.
+    pub fn token_bucket(inner: T, bucket: TokenBucket) -> Self {
+        Self::with_limit(inner, LimitHandle::token_bucket(bucket))
     }
 
     pub(super) const fn with_limit(inner: T, limit: LimitHandle) -> Self {
@@ -94,7 +99,7 @@ where
         if Purpose::current() != Purpose::Call {
             self.give_back(cx);
         } else if self.limit.reservation.is_none() {
-            let reservation = match self.limit.take_ticket() {
+            let reservation = match self.limit.take_fast() {
                 Some(reservation) => reservation,
                 None => ready!(self.poll_window(cx, LimitHandle::take)),
             };
