@@ -78,17 +78,22 @@
 #[cfg(feature = "concurrency")]
 pub mod concurrency;
 pub mod error;
+mod event;
 pub mod load_shed;
 #[cfg(feature = "rate")]
 pub mod rate;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
+pub mod refuse;
 #[cfg(any(feature = "concurrency", feature = "rate"))]
 mod sync;
 
 #[cfg(feature = "concurrency")]
 pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
+pub use self::event::Event;
 #[cfg(feature = "rate")]
 pub use self::rate::{GlobalRateLimitLayer, RateLimit, RateLimitLayer};
 
-/// A boxed error of any type: the inner service's, or [`Overloaded`](load_shed::error::Overloaded).
+/// A boxed error of any type: the inner service's, [`Overloaded`](load_shed::error::Overloaded), or
+/// [`LimitExceeded`](error::LimitExceeded).
 #[doc(inline)]
 pub use tower_readiness::BoxError;

@@ -160,6 +160,9 @@ impl<L> ServiceBuilder<L> {
     /// Each service that the stack wraps has its own limit, which its clones share. A framework that applies layers once per
     /// connection, as axum does with those of a `Router`, gets a limit per connection. For one limit for
     /// all connections use [`global_concurrency_limit`](Self::global_concurrency_limit).
+    ///
+    /// Further requests wait. To refuse them, at once or after a maximum wait, add the layer itself:
+    /// `.layer(ConcurrencyLimitLayer::new(max).shed())`; see [`limit::refuse`](crate::limit::refuse).
     #[cfg(feature = "limit")]
     pub fn concurrency_limit(
         self,
@@ -208,6 +211,11 @@ impl<L> ServiceBuilder<L> {
     /// connection, as axum does with those of a `Router`, gets a limit per connection: a client with two
     /// connections has twice the rate. For one limit for all connections use
     /// [`global_rate_limit`](Self::global_rate_limit).
+    ///
+    /// Further requests wait. To refuse them, at once or after a maximum wait, add the layer itself:
+    /// `.layer(RateLimitLayer::new(num, per).shed())`; see [`limit::refuse`](crate::limit::refuse). The same for a
+    /// [`TokenBucket`](crate::limit::rate::TokenBucket), a rate with a burst of its own:
+    /// `.layer(RateLimitLayer::token_bucket(bucket))`.
     ///
     /// # Panics
     ///

@@ -89,6 +89,9 @@ pub mod limit {
     //! the global layers in a server that applies layers once per connection, as axum does with those of a `Router`:
     //! otherwise each connection has its own limit.
     //!
+    //! The limits make callers wait. With `shed()` or `max_wait(...)` they [refuse](refuse) requests, with an error that says
+    //! which limit it was and when to come back.
+    //!
     //! # Example
     //!
     //! ```
@@ -111,8 +114,8 @@ pub mod limit {
 
     #[doc(inline)]
     pub use tower_limit::{
-        ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer, GlobalRateLimitLayer,
-        RateLimit, RateLimitLayer, concurrency, rate,
+        ConcurrencyLimit, ConcurrencyLimitLayer, Event, GlobalConcurrencyLimitLayer,
+        GlobalRateLimitLayer, RateLimit, RateLimitLayer, concurrency, error, rate, refuse,
     };
 }
 

@@ -341,6 +341,9 @@ const LAYERS: &[Row] = &[
     row("RateLimit", Holds, |inner| {
         cloned(RateLimit::new(inner, Rate::new(1_000_000, HOUR)))
     }),
+    row("Refuse", Holds, |inner| {
+        cloned(ConcurrencyLimit::new(inner, 9).max_wait(HOUR))
+    }),
     row("LoadShed", Holds, |inner| cloned(LoadShed::new(inner))),
     row("Buffer", Free, |inner| cloned(Buffer::new(inner, 9))),
     row("FailFast", Holds, |inner| {
@@ -538,12 +541,13 @@ async fn rejected_then_idle() {
 /// Rejected because the limit is reached.
 #[tokio::test(start_paused = true)]
 async fn shed_then_idle() {
-    for below in ["nothing", "a buffer"] {
+    for below in ["nothing", "a buffer", "the limit refuses"] {
         let world = World(GlobalConcurrencyLimitLayer::new(1));
         let held = world.hold().await;
         let mut kept: Vec<_> = (0..3)
             .map(|_| match below {
                 "nothing" => cloned(LoadShed::new(world.handle())),
+                "the limit refuses" => cloned(world.handle().shed()),
                 _ => cloned(LoadShed::new(Buffer::new(LoadShed::new(world.handle()), 1))),
             })
             .collect();

@@ -4,6 +4,7 @@ use tower_layer::Layer;
 
 use super::shared::LimitHandle;
 use super::{Rate, RateLimit, TokenBucket};
+use crate::refuse::refusing_layer;
 
 /// Wraps services in [`RateLimit`], each with a limit of its own.
 ///
@@ -49,6 +50,8 @@ impl RateLimitLayer {
     }
 }
 
+refusing_layer!(RateLimitLayer);
+
 impl<S> Layer<S> for RateLimitLayer {
     type Service = RateLimit<S>;
 
@@ -84,6 +87,8 @@ impl GlobalRateLimitLayer {
         }
     }
 }
+
+refusing_layer!(GlobalRateLimitLayer);
 
 impl<S> Layer<S> for GlobalRateLimitLayer {
     type Service = RateLimit<S>;

@@ -8,6 +8,9 @@ use tower_service::Service;
 
 use super::shared::LimitHandle;
 use super::{Rate, TokenBucket};
+use crate::error::LimitKind;
+use crate::refuse::refusing_service;
+use crate::refuse::reserve::Reserve;
 
 /// Limits the number of requests per period; see the [module](super).
 #[derive(Debug)]
@@ -146,6 +149,33 @@ impl<S> RateLimit<S> {
             "service not ready; poll_ready must be called first"
         );
         self.limit.take_late();
+    }
+}
+
+refusing_service!(RateLimit);
+
+impl<T> Reserve for RateLimit<T> {
+    const KIND: LimitKind = LimitKind::Rate;
+
+    #[inline]
+    fn try_reserve(&mut self) -> Result<(), Option<Instant>> {
+        if self.limit.reservation.is_none() {
+            let reservation = match self.limit.take_fast() {
+                Some(reservation) => reservation,
+                None => self.limit.try_take().map_err(Some)?,
+            };
+            self.limit.reservation = Some(reservation);
+        }
+        Ok(())
+    }
+
+    fn poll_reserve(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.limit.reservation = Some(ready!(self.poll_window(cx, LimitHandle::take)));
+        Poll::Ready(())
+    }
+
+    fn peek(&mut self) -> Result<(), Option<Instant>> {
+        self.limit.try_peek().map_err(Some)
     }
 }
 

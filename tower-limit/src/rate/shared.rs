@@ -95,9 +95,19 @@ impl LimitHandle {
         self.find(Some(waker), Limit::take)
     }
 
+    /// Like [`take`](Self::take), but does not wait if there is none.
+    pub(super) fn try_take(&mut self) -> Result<Reservation, Instant> {
+        self.find(None, Limit::take)
+    }
+
     /// Like [`take`](Self::take), but takes nothing.
     pub(super) fn peek(&mut self, waker: &Waker) -> Result<(), Instant> {
         self.find(Some(waker), Limit::peek)
+    }
+
+    /// Returns when there may be a request, if there is none now.
+    pub(super) fn try_peek(&mut self) -> Result<(), Instant> {
+        self.find(None, Limit::peek)
     }
 
     fn find<R>(
