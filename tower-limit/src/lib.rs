@@ -79,6 +79,8 @@
 pub mod concurrency;
 pub mod error;
 mod event;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
+pub mod keyed;
 pub mod load_shed;
 #[cfg(feature = "rate")]
 pub mod rate;

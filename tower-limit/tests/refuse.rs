@@ -250,7 +250,7 @@ fn the_error_of_the_inner_service_is_passed_on() {
 fn shedding_newcomers_yield_once_to_a_waiter_that_was_overtaken() {
     let global = GlobalConcurrencyLimitLayer::new(1);
     let (mut waiter, _a) = mock::spawn_with(|mock: Inner| global.layer(mock));
-    let shedding = global.clone().shed();
+    let shedding = global.shed();
     let (mut shed, _b) = mock::spawn_layer(shedding);
     assert_ready_ok!(shed.poll_ready());
     let first = shed.call(1);

@@ -264,6 +264,43 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::limit::GlobalRateLimitLayer::new(num, per))
     }
 
+    /// Refuses the requests of each key beyond `limit`; see [`limit::keyed`](crate::limit::keyed). All services that the stack
+    /// wraps share the keys.
+    ///
+    /// ```
+    /// # #[cfg(feature = "util")]
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use tower::limit::error::LimitExceeded;
+    /// use tower::limit::keyed::KeyRates;
+    /// use tower::limit::rate::{Rate, TokenBucket};
+    /// use tower::{ServiceBuilder, ServiceExt};
+    ///
+    /// let bucket = TokenBucket::new(Rate::new(10, Duration::from_secs(1)), 1);
+    /// let service = ServiceBuilder::new()
+    ///     .keyed_limit(KeyRates::new(bucket, 100_000), |tenant: &u32| *tenant)
+    ///     .service_fn(|tenant: u32| async move { Ok::<_, std::io::Error>(tenant) });
+    /// assert_eq!(service.clone().oneshot(1).await.unwrap(), 1);
+    /// assert!(service.clone().oneshot(1).await.unwrap_err().is::<LimitExceeded>());
+    /// assert_eq!(service.oneshot(2).await.unwrap(), 2);
+    /// # }
+    /// # #[cfg(not(feature = "util"))]
+    /// # fn main() {}
+    /// ```
+    #[cfg(feature = "limit")]
+    pub fn keyed_limit<Request, F, M>(
+        self,
+        limit: M,
+        key: F,
+    ) -> ServiceBuilder<Stack<crate::limit::keyed::KeyedLimitLayer<F, M>, L>>
+    where
+        F: Fn(&Request) -> M::Key,
+        M: crate::limit::keyed::KeyLimit,
+    {
+        self.layer(crate::limit::keyed::KeyedLimitLayer::new(limit, key))
+    }
+
     /// Retries failed requests as `policy` decides; see [`retry`](crate::retry).
     #[cfg(feature = "retry")]
     pub fn retry<P>(self, policy: P) -> ServiceBuilder<Stack<crate::retry::RetryLayer<P>, L>> {

@@ -90,7 +90,8 @@ pub mod limit {
     //! otherwise each connection has its own limit.
     //!
     //! The limits make callers wait. With `shed()` or `max_wait(...)` they [refuse](refuse) requests, with an error that says
-    //! which limit it was and when to come back.
+    //! which limit it was and when to come back. The limits in [`keyed`] are per client, or whatever a request is of, and refuse
+    //! at once.
     //!
     //! # Example
     //!
@@ -115,7 +116,7 @@ pub mod limit {
     #[doc(inline)]
     pub use tower_limit::{
         ConcurrencyLimit, ConcurrencyLimitLayer, Event, GlobalConcurrencyLimitLayer,
-        GlobalRateLimitLayer, RateLimit, RateLimitLayer, concurrency, error, rate, refuse,
+        GlobalRateLimitLayer, RateLimit, RateLimitLayer, concurrency, error, keyed, rate, refuse,
     };
 }
 

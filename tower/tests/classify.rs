@@ -72,6 +72,18 @@ async fn a_limit_that_refuses_says_when_to_come_back() {
         refusal(error.as_ref()),
         Some(Refusal::new(RefusalKind::Overloaded))
     );
+
+    let permits = tower::limit::keyed::KeyPermits::new(1, 1);
+    let held = permits.take("client").unwrap();
+    let mut keyed = ServiceBuilder::new()
+        .keyed_limit(permits, |(): &()| "client")
+        .service_fn(hang);
+    let error = keyed.ready().await.unwrap().call(()).await.unwrap_err();
+    assert_eq!(
+        refusal(error.as_ref()),
+        Some(Refusal::new(RefusalKind::RateLimited))
+    );
+    drop(held);
 }
 
 #[tokio::test(start_paused = true)]

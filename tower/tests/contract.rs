@@ -25,6 +25,7 @@ use tower::filter::{AsyncFilter, Filter};
 use tower::health::policy::SlowStart;
 use tower::health::{EndpointStates, ErrorIsFailure, Health, HealthExt};
 use tower::hedge::HedgeLayer;
+use tower::limit::keyed::{KeyPermits, KeyedLimit};
 use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer, RateLimit, rate::Rate};
 use tower::load::{CompleteOnResponse, Constant, PeakEwma, PendingRequests, Weighted};
 use tower::load_shed::LoadShed;
@@ -344,6 +345,22 @@ const LAYERS: &[Row] = &[
     row("Refuse", Holds, |inner| {
         cloned(ConcurrencyLimit::new(inner, 9).max_wait(HOUR))
     }),
+    rejects(
+        row("KeyedLimit", Holds, |inner| {
+            // The only permit of the key of rejected requests is taken for good.
+            let permits = KeyPermits::new(1, 99);
+            std::mem::forget(permits.take(true));
+            cloned(KeyedLimit::new(inner, permits, |request: &Request<_>| {
+                request.headers().contains_key("rejected")
+            }))
+        }),
+        || {
+            Request::builder()
+                .header("rejected", "")
+                .body(String::new())
+                .unwrap()
+        },
+    ),
     row("LoadShed", Holds, |inner| cloned(LoadShed::new(inner))),
     row("Buffer", Free, |inner| cloned(Buffer::new(inner, 9))),
     row("FailFast", Holds, |inner| {
