@@ -80,6 +80,10 @@ pub mod concurrency;
 pub mod error;
 mod event;
 #[cfg(any(feature = "concurrency", feature = "rate"))]
+mod hold;
+#[cfg(all(feature = "concurrency", feature = "http"))]
+pub mod http;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
 pub mod keyed;
 pub mod load_shed;
 #[cfg(feature = "rate")]
@@ -92,6 +96,8 @@ mod sync;
 #[cfg(feature = "concurrency")]
 pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
 pub use self::event::Event;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
+pub use self::hold::HoldPermit;
 #[cfg(feature = "rate")]
 pub use self::rate::{GlobalRateLimitLayer, RateLimit, RateLimitLayer};
 

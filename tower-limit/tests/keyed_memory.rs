@@ -63,7 +63,7 @@ fn a_million_keys_of_a_rate_and_of_permits_take_forty_bytes_each_and_no_more_are
 
     // Known keys cost nothing.
     let full = ALLOCATED.load(Ordering::Relaxed);
-    for key in 1_900_000..SEEN {
+    for key in SEEN - 100_000..SEEN {
         let _ = rates.take(key);
         drop(permits.take(key));
     }

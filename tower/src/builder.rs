@@ -162,7 +162,8 @@ impl<L> ServiceBuilder<L> {
     /// all connections use [`global_concurrency_limit`](Self::global_concurrency_limit).
     ///
     /// Further requests wait. To refuse them, at once or after a maximum wait, add the layer itself:
-    /// `.layer(ConcurrencyLimitLayer::new(max).shed())`; see [`limit::refuse`](crate::limit::refuse).
+    /// `.layer(ConcurrencyLimitLayer::new(max).shed())`; see [`limit::refuse`](crate::limit::refuse). With the feature `http`,
+    /// `.hold_until_body_end()` counts requests until the bodies of their responses have ended.
     #[cfg(feature = "limit")]
     pub fn concurrency_limit(
         self,

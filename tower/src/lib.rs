@@ -116,8 +116,13 @@ pub mod limit {
     #[doc(inline)]
     pub use tower_limit::{
         ConcurrencyLimit, ConcurrencyLimitLayer, Event, GlobalConcurrencyLimitLayer,
-        GlobalRateLimitLayer, RateLimit, RateLimitLayer, concurrency, error, keyed, rate, refuse,
+        GlobalRateLimitLayer, HoldPermit, RateLimit, RateLimitLayer, concurrency, error, keyed,
+        rate, refuse,
     };
+
+    #[cfg(feature = "http")]
+    #[doc(inline)]
+    pub use tower_limit::http;
 }
 
 #[cfg(feature = "load")]

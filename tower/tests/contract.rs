@@ -361,6 +361,9 @@ const LAYERS: &[Row] = &[
                 .unwrap()
         },
     ),
+    row("HoldUntilBodyEnd", Holds, |inner| {
+        cloned(ConcurrencyLimit::new(inner, 9).hold_until_body_end())
+    }),
     row("LoadShed", Holds, |inner| cloned(LoadShed::new(inner))),
     row("Buffer", Free, |inner| cloned(Buffer::new(inner, 9))),
     row("FailFast", Holds, |inner| {

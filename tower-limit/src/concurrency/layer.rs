@@ -25,6 +25,8 @@ impl ConcurrencyLimitLayer {
 }
 
 refusing_layer!(ConcurrencyLimitLayer);
+#[cfg(feature = "http")]
+crate::http::holding_layer!(ConcurrencyLimitLayer);
 
 impl<S> Layer<S> for ConcurrencyLimitLayer {
     type Service = ConcurrencyLimit<S>;
@@ -59,6 +61,8 @@ impl GlobalConcurrencyLimitLayer {
 }
 
 refusing_layer!(GlobalConcurrencyLimitLayer);
+#[cfg(feature = "http")]
+crate::http::holding_layer!(GlobalConcurrencyLimitLayer);
 
 impl<S> Layer<S> for GlobalConcurrencyLimitLayer {
     type Service = ConcurrencyLimit<S>;

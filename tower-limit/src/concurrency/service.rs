@@ -133,6 +133,8 @@ impl<S> ConcurrencyLimit<S> {
 }
 
 refusing_service!(ConcurrencyLimit);
+#[cfg(feature = "http")]
+crate::http::holding_service!(ConcurrencyLimit<T>);
 
 impl<T> Reserve for ConcurrencyLimit<T> {
     const KIND: LimitKind = LimitKind::Concurrency;

@@ -9,6 +9,7 @@ use pin_project_lite::pin_project;
 
 use crate::BoxError;
 use crate::error::LimitExceeded;
+use crate::hold::HoldPermit;
 
 pin_project! {
     /// The response future of a [`KeyedLimit`](super::KeyedLimit). Holds the request's permit `P` until the response is ready, or
@@ -53,13 +54,26 @@ where
     type Output = Result<T, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (output, permit) = ready!(self.poll_holding(cx));
+        drop(permit);
+        Poll::Ready(output)
+    }
+}
+
+impl<F, P, T, E> HoldPermit for ResponseFuture<F, P>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    type Permit = P;
+
+    fn poll_holding(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(Self::Output, Option<P>)> {
         match self.project().state.project() {
             StateProj::Called { response, permit } => {
                 let output = ready!(response.poll(cx));
-                *permit = None;
-                Poll::Ready(output.map_err(Into::into))
+                Poll::Ready((output.map_err(Into::into), permit.take()))
             }
-            StateProj::Refused { error } => Poll::Ready(Err(error.clone().into())),
+            StateProj::Refused { error } => Poll::Ready((Err(error.clone().into()), None)),
         }
     }
 }

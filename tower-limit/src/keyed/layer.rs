@@ -35,6 +35,9 @@ impl<F, L> KeyedLimitLayer<F, L> {
     }
 }
 
+#[cfg(all(feature = "concurrency", feature = "http"))]
+crate::http::holding_layer!(KeyedLimitLayer<F, L>);
+
 impl<F: Clone, L: Clone, S> Layer<S> for KeyedLimitLayer<F, L> {
     type Service = KeyedLimit<S, F, L>;
 

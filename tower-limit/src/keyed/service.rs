@@ -62,6 +62,9 @@ impl<S, F, L> KeyedLimit<S, F, L> {
     }
 }
 
+#[cfg(all(feature = "concurrency", feature = "http"))]
+crate::http::holding_service!(KeyedLimit<S, F, L>);
+
 impl<S, F, L, Req> Service<Req> for KeyedLimit<S, F, L>
 where
     S: Service<Req, Error: Into<BoxError>>,

@@ -62,10 +62,6 @@ impl<K, V> Table<K, V> {
         self.entries.len() >= self.max_keys
     }
 
-    pub(super) fn value(&self, index: u32) -> &V {
-        &self.entries[index as usize].value
-    }
-
     pub(super) fn value_mut(&mut self, index: u32) -> &mut V {
         &mut self.entries[index as usize].value
     }
@@ -136,11 +132,6 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// Returns whether the entry, which must be in the list, is the newest of it.
-    pub(super) const fn is_newest(&self, index: u32) -> bool {
-        self.newest == index
-    }
-
     /// Returns the entries of the list, the oldest first.
     pub(super) fn oldest(&self) -> impl Iterator<Item = u32> {
         let entry = |index: u32| self.entries.get(index as usize);
@@ -183,6 +174,19 @@ impl<K, V> Table<K, V> {
         for index in 0..self.entries.len() as u32 {
             self.chain_up(index);
         }
+    }
+}
+
+/// For keys that stay in the list while they are used.
+#[cfg(any(feature = "rate", test))]
+impl<K, V> Table<K, V> {
+    pub(super) fn value(&self, index: u32) -> &V {
+        &self.entries[index as usize].value
+    }
+
+    /// Returns whether the entry, which must be in the list, is the newest of it.
+    pub(super) const fn is_newest(&self, index: u32) -> bool {
+        self.newest == index
     }
 }
 

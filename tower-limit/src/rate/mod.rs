@@ -1,7 +1,7 @@
 //! Middleware that limits the number of requests per period.
 //!
-//! Further requests wait until the rate permits them; put a [`LoadShed`](crate::load_shed::LoadShed) around the limit to reject
-//! them instead.
+//! Further requests wait until the rate permits them; with [`shed`](RateLimit::shed) or [`max_wait`](RateLimit::max_wait) they
+//! are [refused](crate::refuse) instead.
 //!
 //! Use it to enforce a quota, an upstream's or your own. It limits the rate and not the number of in-flight requests: for a
 //! service that may become slow use a [`ConcurrencyLimit`](crate::ConcurrencyLimit).

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
 use crate::BoxError;
 use crate::error::LimitExceeded;
+use crate::hold::HoldPermit;
 
 pin_project! {
     /// The response future of a [`Refuse`](super::Refuse).
@@ -52,6 +53,27 @@ where
         match self.project().state.project() {
             StateProj::Called { response } => response.poll(cx).map_err(Into::into),
             StateProj::Refused { error } => Poll::Ready(Err(error.clone().into())),
+        }
+    }
+}
+
+impl<F, T, E> HoldPermit for ResponseFuture<F>
+where
+    F: HoldPermit<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    type Permit = F::Permit;
+
+    fn poll_holding(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Self::Output, Option<F::Permit>)> {
+        match self.project().state.project() {
+            StateProj::Called { response } => {
+                let (output, permit) = ready!(response.poll_holding(cx));
+                Poll::Ready((output.map_err(Into::into), permit))
+            }
+            StateProj::Refused { error } => Poll::Ready((Err(error.clone().into()), None)),
         }
     }
 }

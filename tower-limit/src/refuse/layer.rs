@@ -33,6 +33,9 @@ impl<T> RefuseLayer<T> {
     }
 }
 
+#[cfg(all(feature = "concurrency", feature = "http"))]
+crate::http::holding_layer!(RefuseLayer<T>);
+
 impl<T, S> Layer<S> for RefuseLayer<T>
 where
     T: Layer<S, Service: Limit>,

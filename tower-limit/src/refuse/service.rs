@@ -152,6 +152,9 @@ impl<L: Limit> Refuse<L> {
     }
 }
 
+#[cfg(all(feature = "concurrency", feature = "http"))]
+crate::http::holding_service!(Refuse<L>);
+
 impl<L, Req> Service<Req> for Refuse<L>
 where
     L: Limit + Service<Req>,
