@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use tower_readiness::LayerEvent;
+use tower_readiness::{LayerEvent, Observer, event};
 
-use crate::error::LimitKind;
+use crate::error::{LimitExceeded, LimitKind};
 
 /// An event of a limit that refuses, passed to the observer of the limit's `on_event`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,4 +34,21 @@ impl LayerEvent for Event {
             Self::Forgot => "forgot",
         }
     }
+}
+
+/// Emits the events of a refusal, and returns its error.
+#[cold]
+pub(crate) fn refuse(
+    limit: LimitKind,
+    retry_after: Option<Duration>,
+    observer: &Observer<Event>,
+) -> LimitExceeded {
+    event!(
+        DEBUG,
+        ?limit,
+        ?retry_after,
+        "limit exceeded: rejecting a request"
+    );
+    observer.notify(&Event::Refused { limit, retry_after });
+    LimitExceeded::new(limit, retry_after)
 }

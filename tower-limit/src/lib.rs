@@ -92,6 +92,10 @@ pub mod rate;
 pub mod refuse;
 #[cfg(any(feature = "concurrency", feature = "rate"))]
 mod sync;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
+mod timer;
+#[cfg(feature = "concurrency")]
+pub mod weighted;
 
 #[cfg(feature = "concurrency")]
 pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};

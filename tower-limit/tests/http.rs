@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tower_layer::Layer;
 use tower_limit::error::LimitExceeded;
 use tower_limit::keyed::{KeyPermits, KeyedConcurrencyLimitLayer};
+use tower_limit::weighted::WeightedConcurrencyLimitLayer;
 use tower_limit::{BoxError, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
 use tower_service::Service;
 use tower_util::{BoxCloneService, ServiceExt, service_fn};
@@ -45,11 +46,10 @@ fn to(path: &str) -> Request<()> {
 type Limited = BoxCloneService<Request<()>, Response<BoxBody<Bytes, BoxError>>, BoxError>;
 
 /// All limits that hold a permit, with one permit.
-fn limits() -> [Limited; 4] {
+fn limits() -> [Limited; 5] {
     let service = || service_fn(respond);
     let key = |request: &Request<()>| request.method().clone();
     let permits = KeyPermits::new(1, 10);
-    let boxed = |response: Response<_>| response.map(BodyExt::boxed);
     [
         ConcurrencyLimitLayer::new(1)
             .shed()
@@ -71,7 +71,13 @@ fn limits() -> [Limited; 4] {
         KeyedConcurrencyLimitLayer::new(permits, key)
             .hold_until_body_end()
             .layer(service())
-            .map_response(boxed)
+            .map_response(|response| response.map(BodyExt::boxed))
+            .boxed_clone(),
+        WeightedConcurrencyLimitLayer::new(2, |_: &Request<()>| 2)
+            .shed()
+            .hold_until_body_end()
+            .layer(service())
+            .map_response(|response| response.map(BodyExt::boxed))
             .boxed_clone(),
     ]
 }

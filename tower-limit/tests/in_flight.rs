@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio::sync::Semaphore;
+use tower_layer::Layer;
 use tower_limit::keyed::{KeyPermits, KeyedLimit};
+use tower_limit::weighted::WeightedConcurrencyLimitLayer;
 use tower_limit::{BoxError, ConcurrencyLimit};
 use tower_service::Service;
 use tower_util::{BoxCloneService, ServiceExt};
@@ -83,6 +85,8 @@ type Limited = BoxCloneService<Request, (), BoxError>;
 enum Counts {
     All,
     EachKey,
+    /// One more than its key.
+    Weights,
 }
 
 const LIMITS: &[(Counts, fn(Counter) -> Limited)] = &[
@@ -108,6 +112,19 @@ const LIMITS: &[(Counts, fn(Counter) -> Limited)] = &[
     (Counts::EachKey, |inner| {
         let permits = KeyPermits::new(MAX as usize, 2);
         KeyedLimit::new(inner, permits, |request: &Request| request.key).boxed_clone()
+    }),
+    (Counts::Weights, |inner| {
+        let weight = |request: &Request| request.key + 1;
+        WeightedConcurrencyLimitLayer::new(MAX, weight)
+            .layer(inner)
+            .boxed_clone()
+    }),
+    (Counts::Weights, |inner| {
+        let weight = |request: &Request| request.key + 1;
+        WeightedConcurrencyLimitLayer::new(MAX, weight)
+            .max_wait(Duration::from_millis(50))
+            .layer(inner)
+            .boxed_clone()
     }),
 ];
 
@@ -207,29 +224,37 @@ impl World {
         }
     }
 
-    /// Calls a handle that is ready. Returns whether the request is in flight or waits.
+    /// Calls a handle that is ready. Returns whether the request is in flight.
     fn call(&mut self, handle: usize, key: u32) -> bool {
-        let handle = &mut self.handles[handle];
-        handle.ready = false;
+        self.handles[handle].ready = false;
         let finished = Arc::default();
         let request = Request {
             key,
             finished: Arc::clone(&finished),
         };
+        let before = self.in_flight();
+        let handle = &mut self.handles[handle];
         let mut future = handle.service.call(request);
         let cx = &mut Context::from_waker(Waker::noop());
-        let admitted = future.as_mut().poll(cx).is_pending();
-        if admitted {
+        if future.as_mut().poll(cx).is_pending() {
             self.responses.push(Response { future, finished });
         }
-        admitted
+        self.in_flight() > before
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.counter.by_key().values().sum()
     }
 
     fn is_within_limits(&self) -> bool {
         let by_key = self.counter.by_key();
         match self.counts {
-            Counts::All => by_key.values().sum::<u32>() <= MAX,
+            Counts::All => self.in_flight() <= MAX,
             Counts::EachKey => by_key.values().all(|&in_flight| in_flight <= MAX),
+            Counts::Weights => {
+                let weight = |(key, count): (&u32, &u32)| (key + 1).min(MAX) * count;
+                by_key.iter().map(weight).sum::<u32>() <= MAX
+            }
         }
     }
 

@@ -302,6 +302,26 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::limit::keyed::KeyedLimitLayer::new(limit, key))
     }
 
+    /// Limits the sum of the weights of the requests in flight to `max`; see [`limit::weighted`](crate::limit::weighted). All
+    /// services that the stack wraps share the limit.
+    ///
+    /// # Panics
+    ///
+    /// If `max` is zero.
+    #[cfg(feature = "limit")]
+    pub fn weighted_concurrency_limit<Request, W>(
+        self,
+        max: u32,
+        weight: W,
+    ) -> ServiceBuilder<Stack<crate::limit::weighted::WeightedConcurrencyLimitLayer<W>, L>>
+    where
+        W: Fn(&Request) -> u32,
+    {
+        self.layer(crate::limit::weighted::WeightedConcurrencyLimitLayer::new(
+            max, weight,
+        ))
+    }
+
     /// Retries failed requests as `policy` decides; see [`retry`](crate::retry).
     #[cfg(feature = "retry")]
     pub fn retry<P>(self, policy: P) -> ServiceBuilder<Stack<crate::retry::RetryLayer<P>, L>> {

@@ -117,7 +117,7 @@ pub mod limit {
     pub use tower_limit::{
         ConcurrencyLimit, ConcurrencyLimitLayer, Event, GlobalConcurrencyLimitLayer,
         GlobalRateLimitLayer, HoldPermit, RateLimit, RateLimitLayer, concurrency, error, keyed,
-        rate, refuse,
+        rate, refuse, weighted,
     };
 
     #[cfg(feature = "http")]

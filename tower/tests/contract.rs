@@ -26,6 +26,7 @@ use tower::health::policy::SlowStart;
 use tower::health::{EndpointStates, ErrorIsFailure, Health, HealthExt};
 use tower::hedge::HedgeLayer;
 use tower::limit::keyed::{KeyPermits, KeyedLimit};
+use tower::limit::weighted::WeightedConcurrencyLimitLayer;
 use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer, RateLimit, rate::Rate};
 use tower::load::{CompleteOnResponse, Constant, PeakEwma, PendingRequests, Weighted};
 use tower::load_shed::LoadShed;
@@ -204,12 +205,7 @@ const LAYERS: &[Row] = &[
         row("FromFn", Holds, |inner| {
             cloned(from_fn(run_unless_rejected).layer(inner))
         }),
-        || {
-            Request::builder()
-                .header("rejected", "")
-                .body(String::new())
-                .unwrap()
-        },
+        rejected,
     ),
     row("MapFuture", Holds, |inner| {
         cloned(MapFuture::new(inner, |future| future))
@@ -269,12 +265,7 @@ const LAYERS: &[Row] = &[
                 false => Ok(request),
             }))
         }),
-        || {
-            Request::builder()
-                .header("rejected", "")
-                .body(String::new())
-                .unwrap()
-        },
+        rejected,
     ),
     rejects(
         row("AsyncFilter", Holds, |inner| {
@@ -287,12 +278,7 @@ const LAYERS: &[Row] = &[
                 })
             }))
         }),
-        || {
-            Request::builder()
-                .header("rejected", "")
-                .body(String::new())
-                .unwrap()
-        },
+        rejected,
     ),
     row("Timeout", Holds, |inner| cloned(Timeout::new(inner, HOUR))),
     row("TimeoutBy", Holds, |inner| {
@@ -354,16 +340,27 @@ const LAYERS: &[Row] = &[
                 request.headers().contains_key("rejected")
             }))
         }),
-        || {
-            Request::builder()
-                .header("rejected", "")
-                .body(String::new())
-                .unwrap()
-        },
+        rejected,
     ),
     row("HoldUntilBodyEnd", Holds, |inner| {
         cloned(ConcurrencyLimit::new(inner, 9).hold_until_body_end())
     }),
+    rejects(
+        row("WeightedConcurrencyLimit", Holds, |inner| {
+            let weight = |request: &Request<_>| match request.headers().contains_key("rejected") {
+                true => 9,
+                false => 0,
+            };
+            let layer = WeightedConcurrencyLimitLayer::new(9, weight).shed();
+            // A request that never ends takes all permits.
+            let mut other = layer.layer(tower::service_fn(|_: Request<String>| {
+                pending::<Result<Response<String>, BoxError>>()
+            }));
+            std::mem::forget(other.call(rejected()));
+            cloned(layer.layer(inner))
+        }),
+        rejected,
+    ),
     row("LoadShed", Holds, |inner| cloned(LoadShed::new(inner))),
     row("Buffer", Free, |inner| cloned(Buffer::new(inner, 9))),
     row("FailFast", Holds, |inner| {
@@ -438,6 +435,13 @@ fn past_its_deadline() -> Request<String> {
 
 fn request() -> Request<String> {
     Request::new(String::new())
+}
+
+fn rejected() -> Request<String> {
+    Request::builder()
+        .header("rejected", "")
+        .body(String::new())
+        .unwrap()
 }
 
 fn hanging() -> Request<String> {

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use tower_layer::Layer;
 use tower_readiness::Observer;
 
@@ -5,7 +7,7 @@ use super::{KeyLimit, KeyedLimit};
 use crate::Event;
 
 /// Wraps services in [`KeyedLimit`]. They all share the limit.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KeyedLimitLayer<F, L> {
     key: F,
     limit: L,
@@ -48,5 +50,13 @@ impl<F: Clone, L: Clone, S> Layer<S> for KeyedLimitLayer<F, L> {
             self.limit.clone(),
             self.observer.clone(),
         )
+    }
+}
+
+impl<F, L: fmt::Debug> fmt::Debug for KeyedLimitLayer<F, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedLimitLayer")
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }

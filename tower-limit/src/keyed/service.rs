@@ -1,12 +1,12 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use tower_readiness::{Observer, Refusal, event};
+use tower_readiness::{Observer, Refusal};
 use tower_service::Service;
 
 use super::KeyLimit;
 use super::future::ResponseFuture;
-use crate::{BoxError, Event};
+use crate::{BoxError, Event, event};
 
 /// Limits the requests of each key; see the [module](super).
 #[derive(Clone)]
@@ -85,14 +85,7 @@ where
         match self.limit.admit(key, &self.observer) {
             Ok(permit) => ResponseFuture::called(self.inner.call(request), permit),
             Err(error) => {
-                let (limit, retry_after) = (error.limit(), error.retry_after());
-                event!(
-                    DEBUG,
-                    ?limit,
-                    ?retry_after,
-                    "limit exceeded: rejecting a request"
-                );
-                self.observer.notify(&Event::Refused { limit, retry_after });
+                let error = event::refuse(error.limit(), error.retry_after(), &self.observer);
                 self.refusal.release(&mut self.inner);
                 ResponseFuture::refused(error)
             }

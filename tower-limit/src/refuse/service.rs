@@ -1,16 +1,15 @@
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
-use tower_readiness::{Observer, Purpose, event, release};
+use tokio::time::Instant;
+use tower_readiness::{Observer, Purpose, release};
 use tower_service::Service;
 
 use super::Limit;
 use super::future::ResponseFuture;
 use crate::error::LimitExceeded;
-use crate::{BoxError, Event};
+use crate::timer::Timer;
+use crate::{BoxError, Event, event};
 
 /// Refuses the requests that a limit would make wait; see the [module](super).
 #[derive(Debug)]
@@ -20,8 +19,7 @@ pub struct Refuse<L> {
     max_wait: Option<Duration>,
     /// Set while a request waits.
     deadline: Option<Instant>,
-    /// Fires at the deadline. Created when it is first needed, then reused.
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
     /// Whether the limit was polled for a request that it has not received: then it, and the services below, may wait for
     /// something or have reserved it.
     polled: bool,
@@ -46,7 +44,7 @@ impl<L> Refuse<L> {
             limit,
             max_wait,
             deadline: None,
-            timer: None,
+            timer: Timer::new(),
             polled: false,
             refused: None,
             observer,
@@ -101,17 +99,15 @@ impl<L: Limit> Refuse<L> {
         if self.refused.is_some() {
             return Poll::Ready(Err(refused));
         }
-        let deadline = *self.deadline.get_or_insert_with(|| {
-            let now = Instant::now();
-            now.checked_add(max_wait).unwrap_or(now + FOREVER)
-        });
+        let begin = || Timer::deadline_in(max_wait);
+        let deadline = *self.deadline.get_or_insert_with(begin);
         if refused.retry_at.is_none_or(|at| at <= deadline) {
             self.polled = true;
             if self.limit.poll_reserve(cx).is_ready() {
                 self.deadline = None;
                 return Poll::Ready(Ok(()));
             }
-            ready!(poll_timer(&mut self.timer, deadline, cx));
+            ready!(self.timer.poll(deadline, cx));
         }
         Poll::Ready(Err(refused))
     }
@@ -140,15 +136,7 @@ impl<L: Limit> Refuse<L> {
         let retry_after = refused
             .retry_at
             .map(|at| at.saturating_duration_since(Instant::now()));
-        let limit = L::KIND;
-        event!(
-            DEBUG,
-            ?limit,
-            ?retry_after,
-            "limit exceeded: rejecting a request"
-        );
-        self.observer.notify(&Event::Refused { limit, retry_after });
-        LimitExceeded::new(limit, retry_after)
+        event::refuse(L::KIND, retry_after, &self.observer)
     }
 }
 
@@ -189,23 +177,6 @@ where
         }
     }
 }
-
-fn poll_timer(
-    timer: &mut Option<Pin<Box<Sleep>>>,
-    deadline: Instant,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    if let Some(timer) = timer
-        && timer.deadline() != deadline
-    {
-        timer.as_mut().reset(deadline);
-    }
-    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-    timer.as_mut().poll(cx)
-}
-
-/// About thirty years, which tokio's clock can represent.
-const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
 
 impl<L: Clone> Clone for Refuse<L> {
     fn clone(&self) -> Self {
