@@ -205,7 +205,7 @@ impl Limit {
     fn give_back(&self, state: &mut State, reservation: &Reservation) {
         match (&self.fast, &mut state.window) {
             (Fast::Tickets(tickets), Some(window)) => window.give_back(tickets, reservation),
-            (Fast::Bucket(bucket), _) => bucket.give_back(reservation, Instant::now()),
+            (Fast::Bucket(bucket), _) => bucket.give_back(reservation),
             (Fast::Tickets(_), None) => unreachable!("tickets are those of a window"),
         }
     }

@@ -73,7 +73,8 @@ pub(super) struct SharedBucket {
     /// The state of [`Gcra`], in ticks since `start`.
     full_at: AtomicU64,
     /// How often a token was taken of a full bucket. A reservation that is older is not returned: the bucket has been full
-    /// since, so the token has been added already, and returning it would add it twice.
+    /// since, so the token has been added already, and returning it would add it twice. While the bucket is full and none has
+    /// been taken since, returning one changes nothing.
     ///
     /// Incremented before the exchange of `full_at` that it is for. Whoever sees that exchange sees the increment.
     times_full: AtomicU64,
@@ -123,10 +124,9 @@ impl SharedBucket {
     }
 
     /// Returns a token that was not used.
-    pub(super) fn give_back(&self, taken: &Reservation, now: Instant) {
-        let now = self.since_start(now);
+    pub(super) fn give_back(&self, taken: &Reservation) {
         let mut full_at = self.full_at.load(Acquire);
-        while full_at > now && self.times_full.load(Relaxed) == taken.batch {
+        while self.times_full.load(Relaxed) == taken.batch {
             let next = self.gcra.give_back(full_at);
             match self
                 .full_at
@@ -164,13 +164,13 @@ mod tests {
         let bucket = SharedBucket::new(bucket, start);
         let first = bucket.take(start).unwrap();
         let second = bucket.take(start).unwrap();
-        bucket.give_back(&first, start);
+        bucket.give_back(&first);
         // Full again at 1 ms, because the first was returned.
         let third = bucket.take(start + MS).unwrap();
-        bucket.give_back(&second, start + MS);
+        bucket.give_back(&second);
         let _fourth = bucket.take(start + MS).unwrap();
         assert_eq!(bucket.take(start + MS).unwrap_err(), start + 2 * MS);
-        bucket.give_back(&third, start + MS);
+        bucket.give_back(&third);
         assert!(bucket.take(start + MS).is_ok());
         assert!(bucket.take(start + MS).is_err());
     }
@@ -226,7 +226,7 @@ mod tests {
                     }
                     Step::Return(which) if !reserved.is_empty() => {
                         let (taken, at) = reserved.swap_remove(which % reserved.len());
-                        bucket.give_back(&taken, now);
+                        bucket.give_back(&taken);
                         if at == times_full {
                             parts = (parts + interval).min(full);
                             times_full += u64::from(parts == full);
@@ -275,7 +275,7 @@ mod loom_tests {
             let taken = bucket.take(start).unwrap();
             let other = Arc::clone(&bucket);
             let thread = thread::spawn(move || other.take(start + hour).is_ok());
-            bucket.give_back(&taken, start + hour);
+            bucket.give_back(&taken);
             assert!(thread.join().unwrap());
             assert!(bucket.take(start + hour).is_err());
         });
