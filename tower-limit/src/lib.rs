@@ -77,17 +77,35 @@
 
 #[cfg(feature = "concurrency")]
 pub mod concurrency;
+pub mod error;
+mod event;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
+mod hold;
+#[cfg(all(feature = "concurrency", feature = "http"))]
+pub mod http;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
+pub mod keyed;
 pub mod load_shed;
 #[cfg(feature = "rate")]
 pub mod rate;
 #[cfg(any(feature = "concurrency", feature = "rate"))]
+pub mod refuse;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
 mod sync;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
+mod timer;
+#[cfg(feature = "concurrency")]
+pub mod weighted;
 
 #[cfg(feature = "concurrency")]
 pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
+pub use self::event::Event;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
+pub use self::hold::HoldPermit;
 #[cfg(feature = "rate")]
 pub use self::rate::{GlobalRateLimitLayer, RateLimit, RateLimitLayer};
 
-/// A boxed error of any type: the inner service's, or [`Overloaded`](load_shed::error::Overloaded).
+/// A boxed error of any type: the inner service's, [`Overloaded`](load_shed::error::Overloaded), or
+/// [`LimitExceeded`](error::LimitExceeded).
 #[doc(inline)]
 pub use tower_readiness::BoxError;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 use tower_layer::Layer;
+use tower_limit::error::InvalidLimit;
 use tower_limit::load_shed::error::Overloaded;
 use tower_limit::load_shed::{LoadShed, LoadShedLayer};
-use tower_limit::rate::Rate;
+use tower_limit::rate::{Rate, TokenBucket};
 use tower_limit::{
     ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer, GlobalRateLimitLayer,
     RateLimit, RateLimitLayer,
@@ -290,4 +291,67 @@ async fn the_limit_is_enforced_across_threads() {
     drop(limit);
     answers.await.unwrap();
     assert_eq!(most.load(Ordering::SeqCst), 3);
+}
+
+fn bucket(requests: u64, burst: u64) -> TokenBucket {
+    TokenBucket::new(Rate::new(requests, SECOND), burst)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_bucket_gives_its_burst_and_then_one_token_per_interval() {
+    let (mut service, _handle) =
+        mock::spawn_layer::<u32, u32, _>(RateLimitLayer::token_bucket(bucket(10, 2)));
+    for _ in 0..2 {
+        assert_ready_ok!(service.poll_ready());
+        drop(service.call(1));
+    }
+    assert_pending!(service.poll_ready());
+    tokio::time::advance(SECOND / 10).await;
+    assert!(service.is_woken());
+    assert_ready_ok!(service.poll_ready());
+    drop(service.call(1));
+    assert_pending!(service.poll_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn clones_and_services_of_a_global_layer_share_a_token_bucket() {
+    let layer = GlobalRateLimitLayer::token_bucket(bucket(1, 3));
+    let mut handles = [
+        mock::spawn_layer::<u32, u32, _>(layer.clone()),
+        mock::spawn_layer::<u32, u32, _>(layer.clone()),
+        mock::spawn_layer::<u32, u32, _>(layer),
+    ];
+    for (service, _handle) in &mut handles {
+        assert_ready_ok!(service.poll_ready());
+        drop(service.call(1));
+    }
+    let mut clone = handles[0].0.clone();
+    assert_pending!(clone.poll_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reserved_token_is_returned_and_wakes_a_waiter() {
+    let (mut service, _handle) =
+        mock::spawn_layer::<u32, u32, _>(RateLimitLayer::token_bucket(bucket(1, 1)));
+    assert_ready_ok!(service.poll_ready());
+    let mut waiting = service.clone();
+    assert_pending!(waiting.poll_ready());
+    drop(service);
+    assert!(waiting.is_woken());
+    assert_ready_ok!(waiting.poll_ready());
+    assert_pending!(waiting.clone().poll_ready(), "a clone has no token");
+}
+
+#[test]
+fn parameters_of_rates_are_checked() {
+    assert_eq!(
+        Rate::try_new(0, SECOND).unwrap_err(),
+        InvalidLimit::NoRequests
+    );
+    let no_period = Rate::try_new(1, Duration::ZERO).unwrap_err();
+    assert_eq!(no_period, InvalidLimit::NoPeriod);
+    let rate = Rate::try_new(1, SECOND).unwrap();
+    let no_burst = TokenBucket::try_new(rate, 0).unwrap_err();
+    assert_eq!(no_burst, InvalidLimit::NoBurst);
+    assert_eq!(TokenBucket::try_new(rate, 2).unwrap().burst(), 2);
 }

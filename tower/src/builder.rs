@@ -160,6 +160,10 @@ impl<L> ServiceBuilder<L> {
     /// Each service that the stack wraps has its own limit, which its clones share. A framework that applies layers once per
     /// connection, as axum does with those of a `Router`, gets a limit per connection. For one limit for
     /// all connections use [`global_concurrency_limit`](Self::global_concurrency_limit).
+    ///
+    /// Further requests wait. To refuse them, at once or after a maximum wait, add the layer itself:
+    /// `.layer(ConcurrencyLimitLayer::new(max).shed())`; see [`limit::refuse`](crate::limit::refuse). With the feature `http`,
+    /// `.hold_until_body_end()` counts requests until the bodies of their responses have ended.
     #[cfg(feature = "limit")]
     pub fn concurrency_limit(
         self,
@@ -209,6 +213,11 @@ impl<L> ServiceBuilder<L> {
     /// connections has twice the rate. For one limit for all connections use
     /// [`global_rate_limit`](Self::global_rate_limit).
     ///
+    /// Further requests wait. To refuse them, at once or after a maximum wait, add the layer itself:
+    /// `.layer(RateLimitLayer::new(num, per).shed())`; see [`limit::refuse`](crate::limit::refuse). The same for a
+    /// [`TokenBucket`](crate::limit::rate::TokenBucket), a rate with a burst of its own:
+    /// `.layer(RateLimitLayer::token_bucket(bucket))`.
+    ///
     /// # Panics
     ///
     /// If `num` or `per` is zero, as [`Rate::new`](crate::limit::rate::Rate::new) does.
@@ -254,6 +263,63 @@ impl<L> ServiceBuilder<L> {
         per: std::time::Duration,
     ) -> ServiceBuilder<Stack<crate::limit::GlobalRateLimitLayer, L>> {
         self.layer(crate::limit::GlobalRateLimitLayer::new(num, per))
+    }
+
+    /// Refuses the requests of each key beyond `limit`; see [`limit::keyed`](crate::limit::keyed). All services that the stack
+    /// wraps share the keys.
+    ///
+    /// ```
+    /// # #[cfg(feature = "util")]
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use tower::limit::error::LimitExceeded;
+    /// use tower::limit::keyed::KeyRates;
+    /// use tower::limit::rate::{Rate, TokenBucket};
+    /// use tower::{ServiceBuilder, ServiceExt};
+    ///
+    /// let bucket = TokenBucket::new(Rate::new(10, Duration::from_secs(1)), 1);
+    /// let service = ServiceBuilder::new()
+    ///     .keyed_limit(KeyRates::new(bucket, 100_000), |tenant: &u32| *tenant)
+    ///     .service_fn(|tenant: u32| async move { Ok::<_, std::io::Error>(tenant) });
+    /// assert_eq!(service.clone().oneshot(1).await.unwrap(), 1);
+    /// assert!(service.clone().oneshot(1).await.unwrap_err().is::<LimitExceeded>());
+    /// assert_eq!(service.oneshot(2).await.unwrap(), 2);
+    /// # }
+    /// # #[cfg(not(feature = "util"))]
+    /// # fn main() {}
+    /// ```
+    #[cfg(feature = "limit")]
+    pub fn keyed_limit<Request, F, M>(
+        self,
+        limit: M,
+        key: F,
+    ) -> ServiceBuilder<Stack<crate::limit::keyed::KeyedLimitLayer<F, M>, L>>
+    where
+        F: Fn(&Request) -> M::Key,
+        M: crate::limit::keyed::KeyLimit,
+    {
+        self.layer(crate::limit::keyed::KeyedLimitLayer::new(limit, key))
+    }
+
+    /// Limits the sum of the weights of the requests in flight to `max`; see [`limit::weighted`](crate::limit::weighted). All
+    /// services that the stack wraps share the limit.
+    ///
+    /// # Panics
+    ///
+    /// If `max` is zero.
+    #[cfg(feature = "limit")]
+    pub fn weighted_concurrency_limit<Request, W>(
+        self,
+        max: u32,
+        weight: W,
+    ) -> ServiceBuilder<Stack<crate::limit::weighted::WeightedConcurrencyLimitLayer<W>, L>>
+    where
+        W: Fn(&Request) -> u32,
+    {
+        self.layer(crate::limit::weighted::WeightedConcurrencyLimitLayer::new(
+            max, weight,
+        ))
     }
 
     /// Retries failed requests as `policy` decides; see [`retry`](crate::retry).

@@ -53,6 +53,7 @@ use crate::BoxError;
 /// | [`timeout::error::Elapsed`](crate::timeout::error::Elapsed) | `Elapsed` |
 /// | [`timeout::error::DeadlineExceeded`](crate::timeout::error::DeadlineExceeded) | `DeadlineExceeded` |
 /// | [`load_shed::error::Overloaded`](crate::load_shed::error::Overloaded) | `Overloaded` |
+/// | [`limit::error::LimitExceeded`](crate::limit::error::LimitExceeded) | `RateLimited` for a rate and for a limit per key, with the time to retry if it is known; `Overloaded` otherwise |
 /// | [`buffer::fail_fast::Unavailable`](crate::buffer::fail_fast::Unavailable) | `FailFast` |
 /// | [`buffer::error::Closed`](crate::buffer::error::Closed), [`buffer::error::ServiceError`](crate::buffer::error::ServiceError) | `Closed` |
 /// | [`balance::error::NoEndpoints`](crate::balance::error::NoEndpoints), [`balance::error::Discover`](crate::balance::error::Discover), [`health::error::NoHealthyEndpoints`](crate::health::error::NoHealthyEndpoints) | `NoEndpoints` |
@@ -62,8 +63,26 @@ use crate::BoxError;
 pub fn refusal(error: &(dyn Error + 'static)) -> Option<Refusal> {
     causes(error).find_map(|error| {
         let own = error.downcast_ref::<Refusal>().copied();
+        #[cfg(feature = "limit")]
+        let own = own.or_else(|| error.downcast_ref().map(limit_exceeded));
         own.or_else(|| kind(error).map(Refusal::new))
     })
+}
+
+#[cfg(feature = "limit")]
+fn limit_exceeded(error: &crate::limit::error::LimitExceeded) -> Refusal {
+    use crate::limit::error::LimitKind;
+
+    let refusal = Refusal::new(match error.limit() {
+        LimitKind::Rate | LimitKind::KeyRate | LimitKind::KeyConcurrency => {
+            RefusalKind::RateLimited
+        }
+        _ => RefusalKind::Overloaded,
+    });
+    match error.retry_after() {
+        Some(after) => refusal.with_retry_after(after),
+        None => refusal,
+    }
 }
 
 #[allow(unused_variables, reason = "without features there are no layers")]

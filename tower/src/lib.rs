@@ -89,6 +89,10 @@ pub mod limit {
     //! the global layers in a server that applies layers once per connection, as axum does with those of a `Router`:
     //! otherwise each connection has its own limit.
     //!
+    //! The limits make callers wait. With `shed()` or `max_wait(...)` they [refuse](refuse) requests, with an error that says
+    //! which limit it was and when to come back. The limits in [`keyed`] are per client, or whatever a request is of, and refuse
+    //! at once.
+    //!
     //! # Example
     //!
     //! ```
@@ -111,9 +115,14 @@ pub mod limit {
 
     #[doc(inline)]
     pub use tower_limit::{
-        ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer, GlobalRateLimitLayer,
-        RateLimit, RateLimitLayer, concurrency, rate,
+        ConcurrencyLimit, ConcurrencyLimitLayer, Event, GlobalConcurrencyLimitLayer,
+        GlobalRateLimitLayer, HoldPermit, RateLimit, RateLimitLayer, concurrency, error, keyed,
+        rate, refuse, weighted,
     };
+
+    #[cfg(feature = "http")]
+    #[doc(inline)]
+    pub use tower_limit::http;
 }
 
 #[cfg(feature = "load")]

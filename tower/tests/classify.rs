@@ -52,6 +52,41 @@ async fn each_refusal_differs_from_errors_of_the_service() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_that_refuses_says_when_to_come_back() {
+    use tower::limit::{ConcurrencyLimitLayer, RateLimitLayer};
+
+    let mut rate = ServiceBuilder::new()
+        .layer(RateLimitLayer::new(1, MS).shed())
+        .service_fn(hang);
+    let _in_flight = rate.ready().await.unwrap().call(());
+    let error = rate.oneshot(()).await.unwrap_err();
+    let expected = Refusal::new(RefusalKind::RateLimited).with_retry_after(MS);
+    assert_eq!(refusal(error.as_ref()), Some(expected));
+
+    let mut concurrency = ServiceBuilder::new()
+        .layer(ConcurrencyLimitLayer::new(1).max_wait(MS))
+        .service_fn(hang);
+    let _in_flight = concurrency.ready().await.unwrap().call(());
+    let error = concurrency.oneshot(()).await.unwrap_err();
+    assert_eq!(
+        refusal(error.as_ref()),
+        Some(Refusal::new(RefusalKind::Overloaded))
+    );
+
+    let permits = tower::limit::keyed::KeyPermits::new(1, 1);
+    let held = permits.take("client").unwrap();
+    let mut keyed = ServiceBuilder::new()
+        .keyed_limit(permits, |(): &()| "client")
+        .service_fn(hang);
+    let error = keyed.ready().await.unwrap().call(()).await.unwrap_err();
+    assert_eq!(
+        refusal(error.as_ref()),
+        Some(Refusal::new(RefusalKind::RateLimited))
+    );
+    drop(held);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_buffer_whose_service_failed_is_closed() {
     struct Broken;
 

@@ -25,6 +25,8 @@ use tower::filter::{AsyncFilter, Filter};
 use tower::health::policy::SlowStart;
 use tower::health::{EndpointStates, ErrorIsFailure, Health, HealthExt};
 use tower::hedge::HedgeLayer;
+use tower::limit::keyed::{KeyPermits, KeyedLimit};
+use tower::limit::weighted::WeightedConcurrencyLimitLayer;
 use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer, RateLimit, rate::Rate};
 use tower::load::{CompleteOnResponse, Constant, PeakEwma, PendingRequests, Weighted};
 use tower::load_shed::LoadShed;
@@ -203,12 +205,7 @@ const LAYERS: &[Row] = &[
         row("FromFn", Holds, |inner| {
             cloned(from_fn(run_unless_rejected).layer(inner))
         }),
-        || {
-            Request::builder()
-                .header("rejected", "")
-                .body(String::new())
-                .unwrap()
-        },
+        rejected,
     ),
     row("MapFuture", Holds, |inner| {
         cloned(MapFuture::new(inner, |future| future))
@@ -268,12 +265,7 @@ const LAYERS: &[Row] = &[
                 false => Ok(request),
             }))
         }),
-        || {
-            Request::builder()
-                .header("rejected", "")
-                .body(String::new())
-                .unwrap()
-        },
+        rejected,
     ),
     rejects(
         row("AsyncFilter", Holds, |inner| {
@@ -286,12 +278,7 @@ const LAYERS: &[Row] = &[
                 })
             }))
         }),
-        || {
-            Request::builder()
-                .header("rejected", "")
-                .body(String::new())
-                .unwrap()
-        },
+        rejected,
     ),
     row("Timeout", Holds, |inner| cloned(Timeout::new(inner, HOUR))),
     row("TimeoutBy", Holds, |inner| {
@@ -341,6 +328,39 @@ const LAYERS: &[Row] = &[
     row("RateLimit", Holds, |inner| {
         cloned(RateLimit::new(inner, Rate::new(1_000_000, HOUR)))
     }),
+    row("Refuse", Holds, |inner| {
+        cloned(ConcurrencyLimit::new(inner, 9).max_wait(HOUR))
+    }),
+    rejects(
+        row("KeyedLimit", Holds, |inner| {
+            // The only permit of the key of rejected requests is taken for good.
+            let permits = KeyPermits::new(1, 99);
+            std::mem::forget(permits.take(true));
+            cloned(KeyedLimit::new(inner, permits, |request: &Request<_>| {
+                request.headers().contains_key("rejected")
+            }))
+        }),
+        rejected,
+    ),
+    row("HoldUntilBodyEnd", Holds, |inner| {
+        cloned(ConcurrencyLimit::new(inner, 9).hold_until_body_end())
+    }),
+    rejects(
+        row("WeightedConcurrencyLimit", Holds, |inner| {
+            let weight = |request: &Request<_>| match request.headers().contains_key("rejected") {
+                true => 9,
+                false => 0,
+            };
+            let layer = WeightedConcurrencyLimitLayer::new(9, weight).shed();
+            // A request that never ends takes all permits.
+            let mut other = layer.layer(tower::service_fn(|_: Request<String>| {
+                pending::<Result<Response<String>, BoxError>>()
+            }));
+            std::mem::forget(other.call(rejected()));
+            cloned(layer.layer(inner))
+        }),
+        rejected,
+    ),
     row("LoadShed", Holds, |inner| cloned(LoadShed::new(inner))),
     row("Buffer", Free, |inner| cloned(Buffer::new(inner, 9))),
     row("FailFast", Holds, |inner| {
@@ -415,6 +435,13 @@ fn past_its_deadline() -> Request<String> {
 
 fn request() -> Request<String> {
     Request::new(String::new())
+}
+
+fn rejected() -> Request<String> {
+    Request::builder()
+        .header("rejected", "")
+        .body(String::new())
+        .unwrap()
 }
 
 fn hanging() -> Request<String> {
@@ -538,12 +565,13 @@ async fn rejected_then_idle() {
 /// Rejected because the limit is reached.
 #[tokio::test(start_paused = true)]
 async fn shed_then_idle() {
-    for below in ["nothing", "a buffer"] {
+    for below in ["nothing", "a buffer", "the limit refuses"] {
         let world = World(GlobalConcurrencyLimitLayer::new(1));
         let held = world.hold().await;
         let mut kept: Vec<_> = (0..3)
             .map(|_| match below {
                 "nothing" => cloned(LoadShed::new(world.handle())),
+                "the limit refuses" => cloned(world.handle().shed()),
                 _ => cloned(LoadShed::new(Buffer::new(LoadShed::new(world.handle()), 1))),
             })
             .collect();

@@ -6,6 +6,7 @@ use tower_layer::Layer;
 use super::ConcurrencyLimit;
 use super::permits::Permits;
 use super::pool::SharedSource;
+use crate::refuse::refusing_layer;
 
 /// Wraps services in [`ConcurrencyLimit`], each with a limit of its own.
 ///
@@ -22,6 +23,10 @@ impl ConcurrencyLimitLayer {
         Self { max }
     }
 }
+
+refusing_layer!(ConcurrencyLimitLayer);
+#[cfg(feature = "http")]
+crate::http::holding_layer!(ConcurrencyLimitLayer);
 
 impl<S> Layer<S> for ConcurrencyLimitLayer {
     type Service = ConcurrencyLimit<S>;
@@ -54,6 +59,10 @@ impl GlobalConcurrencyLimitLayer {
         }
     }
 }
+
+refusing_layer!(GlobalConcurrencyLimitLayer);
+#[cfg(feature = "http")]
+crate::http::holding_layer!(GlobalConcurrencyLimitLayer);
 
 impl<S> Layer<S> for GlobalConcurrencyLimitLayer {
     type Service = ConcurrencyLimit<S>;

@@ -1,7 +1,7 @@
 //! Middleware that limits the number of in-flight requests.
 //!
-//! Further requests wait, first come, first served; put a [`LoadShed`](crate::load_shed::LoadShed) around the limit to reject
-//! them instead.
+//! Further requests wait, first come, first served; with [`shed`](ConcurrencyLimit::shed) or
+//! [`max_wait`](ConcurrencyLimit::max_wait) they are [refused](crate::refuse) instead.
 //!
 //! Use it to protect a resource that gets slower under concurrent use, such as a database, a pool or memory. Do not use it to
 //! enforce a number of requests per second: that is a [`RateLimit`](crate::RateLimit). [`ConcurrencyLimitLayer`] gives each
@@ -51,7 +51,8 @@
 //!
 //! # Cancellation
 //!
-//! The permit is returned as soon as the response is ready, or when the response future is dropped.
+//! The permit is returned as soon as the response is ready, or when the response future is dropped. With the feature `http`,
+//! `hold_until_body_end` keeps it until the body of the response has ended.
 //!
 //! # Differences from tower 0.5
 //!

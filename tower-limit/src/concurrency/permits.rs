@@ -62,6 +62,25 @@ impl PermitWaiter {
         poll_queue(&self.pool, &mut self.id, cx, Counted::take)
     }
 
+    /// Takes a permit, without waiting. A handle that waits leaves the queue if it gets one.
+    #[inline]
+    pub(crate) fn try_take(&mut self) -> Option<Permit> {
+        if self.id.is_none()
+            && let Some(permit) = self.pool.try_take()
+        {
+            return Some(permit);
+        }
+        if !self.is_free() {
+            return None;
+        }
+        take_queued(&self.pool, &mut self.id)
+    }
+
+    /// Returns whether a permit is free.
+    pub(crate) fn is_free(&self) -> bool {
+        self.pool.available() > 0
+    }
+
     /// Waits until a permit is free, without taking it.
     pub(crate) fn poll_free(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         poll_queue(&self.pool, &mut self.id, cx, |pool| {
@@ -207,6 +226,22 @@ fn poll_queue<T>(
             return Poll::Pending;
         }
     }
+}
+
+/// Takes a permit while there are waiters, or from a source. Like any newcomer, it yields once to an overtaken waiter.
+#[cold]
+fn take_queued(pool: &Counted<Pool>, id: &mut Option<usize>) -> Option<Permit> {
+    let mut state = pool.wait_queue.lock();
+    if id.is_none() && state.queue.defers() {
+        state.queue.forget_overtaken();
+        return None;
+    }
+    let permit = pool.take()?;
+    let notified = leave(pool, id, state);
+    if notified || pool.source.is_some() {
+        pool.notify();
+    }
+    Some(permit)
 }
 
 /// Removes the waiter, if there is one, and what is not needed without waiters. Returns whether the waiter had been notified.

@@ -2,12 +2,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tower_readiness::Purpose;
 use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::permits::{Permit, PermitWaiter, Permits};
 use super::pool::SharedSource;
+use crate::error::LimitKind;
+use crate::refuse::refusing_service;
+use crate::refuse::reserve::Reserve;
 
 /// Limits the number of in-flight requests; see the [module](super).
 #[derive(Debug)]
@@ -125,6 +129,37 @@ impl<S> ConcurrencyLimit<S> {
             "service not ready; poll_ready must be called first"
         );
         self.wait.take_or_overcommit()
+    }
+}
+
+refusing_service!(ConcurrencyLimit);
+#[cfg(feature = "http")]
+crate::http::holding_service!(ConcurrencyLimit<T>);
+
+impl<T> Reserve for ConcurrencyLimit<T> {
+    const KIND: LimitKind = LimitKind::Concurrency;
+
+    #[inline]
+    fn try_reserve(&mut self) -> Result<(), Option<Instant>> {
+        if self.permit.is_none() {
+            let permit = self.wait.try_take().ok_or(None)?;
+            // The old value is `None`: see `poll_ready`.
+            std::mem::forget(self.permit.replace(permit));
+        }
+        Ok(())
+    }
+
+    fn poll_reserve(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.permit = Some(ready!(self.wait.poll(cx)));
+        Poll::Ready(())
+    }
+
+    fn peek(&mut self) -> Result<(), Option<Instant>> {
+        if self.wait.is_free() {
+            Ok(())
+        } else {
+            Err(None)
+        }
     }
 }
 

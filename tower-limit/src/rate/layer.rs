@@ -3,7 +3,8 @@ use std::time::Duration;
 use tower_layer::Layer;
 
 use super::shared::LimitHandle;
-use super::{Rate, RateLimit};
+use super::{Rate, RateLimit, TokenBucket};
+use crate::refuse::refusing_layer;
 
 /// Wraps services in [`RateLimit`], each with a limit of its own.
 ///
@@ -11,7 +12,22 @@ use super::{Rate, RateLimit};
 /// Use [`GlobalRateLimitLayer`] for a single limit.
 #[derive(Debug, Clone)]
 pub struct RateLimitLayer {
-    rate: Rate,
+    policy: Policy,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Policy {
+    Window(Rate),
+    Bucket(TokenBucket),
+}
+
+impl Policy {
+    fn limit(self) -> LimitHandle {
+        match self {
+            Self::Window(rate) => LimitHandle::new(rate),
+            Self::Bucket(bucket) => LimitHandle::token_bucket(bucket),
+        }
+    }
 }
 
 impl RateLimitLayer {
@@ -22,16 +38,25 @@ impl RateLimitLayer {
     /// If `num` or `per` is zero.
     pub const fn new(num: u64, per: Duration) -> Self {
         Self {
-            rate: Rate::new(num, per),
+            policy: Policy::Window(Rate::new(num, per)),
+        }
+    }
+
+    /// Creates a layer that limits each service, together with its clones, to the tokens of `bucket`.
+    pub const fn token_bucket(bucket: TokenBucket) -> Self {
+        Self {
+            policy: Policy::Bucket(bucket),
         }
     }
 }
+
+refusing_layer!(RateLimitLayer);
 
 impl<S> Layer<S> for RateLimitLayer {
     type Service = RateLimit<S>;
 
     fn layer(&self, service: S) -> RateLimit<S> {
-        RateLimit::new(service, self.rate)
+        RateLimit::with_limit(service, self.policy.limit())
     }
 }
 
@@ -51,10 +76,19 @@ impl GlobalRateLimitLayer {
     /// If `num` or `per` is zero.
     pub fn new(num: u64, per: Duration) -> Self {
         Self {
-            limit: LimitHandle::new(Rate::new(num, per)),
+            limit: Policy::Window(Rate::new(num, per)).limit(),
+        }
+    }
+
+    /// Creates a layer that limits all services together to the tokens of `bucket`.
+    pub fn token_bucket(bucket: TokenBucket) -> Self {
+        Self {
+            limit: Policy::Bucket(bucket).limit(),
         }
     }
 }
+
+refusing_layer!(GlobalRateLimitLayer);
 
 impl<S> Layer<S> for GlobalRateLimitLayer {
     type Service = RateLimit<S>;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::error::InvalidLimit;
+
 /// A number of requests per period. It is also the burst: all requests of a period may be sent at once.
 #[derive(Debug, Copy, Clone)]
 pub struct Rate {
@@ -20,6 +22,24 @@ impl Rate {
             requests: num,
             period: per,
         }
+    }
+
+    /// Creates a rate of `num` requests per period of length `per`.
+    ///
+    /// # Errors
+    ///
+    /// If `num` or `per` is zero.
+    pub const fn try_new(num: u64, per: Duration) -> Result<Self, InvalidLimit> {
+        if num == 0 {
+            return Err(InvalidLimit::NoRequests);
+        }
+        if per.is_zero() {
+            return Err(InvalidLimit::NoPeriod);
+        }
+        Ok(Self {
+            requests: num,
+            period: per,
+        })
     }
 
     pub(super) const fn requests(&self) -> u64 {

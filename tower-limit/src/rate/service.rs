@@ -6,8 +6,11 @@ use tokio::time::{Instant, Sleep};
 use tower_readiness::Purpose;
 use tower_service::Service;
 
-use super::Rate;
 use super::shared::LimitHandle;
+use super::{Rate, TokenBucket};
+use crate::error::LimitKind;
+use crate::refuse::refusing_service;
+use crate::refuse::reserve::Reserve;
 
 /// Limits the number of requests per period; see the [module](super).
 #[derive(Debug)]
@@ -26,6 +29,11 @@ impl<T> RateLimit<T> {
     /// Limits the requests to `inner` and all clones of the returned service together to `rate`.
     pub fn new(inner: T, rate: Rate) -> Self {
         Self::with_limit(inner, LimitHandle::new(rate))
+    }
+
+    /// Limits the requests to `inner` and all clones of the returned service together to the tokens of `bucket`.
+    pub fn token_bucket(inner: T, bucket: TokenBucket) -> Self {
+        Self::with_limit(inner, LimitHandle::token_bucket(bucket))
     }
 
     pub(super) const fn with_limit(inner: T, limit: LimitHandle) -> Self {
@@ -94,7 +102,7 @@ where
         if Purpose::current() != Purpose::Call {
             self.give_back(cx);
         } else if self.limit.reservation.is_none() {
-            let reservation = match self.limit.take_ticket() {
+            let reservation = match self.limit.take_fast() {
                 Some(reservation) => reservation,
                 None => ready!(self.poll_window(cx, LimitHandle::take)),
             };
@@ -141,6 +149,33 @@ impl<S> RateLimit<S> {
             "service not ready; poll_ready must be called first"
         );
         self.limit.take_late();
+    }
+}
+
+refusing_service!(RateLimit);
+
+impl<T> Reserve for RateLimit<T> {
+    const KIND: LimitKind = LimitKind::Rate;
+
+    #[inline]
+    fn try_reserve(&mut self) -> Result<(), Option<Instant>> {
+        if self.limit.reservation.is_none() {
+            let reservation = match self.limit.take_fast() {
+                Some(reservation) => reservation,
+                None => self.limit.try_take().map_err(Some)?,
+            };
+            self.limit.reservation = Some(reservation);
+        }
+        Ok(())
+    }
+
+    fn poll_reserve(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.limit.reservation = Some(ready!(self.poll_window(cx, LimitHandle::take)));
+        Poll::Ready(())
+    }
+
+    fn peek(&mut self) -> Result<(), Option<Instant>> {
+        self.limit.try_peek().map_err(Some)
     }
 }
 

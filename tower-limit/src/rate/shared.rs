@@ -1,4 +1,4 @@
-//! The state that the handles of one limit share: the window and its waiters.
+//! The state that the handles of one limit share: the window or the bucket, and its waiters.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -7,21 +7,31 @@ use slab::Slab;
 use tokio::time::Instant;
 use tower_readiness::ignore_poison;
 
-use super::Rate;
 use super::tickets::{Reservation, Tickets};
+use super::token_bucket::SharedBucket;
 use super::window::Window;
+use super::{Rate, TokenBucket};
 use crate::sync::{Mutex, MutexGuard};
 
 /// The state of one limit.
 #[derive(Debug)]
 struct Limit {
-    tickets: Tickets,
+    fast: Fast,
     state: Mutex<State>,
+}
+
+/// What is taken without the lock.
+#[derive(Debug)]
+enum Fast {
+    /// Of a window, which is in the locked state.
+    Tickets(Tickets),
+    Bucket(SharedBucket),
 }
 
 #[derive(Debug)]
 struct State {
-    window: Window,
+    /// `None` with a bucket.
+    window: Option<Window>,
     /// Handles that wait for their timers. A returned request wakes them all, as any of them may never poll again.
     waiting: Slab<Waker>,
 }
@@ -38,14 +48,20 @@ pub(super) struct LimitHandle {
 
 impl LimitHandle {
     pub(super) fn new(rate: Rate) -> Self {
-        let state = State {
-            window: Window::new(rate),
+        Self::build(Fast::Tickets(Tickets::new()), Some(Window::new(rate)))
+    }
+
+    pub(super) fn token_bucket(bucket: TokenBucket) -> Self {
+        let bucket = SharedBucket::new(bucket, Instant::now());
+        Self::build(Fast::Bucket(bucket), None)
+    }
+
+    fn build(fast: Fast, window: Option<Window>) -> Self {
+        let state = Mutex::new(State {
+            window,
             waiting: Slab::new(),
-        };
-        Self::of(Arc::new(Limit {
-            tickets: Tickets::new(),
-            state: Mutex::new(state),
-        }))
+        });
+        Self::of(Arc::new(Limit { fast, state }))
     }
 
     const fn of(limit: Arc<Limit>) -> Self {
@@ -61,49 +77,59 @@ impl LimitHandle {
         Self::of(Arc::clone(&self.limit))
     }
 
-    /// Takes a request of the open batch. Returns `None` if none is left, or if this handle waits.
+    /// Takes a request of the open batch, or a token. Returns `None` if none is left, or if this handle waits.
     #[inline]
-    pub(super) fn take_ticket(&self) -> Option<Reservation> {
+    pub(super) fn take_fast(&self) -> Option<Reservation> {
         if self.waiter_id.is_some() {
             return None;
         }
-        self.limit.tickets.take()
+        match &self.limit.fast {
+            Fast::Tickets(tickets) => tickets.take(),
+            Fast::Bucket(bucket) => bucket.take(Instant::now()).ok(),
+        }
     }
 
-    /// Takes a request for a handle that got no [ticket](Self::take_ticket). If there is none, returns when there may be one;
-    /// `waker` is woken if there is one earlier.
+    /// Takes a request for a handle that got none by [`take_fast`](Self::take_fast). If there is none, returns when there may be
+    /// one; `waker` is woken if there is one earlier.
     pub(super) fn take(&mut self, waker: &Waker) -> Result<Reservation, Instant> {
-        self.find(waker, |window, tickets| window.take(tickets, Instant::now))
+        self.find(Some(waker), Limit::take)
+    }
+
+    /// Like [`take`](Self::take), but does not wait if there is none.
+    pub(super) fn try_take(&mut self) -> Result<Reservation, Instant> {
+        self.find(None, Limit::take)
     }
 
     /// Like [`take`](Self::take), but takes nothing.
     pub(super) fn peek(&mut self, waker: &Waker) -> Result<(), Instant> {
-        self.find(waker, |window, tickets| {
-            let reservation = window.take(tickets, Instant::now)?;
-            window.give_back(tickets, &reservation);
-            Ok(())
-        })
+        self.find(Some(waker), Limit::peek)
+    }
+
+    /// Returns when there may be a request, if there is none now.
+    pub(super) fn try_peek(&mut self) -> Result<(), Instant> {
+        self.find(None, Limit::peek)
     }
 
     fn find<R>(
         &mut self,
-        waker: &Waker,
-        find: impl FnOnce(&mut Window, &Tickets) -> Result<R, Instant>,
+        waker: Option<&Waker>,
+        find: impl FnOnce(&Limit, &mut State) -> Result<R, Instant>,
     ) -> Result<R, Instant> {
         let mut state = self.limit.lock();
-        let found = find(&mut state.window, &self.limit.tickets);
-        if found.is_err() {
+        let found = find(&self.limit, &mut state);
+        if found.is_ok() {
+            if self.waiter_id.is_some() {
+                leave(&mut self.waiter_id, state);
+            }
+        } else if let Some(waker) = waker {
             wait(&mut self.waiter_id, state, waker);
-        } else if self.waiter_id.is_some() {
-            leave(&mut self.waiter_id, state);
         }
         found
     }
 
-    /// Counts a request that was not reserved, if the window has room for it.
+    /// Counts a request that was not reserved, if there is room for it.
     pub(super) fn take_late(&self) {
-        let Limit { tickets, .. } = &*self.limit;
-        let _used = self.limit.lock().window.take(tickets, Instant::now);
+        let _used = self.limit.take(&mut self.limit.lock());
     }
 
     /// Returns the reservation, and stops waiting.
@@ -113,7 +139,7 @@ impl LimitHandle {
         }
         if let Some(reservation) = self.reservation.take() {
             let mut state = self.limit.lock();
-            state.window.give_back(&self.limit.tickets, &reservation);
+            self.limit.give_back(&mut state, &reservation);
             let waiting: Vec<_> = state
                 .waiting
                 .iter()
@@ -159,6 +185,31 @@ fn leave(waiter_id: &mut Option<usize>, mut state: MutexGuard<'_, State>) {
 }
 
 impl Limit {
+    fn take(&self, state: &mut State) -> Result<Reservation, Instant> {
+        match (&self.fast, &mut state.window) {
+            (Fast::Tickets(tickets), Some(window)) => window.take(tickets, Instant::now),
+            (Fast::Bucket(bucket), _) => bucket.take(Instant::now()),
+            (Fast::Tickets(_), None) => unreachable!("tickets are those of a window"),
+        }
+    }
+
+    fn peek(&self, state: &mut State) -> Result<(), Instant> {
+        if let Fast::Bucket(bucket) = &self.fast {
+            return bucket.peek(Instant::now());
+        }
+        let reservation = self.take(state)?;
+        self.give_back(state, &reservation);
+        Ok(())
+    }
+
+    fn give_back(&self, state: &mut State, reservation: &Reservation) {
+        match (&self.fast, &mut state.window) {
+            (Fast::Tickets(tickets), Some(window)) => window.give_back(tickets, reservation),
+            (Fast::Bucket(bucket), _) => bucket.give_back(reservation),
+            (Fast::Tickets(_), None) => unreachable!("tickets are those of a window"),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         ignore_poison(self.state.lock())
     }
@@ -191,12 +242,18 @@ mod loom_tests {
         loom::model(|| {
             // Batches of two.
             let mut handle = LimitHandle::new(Rate::new(128 + 1, FOR_LONG));
-            handle.limit.lock().window.use_up_all_but(3);
+            handle
+                .limit
+                .lock()
+                .window
+                .as_mut()
+                .unwrap()
+                .use_up_all_but(3);
             let mut other = handle.for_clone();
             let take = |handle: &mut LimitHandle| {
                 let mut taken = 0;
                 for _ in 0..2 {
-                    let found = handle.take_ticket().ok_or(());
+                    let found = handle.take_fast().ok_or(());
                     taken += usize::from(found.or_else(|()| handle.take(Waker::noop())).is_ok());
                 }
                 taken
@@ -212,19 +269,23 @@ mod loom_tests {
     fn a_returned_request_is_not_lost() {
         loom::model(|| {
             let mut handle = LimitHandle::new(Rate::new(128 + 1, FOR_LONG));
-            handle.limit.lock().window.use_up_all_but(2);
+            handle
+                .limit
+                .lock()
+                .window
+                .as_mut()
+                .unwrap()
+                .use_up_all_but(2);
             handle.reservation = handle
-                .take_ticket()
+                .take_fast()
                 .or_else(|| handle.take(Waker::noop()).ok());
             let mut other = handle.for_clone();
-            let last = other
-                .take_ticket()
-                .or_else(|| other.take(Waker::noop()).ok());
+            let last = other.take_fast().or_else(|| other.take(Waker::noop()).ok());
             assert!(handle.reservation.is_some() && last.is_some());
             let woken = Arc::new(Woken::default());
             let waker = Waker::from(Arc::clone(&woken));
             let thread = thread::spawn(move || {
-                let taken = other.take_ticket();
+                let taken = other.take_fast();
                 let taken = taken.or_else(|| other.take(&waker).ok()).is_some();
                 // Dropping it would return its request and wake others.
                 std::mem::forget(other);
@@ -234,7 +295,7 @@ mod loom_tests {
             let theirs = thread.join().unwrap();
             assert!(theirs || woken.0.load(Ordering::Relaxed));
             let left = handle
-                .take_ticket()
+                .take_fast()
                 .or_else(|| handle.take(Waker::noop()).ok());
             assert!(theirs != left.is_some(), "exactly one of the two gets it");
         });

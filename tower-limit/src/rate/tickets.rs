@@ -14,9 +14,10 @@ pub(super) struct Tickets {
     word: AtomicU64,
 }
 
-/// One of the requests of a batch.
+/// One of the requests of a batch, or a token of a bucket.
 #[derive(Debug)]
 pub(super) struct Reservation {
+    /// The number of the batch. With a bucket: how often it had been full.
     pub(super) batch: u64,
 }
 
