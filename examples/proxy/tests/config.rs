@@ -296,6 +296,16 @@ fn inconsistent_values_are_rejected() {
             r#"f:8:1: routes[1]: found "*.A.b/" a second time; expected a host and path of its own"#,
         ),
         (
+            route,
+            "cluster = \"a\"\nlimits = { burst = 5 }\n",
+            "f:7:20: routes[0].limits.burst: found 5; expected a requests_per_second beside it",
+        ),
+        (
+            route,
+            "cluster = \"a\"\nlimits.per_client = { max_in_flight = 2, burst = 5 }\n",
+            "f:7:50: routes[0].limits.per_client.burst: found 5; expected a requests_per_second beside it",
+        ),
+        (
             endpoints,
             "endpoints = [\"a.b:2\", \"A.B:2\"]",
             r#"f:8:23: clusters.a.endpoints[1]: found "A.B:2" a second time; expected each once"#,
@@ -653,6 +663,11 @@ fn the_reference_explains_every_key_of_the_example() {
         ("[[listeners]]", "# `[[listeners]]`"),
         ("[clients]", "# `[clients]`"),
         ("[[routes]]", "# `[[routes]]`"),
+        ("[routes.limits]", "## `[routes.limits]`"),
+        (
+            "[routes.limits.per_client]",
+            "## `[routes.limits.per_client]`",
+        ),
         ("[routes.retry]", "## `[routes.retry]`"),
         ("[routes.hedge]", "## `[routes.hedge]`"),
         ("[clusters.web]", "# `[clusters.NAME]`"),
@@ -687,10 +702,6 @@ fn the_reference_explains_every_key_of_the_example() {
         }
         let line = line.strip_prefix("# ").unwrap_or(line);
         match line.split_once(" = ") {
-            Some(("limits", _)) => {
-                explains("## `[routes.limits]`", "max_in_flight");
-                explains("## `[routes.limits]`", "request_buffer_bytes");
-            }
             Some((key, _)) => explains(section, key),
             None => continue,
         }

@@ -58,7 +58,7 @@ pub use self::error::ConfigError;
 pub use self::excerpt::Excerpt;
 pub use self::hash::HashKey;
 pub use self::hedge::Hedge;
-pub use self::limits::Limits;
+pub use self::limits::{Limits, PerClient};
 pub use self::listen::{Admin, Listener};
 pub use self::message::{Heads, Paths, Via};
 pub use self::network::Network;

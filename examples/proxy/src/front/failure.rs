@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -40,6 +41,9 @@ pub enum Failure {
     Loop,
     /// The route's limit of in-flight requests is reached.
     Overloaded,
+    /// The client, or all clients of the route together, send too many requests. With the time after which one is
+    /// admitted, if that is known.
+    RateLimited(Option<Duration>),
     /// No endpoint of the cluster is ready.
     Unavailable,
     /// The connection to the upstream broke before the response was complete.
@@ -88,6 +92,7 @@ impl Failure {
             match refusal.kind() {
                 RefusalKind::Elapsed | RefusalKind::DeadlineExceeded => Self::Timeout,
                 RefusalKind::Overloaded => Self::Overloaded,
+                RefusalKind::RateLimited => Self::RateLimited(refusal.retry_after()),
                 _ => Self::Unavailable,
             }
         } else {
@@ -129,6 +134,7 @@ impl Failure {
             Self::NoRoute => "no_route",
             Self::Unsupported => "unsupported",
             Self::Overloaded => "overloaded",
+            Self::RateLimited(_) => "rate_limited",
             Self::Unavailable => "unavailable",
             Self::BadGateway => "upstream_broke",
             Self::Timeout => "timeout",
@@ -205,6 +211,11 @@ impl Failure {
                 Code::Unavailable,
                 "too many requests in flight on this route",
             ),
+            Self::RateLimited(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                Code::ResourceExhausted,
+                "too many requests",
+            ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 Code::Unavailable,
@@ -275,6 +286,15 @@ impl Failure {
             // gRPC over HTTP/2, "Trailers-Only": HTTP status 200, and the gRPC status in the only header block.
             self.write_grpc_status(headers);
         }
+        if let Self::RateLimited(Some(after)) = self {
+            let (name, value) = match dialect {
+                // Whole seconds, and not before a request is admitted.
+                Dialect::Http => (header::RETRY_AFTER, after.as_millis().div_ceil(1000)),
+                _ => (GRPC_RETRY_PUSHBACK, after.as_nanos().div_ceil(1_000_000)),
+            };
+            let value = u64::try_from(value).unwrap_or(u64::MAX);
+            headers.insert(name, HeaderValue::from(value));
+        }
         if matches!(self, Self::BadFraming(_)) {
             // The rest of the stream is ambiguous: it may belong to this request or be another one.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -293,3 +313,4 @@ impl fmt::Display for Failure {
 impl Error for Failure {}
 
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");

@@ -70,6 +70,7 @@ const UNROUTED: &str = "none";
 /// they occur.
 const REASONS: &[&str] = &[
     "overloaded",
+    "rate_limited",
     "unavailable",
     "upstream_broke",
     "bad_answer",

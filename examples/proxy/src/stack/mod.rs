@@ -8,6 +8,7 @@ pub mod classify;
 mod cluster;
 pub mod health;
 pub mod hedge;
+mod limits;
 pub mod observe;
 pub mod recovery;
 pub mod response_timeout;
@@ -91,7 +92,7 @@ where
 ///
 /// # Errors
 ///
-/// If a number of the hedging configuration is out of its range.
+/// If a number of the configuration of hedging or of the limits is out of its range.
 pub fn route(
     config: &config::Route,
     hop: Arc<Hop>,
@@ -128,6 +129,11 @@ pub fn route(
         // Outermost, so that it measures the whole time that the client waits, and counts each request once, however
         // often it is retried.
         .layer(CountLayer::new(Arc::clone(stats)))
+        // Before anything is done for the request. The limits of each client first, so that what these refuse takes no
+        // part of the route's rate.
+        .option_layer(limits::client_in_flight(&config.limits.per_client)?)
+        .option_layer(limits::client_rate(&config.limits.per_client)?)
+        .option_layer(limits::rate(&config.limits)?)
         // Before the body is limited and the request copied: what is forwarded is the same in every attempt.
         .layer(ForwardLayer::new(hop, protocol))
         // Before any resource is held: a client that sends its body slowly takes neither a permit nor a connection.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::invalid::Invalid;
 use super::super::key::Key;
-use super::super::{Config, Retry};
+use super::super::{Config, Limits, Retry};
 use super::cluster;
 
 pub(super) fn all(config: &Config) -> Result<(), Invalid> {
@@ -22,6 +22,7 @@ pub(super) fn all(config: &Config) -> Result<(), Invalid> {
         let key = routes.index(index);
         cluster::exists(config, &route.cluster, || key.name("cluster"))?;
         backoff(&key, &route.retry)?;
+        bursts(&key.name("limits"), &route.limits)?;
         // Host names are case-insensitive.
         let host = route.host.as_deref().map(str::to_ascii_lowercase);
         if !seen.insert((host, route.path.as_str())) {
@@ -40,4 +41,22 @@ fn backoff(route: &Key, retry: &Retry) -> Result<(), Invalid> {
     let expected = format!("at least the initial_backoff of {first:?}");
     let found = Invalid::found(format_args!("{longest:?}"), expected);
     Err(found.under(route.name("retry").name("max_backoff")))
+}
+
+fn bursts(limits: &Key, config: &Limits) -> Result<(), Invalid> {
+    let client = &config.per_client;
+    for (key, rate, burst) in [
+        (limits.clone(), config.requests_per_second, config.burst),
+        (
+            limits.name("per_client"),
+            client.requests_per_second,
+            client.burst,
+        ),
+    ] {
+        if let (None, Some(burst)) = (rate, burst) {
+            let found = Invalid::found(burst, "a requests_per_second beside it");
+            return Err(found.under(key.name("burst")));
+        }
+    }
+    Ok(())
 }
