@@ -26,7 +26,7 @@ use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -47,6 +47,7 @@ use crate::config::{Clients, Heads};
 use crate::transport::blocks::{self, Blocks, OversizedTrailers};
 use crate::transport::descriptors::max_connections;
 use crate::transport::headers;
+use crate::transport::poll_clock::PollTimer;
 use crate::transport::socket::{self, Reset, Socket};
 use crate::transport::streams::{NewStreams, Streams};
 use crate::workers::{Brought, Workers};
@@ -266,7 +267,7 @@ impl Server {
         let clients = &self.clients;
         let mut server = http2::Builder::new(executor);
         server
-            .timer(TokioTimer::new())
+            .timer(PollTimer)
             .max_concurrent_streams(clients.max_concurrent_streams)
             // The connection window has room for all streams, so that uploads that are not read never block the others.
             .initial_stream_window_size(clients.initial_stream_window_size)

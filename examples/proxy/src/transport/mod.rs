@@ -6,6 +6,7 @@ pub mod descriptors;
 pub mod framing;
 pub mod headers;
 pub mod limits;
+pub mod poll_clock;
 pub mod socket;
 pub mod stall;
 pub mod streams;

@@ -39,17 +39,28 @@ enum Note {
 
 thread_local! {
     static NOTES: Cell<Notes> = const { Cell::new(Notes { body: Note::Nothing, progress: false }) };
+    /// Whether there are notes, since most polls leave none.
+    static ANY: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Notes {
+    /// Takes the notes of this thread, if there are any.
+    fn take() -> Option<Self> {
+        // An exiting thread sends nothing any more.
+        let any = ANY.take();
+        any.then(|| NOTES.try_with(Cell::take).ok()).flatten()
+    }
+
+    fn put(self) {
+        let _ = NOTES.try_with(|notes| notes.set(self));
+        ANY.set(true);
+    }
 }
 
 fn leave(note: Note) {
-    // An exiting thread sends nothing any more.
-    let _ = NOTES.try_with(|notes| {
-        let progress = notes.take().progress;
-        notes.set(Notes {
-            body: note,
-            progress,
-        });
-    });
+    let progress = Notes::take().is_some_and(|notes| notes.progress);
+    let body = note;
+    Notes { body, progress }.put();
 }
 
 /// Reports that a body has returned a frame, and must be polled for the next one within these limits. If it is not, its
@@ -65,13 +76,9 @@ pub fn waits() {
 
 /// Reports that the peer has read bytes, even if slowly.
 pub fn progress() {
-    let _ = NOTES.try_with(|notes| {
-        let body = notes.take().body;
-        notes.set(Notes {
-            body,
-            progress: true,
-        });
-    });
+    let body = Notes::take().unwrap_or_default().body;
+    let progress = true;
+    Notes { body, progress }.put();
 }
 
 pin_project! {
@@ -109,7 +116,9 @@ impl<F> StallTimeout<F> {
     /// is taken over. The upload of that body is returned as well.
     pub fn adopting(inner: F) -> (Self, Option<Arc<Upload>>) {
         let mut task = Self::new(inner);
-        task.watch.read(NOTES.take());
+        if let Some(notes) = Notes::take() {
+            task.watch.read(notes);
+        }
         let upload = task.watch.upload.clone();
         (task, upload)
     }
@@ -125,9 +134,14 @@ impl<F: Future> Future for StallTimeout<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let before = NOTES.take();
+        let before = Notes::take();
         let polled = this.inner.poll(cx);
-        this.watch.read(NOTES.replace(before));
+        if let Some(notes) = Notes::take() {
+            this.watch.read(notes);
+        }
+        if let Some(before) = before {
+            before.put();
+        }
         match polled {
             Poll::Ready(output) => Poll::Ready(Ok(output)),
             Poll::Pending if this.watch.is_over(cx) => Poll::Ready(Err(Stalled)),

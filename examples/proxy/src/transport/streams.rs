@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use super::poll_clock;
 use super::stall::StallTimeout;
 use super::upload::Upload;
 use crate::lock::lock;
@@ -38,7 +39,7 @@ struct Stream {
 }
 
 /// A stream's future, whose panic affects no other. It is boxed by itself, since it is large and would be moved.
-struct Guarded(Pin<Box<dyn PollGuarded + Send>>);
+struct Guarded(Option<Pin<Box<dyn PollGuarded + Send>>>);
 
 /// Any future, whose panic ends it.
 trait PollGuarded {
@@ -51,7 +52,7 @@ impl NewStreams {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let inner = StallTimeout::new(Guarded(Box::pin(stream)));
+        let inner = StallTimeout::new(Guarded(Some(Box::pin(stream))));
         let upload = None;
         self.lock().push(Stream { inner, upload });
     }
@@ -62,7 +63,7 @@ impl NewStreams {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let (inner, upload) = StallTimeout::adopting(Guarded(Box::pin(stream)));
+        let (inner, upload) = StallTimeout::adopting(Guarded(Some(Box::pin(stream))));
         self.lock().push(Stream { inner, upload });
     }
 
@@ -81,11 +82,13 @@ impl Streams {
     pub async fn drive<C: Future>(&mut self, connection: C) -> C::Output {
         let mut connection = std::pin::pin!(connection);
         poll_fn(|cx| {
-            // Streams first, as the connection writes what they send.
-            self.poll(cx);
-            let polled = connection.as_mut().poll(cx);
-            self.poll_new(cx);
-            polled
+            poll_clock::during(|| {
+                // Streams first, as the connection writes what they send.
+                self.poll(cx);
+                let polled = connection.as_mut().poll(cx);
+                self.poll_new(cx);
+                polled
+            })
         })
         .await
     }
@@ -138,7 +141,15 @@ impl Future for Guarded {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll_guarded(cx)
+        let polled = match &mut self.0 {
+            Some(stream) => stream.as_mut().poll_guarded(cx),
+            None => Poll::Ready(()),
+        };
+        if polled.is_ready() {
+            // Here, so that the bodies that it drops belong to this poll.
+            self.0 = None;
+        }
+        polled
     }
 }
 

@@ -5,7 +5,6 @@ use std::task::{Context, Poll};
 
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
-use hyper_util::rt::TokioTimer;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -17,6 +16,7 @@ use crate::config::Endpoint;
 use crate::lock::lock;
 use crate::threads;
 use crate::transport::blocks;
+use crate::transport::poll_clock::PollTimer;
 use crate::transport::streams::{NewStreams, Streams};
 use crate::transport::upload::Upload;
 
@@ -113,7 +113,7 @@ impl<B: Payload> Inner<B> {
             let mut streams = Streams::default();
             let mut builder = Builder::new(ConnectionExecutor(streams.new_streams()));
             builder
-                .timer(TokioTimer::new())
+                .timer(PollTimer)
                 .initial_stream_window_size(config.initial_stream_window_size)
                 .initial_connection_window_size(
                     config

@@ -17,6 +17,7 @@ use super::given_up::GivenUp;
 use super::lifetime::{Action, Lifetime, Times};
 use super::shutdown::{Requested, Shutdown};
 use crate::transport::blocks::{Blocks, Frames};
+use crate::transport::poll_clock;
 use crate::transport::socket::Observe;
 use crate::transport::stall::{StallTimeout, Stalled};
 use crate::transport::streams::Streams;
@@ -62,14 +63,17 @@ impl<T: AsyncRead + Unpin> Future for Connection<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            // Streams first, as the connection writes what they send.
-            if this.activity.speaks_http2() {
-                this.streams.poll(cx);
-            }
-            let polled = this.inner.as_mut().poll(cx);
-            if this.activity.speaks_http2() {
-                this.streams.poll_new(cx);
-            }
+            let polled = poll_clock::during(|| {
+                // Streams first, as the connection writes what they send.
+                if this.activity.speaks_http2() {
+                    this.streams.poll(cx);
+                }
+                let polled = this.inner.as_mut().poll(cx);
+                if this.activity.speaks_http2() {
+                    this.streams.poll_new(cx);
+                }
+                polled
+            });
             match polled {
                 Poll::Ready(Ok(ended)) => return Poll::Ready(ended),
                 Poll::Ready(Err(Stalled)) => {
