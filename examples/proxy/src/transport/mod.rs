@@ -7,6 +7,7 @@ pub mod framing;
 pub mod headers;
 pub mod limits;
 pub mod poll_clock;
+mod read_signal;
 pub mod socket;
 pub mod stall;
 pub mod streams;

@@ -10,7 +10,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::transport::stall;
+use super::read_signal::ReadSignal;
+use super::stall;
 
 /// Sets the options that the connections of both sides share; a silent peer is probed after `keep_alive`.
 ///
@@ -78,12 +79,17 @@ impl Reset for TcpStream {
 pub struct Socket<T: Reset, O: Observe> {
     inner: T,
     observer: O,
+    read_signal: ReadSignal,
 }
 
 impl<T: Reset, O: Observe> Socket<T, O> {
     /// Wraps `inner`, reporting to `observer`.
-    pub const fn new(inner: T, observer: O) -> Self {
-        Self { inner, observer }
+    pub fn new(inner: T, observer: O) -> Self {
+        Self {
+            inner,
+            observer,
+            read_signal: ReadSignal::new(),
+        }
     }
 
     fn note(&mut self, written: &Poll<io::Result<usize>>) {
@@ -114,13 +120,14 @@ impl<T: AsyncRead + Reset + Unpin, O: Observe + Unpin> AsyncRead for Socket<T, O
         let this = &mut *self;
         let before = buf.filled().len();
         let most = this.observer.limit().unwrap_or(AT_ONCE).min(AT_ONCE);
-        let polled = if buf.remaining() <= most {
-            Pin::new(&mut this.inner).poll_read(cx, buf)
-        } else {
+        let polled = this.read_signal.poll(cx, |cx| {
+            if buf.remaining() <= most {
+                return Pin::new(&mut this.inner).poll_read(cx, buf);
+            }
             // A `ReadBuf` of a part of `buf` would have to be initialized, at the price of reading as much again.
             let mut part = (&mut this.inner).take(most as u64);
             Pin::new(&mut part).poll_read(cx, buf)
-        };
+        });
         let read = &buf.filled()[before..];
         if !read.is_empty() {
             this.observer.read(read);
