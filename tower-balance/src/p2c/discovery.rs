@@ -97,7 +97,8 @@ impl Signal {
     }
 
     fn set(&self) {
-        self.woken.store(true, Ordering::Release);
+        // A swap as well, so that it is ordered with that of `clear`: one of them sees the other.
+        self.woken.swap(true, Ordering::AcqRel);
     }
 
     fn set_task(&self, waker: &Waker) {

@@ -73,7 +73,8 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
+        // A swap, as before the read, so that they are ordered: one of them sees the other.
+        self.woken.swap(true, Ordering::AcqRel);
         let task = lock(&self.task).clone();
         if let Some(task) = task {
             task.wake();
