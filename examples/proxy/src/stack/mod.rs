@@ -122,6 +122,21 @@ pub fn route(
             .layer(hedge)
             .into_inner()
     });
+    let rates = limits::rates(&config.limits)?.map(
+        |limits::Rates {
+             client,
+             in_flight,
+             all,
+         }| {
+            ServiceBuilder::new()
+                .map_future(route::boxed)
+                // The limits of each client first, so that what these refuse takes no part of the route's rate.
+                .option_layer(client)
+                .option_layer(in_flight)
+                .option_layer(all)
+                .into_inner()
+        },
+    );
     let notes_endpoints = hedge
         .is_some()
         .then(|| MapRequestLayer::new(hedge::note_endpoints));
@@ -129,11 +144,8 @@ pub fn route(
         // Outermost, so that it measures the whole time that the client waits, and counts each request once, however
         // often it is retried.
         .layer(CountLayer::new(Arc::clone(stats)))
-        // Before anything is done for the request. The limits of each client first, so that what these refuse takes no
-        // part of the route's rate.
-        .option_layer(limits::client_in_flight(&config.limits.per_client)?)
-        .option_layer(limits::client_rate(&config.limits.per_client)?)
-        .option_layer(limits::rate(&config.limits)?)
+        // Before anything is done for the request.
+        .option_layer(rates)
         // Before the body is limited and the request copied: what is forwarded is the same in every attempt.
         .layer(ForwardLayer::new(hop, protocol))
         // Before any resource is held: a client that sends its body slowly takes neither a permit nor a connection.
