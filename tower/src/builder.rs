@@ -155,6 +155,22 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::buffer::BufferLayer::new(bound))
     }
 
+    /// Sends no requests to the service below for some time after too many have failed; see [`breaker`](crate::breaker).
+    ///
+    /// For more than the policy, such as a classification or a fallback, add a
+    /// [`CircuitBreakerLayer`](crate::breaker::CircuitBreakerLayer).
+    ///
+    /// # Panics
+    ///
+    /// If a setting of the policy is out of range.
+    #[cfg(feature = "breaker")]
+    pub fn circuit_breaker(
+        self,
+        policy: crate::breaker::policy::BreakerPolicy,
+    ) -> ServiceBuilder<Stack<crate::breaker::CircuitBreakerLayer, L>> {
+        self.layer(crate::breaker::CircuitBreakerLayer::new(policy))
+    }
+
     /// Limits the number of requests in flight to `max`; see [`limit::concurrency`](crate::limit::concurrency).
     ///
     /// Each service that the stack wraps has its own limit, which its clones share. A framework that applies layers once per

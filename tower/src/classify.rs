@@ -57,6 +57,7 @@ use crate::BoxError;
 /// | [`buffer::fail_fast::Unavailable`](crate::buffer::fail_fast::Unavailable) | `FailFast` |
 /// | [`buffer::error::Closed`](crate::buffer::error::Closed), [`buffer::error::ServiceError`](crate::buffer::error::ServiceError) | `Closed` |
 /// | [`balance::error::NoEndpoints`](crate::balance::error::NoEndpoints), [`balance::error::Discover`](crate::balance::error::Discover), [`health::error::NoHealthyEndpoints`](crate::health::error::NoHealthyEndpoints) | `NoEndpoints` |
+/// | [`breaker::error::Open`](crate::breaker::error::Open) | `BreakerOpen`, with its `retry_after` |
 /// | a [`Refusal`], returned by a layer of your own | its own |
 ///
 /// If the chain contains several of them, the outermost decides.
@@ -65,6 +66,8 @@ pub fn refusal(error: &(dyn Error + 'static)) -> Option<Refusal> {
         let own = error.downcast_ref::<Refusal>().copied();
         #[cfg(feature = "limit")]
         let own = own.or_else(|| error.downcast_ref().map(limit_exceeded));
+        #[cfg(feature = "breaker")]
+        let own = own.or_else(|| error.downcast_ref().map(breaker_open));
         own.or_else(|| kind(error).map(Refusal::new))
     })
 }
@@ -79,6 +82,15 @@ fn limit_exceeded(error: &crate::limit::error::LimitExceeded) -> Refusal {
         }
         _ => RefusalKind::Overloaded,
     });
+    match error.retry_after() {
+        Some(after) => refusal.with_retry_after(after),
+        None => refusal,
+    }
+}
+
+#[cfg(feature = "breaker")]
+const fn breaker_open(error: &crate::breaker::error::Open) -> Refusal {
+    let refusal = Refusal::new(RefusalKind::BreakerOpen);
     match error.retry_after() {
         Some(after) => refusal.with_retry_after(after),
         None => refusal,

@@ -52,6 +52,11 @@ pub mod balance {
     pub use tower_balance::http;
 }
 
+#[cfg(feature = "breaker")]
+#[doc = include_str!("modules/breaker.md")]
+#[doc(inline)]
+pub use tower_breaker as breaker;
+
 #[cfg(feature = "buffer")]
 #[doc = include_str!("modules/buffer.md")]
 #[doc(inline)]

@@ -143,3 +143,25 @@ async fn a_balancer_without_endpoints_returns_a_refusal() {
         )
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_open_breaker_returns_a_refusal_that_says_when_to_come_back() {
+    use tower::breaker::policy::BreakerPolicy;
+
+    let fail = |()| std::future::ready(Err::<(), _>(BoxError::from("down")));
+    let policy = BreakerPolicy::never().consecutive_failures(1);
+    let service = ServiceBuilder::new()
+        .circuit_breaker(policy)
+        .service_fn(fail);
+    service.clone().oneshot(()).await.unwrap_err();
+    let error = service.oneshot(()).await.unwrap_err();
+    let open = refusal(error.as_ref()).unwrap();
+    assert_eq!(open.kind(), RefusalKind::BreakerOpen);
+    let after = open.retry_after().unwrap();
+    assert!((5000 * MS..=10_000 * MS).contains(&after));
+    let failure = Failure::new(FailureKind::Unavailable);
+    assert_eq!(
+        LayerErrors::class(error.as_ref()),
+        Class::Failure(failure.with_pushback(Some(Pushback::After(after))))
+    );
+}

@@ -18,6 +18,9 @@ use http::{Request, Response};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, timeout};
 use tower::balance::p2c::Balance;
+use tower::breaker::keyed::KeyedCircuitBreakerLayer;
+use tower::breaker::policy::BreakerPolicy;
+use tower::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use tower::buffer::Buffer;
 use tower::buffer::fail_fast::FailFast;
 use tower::discover::ServiceList;
@@ -322,6 +325,27 @@ const LAYERS: &[Row] = &[
                 .layer(inner),
         )
     }),
+    row("CircuitBreaker", Holds, |inner| {
+        cloned(CircuitBreaker::new(inner, BreakerPolicy::standard()))
+    }),
+    row("CircuitBreaker", Holds, |inner| {
+        let layer = CircuitBreakerLayer::new(BreakerPolicy::standard());
+        cloned(layer.wait_while_open().layer(inner))
+    }),
+    rejects(
+        row("KeyedCircuitBreaker", Holds, |inner| {
+            let rejected = |request: &Request<String>| request.headers().contains_key("rejected");
+            let layer = KeyedCircuitBreakerLayer::new(BreakerPolicy::standard(), 9, rejected);
+            layer.breakers().force_open(&true);
+            cloned(layer.layer(inner))
+        }),
+        || {
+            Request::builder()
+                .header("rejected", "")
+                .body(String::new())
+                .unwrap()
+        },
+    ),
     row("ConcurrencyLimit", Holds, |inner| {
         cloned(ConcurrencyLimit::new(inner, 9))
     }),

@@ -17,6 +17,9 @@ use tower::balance::p2c::Balance;
 use tower::balance::picker::{
     LeastLoaded, MaglevHash, P2c, Picker, Random, RingHash, RoundRobin, WeightedRoundRobin,
 };
+use tower::breaker::keyed::KeyedCircuitBreakerLayer;
+use tower::breaker::policy::BreakerPolicy;
+use tower::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use tower::buffer::fail_fast::FailFast;
 use tower::buffer::{Buffer, error::ServiceError};
 use tower::discover::{Change, channel};
@@ -194,6 +197,10 @@ where
     }
 }
 
+fn never() -> BreakerPolicy {
+    BreakerPolicy::never()
+}
+
 #[tokio::test(start_paused = true)]
 async fn errors_are_forwarded_and_clones_work() {
     forwards_errors(|inner| inner).await;
@@ -209,6 +216,14 @@ async fn errors_are_forwarded_and_clones_work() {
     forwards_errors(|inner| ConcurrencyLimit::new(inner, 1)).await;
     forwards_errors(|inner| RateLimit::new(inner, Rate::new(100, SECOND))).await;
     forwards_errors(LoadShed::new).await;
+    forwards_errors(|inner| CircuitBreaker::new(inner, never())).await;
+    forwards_errors(|inner| {
+        let layer = CircuitBreakerLayer::new(never());
+        layer.wait_while_open().layer(inner)
+    })
+    .await;
+    forwards_errors(|inner| KeyedCircuitBreakerLayer::new(never(), 9, |n: &u32| *n).layer(inner))
+        .await;
     forwards_errors(|inner| FailFast::new(inner, SECOND)).await;
     forwards_errors(|inner| Filter::new(inner, |n: u32| Ok::<_, BoxError>(n))).await;
     forwards_errors(|inner| AsyncFilter::new(inner, async |n: u32| Ok::<_, BoxError>(n))).await;
