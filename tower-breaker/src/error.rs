@@ -32,3 +32,33 @@ impl fmt::Display for Open {
 }
 
 impl Error for Open {}
+
+/// The request was not sent, because the service has rejected too many of the recent ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Throttled {
+    probability: f64,
+}
+
+impl Throttled {
+    pub(crate) const fn new(probability: f64) -> Self {
+        Self { probability }
+    }
+
+    /// Returns the probability with which the request was rejected.
+    pub const fn probability(&self) -> f64 {
+        self.probability
+    }
+
+    /// Returns `None`: the next request may be sent.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        None
+    }
+}
+
+impl fmt::Display for Throttled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the service rejects too many requests")
+    }
+}
+
+impl Error for Throttled {}

@@ -5,6 +5,7 @@
 //! | [`CircuitBreaker`] | rejects all requests for some time after too many have failed, then probes the service | one service |
 //! | [`BreakEndpoints`], behind the feature `discover` | the same for each endpoint of a balancer, which sends to the others meanwhile | a set of endpoints |
 //! | [`keyed`] | the same for each key that a function returns, such as the host of a request | many services behind one |
+//! | [`admission`] | rejects a share of the requests while the service rejects too many: client-side throttling, and admission control by rejections | a service that is overloaded rather than down |
 //!
 //! A request to a service that is down costs its caller a timeout, and the service a part of the capacity that it needs to
 //! recover. A breaker turns the first into an error that is immediate and says when to come back, and the second into a
@@ -118,6 +119,7 @@
 //! The state machine is that of M. Nygard, *Release It!*, 2007. Open times and jitter are those of Finagle's failure
 //! accrual. [`policy`] has the algorithms without the services around them.
 
+pub mod admission;
 mod call;
 mod circuit;
 #[cfg(feature = "discover")]

@@ -41,6 +41,8 @@ pub enum RefusalKind {
     RateLimited,
     /// A circuit breaker is open.
     BreakerOpen,
+    /// The service rejects so much that a share of the requests is not sent to it.
+    Throttled,
     /// A budget, such as that of retries, is exhausted.
     BudgetExhausted,
     /// There are no endpoints, or none is ready.
@@ -85,18 +87,24 @@ impl Refusal {
     /// | `Elapsed` | a `Timeout` |
     /// | `DeadlineExceeded` | ignored, because the request has no time left |
     /// | `Overloaded`, `RateLimited`, `BudgetExhausted` | `Overloaded`, with [`retry_after`](Self::retry_after) as pushback |
+    /// | `Throttled` | `Overloaded`, and not transient: another attempt adds to the overload |
     /// | any other | `Unavailable`, with [`retry_after`](Self::retry_after) as pushback |
     pub fn class(&self) -> Class {
         let kind = match self.kind {
             RefusalKind::DeadlineExceeded => return Class::Ignored,
             RefusalKind::Elapsed => FailureKind::Timeout,
-            RefusalKind::Overloaded | RefusalKind::RateLimited | RefusalKind::BudgetExhausted => {
-                FailureKind::Overloaded
-            }
+            RefusalKind::Overloaded
+            | RefusalKind::RateLimited
+            | RefusalKind::BudgetExhausted
+            | RefusalKind::Throttled => FailureKind::Overloaded,
             _ => FailureKind::Unavailable,
         };
         let pushback = self.retry_after.map(Pushback::After);
-        Failure::new(kind).with_pushback(pushback).into()
+        let is_transient = self.kind != RefusalKind::Throttled;
+        Failure::new(kind)
+            .transient(is_transient)
+            .with_pushback(pushback)
+            .into()
     }
 }
 
@@ -108,6 +116,7 @@ impl fmt::Display for Refusal {
             RefusalKind::Overloaded => "too many requests in flight",
             RefusalKind::RateLimited => "too many requests in this period",
             RefusalKind::BreakerOpen => "the circuit breaker is open",
+            RefusalKind::Throttled => "the service rejects too many requests",
             RefusalKind::BudgetExhausted => "the budget is exhausted",
             RefusalKind::NoEndpoints => "no endpoint is available",
             RefusalKind::FailFast => "the service is not ready",

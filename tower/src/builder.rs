@@ -171,6 +171,37 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::breaker::CircuitBreakerLayer::new(policy))
     }
 
+    /// Rejects a share of the requests while the service below rejects too many; see
+    /// [`breaker::admission`](crate::breaker::admission).
+    ///
+    /// ```
+    /// # #[cfg(feature = "util")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower::BoxError> {
+    /// use tower::{BoxError, ServiceBuilder, ServiceExt};
+    /// use tower::breaker::policy::Throttle;
+    ///
+    /// let service = ServiceBuilder::new()
+    ///     .admission(Throttle::new())
+    ///     .service_fn(|n: u32| async move { Ok::<_, BoxError>(n + 1) });
+    /// assert_eq!(service.oneshot(1).await?, 2);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "util"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If a setting of the policy is out of range.
+    #[cfg(feature = "breaker")]
+    pub fn admission<P: crate::breaker::policy::AdmissionPolicy>(
+        self,
+        policy: P,
+    ) -> ServiceBuilder<Stack<crate::breaker::admission::AdmissionLayer<P>, L>> {
+        self.layer(crate::breaker::admission::AdmissionLayer::new(policy))
+    }
+
     /// Limits the number of requests in flight to `max`; see [`limit::concurrency`](crate::limit::concurrency).
     ///
     /// Each service that the stack wraps has its own limit, which its clones share. A framework that applies layers once per

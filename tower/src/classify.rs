@@ -58,6 +58,7 @@ use crate::BoxError;
 /// | [`buffer::error::Closed`](crate::buffer::error::Closed), [`buffer::error::ServiceError`](crate::buffer::error::ServiceError) | `Closed` |
 /// | [`balance::error::NoEndpoints`](crate::balance::error::NoEndpoints), [`balance::error::Discover`](crate::balance::error::Discover), [`health::error::NoHealthyEndpoints`](crate::health::error::NoHealthyEndpoints) | `NoEndpoints` |
 /// | [`breaker::error::Open`](crate::breaker::error::Open) | `BreakerOpen`, with its `retry_after` |
+/// | [`breaker::error::Throttled`](crate::breaker::error::Throttled) | `Throttled` |
 /// | a [`Refusal`], returned by a layer of your own | its own |
 ///
 /// If the chain contains several of them, the outermost decides.
@@ -132,6 +133,10 @@ fn kind(error: &(dyn Error + 'static)) -> Option<RefusalKind> {
         if error.is::<NoEndpoints>() || error.is::<Discover>() {
             return Some(RefusalKind::NoEndpoints);
         }
+    }
+    #[cfg(feature = "breaker")]
+    if error.is::<crate::breaker::error::Throttled>() {
+        return Some(RefusalKind::Throttled);
     }
     #[cfg(feature = "health")]
     if error.is::<crate::health::error::NoHealthyEndpoints>() {

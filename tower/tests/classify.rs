@@ -146,7 +146,7 @@ async fn a_balancer_without_endpoints_returns_a_refusal() {
 
 #[tokio::test(start_paused = true)]
 async fn an_open_breaker_returns_a_refusal_that_says_when_to_come_back() {
-    use tower::breaker::policy::BreakerPolicy;
+    use tower::breaker::policy::{BreakerPolicy, Throttle};
 
     let fail = |()| std::future::ready(Err::<(), _>(BoxError::from("down")));
     let policy = BreakerPolicy::never().consecutive_failures(1);
@@ -164,4 +164,18 @@ async fn an_open_breaker_returns_a_refusal_that_says_when_to_come_back() {
         LayerErrors::class(error.as_ref()),
         Class::Failure(failure.with_pushback(Some(Pushback::After(after))))
     );
+
+    let service = ServiceBuilder::new()
+        .admission(Throttle::new())
+        .service_fn(fail);
+    loop {
+        let error = service.clone().oneshot(()).await.unwrap_err();
+        if let Some(refusal) = refusal(error.as_ref()) {
+            assert_eq!(refusal.kind(), RefusalKind::Throttled);
+            // Another attempt would add to the overload.
+            let failure = Failure::new(FailureKind::Overloaded).transient(false);
+            assert_eq!(refusal.class(), Class::Failure(failure));
+            break;
+        }
+    }
 }

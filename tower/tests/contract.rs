@@ -18,6 +18,7 @@ use http::{Request, Response};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, timeout};
 use tower::balance::p2c::Balance;
+use tower::breaker::admission::ThrottleLayer;
 use tower::breaker::keyed::KeyedCircuitBreakerLayer;
 use tower::breaker::policy::BreakerPolicy;
 use tower::breaker::{CircuitBreaker, CircuitBreakerLayer};
@@ -346,6 +347,9 @@ const LAYERS: &[Row] = &[
                 .unwrap()
         },
     ),
+    row("Admission", Holds, |inner| {
+        cloned(ThrottleLayer::default().layer(inner))
+    }),
     row("ConcurrencyLimit", Holds, |inner| {
         cloned(ConcurrencyLimit::new(inner, 9))
     }),

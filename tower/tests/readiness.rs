@@ -17,8 +17,9 @@ use tower::balance::p2c::Balance;
 use tower::balance::picker::{
     LeastLoaded, MaglevHash, P2c, Picker, Random, RingHash, RoundRobin, WeightedRoundRobin,
 };
+use tower::breaker::admission::AdmissionLayer;
 use tower::breaker::keyed::KeyedCircuitBreakerLayer;
-use tower::breaker::policy::BreakerPolicy;
+use tower::breaker::policy::{BreakerPolicy, NackAdmission};
 use tower::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use tower::buffer::fail_fast::FailFast;
 use tower::buffer::{Buffer, error::ServiceError};
@@ -224,6 +225,7 @@ async fn errors_are_forwarded_and_clones_work() {
     .await;
     forwards_errors(|inner| KeyedCircuitBreakerLayer::new(never(), 9, |n: &u32| *n).layer(inner))
         .await;
+    forwards_errors(|inner| AdmissionLayer::new(NackAdmission::new()).layer(inner)).await;
     forwards_errors(|inner| FailFast::new(inner, SECOND)).await;
     forwards_errors(|inner| Filter::new(inner, |n: u32| Ok::<_, BoxError>(n))).await;
     forwards_errors(|inner| AsyncFilter::new(inner, async |n: u32| Ok::<_, BoxError>(n))).await;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tower::balance::p2c::Balance;
 use tower::balance::picker::RoundRobin;
 use tower::breaker::CircuitBreaker;
+use tower::breaker::admission::ThrottleLayer;
 use tower::breaker::keyed::KeyedCircuitBreakerLayer;
 use tower::breaker::policy::BreakerPolicy;
 use tower::buffer::Buffer;
@@ -106,6 +107,7 @@ spawns! {
     a_hedge: |inner| HedgeLayer::builder().when(|_: &u32| true).delay(SECOND).build().unwrap().layer(inner);
     a_circuit_breaker: |inner| CircuitBreaker::new(inner, BreakerPolicy::standard());
     a_breaker_for_each_key: |inner| KeyedCircuitBreakerLayer::new(BreakerPolicy::standard(), 9, |n: &u32| *n).layer(inner);
+    admission_control: |inner| ThrottleLayer::default().layer(inner);
     a_steer: |inner| Steer::new([inner], |_: &u32, _: &[_]| 0);
     a_buffer: |inner| Buffer::new(inner, 8);
     a_balancer: |inner| Balance::new(ServiceList::new::<u32>([measured(inner)]));

@@ -3,6 +3,8 @@
 //! | algorithm | type |
 //! |---|---|
 //! | circuit breaking | [`Circuit`], configured by [`BreakerPolicy`] |
+//! | client-side throttling | [`Throttle`] |
+//! | admission control by rejections | [`NackAdmission`] |
 //!
 //! # Example
 //!
@@ -36,10 +38,13 @@
 //! # }
 //! ```
 
+mod admission;
 mod circuit;
 mod config;
 mod window;
 
+pub use self::admission::{AdmissionPolicy, Counts, NackAdmission, Throttle};
 pub(crate) use self::circuit::Step;
 pub use self::circuit::{Circuit, Outcome, State, Ticket};
 pub use self::config::BreakerPolicy;
+pub(crate) use self::window::{MIN_WINDOW, Window};

@@ -10,6 +10,8 @@ pub(crate) struct Window<const N: usize> {
     current: usize,
     /// When the current step began; `None` if nothing was recorded yet.
     began: Option<Instant>,
+    /// The number of steps since the first record, the current one included; at most [`STEPS`].
+    covered: u32,
 }
 
 impl<const N: usize> Window<N> {
@@ -20,6 +22,7 @@ impl<const N: usize> Window<N> {
             steps: [[0; N]; STEPS],
             current: 0,
             began: None,
+            covered: 1,
         }
     }
 
@@ -50,12 +53,18 @@ impl<const N: usize> Window<N> {
             self.current = (self.current + 1) % STEPS;
             self.steps[self.current] = [0; N];
         }
+        self.covered = (self.covered + passed as u32).min(STEPS as u32);
         self.began = Some(began + self.step * passed as u32);
     }
 
     /// Returns when the current step ends; `None` if nothing was recorded yet, or if it never ends.
     pub(crate) fn step_ends(&self) -> Option<Instant> {
         self.began?.checked_add(self.step)
+    }
+
+    /// Returns when the oldest step began that is later than the first record; `None` if nothing was recorded yet.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.began?.checked_sub(self.step * (self.covered - 1))
     }
 
     /// Returns the sums of the window that ends with the last record.
@@ -111,6 +120,8 @@ mod tests {
                     .filter(|(step, _)| step + 10 > current)
                     .fold([0, 0], |sum, (_, add)| [sum[0] + u64::from(add[0]), sum[1] + u64::from(add[1])]);
                 prop_assert_eq!(window.totals(), expected);
+                let oldest = origin + STEP * current.saturating_sub(9) as u32;
+                prop_assert_eq!(window.oldest(), Some(oldest));
             }
         }
     }
@@ -122,5 +133,6 @@ mod tests {
         window.record([1], now);
         window.record([1], now + Duration::from_secs(1 << 30));
         assert_eq!(window.totals(), [2]);
+        assert_eq!(window.oldest(), Some(now));
     }
 }
