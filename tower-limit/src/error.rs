@@ -46,6 +46,11 @@ impl LimitExceeded {
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
+
+    #[cold]
+    pub(crate) fn boxed(&self) -> crate::BoxError {
+        self.clone().into()
+    }
 }
 
 impl fmt::Display for LimitExceeded {

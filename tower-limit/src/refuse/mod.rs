@@ -75,7 +75,7 @@
 //!
 //! # Cost
 //!
-//! An admitted request costs a branch more than the limit. A refused one takes an atomic read with a concurrency limit, a short
+//! An admitted request costs two branches more than the limit. A refused one takes an atomic read with a concurrency limit, a short
 //! lock and a clock reading with a rate, and the box of its error. A wait takes a timer, which the handle reuses.
 
 pub mod future;
