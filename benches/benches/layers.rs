@@ -9,18 +9,19 @@ fn layers(criterion: &mut Criterion) {
     for (ours, registry) in ours::ALL.iter().zip(registry::ALL) {
         let mut group = criterion.benchmark_group(ours.name);
         for (tower, Case { prepare, .. }) in [("ours", ours), ("registry", registry)] {
-            let run = prepare();
-            group.bench_function(tower, |bencher| measure(bencher, run));
+            let mut run = prepare();
+            run(10_000);
+            group.bench_function(tower, |bencher| measure(bencher, &mut run));
         }
     }
     for case in added::ALL {
-        let run = (case.prepare)();
-        criterion.bench_function(case.name, |bencher| measure(bencher, run));
+        let mut run = (case.prepare)();
+        run(10_000);
+        criterion.bench_function(case.name, |bencher| measure(bencher, &mut run));
     }
 }
 
-fn measure(bencher: &mut Bencher<'_>, mut run: Box<dyn FnMut(u64)>) {
-    run(10_000);
+fn measure(bencher: &mut Bencher<'_>, run: &mut dyn FnMut(u64)) {
     bencher.iter_custom(|count| {
         let start = Instant::now();
         run(count);
