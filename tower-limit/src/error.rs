@@ -47,6 +47,7 @@ impl LimitExceeded {
         self.retry_after
     }
 
+    #[cfg(any(feature = "concurrency", feature = "rate"))]
     #[cold]
     pub(crate) fn boxed(&self) -> crate::BoxError {
         self.clone().into()

@@ -84,6 +84,7 @@
 #[cfg(feature = "concurrency")]
 pub mod concurrency;
 pub mod error;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
 mod event;
 #[cfg(any(feature = "concurrency", feature = "rate"))]
 mod hold;
@@ -105,6 +106,7 @@ pub mod weighted;
 
 #[cfg(feature = "concurrency")]
 pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
+#[cfg(any(feature = "concurrency", feature = "rate"))]
 pub use self::event::Event;
 #[cfg(any(feature = "concurrency", feature = "rate"))]
 pub use self::hold::HoldPermit;

@@ -2,7 +2,7 @@
 //! request.
 //!
 //! [`KeyedLimit`] applies [`KeyRates`], a token bucket per key, or [`KeyPermits`], a number of requests in flight per key.
-//! Requests beyond that are refused at once with a [`LimitExceeded`](crate::error::LimitExceeded).
+//! Requests beyond that are refused at once with a [`LimitExceeded`].
 //!
 //! Use it so that one client cannot take what all share. It does not bound the whole: put a
 //! [`ConcurrencyLimit`](crate::ConcurrencyLimit) below it. All services of a layer share its keys, since a client has several
@@ -49,7 +49,7 @@
 //! The number of keys is bounded. If there is no room for a new one, another is forgotten, of 64 that are looked at in turn:
 //!
 //! - [`KeyRates`] forget one whose bucket is full, and lose nothing; or else the one whose bucket is the fullest, which has a full
-//!   bucket when it comes back ([`Event::Forgot`](crate::Event::Forgot)). Keys that were used a few times, such as those that an
+//!   bucket when it comes back ([`Event::Forgot`]). Keys that were used a few times, such as those that an
 //!   attacker makes up, are forgotten before one that is used all the time.
 //! - [`KeyPermits`] forget one without requests in flight, and lose nothing. If none of the 64 is, the new key is refused
 //!   ([`LimitKind::Keys`](crate::error::LimitKind)): that happens if nearly all keys have requests in flight.
@@ -72,7 +72,7 @@
 //!
 //! # Errors
 //!
-//! A [`BoxError`](crate::BoxError) with either a [`LimitExceeded`](crate::error::LimitExceeded) or the inner service's error.
+//! A [`BoxError`](crate::BoxError) with either a [`LimitExceeded`] or the inner service's error.
 //!
 //! # Clone
 //!
