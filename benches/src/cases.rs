@@ -33,14 +33,14 @@ macro_rules! cases {
 
             const HOUR: Duration = Duration::from_secs(3600);
 
-            type Echo = ServiceFn<fn(u64) -> Ready<Result<u64, Infallible>>>;
+            pub(crate) type Echo = ServiceFn<fn(u64) -> Ready<Result<u64, Infallible>>>;
 
-            fn echo_fn() -> Echo {
+            pub(crate) fn echo_fn() -> Echo {
                 service_fn(echo as fn(u64) -> _)
             }
 
             /// One request after the other.
-            fn one<S>(runtime: Runtime, make: impl FnOnce() -> S) -> Box<dyn FnMut(u64)>
+            pub(crate) fn one<S>(runtime: Runtime, make: impl FnOnce() -> S) -> Box<dyn FnMut(u64)>
             where
                 S: Service<u64, Response = u64, Error: std::fmt::Debug> + 'static,
             {
@@ -95,7 +95,7 @@ macro_rules! cases {
             }
 
             /// 64 tasks with a clone each.
-            fn many<S>(runtime: Runtime, make: impl FnOnce() -> S) -> Box<dyn FnMut(u64)>
+            pub(crate) fn many<S>(runtime: Runtime, make: impl FnOnce() -> S) -> Box<dyn FnMut(u64)>
             where
                 S: Service<u64, Response = u64, Error: std::fmt::Debug, Future: Send>
                     + Clone

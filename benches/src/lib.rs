@@ -1,5 +1,6 @@
 //! Benchmark cases: the cost of a request through each layer, with our tower and with the registry's tower 0.5.3.
 
+pub mod added;
 mod cases;
 pub mod counting;
 mod services;

@@ -46,6 +46,12 @@ impl LimitExceeded {
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
+
+    #[cfg(any(feature = "concurrency", feature = "rate"))]
+    #[cold]
+    pub(crate) fn boxed(&self) -> crate::BoxError {
+        self.clone().into()
+    }
 }
 
 impl fmt::Display for LimitExceeded {

@@ -1,9 +1,15 @@
 //! Middleware that limits the requests to a service.
 //!
 //! - [`ConcurrencyLimit`] limits the number of in-flight requests.
-//! - [`RateLimit`] limits the number of requests per period. The burst is the whole number: all requests of a period may be sent
-//!   at once.
-//! - [`LoadShed`](load_shed::LoadShed) returns an error at once when a limit below it would make the caller wait.
+//! - [`RateLimit`] limits the number of requests per period: by a window, of which all may be sent at once, or by a token bucket
+//!   with a burst of its own.
+//! - [`weighted`] limits the in-flight requests by their weight.
+//! - [`keyed`] limits the rate or the in-flight requests of each client, or of whatever else is found in a request.
+//! - [`LoadShed`](load_shed::LoadShed) returns an error at once when the service below it would make the caller wait.
+//!
+//! The first two make callers wait. With `shed` and `max_wait` they [`refuse`] requests, with an error that says when to come back;
+//! the others can do so by themselves. The `http` module, behind the feature of that name, counts requests until their response
+//! bodies have ended.
 //!
 //! A limit is an estimate of what the service can do, and wrong as soon as that changes: measure before you set one, and do not
 //! use a limit where a bounded queue is enough.
@@ -78,6 +84,7 @@
 #[cfg(feature = "concurrency")]
 pub mod concurrency;
 pub mod error;
+#[cfg(any(feature = "concurrency", feature = "rate"))]
 mod event;
 #[cfg(any(feature = "concurrency", feature = "rate"))]
 mod hold;
@@ -99,6 +106,7 @@ pub mod weighted;
 
 #[cfg(feature = "concurrency")]
 pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
+#[cfg(any(feature = "concurrency", feature = "rate"))]
 pub use self::event::Event;
 #[cfg(any(feature = "concurrency", feature = "rate"))]
 pub use self::hold::HoldPermit;

@@ -288,6 +288,8 @@ impl World {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+
     #[test]
     fn no_schedule_exceeds_a_limit_or_loses_a_permit(
         steps in prop::collection::vec(step(), 1..150),

@@ -94,7 +94,7 @@ pub mod limit {
     //! the global layers in a server that applies layers once per connection, as axum does with those of a `Router`:
     //! otherwise each connection has its own limit.
     //!
-    //! The limits make callers wait. With `shed()` or `max_wait(...)` they [refuse](refuse) requests, with an error that says
+    //! The limits make callers wait. With `shed()` or `max_wait(...)` they [`refuse`] requests, with an error that says
     //! which limit it was and when to come back. The limits in [`keyed`] are per client, or whatever a request is of, and refuse
     //! at once.
     //!

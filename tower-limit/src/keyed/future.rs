@@ -30,6 +30,7 @@ pin_project! {
 }
 
 impl<F, P> ResponseFuture<F, P> {
+    #[inline]
     pub(super) const fn called(response: F, permit: P) -> Self {
         Self {
             state: State::Called {
@@ -53,6 +54,7 @@ where
 {
     type Output = Result<T, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (output, permit) = ready!(self.poll_holding(cx));
         drop(permit);
@@ -67,13 +69,14 @@ where
 {
     type Permit = P;
 
+    #[inline]
     fn poll_holding(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<(Self::Output, Option<P>)> {
         match self.project().state.project() {
             StateProj::Called { response, permit } => {
                 let output = ready!(response.poll(cx));
                 Poll::Ready((output.map_err(Into::into), permit.take()))
             }
-            StateProj::Refused { error } => Poll::Ready((Err(error.clone().into()), None)),
+            StateProj::Refused { error } => Poll::Ready((Err(error.boxed()), None)),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! request.
 //!
 //! [`KeyedLimit`] applies [`KeyRates`], a token bucket per key, or [`KeyPermits`], a number of requests in flight per key.
-//! Requests beyond that are refused at once with a [`LimitExceeded`](crate::error::LimitExceeded).
+//! Requests beyond that are refused at once with a [`LimitExceeded`].
 //!
 //! Use it so that one client cannot take what all share. It does not bound the whole: put a
 //! [`ConcurrencyLimit`](crate::ConcurrencyLimit) below it. All services of a layer share its keys, since a client has several
@@ -46,13 +46,16 @@
 //!
 //! # Memory
 //!
-//! The number of keys is bounded. If there is no room for a new one, another is forgotten. [`KeyRates`] forget one whose bucket
-//! is full, if there is one among the 16 least recently used, and lose nothing; or else the least recently used, which then has
-//! a full bucket again ([`Event::Forgot`](crate::Event::Forgot)). [`KeyPermits`] forget the least recently used key without
-//! requests in flight, and lose nothing; if all have some, a new key is refused ([`LimitKind::Keys`](crate::error::LimitKind)).
+//! The number of keys is bounded. If there is no room for a new one, another is forgotten, of 64 that are looked at in turn:
 //!
-//! A key takes its own size, and what it owns on the heap, plus at most 32 bytes; keys with an alignment of 8 are padded to
-//! that. With a `u64` as the key, a million keys take 36 to 40 MB. The memory grows with the keys that are known at the same
+//! - [`KeyRates`] forget one whose bucket is full, and lose nothing; or else the one whose bucket is the fullest, which has a full
+//!   bucket when it comes back ([`Event::Forgot`]). Keys that were used a few times, such as those that an
+//!   attacker makes up, are forgotten before one that is used all the time.
+//! - [`KeyPermits`] forget one without requests in flight, and lose nothing. If none of the 64 is, the new key is refused
+//!   ([`LimitKind::Keys`](crate::error::LimitKind)): that happens if nearly all keys have requests in flight.
+//!
+//! A key takes its own size, what it owns on the heap, and at most 24 bytes; keys with an alignment of less than 8 are padded to
+//! that. With a `u64` as the key, a million keys take 32 MB at most. The memory grows with the keys that are known at the same
 //! time, and is not returned. A shard that grows copies itself: for that time, its keys need room twice.
 //!
 //! The keys are spread over up to 64 shards with a lock each, at least 64 keys per shard. Since they are not spread evenly, some
@@ -69,7 +72,7 @@
 //!
 //! # Errors
 //!
-//! A [`BoxError`](crate::BoxError) with either a [`LimitExceeded`](crate::error::LimitExceeded) or the inner service's error.
+//! A [`BoxError`](crate::BoxError) with either a [`LimitExceeded`] or the inner service's error.
 //!
 //! # Clone
 //!
@@ -78,8 +81,8 @@
 //! # Cost
 //!
 //! A hash of the key and the lock of one of the shards, which is held for a lookup, and a clock reading for a rate. A permit
-//! takes the lock again when it is returned, and a reference count. Nothing is allocated for a known key. Which hash is not
-//! known to clients, so they cannot choose keys that collide.
+//! takes the lock again when it is returned, and a reference count. Nothing is allocated for a known key. The hash depends on
+//! random numbers of the process, so clients cannot choose keys that collide.
 
 pub mod future;
 mod layer;

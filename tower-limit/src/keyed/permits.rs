@@ -27,8 +27,7 @@ pub struct KeyPermits<K> {
 
 struct Shared<K> {
     max: u32,
-    /// How many permits are taken. The keys without a permit are in the lists, the least recently used first: only those may be
-    /// forgotten.
+    /// How many permits are taken. Keys of which none is taken may be forgotten.
     shards: Shards<K, u32>,
 }
 
@@ -70,7 +69,7 @@ impl<K: Hash + Eq> KeyPermits<K> {
     ///
     /// # Errors
     ///
-    /// If all its permits are taken; or if it is a new key, and all of `max_keys` have permits taken.
+    /// If all its permits are taken; or if it is a new key, and none of the others can be forgotten for it.
     pub fn take(&self, key: K) -> Result<KeyPermit<K>, LimitExceeded> {
         self.admit(key, &Observer::none())
     }
@@ -103,9 +102,6 @@ impl<K: Hash + Eq> KeyLimit for KeyPermits<K> {
                 return Err(LimitExceeded::new(LimitKind::KeyConcurrency, None));
             }
             *taken += 1;
-            if *taken == 1 {
-                table.unlist(index);
-            }
             drop(table);
             return Ok(self.permit(place.shard, index));
         }
@@ -114,10 +110,9 @@ impl<K: Hash + Eq> KeyLimit for KeyPermits<K> {
             drop(table);
             return Ok(self.permit(place.shard, index));
         }
-        let Some(index) = table.oldest().next() else {
+        let Some((index, 0)) = table.victim(|&taken| taken.into()) else {
             return Err(LimitExceeded::new(LimitKind::Keys, None));
         };
-        table.unlist(index);
         let forgotten = table.replace(index, place.hash, key, 1);
         drop(table);
         drop(forgotten);
@@ -128,11 +123,7 @@ impl<K: Hash + Eq> KeyLimit for KeyPermits<K> {
 impl<K> Drop for KeyPermit<K> {
     fn drop(&mut self) {
         let mut table = self.shared.shards.lock(self.shard);
-        let taken = table.value_mut(self.index);
-        *taken -= 1;
-        if *taken == 0 {
-            table.list(self.index);
-        }
+        *table.value_mut(self.index) -= 1;
     }
 }
 

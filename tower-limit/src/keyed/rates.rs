@@ -7,7 +7,6 @@ use tower_readiness::{Observer, event};
 
 use super::KeyLimit;
 use super::shards::Shards;
-use super::table::Table;
 use crate::Event;
 use crate::error::{InvalidLimit, LimitExceeded, LimitKind};
 use crate::rate::TokenBucket;
@@ -34,7 +33,7 @@ pub struct KeyRates<K> {
 struct Shared<K> {
     bucket: Gcra,
     start: Instant,
-    /// The states of the buckets. All keys are in the lists, the least recently used first.
+    /// The states of the buckets.
     shards: Shards<K, u64>,
 }
 
@@ -91,10 +90,6 @@ impl<K: Hash + Eq> KeyLimit for KeyRates<K> {
         let place = shards.place(&key);
         let mut table = shards.lock(place.shard);
         if let Some(index) = table.find(place.hash, &key) {
-            if !table.is_newest(index) {
-                table.unlist(index);
-                table.list(index);
-            }
             let full_at = table.value_mut(index);
             return match bucket.take(*full_at, now) {
                 Ok(next) => {
@@ -109,42 +104,24 @@ impl<K: Hash + Eq> KeyLimit for KeyRates<K> {
         }
         // Its bucket is full, and holds a token at least.
         let full_at = bucket.take(0, now).unwrap_or(now);
-        let forgotten = add(&mut table, place.hash, key, full_at, now);
+        if !table.is_full() {
+            table.insert(place.hash, key, full_at);
+            return Ok(());
+        }
+        // What is lost with a key is what its bucket lacks.
+        let Some((index, lost)) = table.victim(|full_at| full_at.saturating_sub(now)) else {
+            return Ok(());
+        };
+        let forgotten = table.replace(index, place.hash, key, full_at);
         drop(table);
-        if forgotten.is_some_and(|(_, full_at)| full_at > now) {
+        drop(forgotten);
+        if lost > 0 {
             event!(DEBUG, "too many keys: forgetting one that is not idle");
             observer.notify(&Event::Forgot);
         }
         Ok(())
     }
 }
-
-/// Adds a key. Returns the one that was forgotten for it: one whose bucket is full among the least recently used, which loses
-/// nothing, or else the least recently used.
-fn add<K: Eq>(
-    table: &mut Table<K, u64>,
-    hash: u32,
-    key: K,
-    full_at: u64,
-    now: u64,
-) -> Option<(K, u64)> {
-    if !table.is_full() {
-        let index = table.insert(hash, key, full_at);
-        table.list(index);
-        return None;
-    }
-    let idle = |&index: &u32| *table.value(index) <= now;
-    let idle = table.oldest().take(LOOKED_AT).find(idle);
-    let index = idle.or_else(|| table.oldest().next())?;
-    table.unlist(index);
-    let forgotten = table.replace(index, hash, key, full_at);
-    table.list(index);
-    Some(forgotten)
-}
-
-/// How many keys are looked at to find one whose bucket is full. It is usually the first: the least recently used have had the
-/// longest time to fill.
-const LOOKED_AT: usize = 16;
 
 impl<K> Clone for KeyRates<K> {
     fn clone(&self) -> Self {

@@ -75,11 +75,13 @@ where
     type Error = BoxError;
     type Future = ResponseFuture<S::Future, L::Permit>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.refusal.check()?;
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let key = (self.key)(&request);
         match self.limit.admit(key, &self.observer) {

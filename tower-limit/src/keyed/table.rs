@@ -1,16 +1,15 @@
-//! A hash table with a bound on its keys, and a list of those that may be forgotten. Pure: no locks, no clock.
+//! A hash table with a bound on its keys. Pure: no locks, no clock.
 
 /// Keys with their values. The entries are in one vector and are never moved or removed, only replaced, so an index stays valid
-/// while its key must not be forgotten: while it is not in the list.
+/// while its key is not forgotten.
 #[derive(Debug)]
 pub(super) struct Table<K, V> {
     entries: Vec<Entry<K, V>>,
     /// The first entry of each chain of entries with the same last bits of the hash. A power of two, or empty.
     heads: Vec<u32>,
-    /// The ends of the list.
-    newest: u32,
-    oldest: u32,
     max_keys: usize,
+    /// Where the next [`victim`](Self::victim) is looked for.
+    hand: usize,
 }
 
 #[derive(Debug)]
@@ -20,9 +19,6 @@ struct Entry<K, V> {
     hash: u32,
     /// The next entry of its chain.
     next: u32,
-    /// Its neighbours in the list.
-    newer: u32,
-    older: u32,
 }
 
 /// Instead of an index.
@@ -48,9 +44,8 @@ impl<K, V> Table<K, V> {
         Self {
             entries: Vec::new(),
             heads: Vec::new(),
-            newest: NONE,
-            oldest: NONE,
             max_keys,
+            hand: 0,
         }
     }
 
@@ -66,7 +61,7 @@ impl<K, V> Table<K, V> {
         &mut self.entries[index as usize].value
     }
 
-    /// Adds a key that is not in the table, which must not be full. It is not in the list.
+    /// Adds a key that is not in the table, which must not be full.
     pub(super) fn insert(&mut self, hash: u32, key: K, value: V) -> u32 {
         let len = self.entries.len();
         if len == self.entries.capacity() {
@@ -75,13 +70,12 @@ impl<K, V> Table<K, V> {
             self.entries.reserve_exact(more);
         }
         let index = len as u32;
+        let next = NONE;
         self.entries.push(Entry {
             key,
             value,
             hash,
-            next: NONE,
-            newer: NONE,
-            older: NONE,
+            next,
         });
         if self.heads.len() < self.entries.len() {
             self.grow_heads();
@@ -91,8 +85,28 @@ impl<K, V> Table<K, V> {
         index
     }
 
-    /// Replaces an entry, which must not be in the list, by that of another key, which must not be in the table. Returns the
-    /// forgotten key and value.
+    /// Returns which of the next [`LOOKED_AT`] entries to forget: the one with the lowest `cost`, and that cost. A cost of zero ends
+    /// the search. Each search begins after the entry that the last one has found. `None` if the table is empty.
+    pub(super) fn victim(&mut self, cost: impl Fn(&V) -> u64) -> Option<(u32, u64)> {
+        let len = self.entries.len();
+        let hand = self.hand;
+        let next = (0..len.min(LOOKED_AT)).map(|step| (hand + step) % len);
+        let mut found: Option<(usize, u64)> = None;
+        for index in next {
+            let cost = cost(&self.entries[index].value);
+            if found.is_none_or(|(_, least)| cost < least) {
+                found = Some((index, cost));
+            }
+            if cost == 0 {
+                break;
+            }
+        }
+        let (index, cost) = found?;
+        self.hand = (index + 1) % len;
+        Some((index as u32, cost))
+    }
+
+    /// Replaces an entry by that of another key, which must not be in the table. Returns the forgotten key and value.
     pub(super) fn replace(&mut self, index: u32, hash: u32, key: K, value: V) -> (K, V) {
         self.unchain(index);
         let entry = &mut self.entries[index as usize];
@@ -103,43 +117,6 @@ impl<K, V> Table<K, V> {
         );
         self.chain_up(index);
         forgotten
-    }
-
-    /// Adds an entry to the list as the newest.
-    #[inline]
-    pub(super) fn list(&mut self, index: u32) {
-        let older = std::mem::replace(&mut self.newest, index);
-        let entry = &mut self.entries[index as usize];
-        (entry.newer, entry.older) = (NONE, older);
-        match self.entries.get_mut(older as usize) {
-            Some(older) => older.newer = index,
-            None => self.oldest = index,
-        }
-    }
-
-    /// Removes an entry from the list.
-    #[inline]
-    pub(super) fn unlist(&mut self, index: u32) {
-        let entry = &mut self.entries[index as usize];
-        let (newer, older) = (entry.newer, entry.older);
-        match self.entries.get_mut(newer as usize) {
-            Some(newer) => newer.older = older,
-            None => self.newest = older,
-        }
-        match self.entries.get_mut(older as usize) {
-            Some(older) => older.newer = newer,
-            None => self.oldest = newer,
-        }
-    }
-
-    /// Returns the entries of the list, the oldest first.
-    pub(super) fn oldest(&self) -> impl Iterator<Item = u32> {
-        let entry = |index: u32| self.entries.get(index as usize);
-        let first = entry(self.oldest).map(|_| self.oldest);
-        std::iter::successors(first, move |&index| {
-            let newer = entry(index)?.newer;
-            entry(newer).map(|_| newer)
-        })
     }
 
     fn chain(&self, hash: u32) -> usize {
@@ -177,21 +154,11 @@ impl<K, V> Table<K, V> {
     }
 }
 
-/// For keys that stay in the list while they are used.
-#[cfg(any(feature = "rate", test))]
-impl<K, V> Table<K, V> {
-    pub(super) fn value(&self, index: u32) -> &V {
-        &self.entries[index as usize].value
-    }
-
-    /// Returns whether the entry, which must be in the list, is the newest of it.
-    pub(super) const fn is_newest(&self, index: u32) -> bool {
-        self.newest == index
-    }
-}
-
 /// The number of keys for which memory is reserved at first.
 const MIN_KEYS: usize = 8;
+
+/// How many entries a search for a victim looks at: they are next to each other in memory, and so take less than 100 ns.
+const LOOKED_AT: usize = 64;
 
 #[cfg(all(test, not(tower_loom)))]
 mod tests {
@@ -201,19 +168,17 @@ mod tests {
 
     #[derive(Clone, Copy, Debug)]
     enum Operation {
-        /// Finds the key, or adds it, in place of the oldest if the table is full.
-        Use(u32),
-        List(u32),
-        Unlist(u32),
+        /// Sets the value of the key. If it is new and the table is full, it replaces a victim.
+        Set(u32, u64),
+        Find(u32),
     }
 
     /// More keys than fit.
     fn operation() -> impl Strategy<Value = Operation> {
         let key = 0..60_u32;
         prop_oneof![
-            4 => key.clone().prop_map(Operation::Use),
-            2 => key.clone().prop_map(Operation::List),
-            1 => key.prop_map(Operation::Unlist),
+            2 => (key.clone(), 0..4_u64).prop_map(|(key, value)| Operation::Set(key, value)),
+            1 => key.prop_map(Operation::Find),
         ]
     }
 
@@ -223,57 +188,63 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+
         #[test]
         fn behaves_like_a_list_of_keys(
             max_keys in 1..40_usize,
             operations in prop::collection::vec(operation(), 1..300),
         ) {
             let mut table = Table::new(max_keys);
-            // Keys and values; the listed ones, the oldest first.
-            let (mut known, mut listed): (Vec<(u32, u32)>, Vec<u32>) = (Vec::new(), Vec::new());
-            for (value, operation) in (0_u32..).zip(operations) {
-                match operation {
-                    Operation::Use(key) => {
-                        let position = known.iter().position(|&(known, _)| known == key);
-                        let found = table.find(hash(key), &key);
-                        prop_assert_eq!(found.is_some(), position.is_some());
-                        if let (Some(found), Some(position)) = (found, position) {
-                            prop_assert_eq!(*table.value(found), known[position].1);
-                            *table.value_mut(found) = value;
-                            known[position].1 = value;
-                        } else if !table.is_full() {
-                            table.insert(hash(key), key, value);
-                            known.push((key, value));
-                        } else if !listed.is_empty() {
-                            let oldest = table.oldest().next().unwrap();
-                            table.unlist(oldest);
-                            let (forgotten, _) = table.replace(oldest, hash(key), key, value);
-                            prop_assert_eq!(forgotten, listed.remove(0));
-                            known.retain(|&(known, _)| known != forgotten);
-                            known.push((key, value));
-                        }
+            let mut known: Vec<(u32, u64)> = Vec::new();
+            for operation in operations {
+                let (Operation::Set(key, _) | Operation::Find(key)) = operation;
+                let found = table.find(hash(key), &key);
+                let position = known.iter().position(|&(known, _)| known == key);
+                prop_assert_eq!(found.is_some(), position.is_some());
+                if let (Some(found), Some(position)) = (found, position) {
+                    prop_assert_eq!(*table.value_mut(found), known[position].1);
+                }
+                let Operation::Set(key, value) = operation else {
+                    continue;
+                };
+                match (found, position) {
+                    (Some(found), Some(position)) => {
+                        *table.value_mut(found) = value;
+                        known[position].1 = value;
                     }
-                    Operation::List(key) => {
-                        if let Some(index) = table.find(hash(key), &key)
-                            && !listed.contains(&key)
-                        {
-                            table.list(index);
-                            listed.push(key);
-                            prop_assert!(table.is_newest(index));
-                        }
+                    _ if !table.is_full() => {
+                        table.insert(hash(key), key, value);
+                        known.push((key, value));
                     }
-                    Operation::Unlist(key) => {
-                        if let Some(position) = listed.iter().position(|&listed| listed == key) {
-                            table.unlist(table.find(hash(key), &key).unwrap());
-                            listed.remove(position);
-                        }
+                    _ => {
+                        let (victim, cost) = table.victim(|&value| value).unwrap();
+                        let forgotten = table.replace(victim, hash(key), key, value);
+                        // Fewer than are looked at, so it is the cheapest of all.
+                        let cheapest = known.iter().map(|&(_, value)| value).min().unwrap();
+                        prop_assert!(cost == cheapest && forgotten.1 == cost);
+                        let position = known.iter().position(|&known| known == forgotten);
+                        known[position.unwrap()] = (key, value);
                     }
                 }
                 prop_assert!(table.len() == known.len() && table.len() <= max_keys);
                 prop_assert!(table.entries.capacity() <= max_keys.max(MIN_KEYS));
-                let keys = table.oldest().map(|index| table.entries[index as usize].key);
-                prop_assert_eq!(keys.collect::<Vec<_>>(), listed.clone());
             }
         }
+    }
+
+    #[test]
+    fn a_search_goes_on_after_the_last_victim_and_is_bounded() {
+        let mut table = Table::new(3 * LOOKED_AT);
+        for key in 0..3 * LOOKED_AT as u32 {
+            table.insert(key, key, 1);
+        }
+        *table.value_mut(LOOKED_AT as u32 + 1) = 0;
+        assert_eq!(table.victim(|&cost| cost), Some((0, 1)), "too far away");
+        let near = LOOKED_AT as u32 + 1;
+        assert_eq!(table.victim(|&cost| cost), Some((1, 1)));
+        assert_eq!(table.victim(|&cost| cost), Some((near, 0)));
+        assert_eq!(table.victim(|&cost| cost), Some((near + 1, 1)));
+        assert_eq!(Table::<u32, u64>::new(1).victim(|&cost| cost), None);
     }
 }

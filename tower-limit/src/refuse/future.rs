@@ -29,6 +29,7 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
+    #[inline]
     pub(super) const fn called(response: F) -> Self {
         Self {
             state: State::Called { response },
@@ -49,10 +50,11 @@ where
 {
     type Output = Result<T, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Called { response } => response.poll(cx).map_err(Into::into),
-            StateProj::Refused { error } => Poll::Ready(Err(error.clone().into())),
+            StateProj::Refused { error } => Poll::Ready(Err(error.boxed())),
         }
     }
 }
@@ -64,6 +66,7 @@ where
 {
     type Permit = F::Permit;
 
+    #[inline]
     fn poll_holding(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -73,7 +76,7 @@ where
                 let (output, permit) = ready!(response.poll_holding(cx));
                 Poll::Ready((output.map_err(Into::into), permit))
             }
-            StateProj::Refused { error } => Poll::Ready((Err(error.clone().into()), None)),
+            StateProj::Refused { error } => Poll::Ready((Err(error.boxed()), None)),
         }
     }
 }

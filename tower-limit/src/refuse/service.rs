@@ -76,6 +76,7 @@ impl<L> Refuse<L> {
 
 impl<L: Limit> Refuse<L> {
     /// Waits for the limit. Returns `Err` when the request must be refused.
+    #[inline]
     fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
         match self.limit.try_reserve() {
             Ok(()) => {
@@ -152,6 +153,7 @@ where
     type Error = BoxError;
     type Future = ResponseFuture<L::Future>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         if Purpose::current() != Purpose::Call {
             return self.poll_idle(cx);
@@ -169,6 +171,7 @@ where
         self.limit.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         self.polled = false;
         match self.refused.take() {

@@ -48,6 +48,7 @@ pin_project! {
 pub struct HeldPermits(#[expect(dead_code, reason = "returned when they are dropped")] Permits);
 
 impl<S, F, Req> ResponseFuture<S, F, Req> {
+    #[inline]
     pub(super) const fn called(response: F, permits: Permits) -> Self {
         let permits = Some(permits);
         Self {
@@ -87,6 +88,7 @@ where
 {
     type Permit = HeldPermits;
 
+    #[inline]
     fn poll_holding(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -124,7 +126,7 @@ where
                     return Poll::Ready((result.map_err(Into::into), permits));
                 }
                 StateProj::Refused { error } => {
-                    return Poll::Ready((Err(error.clone().into()), None));
+                    return Poll::Ready((Err(error.boxed()), None));
                 }
             };
             state.set(next);
@@ -139,6 +141,7 @@ where
 {
     type Output = Result<T, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (output, permits) = ready!(self.poll_holding(cx));
         drop(permits);

@@ -65,11 +65,13 @@ where
     type Error = BoxError;
     type Future = ResponseFuture<S, S::Future, Req>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.refusal.check()?;
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         let Settings { pool, weight, .. } = &self.settings;
         let weight = weight(&request).min(pool.max());

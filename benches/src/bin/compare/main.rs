@@ -1,6 +1,8 @@
 //! `cargo run --release --bin compare [PART OF A NAME ...]`: both towers in turn, the medians and their ratio, and the
-//! heap allocations of a request, as the first table of `README.md`. `compare callers` is the second.
+//! heap allocations of a request, as the first table of `README.md`. `compare added` is the table of the layers that only ours
+//! has, and `compare callers` that of many callers.
 
+mod added;
 mod callers;
 
 use std::time::{Duration, Instant};
@@ -63,6 +65,9 @@ fn main() {
     let names: Vec<_> = std::env::args().skip(1).collect();
     if names.first().is_some_and(|name| name == "callers") {
         return callers::run(&names[1..]);
+    }
+    if names.first().is_some_and(|name| name == "added") {
+        return added::run(&names[1..]);
     }
     println!(
         "| case | ours, ns | registry's, ns | ratio | asked for | allocations, ours | registry's |"

@@ -1,5 +1,6 @@
 //! What is hammered.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::hint::black_box;
@@ -19,7 +20,10 @@ use tower::health::{
     AccrueFailures, EjectOutliers, EndpointStates, ErrorIsFailure, Health, Observe,
 };
 use tower::hedge::{Hedge, HedgeLayer};
-use tower::limit::{ConcurrencyLimit, GlobalRateLimitLayer};
+use tower::limit::keyed::{KeyPermits, KeyRates, KeyedLimit};
+use tower::limit::rate::{Rate, TokenBucket};
+use tower::limit::weighted::WeightedConcurrencyLimitLayer;
+use tower::limit::{ConcurrencyLimit, GlobalRateLimitLayer, RateLimit};
 use tower::load::estimate::Estimate;
 use tower::load::pending_requests::Counter;
 use tower::load::{CompleteOnResponse, PendingRequests};
@@ -111,6 +115,42 @@ pub const ALL: &[Case] = &[
         writes: Some(1),
         clocks: 0,
         prepare: || rate_limited(u64::MAX / 2),
+    },
+    Case {
+        name: "`RateLimit` by a token bucket, not full",
+        writes: Some(1),
+        clocks: 1,
+        prepare: || cloned(RateLimit::token_bucket(echo_fn(), bucket())),
+    },
+    Case {
+        name: "`WeightedConcurrencyLimit`",
+        writes: Some(4),
+        clocks: 0,
+        prepare: || cloned(WeightedConcurrencyLimitLayer::new(1000, |_: &u64| 10).layer(echo_fn())),
+    },
+    Case {
+        name: "`KeyedRateLimit`, one key",
+        writes: None,
+        clocks: 1,
+        prepare: || keyed_rates(|_| 0),
+    },
+    Case {
+        name: "`KeyedRateLimit`, 1,000 keys",
+        writes: None,
+        clocks: 1,
+        prepare: || keyed_rates(any_of_1000),
+    },
+    Case {
+        name: "`KeyedConcurrencyLimit`, one key",
+        writes: None,
+        clocks: 0,
+        prepare: || keyed_permits(|_| 0),
+    },
+    Case {
+        name: "`KeyedConcurrencyLimit`, 1,000 keys",
+        writes: None,
+        clocks: 0,
+        prepare: || keyed_permits(any_of_1000),
     },
     Case {
         name: "`LoadShed`, `ConcurrencyLimit` inside",
@@ -410,6 +450,39 @@ where
 fn rate_limited(requests: u64) -> Box<dyn FnMut() -> Work> {
     let layer = GlobalRateLimitLayer::new(requests, Duration::from_secs(1));
     Box::new(move || driven(layer.layer(echo_fn())))
+}
+
+fn bucket() -> TokenBucket {
+    TokenBucket::new(Rate::new(1_000_000, Duration::from_secs(1)), 1 << 40)
+}
+
+fn keyed_rates(key: fn(&u64) -> u64) -> Box<dyn FnMut() -> Work> {
+    cloned(KeyedLimit::new(
+        echo_fn(),
+        KeyRates::new(bucket(), 10_000),
+        key,
+    ))
+}
+
+fn keyed_permits(key: fn(&u64) -> u64) -> Box<dyn FnMut() -> Work> {
+    cloned(KeyedLimit::new(
+        echo_fn(),
+        KeyPermits::new(100, 10_000),
+        key,
+    ))
+}
+
+/// Pseudo-random keys, different ones in each thread.
+fn any_of_1000(_: &u64) -> u64 {
+    thread_local! {
+        static STATE: Cell<u64> = const { Cell::new(0) };
+    }
+    STATE.with(|state| {
+        let address = std::ptr::from_ref(state).addr() as u64;
+        let next = state.get().wrapping_add(address | 1);
+        state.set(next);
+        (next.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 1000
+    })
 }
 
 /// Each thread has its own idea of the time, which costs nothing.
