@@ -49,7 +49,7 @@ pub struct PerClient {
     #[serde(deserialize_with = "some::<Count<1, 1_000_000>, _>")]
     pub max_in_flight: Option<usize>,
     /// The maximum number of clients that are known at the same time, each of which takes some 60 bytes. If there are
-    /// more, the least recently seen ones are forgotten. By default 100,000.
+    /// more, those that have used the least of their limits are forgotten. By default 100,000.
     #[serde(deserialize_with = "read::<Count<1, 10_000_000>, _>")]
     pub max_clients: usize,
 }
