@@ -4,7 +4,7 @@ use tower_readiness::{LayerEvent, Observer, event};
 
 use crate::error::{LimitExceeded, LimitKind};
 
-/// An event of a limit that refuses, passed to the observer of the limit's `on_event`.
+/// An event of a limit that refuses or changes, passed to the observer of the limit's `on_event`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -17,6 +17,13 @@ pub enum Event {
     },
     /// A key was forgotten for a new one although its bucket was not full, so that it could exceed its rate.
     Forgot,
+    /// An adaptive limit has changed.
+    Changed {
+        /// The limit of requests in flight until now.
+        from: usize,
+        /// The limit from now on.
+        to: usize,
+    },
 }
 
 impl LayerEvent for Event {
@@ -32,6 +39,7 @@ impl LayerEvent for Event {
                 LimitKind::Keys => "keys_refused",
             },
             Self::Forgot => "forgot",
+            Self::Changed { .. } => "changed",
         }
     }
 }

@@ -6,6 +6,8 @@
 //! - [`weighted`] limits the in-flight requests by their weight.
 //! - [`keyed`] limits the rate or the in-flight requests of each client, or of whatever else is found in a request.
 //! - [`LoadShed`](load_shed::LoadShed) returns an error at once when the service below it would make the caller wait.
+//! - `AdaptiveConcurrencyLimit` limits the in-flight requests to what the service can do, which it learns from their latencies: the
+//!   module `adaptive`, behind the feature of that name.
 //!
 //! The first two make callers wait. With `shed` and `max_wait` they [`refuse`] requests, with an error that says when to come back;
 //! the others can do so by themselves. The `http` module, behind the feature of that name, counts requests until their response
@@ -81,6 +83,8 @@
 //! limit; more threads take no longer each. No thread is blocked by that. With [`ConcurrencyLimit::with_semaphore`] each
 //! request takes tokio's mutex twice, which is more than ten times slower.
 
+#[cfg(feature = "adaptive")]
+pub mod adaptive;
 #[cfg(feature = "concurrency")]
 pub mod concurrency;
 pub mod error;

@@ -349,6 +349,42 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::limit::keyed::KeyedLimitLayer::new(limit, key))
     }
 
+    /// Limits the number of requests in flight to what `policy` says, which learns from their latencies; see
+    /// [`limit::adaptive`](crate::limit::adaptive). All services that the stack wraps share the limit.
+    ///
+    /// Requests wait. To refuse them instead, to set a classification, or to look at the limit, use
+    /// [`AdaptiveConcurrencyLimitLayer`](crate::limit::adaptive::AdaptiveConcurrencyLimitLayer) with [`layer`](Self::layer).
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "timeout", feature = "util"))]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use tower::limit::adaptive::Gradient;
+    /// use tower::{BoxError, ServiceBuilder, ServiceExt};
+    ///
+    /// let service = ServiceBuilder::new()
+    ///     .timeout(Duration::from_secs(1)) // cancels, which counts as a drop
+    ///     .adaptive_concurrency_limit(Gradient::default())
+    ///     .service_fn(|n: u32| async move { Ok::<_, BoxError>(2 * n) });
+    /// assert_eq!(service.oneshot(21).await.unwrap(), 42);
+    /// # }
+    /// # #[cfg(not(all(feature = "timeout", feature = "util")))]
+    /// # fn main() {}
+    /// ```
+    #[cfg(feature = "adaptive")]
+    pub fn adaptive_concurrency_limit<P>(
+        self,
+        policy: P,
+    ) -> ServiceBuilder<Stack<crate::limit::adaptive::AdaptiveConcurrencyLimitLayer<P>, L>>
+    where
+        P: crate::limit::adaptive::Limit,
+    {
+        self.layer(crate::limit::adaptive::AdaptiveConcurrencyLimitLayer::new(
+            policy,
+        ))
+    }
+
     /// Limits the sum of the weights of the requests in flight to `max`; see [`limit::weighted`](crate::limit::weighted). All
     /// services that the stack wraps share the limit.
     ///

@@ -96,7 +96,7 @@ pub mod limit {
     //!
     //! The limits make callers wait. With `shed()` or `max_wait(...)` they [`refuse`] requests, with an error that says
     //! which limit it was and when to come back. The limits in [`keyed`] are per client, or whatever a request is of, and refuse
-    //! at once.
+    //! at once. Those in `adaptive`, behind the feature of that name, measure what the service can do.
     //!
     //! # Example
     //!
@@ -128,6 +128,11 @@ pub mod limit {
     #[cfg(feature = "http")]
     #[doc(inline)]
     pub use tower_limit::http;
+
+    #[cfg(feature = "adaptive")]
+    #[doc = include_str!("modules/adaptive.md")]
+    #[doc(inline)]
+    pub use tower_limit::adaptive;
 }
 
 #[cfg(feature = "load")]

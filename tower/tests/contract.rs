@@ -29,6 +29,7 @@ use tower::filter::{AsyncFilter, Filter};
 use tower::health::policy::SlowStart;
 use tower::health::{EndpointStates, ErrorIsFailure, Health, HealthExt};
 use tower::hedge::HedgeLayer;
+use tower::limit::adaptive::{AdaptiveConcurrencyLimitLayer, Gradient};
 use tower::limit::keyed::{KeyPermits, KeyedLimit};
 use tower::limit::weighted::WeightedConcurrencyLimitLayer;
 use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer, RateLimit, rate::Rate};
@@ -352,6 +353,9 @@ const LAYERS: &[Row] = &[
     }),
     row("ConcurrencyLimit", Holds, |inner| {
         cloned(ConcurrencyLimit::new(inner, 9))
+    }),
+    row("AdaptiveConcurrencyLimit", Holds, |inner| {
+        cloned(AdaptiveConcurrencyLimitLayer::new(Gradient::default()).layer(inner))
     }),
     row("RateLimit", Holds, |inner| {
         cloned(RateLimit::new(inner, Rate::new(1_000_000, HOUR)))

@@ -146,6 +146,13 @@ impl<T: Release> Counted<T> {
         })
     }
 
+    /// Adds free permits. There must not be more than [`MAX_PERMITS`] in all.
+    #[cfg(feature = "adaptive")]
+    pub(super) fn add(&self, permits: usize) {
+        let word = &self.inner().word;
+        word.fetch_add(permits as u64 * FREE, Ordering::AcqRel);
+    }
+
     pub(super) fn free(&self) -> usize {
         let word = self.inner().word.load(Ordering::Acquire) & !NOTIFY;
         (word.saturating_sub(BIAS) / FREE) as usize

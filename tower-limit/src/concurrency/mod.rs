@@ -69,9 +69,13 @@ mod layer;
 mod permits;
 mod pool;
 mod queue;
+#[cfg(feature = "adaptive")]
+mod resizable;
 mod semaphore;
 mod service;
 mod watch;
 
 pub use self::layer::{ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
+#[cfg(feature = "adaptive")]
+pub(crate) use self::resizable::ResizablePermits;
 pub use self::service::ConcurrencyLimit;

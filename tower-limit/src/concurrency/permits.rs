@@ -245,7 +245,11 @@ fn take_queued(pool: &Counted<Pool>, id: &mut Option<usize>) -> Option<Permit> {
 }
 
 /// Removes the waiter, if there is one, and what is not needed without waiters. Returns whether the waiter had been notified.
-fn leave(pool: &Counted<Pool>, id: &mut Option<usize>, mut state: MutexGuard<'_, State>) -> bool {
+pub(super) fn leave(
+    pool: &Counted<Pool>,
+    id: &mut Option<usize>,
+    mut state: MutexGuard<'_, State>,
+) -> bool {
     let left = id.take().map(|id| state.queue.leave(id));
     let listener = if state.queue.is_empty() {
         if pool.source.is_none() && state.overcommitted == 0 {

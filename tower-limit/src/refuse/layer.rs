@@ -25,6 +25,11 @@ impl<T> RefuseLayer<T> {
         }
     }
 
+    #[cfg(feature = "adaptive")]
+    pub(crate) fn observed_by(self, observer: Observer<Event>) -> Self {
+        Self { observer, ..self }
+    }
+
     /// Calls `observe` for each refused request.
     #[must_use]
     pub fn on_event(mut self, observe: impl Fn(&Event) + Send + Sync + 'static) -> Self {
