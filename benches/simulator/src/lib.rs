@@ -1,7 +1,7 @@
-//! Simulates load balancers in virtual time, with thousands of clients and servers, without sockets or waiting.
+//! Simulates load balancers and limits in virtual time, with thousands of clients and servers, without sockets or waiting.
 //!
-//! The pickers are those of `tower-balance` and the loads those of `tower-load`, not models of them. See the README for the
-//! results.
+//! The pickers are those of `tower-balance`, the loads those of `tower-load`, the adaptive limits those of `tower-limit`, not models
+//! of them. See the README for the results.
 
 mod client;
 pub mod connections;
@@ -12,6 +12,7 @@ pub mod event;
 mod group;
 pub mod load;
 pub mod memory;
+pub mod overload;
 pub mod plot;
 mod rendezvous;
 pub mod route;

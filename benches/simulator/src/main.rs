@@ -58,7 +58,7 @@ fn run(Arguments { seed, out, names }: &Arguments) -> Result<(), Error> {
     let known: Vec<_> = scenarios
         .iter()
         .map(|scenario| scenario.name)
-        .chain([DISTRIBUTION, CONNECTIONS])
+        .chain([DISTRIBUTION, CONNECTIONS, OVERLOAD])
         .collect();
     if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!("unknown scenario {name}; known are {}", known.join(", ")).into());
@@ -109,6 +109,9 @@ fn run(Arguments { seed, out, names }: &Arguments) -> Result<(), Error> {
     if wanted(CONNECTIONS) {
         println!("{}", table::of_connections());
     }
+    if wanted(OVERLOAD) {
+        println!("{}", table::of_overload(*seed, base)?);
+    }
     eprintln!(
         "{} runs in {:.1} s",
         runs.len(),
@@ -125,4 +128,5 @@ fn take<T: Copy>(next: &AtomicUsize, runs: &[T]) -> Option<(usize, T)> {
 const USAGE: &str = "the arguments are --seed NUMBER, --out DIRECTORY, and names of scenarios";
 const CONNECTIONS: &str = "connections";
 const DISTRIBUTION: &str = "distribution";
+const OVERLOAD: &str = "overload";
 const THREADS: usize = 2;

@@ -7,6 +7,7 @@ use tower_balance::policy::InvalidPolicy;
 
 use crate::connections;
 use crate::distribution::{self, Busy};
+use crate::overload::{self, Guard, Outcome};
 use crate::scenario::Scenario;
 use crate::score::Score;
 
@@ -151,6 +152,53 @@ fn rows(
         *out += "\n";
     }
     Ok(())
+}
+
+/// Returns the tables of a server that gets three times the requests that it can do.
+///
+/// # Errors
+///
+/// If a policy rejects its configuration.
+pub fn of_overload(seed: u64, base: Instant) -> Result<String, InvalidPolicy> {
+    let mut out = String::from(
+        "### Overload (`overload`)\n\n1 server of 8 cores, requests of 10 ms. 2,400 clients, each of which thinks for a second on average, \
+         sends a request, and waits for the response for at most a second: three times what the server can do. It does not notice \
+         that a client has given up. For 10 minutes after 10 s.\n",
+    );
+    for (about, work) in [
+        ("exponential", overload::DIFFERENT),
+        ("normal, deviation 1 ms", overload::ALIKE),
+    ] {
+        let _ = write!(
+            out,
+            "\nRequests of 10 ms ({about}):\n\n\
+             | limit | goodput, of what the server can do | refused | given up | in flight | p50 ms | p99 ms | times that of a tenth of the load |\n\
+             |---|---:|---:|---:|---:|---:|---:|---:|\n"
+        );
+        let idle = overload::run(0.1, work, Guard::None, seed, base)?;
+        let mut row = |label: &str, outcome: &Outcome| {
+            let p99 = outcome.quantile(0.99);
+            let _ = writeln!(
+                out,
+                "| {label} | {:.1} % | {} | {} | {:.1} | {} | {} | {:.1} |",
+                outcome.goodput * 100.0,
+                percent(outcome.refused),
+                percent(outcome.given_up),
+                outcome.in_flight,
+                milliseconds(outcome.quantile(0.5)),
+                milliseconds(p99),
+                p99 / idle.quantile(0.99),
+            );
+        };
+        row("a tenth of the load, none", &idle);
+        for guard in Guard::ALL {
+            row(
+                &guard.label(),
+                &overload::run(3.0, work, guard, seed, base)?,
+            );
+        }
+    }
+    Ok(out)
 }
 
 fn milliseconds(ms: f64) -> String {

@@ -7,6 +7,7 @@ use tower_simulator::connections::Connections;
 use tower_simulator::contestant::Contestant;
 use tower_simulator::distribution::{self, Busy};
 use tower_simulator::load::Measure;
+use tower_simulator::overload::{self, Guard};
 use tower_simulator::scenario::{Row, Scenario, Subset};
 use tower_simulator::score::Score;
 use tower_simulator::{event, plot, scenarios, sim, table};
@@ -281,6 +282,47 @@ fn requests_without_a_response_are_late() {
     assert_eq!(score.latencies.len() as u64, score.requests);
     assert!(score.late > 150, "{}", score.late);
     assert_eq!(score.late, score.by_server[5]);
+}
+
+/// The gradient whatever the requests take, and Vegas if it gets averages of those that differ.
+#[test]
+fn adaptive_limits_keep_goodput_and_latency_under_three_times_the_load() {
+    let base = Instant::now();
+    for seed in SEEDS {
+        for (work, guards) in [
+            (overload::DIFFERENT, [Guard::Gradient, Guard::WindowedVegas]),
+            (overload::ALIKE, [Guard::Gradient, Guard::Vegas]),
+        ] {
+            let run = |load, guard| overload::run(load, work, guard, seed, base).unwrap();
+            let unloaded = run(0.1, Guard::None).quantile(0.99);
+            for guard in guards {
+                let outcome = run(3.0, guard);
+                let (goodput, p99) = (outcome.goodput, outcome.quantile(0.99));
+                assert!(goodput > 0.9, "seed {seed}, {guard:?}: {goodput}");
+                assert!(
+                    p99 < 5.0 * unloaded,
+                    "seed {seed}, {guard:?}: {p99} ms, not {unloaded}"
+                );
+            }
+        }
+    }
+}
+
+/// Without a limit, or with one that is too high.
+#[test]
+fn a_server_collapses_under_three_times_the_load() {
+    for work in [overload::DIFFERENT, overload::ALIKE] {
+        let run = |guard| overload::run(3.0, work, guard, 1, Instant::now()).unwrap();
+        let [none, high] = [Guard::None, Guard::Fixed(1000)].map(|guard| run(guard).goodput);
+        assert!(none < 0.1 && high < 0.6, "{none} and {high}");
+    }
+}
+
+/// An average over the last 600 requests knows nothing of the time before the overload.
+#[test]
+fn gradient2_rises_to_its_ceiling_if_the_requests_are_alike() {
+    let outcome = overload::run(3.0, overload::ALIKE, Guard::Gradient2, 1, Instant::now()).unwrap();
+    assert!(outcome.in_flight > 190.0, "{}", outcome.in_flight);
 }
 
 #[test]
