@@ -142,19 +142,27 @@ async fn waiters_are_woken_when_the_limit_rises() {
     assert_eq!(test.limit.in_flight(), 4);
 }
 
+/// The request whose response raises the limit keeps its permit.
+#[cfg(feature = "http")]
 #[tokio::test(start_paused = true)]
-async fn a_rise_that_frees_permits_while_the_request_still_holds_its_own_wakes_a_waiter() {
-    let mut test = Test::new(1);
-    let (mut first, answer) = test.send();
-    let mut waiter = test.service.clone();
-    assert_pending!(waiter.poll_ready());
-    advance(5 * MS).await;
-    test.script.set(2);
-    answer.send_response(0);
-    assert_ready_ok!(first.poll());
-    assert!(waiter.is_woken());
-    assert_ready_ok!(waiter.poll_ready());
-    assert_ready_ok!(test.service.poll_ready());
+async fn waiters_are_woken_when_the_limit_rises_and_no_permit_is_returned() {
+    let script = Script::new(1);
+    let layer = AdaptiveConcurrencyLimitLayer::new(script.clone());
+    let limit = layer.handle();
+    let (mut service, mut server) =
+        mock::spawn_layer::<u32, http::Response<String>, _>(layer.hold_until_body_end());
+    assert_ready_ok!(service.poll_ready());
+    let mut response = task::spawn(service.call(1));
+    assert_pending!(service.poll_ready());
+    script.set(2);
+    let (_, answer) = assert_ready!(server.poll_request()).unwrap();
+    answer.send_response(http::Response::new("body".into()));
+    let held = assert_ready_ok!(response.poll());
+    assert_eq!(limit.in_flight(), 1);
+    assert!(service.is_woken());
+    assert_ready_ok!(service.poll_ready());
+    drop((held, service));
+    assert_eq!(limit.in_flight(), 0);
 }
 
 #[tokio::test(start_paused = true)]
