@@ -405,6 +405,43 @@ impl<L> ServiceBuilder<L> {
         ))
     }
 
+    /// Responds with a clone of `value` if the service below fails; see [`fallback`](crate::fallback).
+    ///
+    /// For other sources, or only some errors, add a [`FallbackLayer`](crate::fallback::FallbackLayer).
+    ///
+    /// ```
+    /// # #[cfg(feature = "util")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use tower::{ServiceBuilder, ServiceExt};
+    ///
+    /// let service = ServiceBuilder::new()
+    ///     .fallback("nothing new")
+    ///     .service_fn(|()| async { Err(std::fmt::Error) });
+    /// assert_eq!(service.oneshot(()).await, Ok("nothing new"));
+    /// # }
+    /// # #[cfg(not(feature = "util"))]
+    /// # fn main() {}
+    /// ```
+    #[cfg(feature = "fallback")]
+    pub fn fallback<V>(
+        self,
+        value: V,
+    ) -> ServiceBuilder<Stack<crate::fallback::FallbackLayer<crate::fallback::FromValue<V>>, L>>
+    {
+        self.layer(crate::fallback::FallbackLayer::value(value))
+    }
+
+    /// Sends a request that fails to a clone of `service`; see [`fallback`](crate::fallback).
+    #[cfg(feature = "fallback")]
+    pub fn fallback_service<B>(
+        self,
+        service: B,
+    ) -> ServiceBuilder<Stack<crate::fallback::FallbackLayer<crate::fallback::FromService<B>>, L>>
+    {
+        self.layer(crate::fallback::FallbackLayer::service(service))
+    }
+
     /// Retries failed requests as `policy` decides; see [`retry`](crate::retry).
     #[cfg(feature = "retry")]
     pub fn retry<P>(self, policy: P) -> ServiceBuilder<Stack<crate::retry::RetryLayer<P>, L>> {

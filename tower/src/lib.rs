@@ -70,6 +70,11 @@ pub mod classify;
 #[doc(inline)]
 pub use tower_discover as discover;
 
+#[cfg(feature = "fallback")]
+#[doc = include_str!("modules/fallback.md")]
+#[doc(inline)]
+pub use tower_fallback as fallback;
+
 #[cfg(feature = "filter")]
 #[doc = include_str!("modules/filter.md")]
 #[doc(inline)]

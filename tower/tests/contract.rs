@@ -25,6 +25,7 @@ use tower::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use tower::buffer::Buffer;
 use tower::buffer::fail_fast::FailFast;
 use tower::discover::ServiceList;
+use tower::fallback::FallbackLayer;
 use tower::filter::{AsyncFilter, Filter};
 use tower::health::policy::SlowStart;
 use tower::health::{EndpointStates, ErrorIsFailure, Health, HealthExt};
@@ -350,6 +351,14 @@ const LAYERS: &[Row] = &[
     ),
     row("Admission", Holds, |inner| {
         cloned(ThrottleLayer::default().layer(inner))
+    }),
+    row("Fallback", Holds, |inner| {
+        let value = Response::new(String::new());
+        cloned(
+            FallbackLayer::value(value)
+                .when(|_: &BoxError| false)
+                .layer(inner),
+        )
     }),
     row("ConcurrencyLimit", Holds, |inner| {
         cloned(ConcurrencyLimit::new(inner, 9))
