@@ -202,6 +202,38 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::breaker::admission::AdmissionLayer::new(policy))
     }
 
+    /// Stores the responses to requests for which `key` returns a key; see [`cache`](crate::cache).
+    #[cfg(feature = "cache")]
+    pub fn cache<Request, F, K, V>(
+        self,
+        store: crate::cache::Store<K, V>,
+        key: F,
+    ) -> ServiceBuilder<Stack<crate::cache::CacheLayer<F, K, V>, L>>
+    where
+        F: Fn(&Request) -> Option<K>,
+    {
+        self.layer(crate::cache::CacheLayer::new(store, key))
+    }
+
+    /// Sends one of the concurrent requests for which `key` returns the same key, with at most `max_keys` of them in flight; see
+    /// [`cache::coalesce`](crate::cache::coalesce).
+    ///
+    /// # Panics
+    ///
+    /// If `max_keys` is zero.
+    #[cfg(feature = "cache")]
+    pub fn coalesce<Request, F, K, V>(
+        self,
+        max_keys: usize,
+        key: F,
+    ) -> ServiceBuilder<Stack<crate::cache::coalesce::CoalesceLayer<F, K, V>, L>>
+    where
+        F: Fn(&Request) -> Option<K>,
+        K: std::hash::Hash + Eq,
+    {
+        self.layer(crate::cache::coalesce::CoalesceLayer::new(max_keys, key))
+    }
+
     /// Limits the number of requests in flight to `max`; see [`limit::concurrency`](crate::limit::concurrency).
     ///
     /// Each service that the stack wraps has its own limit, which its clones share. A framework that applies layers once per

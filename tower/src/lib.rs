@@ -62,6 +62,11 @@ pub use tower_breaker as breaker;
 #[doc(inline)]
 pub use tower_buffer as buffer;
 
+#[cfg(feature = "cache")]
+#[doc = include_str!("modules/cache.md")]
+#[doc(inline)]
+pub use tower_cache as cache;
+
 #[cfg(feature = "classify")]
 pub mod classify;
 

@@ -24,6 +24,8 @@ use tower::breaker::policy::BreakerPolicy;
 use tower::breaker::{CircuitBreaker, CircuitBreakerLayer};
 use tower::buffer::Buffer;
 use tower::buffer::fail_fast::FailFast;
+use tower::cache::coalesce::CoalesceLayer;
+use tower::cache::{Cache, Store};
 use tower::discover::ServiceList;
 use tower::fallback::FallbackLayer;
 use tower::filter::{AsyncFilter, Filter};
@@ -359,6 +361,16 @@ const LAYERS: &[Row] = &[
                 .when(|_: &BoxError| false)
                 .layer(inner),
         )
+    }),
+    row("Cache", Free, |inner| {
+        let inner = MapResponse::new(inner, |_: Response<String>| ());
+        let cache = Cache::new(inner, Store::new(9, HOUR), |_: &Request<_>| None::<()>);
+        cloned(MapResponse::new(cache, |()| Response::new(())))
+    }),
+    row("Coalesce", Free, |inner| {
+        let inner = MapResponse::new(inner, |_: Response<String>| ());
+        let layer = CoalesceLayer::new(9, |_: &Request<_>| Some(()));
+        cloned(MapResponse::new(layer.layer(inner), |()| Response::new(())))
     }),
     row("ConcurrencyLimit", Holds, |inner| {
         cloned(ConcurrencyLimit::new(inner, 9))
