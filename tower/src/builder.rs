@@ -474,6 +474,18 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::fallback::FallbackLayer::service(service))
     }
 
+    /// Delays or fails a share of the requests; see [`fault`](crate::fault).
+    ///
+    /// To switch the faults off and on, for a seed, or for errors of your own, add a
+    /// [`FaultLayer`](crate::fault::FaultLayer).
+    #[cfg(feature = "fault")]
+    pub fn inject_faults(
+        self,
+        plan: crate::fault::Plan,
+    ) -> ServiceBuilder<Stack<crate::fault::FaultLayer, L>> {
+        self.layer(crate::fault::FaultLayer::new(plan))
+    }
+
     /// Retries failed requests as `policy` decides; see [`retry`](crate::retry).
     #[cfg(feature = "retry")]
     pub fn retry<P>(self, policy: P) -> ServiceBuilder<Stack<crate::retry::RetryLayer<P>, L>> {

@@ -80,6 +80,11 @@ pub use tower_discover as discover;
 #[doc(inline)]
 pub use tower_fallback as fallback;
 
+#[cfg(feature = "fault")]
+#[doc = include_str!("modules/fault.md")]
+#[doc(inline)]
+pub use tower_fault as fault;
+
 #[cfg(feature = "filter")]
 #[doc = include_str!("modules/filter.md")]
 #[doc(inline)]

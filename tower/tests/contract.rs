@@ -28,6 +28,8 @@ use tower::cache::coalesce::CoalesceLayer;
 use tower::cache::{Cache, Store};
 use tower::discover::ServiceList;
 use tower::fallback::FallbackLayer;
+use tower::fault::http::HttpFaultLayer;
+use tower::fault::{FaultLayer, Plan};
 use tower::filter::{AsyncFilter, Filter};
 use tower::health::policy::SlowStart;
 use tower::health::{EndpointStates, ErrorIsFailure, Health, HealthExt};
@@ -361,6 +363,12 @@ const LAYERS: &[Row] = &[
                 .when(|_: &BoxError| false)
                 .layer(inner),
         )
+    }),
+    row("InjectFault", Holds, |inner| {
+        cloned(FaultLayer::new(Plan::new()).layer(inner))
+    }),
+    row("InjectHttpFault", Holds, |inner| {
+        cloned(HttpFaultLayer::new(Plan::new()).layer(inner))
     }),
     row("Cache", Free, |inner| {
         let inner = MapResponse::new(inner, |_: Response<String>| ());

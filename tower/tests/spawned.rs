@@ -23,6 +23,7 @@ use tower::cache::coalesce::CoalesceLayer;
 use tower::cache::{Cache, Store};
 use tower::discover::ServiceList;
 use tower::fallback::FallbackLayer;
+use tower::fault::{FaultLayer, Plan};
 use tower::filter::{AsyncFilter, Filter};
 use tower::health::policy::SlowStart;
 use tower::health::{EndpointStates, ErrorIsFailure, Health, HealthExt};
@@ -111,6 +112,7 @@ spawns! {
     a_circuit_breaker: |inner| CircuitBreaker::new(inner, BreakerPolicy::standard());
     a_breaker_for_each_key: |inner| KeyedCircuitBreakerLayer::new(BreakerPolicy::standard(), 9, |n: &u32| *n).layer(inner);
     admission_control: |inner| ThrottleLayer::default().layer(inner);
+    faults: |inner| FaultLayer::new(Plan::new()).layer(inner);
     a_fallback: |inner| FallbackLayer::value(7).layer(inner);
     a_fallback_service: |inner| FallbackLayer::service(service_fn(boxed)).layer(inner);
     a_cache: |inner| Cache::new(inner, Store::new(9, SECOND), |n: &u32| Some(*n));
