@@ -18,6 +18,8 @@
 //! # }
 //! ```
 //!
+//! [`Weighted`] is a picker that sends each service a share of the requests.
+//!
 //! # Readiness
 //!
 //! Ready when all services are, because the service that gets the request is not known before `call`. All services that
@@ -45,12 +47,16 @@
 //! request, and a service may fail when it is polled to release: only `poll_ready` can return that error, and there is
 //! no place to keep it until then, since the type of a `Steer` does not know the error of its services.
 
+mod weighted;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::task::{Context, Poll, ready};
 
 use tower_readiness::Purpose;
 use tower_service::Service;
+
+pub use self::weighted::{KeyHash, Random, Weighted, Weights};
 
 /// Chooses the service for each request. Implemented for each `Fn(&Req, &[S]) -> usize`.
 pub trait Picker<S, Req> {
