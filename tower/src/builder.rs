@@ -486,6 +486,17 @@ impl<L> ServiceBuilder<L> {
         self.layer(crate::fault::FaultLayer::new(plan))
     }
 
+    /// Runs each request in a task on `runtime`; see [`executor`](crate::executor).
+    ///
+    /// For a bound on the requests that run at a time, add an [`ExecutorLayer`](crate::executor::ExecutorLayer).
+    #[cfg(feature = "executor")]
+    pub fn run_on(
+        self,
+        runtime: tokio::runtime::Handle,
+    ) -> ServiceBuilder<Stack<crate::executor::ExecutorLayer, L>> {
+        self.layer(crate::executor::ExecutorLayer::new(runtime))
+    }
+
     /// Retries failed requests as `policy` decides; see [`retry`](crate::retry).
     #[cfg(feature = "retry")]
     pub fn retry<P>(self, policy: P) -> ServiceBuilder<Stack<crate::retry::RetryLayer<P>, L>> {

@@ -59,6 +59,8 @@ use crate::BoxError;
 /// | [`balance::error::NoEndpoints`](crate::balance::error::NoEndpoints), [`balance::error::Discover`](crate::balance::error::Discover), [`health::error::NoHealthyEndpoints`](crate::health::error::NoHealthyEndpoints) | `NoEndpoints` |
 /// | [`breaker::error::Open`](crate::breaker::error::Open) | `BreakerOpen`, with its `retry_after` |
 /// | [`breaker::error::Throttled`](crate::breaker::error::Throttled) | `Throttled` |
+/// | [`executor::error::QueueFull`](crate::executor::error::QueueFull) | `Overloaded` |
+/// | [`executor::error::Stopped`](crate::executor::error::Stopped) | `Closed` |
 /// | a [`Refusal`], returned by a layer of your own | its own |
 ///
 /// If the chain contains several of them, the outermost decides.
@@ -137,6 +139,17 @@ fn kind(error: &(dyn Error + 'static)) -> Option<RefusalKind> {
     #[cfg(feature = "breaker")]
     if error.is::<crate::breaker::error::Throttled>() {
         return Some(RefusalKind::Throttled);
+    }
+    #[cfg(feature = "executor")]
+    {
+        use crate::executor::error::{QueueFull, Stopped};
+
+        if error.is::<QueueFull>() {
+            return Some(RefusalKind::Overloaded);
+        }
+        if error.is::<Stopped>() {
+            return Some(RefusalKind::Closed);
+        }
     }
     #[cfg(feature = "health")]
     if error.is::<crate::health::error::NoHealthyEndpoints>() {

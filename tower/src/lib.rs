@@ -75,6 +75,11 @@ pub mod classify;
 #[doc(inline)]
 pub use tower_discover as discover;
 
+#[cfg(feature = "executor")]
+#[doc = include_str!("modules/executor.md")]
+#[doc(inline)]
+pub use tower_executor as executor;
+
 #[cfg(feature = "fallback")]
 #[doc = include_str!("modules/fallback.md")]
 #[doc(inline)]

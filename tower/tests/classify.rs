@@ -87,6 +87,22 @@ async fn a_limit_that_refuses_says_when_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_executor_whose_queue_is_full_is_overloaded() {
+    let layer = tower::executor::ExecutorLayer::new(tokio::runtime::Handle::current());
+    let mut service = ServiceBuilder::new()
+        .layer(layer.max_tasks(1, 0).unwrap())
+        .service_fn(hang);
+    let _in_flight = service.ready().await.unwrap().call(());
+    assert_eq!(
+        kinds(&service.oneshot(()).await.unwrap_err()),
+        (
+            Some(RefusalKind::Overloaded),
+            Class::failure(FailureKind::Overloaded)
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_buffer_whose_service_failed_is_closed() {
     struct Broken;
 

@@ -27,6 +27,7 @@ use tower::buffer::fail_fast::FailFast;
 use tower::cache::coalesce::CoalesceLayer;
 use tower::cache::{Cache, Store};
 use tower::discover::ServiceList;
+use tower::executor::ExecutorLayer;
 use tower::fallback::FallbackLayer;
 use tower::fault::http::HttpFaultLayer;
 use tower::fault::{FaultLayer, Plan};
@@ -369,6 +370,10 @@ const LAYERS: &[Row] = &[
     }),
     row("InjectHttpFault", Holds, |inner| {
         cloned(HttpFaultLayer::new(Plan::new()).layer(inner))
+    }),
+    row("Executor", Holds, |inner| {
+        let layer = ExecutorLayer::new(tokio::runtime::Handle::current());
+        cloned(layer.max_tasks(9, 9).unwrap().layer(inner))
     }),
     row("Cache", Free, |inner| {
         let inner = MapResponse::new(inner, |_: Response<String>| ());

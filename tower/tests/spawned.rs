@@ -22,6 +22,7 @@ use tower::buffer::fail_fast::FailFast;
 use tower::cache::coalesce::CoalesceLayer;
 use tower::cache::{Cache, Store};
 use tower::discover::ServiceList;
+use tower::executor::Executor;
 use tower::fallback::FallbackLayer;
 use tower::fault::{FaultLayer, Plan};
 use tower::filter::{AsyncFilter, Filter};
@@ -113,6 +114,7 @@ spawns! {
     a_breaker_for_each_key: |inner| KeyedCircuitBreakerLayer::new(BreakerPolicy::standard(), 9, |n: &u32| *n).layer(inner);
     admission_control: |inner| ThrottleLayer::default().layer(inner);
     faults: |inner| FaultLayer::new(Plan::new()).layer(inner);
+    an_executor: |inner| Executor::new(inner, tokio::runtime::Handle::current());
     a_fallback: |inner| FallbackLayer::value(7).layer(inner);
     a_fallback_service: |inner| FallbackLayer::service(service_fn(boxed)).layer(inner);
     a_cache: |inner| Cache::new(inner, Store::new(9, SECOND), |n: &u32| Some(*n));
