@@ -238,7 +238,7 @@ async fn a_call_that_yields_completes() {
         let mut polls = 0;
         poll_fn(move |cx| {
             polls += 1;
-            if polls == 10 {
+            if polls == 100 {
                 return Poll::Ready(Ok::<_, BoxError>(n));
             }
             cx.waker().wake_by_ref();

@@ -1,8 +1,9 @@
 //! Requests in tasks of their own.
 
-use std::future::{pending, ready};
+use std::future::{Pending, pending, ready};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio_test::{assert_pending, task};
 use tower_executor::error::{Panicked, QueueFull, Stopped};
 use tower_executor::{BoxError, Event, Executor, ExecutorLayer};
 use tower_layer::Layer;
-use tower_readiness::LayerEvent;
+use tower_readiness::{LayerEvent, Purpose};
 use tower_service::Service;
 use tower_util::{ServiceExt, service_fn};
 
@@ -167,4 +168,36 @@ async fn at_least_one_request_at_a_time() {
     let layer = ExecutorLayer::new(Handle::current());
     assert!(layer.clone().max_tasks(0, 9).is_err());
     assert!(layer.max_tasks(usize::MAX, usize::MAX).is_ok());
+}
+
+/// Reserves something when it is ready, until it is called or polled to release it.
+#[derive(Default)]
+struct Reserving(Arc<AtomicBool>);
+
+impl Service<u32> for Reserving {
+    type Response = u32;
+    type Error = BoxError;
+    type Future = Pending<Result<u32, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.store(Purpose::current() == Purpose::Call, SeqCst);
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: u32) -> Self::Future {
+        self.0.store(false, SeqCst);
+        pending()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_releases_what_was_reserved_for_it() {
+    let inner = Reserving::default();
+    let reserved = inner.0.clone();
+    let mut service = layer(1, 0).layer(inner);
+    let _running = service.ready().await.unwrap().call(1);
+    service.ready().await.unwrap();
+    assert!(reserved.load(SeqCst));
+    let _refused = service.call(2);
+    assert!(!reserved.load(SeqCst));
 }

@@ -1,8 +1,9 @@
 //! Faults by share and seed.
 
-use std::future::ready;
+use std::future::{Pending, pending, ready};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, advance};
@@ -10,7 +11,7 @@ use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower_fault::error::Injected;
 use tower_fault::{BoxError, Event, FaultLayer, Plan, Switch};
 use tower_layer::Layer;
-use tower_readiness::LayerEvent;
+use tower_readiness::{LayerEvent, Purpose};
 use tower_service::Service;
 use tower_test::{assert_request_eq, mock};
 use tower_util::{ServiceExt, service_fn};
@@ -80,7 +81,7 @@ async fn the_response_is_polled_after_the_delay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_request_is_not_sent_and_releases_the_service() {
+async fn a_failed_request_is_not_sent() {
     let layer = FaultLayer::new(Plan::new().fail(1.0).unwrap());
     let (mut service, mut handle) = mock::spawn_layer::<u32, u32, _>(layer);
     for _ in 0..3 {
@@ -134,7 +135,7 @@ async fn a_request_that_is_dropped_during_the_delay_is_dropped_below() {
         let held = inner.clone();
         async move {
             let _held = held;
-            std::future::pending::<Result<u32, BoxError>>().await
+            pending::<Result<u32, BoxError>>().await
         }
     });
     let mut service = FaultLayer::new(delays_all()).layer(hangs);
@@ -144,4 +145,36 @@ async fn a_request_that_is_dropped_during_the_delay_is_dropped_below() {
     assert_eq!(Arc::strong_count(&held), before + 1);
     drop(response);
     assert_eq!(Arc::strong_count(&held), before);
+}
+
+/// Reserves something when it is ready, until it is called or polled to release it.
+#[derive(Default)]
+struct Reserving(Arc<AtomicBool>);
+
+impl Service<u32> for Reserving {
+    type Response = u32;
+    type Error = BoxError;
+    type Future = Pending<Result<u32, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.store(Purpose::current() == Purpose::Call, SeqCst);
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: u32) -> Self::Future {
+        self.0.store(false, SeqCst);
+        pending()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_request_releases_what_was_reserved_for_it() {
+    let inner = Reserving::default();
+    let reserved = inner.0.clone();
+    let mut service = FaultLayer::new(delays_all().fail(1.0).unwrap()).layer(inner);
+    service.ready().await.unwrap();
+    assert!(reserved.load(SeqCst));
+    // Already during the delay.
+    let _response = service.call(1);
+    assert!(!reserved.load(SeqCst));
 }

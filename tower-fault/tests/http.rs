@@ -32,7 +32,12 @@ async fn send(layer: &HttpFaultLayer, header: Option<(&str, &str)>) -> Answer {
 /// Returns what was received, and whether that was all.
 async fn read(answer: Answer) -> (Vec<u8>, Result<(), BoxError>) {
     let (mut body, mut received) = (answer.into_body(), Vec::new());
-    while let Some(frame) = body.frame().await {
+    loop {
+        let ended = body.is_end_stream();
+        let Some(frame) = body.frame().await else {
+            return (received, Ok(()));
+        };
+        assert!(!ended, "a frame after the end");
         match frame {
             Ok(frame) => received.extend(frame.into_data().unwrap()),
             Err(error) => {
@@ -42,7 +47,6 @@ async fn read(answer: Answer) -> (Vec<u8>, Result<(), BoxError>) {
             }
         }
     }
-    (received, Ok(()))
 }
 
 fn no_faults() -> HttpFaultLayer {
