@@ -189,7 +189,7 @@ macro_rules! cases {
 
                 fn poll_next(
                     mut self: Pin<&mut Self>,
-                    _cx: &mut Context<'_>,
+                    cx: &mut Context<'_>,
                 ) -> Poll<Option<Self::Item>> {
                     let insert = |key| Change::Insert(key, Constant::new(echo_fn(), key));
                     if self.next < self.endpoints {
@@ -204,7 +204,11 @@ macro_rules! cases {
                             self.next += 1;
                             Poll::Ready(Some(Ok(insert(key))))
                         }
-                        _ => Poll::Pending,
+                        _ => {
+                            // For the next request.
+                            cx.waker().wake_by_ref();
+                            Poll::Pending
+                        }
                     }
                 }
             }

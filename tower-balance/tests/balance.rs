@@ -136,6 +136,22 @@ impl futures_util::Stream for Once {
     }
 }
 
+#[test]
+fn a_discovery_that_arranges_no_wake_up_is_polled_with_some_of_the_requests() {
+    let (inner, _handle) = endpoint(1, 1);
+    let (mut inner, mut polls) = (Some(inner), 0);
+    let discover = futures::stream::poll_fn(move |_cx| {
+        polls += 1;
+        match inner.take_if(|_| polls == 2) {
+            Some(inner) => Poll::Ready(Some(Ok::<_, Infallible>(Change::Insert(0, inner)))),
+            None => Poll::Pending,
+        }
+    });
+    let mut balance = Spawn::new(Balance::new(discover));
+    assert_pending!(balance.poll_ready());
+    assert!((0..32).any(|_| balance.poll_ready().is_ready()));
+}
+
 /// C11: tower 0.5 polls the stream again.
 #[test]
 fn discovery_that_has_ended_is_not_polled_again() {

@@ -49,7 +49,7 @@ struct Endpoints {
 impl futures::Stream for Endpoints {
     type Item = Result<Change<usize, Endpoint>, Infallible>;
 
-    fn poll_next(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let insert = |key| Poll::Ready(Some(Ok(Change::Insert(key, endpoint(key)))));
         if self.next < self.count {
             self.next += 1;
@@ -66,7 +66,11 @@ impl futures::Stream for Endpoints {
                 self.next += 1;
                 insert(key)
             }
-            _ => Poll::Pending,
+            _ => {
+                // For the next request.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
         }
     }
 }

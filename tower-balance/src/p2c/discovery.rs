@@ -1,4 +1,4 @@
-//! Discovery, which is polled only if it was woken.
+//! Discovery, which is seldom polled unless it was woken.
 
 use std::fmt;
 use std::pin::Pin;
@@ -19,6 +19,8 @@ pub(super) struct Discovery<D: Discover> {
     waker: Waker,
     /// The task that `signal` wakes.
     task: Option<Waker>,
+    /// The number of times that the balancer was polled, modulo 256.
+    polls: u8,
 }
 
 /// Whether discovery was woken since it was last polled, and the task to wake.
@@ -38,6 +40,7 @@ impl<D: Discover> Discovery<D> {
             waker: Arc::clone(&signal).into(),
             signal,
             task: None,
+            polls: 0,
         }
     }
 
@@ -56,7 +59,8 @@ impl<D: Discover> Discovery<D> {
             self.task = Some(cx.waker().clone());
             self.signal.set_task(cx.waker());
         }
-        self.signal.is_woken()
+        self.polls = self.polls.wrapping_add(1);
+        self.signal.is_woken() || self.polls.is_multiple_of(UNWOKEN)
     }
 
     /// Polls for the next change.
@@ -129,6 +133,10 @@ where
         self.discover.fmt(f)
     }
 }
+
+/// One of this number of polls of the balancer polls a discovery that has not been woken: some arrange no wake-up, although
+/// they should, and rely on being polled with the requests.
+const UNWOKEN: u8 = 32;
 
 #[cfg(all(test, tower_loom))]
 mod loom_tests {
