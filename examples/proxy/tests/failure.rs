@@ -249,14 +249,19 @@ async fn a_killed_endpoint_is_used_again_once_it_is_up() {
             restartable.kill();
             tokio::time::sleep(Duration::from_millis(200)).await;
             was_ejected |= of_it("tower_proxy_endpoint_ejected").await == 1.0;
+            if was_ejected {
+                // If it was ejected when it was up already, it is probed only every two seconds.
+                tokio::time::sleep(Duration::from_millis(2500)).await;
+            }
             restartable.restart();
-            for _ in 0..100 {
-                is_back = of_it("tower_proxy_endpoint_ejected").await == 0.0
-                    && of_it("tower_proxy_endpoint_ready").await == 1.0;
+            for _ in 0..200 {
+                let is_ejected = of_it("tower_proxy_endpoint_ejected").await == 1.0;
+                was_ejected |= is_ejected;
+                is_back = !is_ejected && of_it("tower_proxy_endpoint_ready").await == 1.0;
                 if is_back {
                     break;
                 }
-                tokio::time::sleep(Duration::from_millis(30)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             if was_ejected && is_back {
                 break;
