@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use tower_readiness::ignore_poison;
 
-/// Tables `T`. Which one holds a key depends on a keyed hash, so that nobody who does not know the process's random numbers can
-/// choose keys that share a shard.
+/// Tables `T`. Which one holds a key depends on a keyed hash, so that a client, which does not know
+/// the process's random numbers, cannot choose keys that share a shard.
 #[derive(Debug)]
 pub(crate) struct Shards<T> {
     /// A power of two of them.

@@ -10,7 +10,6 @@ use futures_util::stream;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Incoming;
 use support::*;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -79,33 +78,16 @@ async fn a_late_response_is_504() {
 
 #[tokio::test]
 async fn requests_beyond_the_limit_are_503_immediately() {
-    let entered = Arc::new(AtomicUsize::new(0));
-    let gate = Arc::new(tokio::sync::Semaphore::new(0));
-    let upstream = {
-        let (entered, gate) = (Arc::clone(&entered), Arc::clone(&gate));
-        server(move |_request: Request<Incoming>| {
-            let (entered, gate) = (Arc::clone(&entered), Arc::clone(&gate));
-            async move {
-                entered.fetch_add(1, Ordering::SeqCst);
-                gate.acquire().await.unwrap().forget();
-                Response::new(full("done"))
-            }
-        })
-        .await
-    };
+    let gate = Gate::start().await;
     let config = format!(
         "[[routes]]\ncluster = \"c\"\nlimits = {{ max_in_flight = 2 }}\n{}",
-        cluster("c", "http1", &[upstream])
+        cluster("c", "http1", &[gate.address])
     );
     let proxy = proxy(&config).await;
     let running: Vec<_> = (0..2)
         .map(|_| tokio::spawn(ask(proxy.address, get("/"))))
         .collect();
-    let entered = &entered;
-    eventually("two requests arrived", || async move {
-        entered.load(Ordering::SeqCst) == 2
-    })
-    .await;
+    gate.entered(2).await;
 
     let refused = ask(proxy.address, get("/")).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -113,7 +95,7 @@ async fn requests_beyond_the_limit_are_503_immediately() {
         refused.body(),
         "too many requests in flight on this route\n"
     );
-    gate.add_permits(3);
+    gate.let_through(3);
     for answer in running {
         assert_eq!(answer.await.unwrap().body(), "done");
     }

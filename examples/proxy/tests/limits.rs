@@ -2,17 +2,8 @@
 
 mod support;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use support::*;
-use tokio::net::TcpSocket;
-use tokio::sync::Semaphore;
 use tower_proxy::demo::Behavior;
 
 /// A proxy with one route under `limits`, to a backend that responds immediately.
@@ -85,55 +76,48 @@ async fn a_burst_is_admitted_at_once() {
     }
 }
 
-/// Sends a request from the address `from`, and returns the status.
-async fn ask_from(from: [u8; 4], to: SocketAddr) -> StatusCode {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind((from, 0).into()).unwrap();
-    let io = TokioIo::new(socket.connect(to).await.unwrap());
-    let (mut client, connection) = http1::handshake(io).await.unwrap();
-    tokio::spawn(connection);
-    client.send_request(get("/")).await.unwrap().status()
-}
-
 // Elsewhere, only 127.0.0.1 is an address of the machine.
 #[cfg(target_os = "linux")]
-#[tokio::test]
-async fn one_client_does_not_take_the_place_of_another() {
-    let entered = Arc::new(AtomicUsize::new(0));
-    let gate = Arc::new(Semaphore::new(0));
-    let upstream = {
-        let (entered, gate) = (Arc::clone(&entered), Arc::clone(&gate));
-        server(move |_request: Request<Incoming>| {
-            let (entered, gate) = (Arc::clone(&entered), Arc::clone(&gate));
-            async move {
-                entered.fetch_add(1, Ordering::SeqCst);
-                gate.acquire().await.unwrap().forget();
-                Response::new(full("done"))
-            }
-        })
-        .await
-    };
-    let proxy = proxy(&format!(
-        "[[routes]]\ncluster = \"c\"\nlimits.per_client = {{ max_in_flight = 1 }}\n{}",
-        cluster("c", "http1", &[upstream])
-    ))
-    .await;
-    let (one, other) = ([127, 0, 0, 1], [127, 0, 0, 2]);
+mod clients {
+    use std::net::SocketAddr;
 
-    let first = tokio::spawn(ask_from(one, proxy.address));
-    let arrived = |number| {
-        let entered = &entered;
-        async move { entered.load(Ordering::SeqCst) == number }
-    };
-    eventually("the first request arrived", || arrived(1)).await;
-    assert_eq!(
-        ask_from(one, proxy.address).await,
-        StatusCode::TOO_MANY_REQUESTS
-    );
-    let second = tokio::spawn(ask_from(other, proxy.address));
-    eventually("the other client's request arrived", || arrived(2)).await;
-    gate.add_permits(3);
-    assert_eq!(first.await.unwrap(), StatusCode::OK);
-    assert_eq!(second.await.unwrap(), StatusCode::OK);
-    assert_eq!(ask_from(one, proxy.address).await, StatusCode::OK);
+    use hyper::client::conn::http1;
+    use hyper_util::rt::TokioIo;
+    use tokio::net::TcpSocket;
+
+    use super::*;
+
+    /// Sends a request from the address `from`, and returns the status.
+    async fn ask_from(from: [u8; 4], to: SocketAddr) -> StatusCode {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        let io = TokioIo::new(socket.connect(to).await.unwrap());
+        let (mut client, connection) = http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        client.send_request(get("/")).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn one_client_does_not_take_the_place_of_another() {
+        let gate = Gate::start().await;
+        let proxy = proxy(&format!(
+            "[[routes]]\ncluster = \"c\"\nlimits.per_client = {{ max_in_flight = 1 }}\n{}",
+            cluster("c", "http1", &[gate.address])
+        ))
+        .await;
+        let (one, other) = ([127, 0, 0, 1], [127, 0, 0, 2]);
+
+        let first = tokio::spawn(ask_from(one, proxy.address));
+        gate.entered(1).await;
+        assert_eq!(
+            ask_from(one, proxy.address).await,
+            StatusCode::TOO_MANY_REQUESTS
+        );
+        let second = tokio::spawn(ask_from(other, proxy.address));
+        gate.entered(2).await;
+        gate.let_through(3);
+        assert_eq!(first.await.unwrap(), StatusCode::OK);
+        assert_eq!(second.await.unwrap(), StatusCode::OK);
+        assert_eq!(ask_from(one, proxy.address).await, StatusCode::OK);
+    }
 }

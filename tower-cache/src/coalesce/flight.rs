@@ -47,7 +47,7 @@ impl From<Failure> for BoxError {
     }
 }
 
-/// The future must be polled. Only who replaces it by [`POLLING`] may poll.
+/// The future must be polled. Only the request that replaces it by [`POLLING`] may poll it.
 const WOKEN: u8 = 1;
 /// A request is polling the future. When it has finished and finds [`WOKEN`] as well, it wakes all.
 const POLLING: u8 = 2;
@@ -83,7 +83,7 @@ impl<K, R> Flight<K, R> {
         result.map_err(Into::into)
     }
 
-    /// Stops the call, of which nobody waits for the result.
+    /// Drops the call, when no request waits for its result.
     pub(super) fn stop(&self) {
         let call = ignore_poison(self.call.lock()).take();
         drop(call);
@@ -209,7 +209,7 @@ where
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // If it is being polled, who polls it wakes all afterwards. If it is woken already, all were.
+        // If it is being polled, the request that polls it wakes all afterwards. If it was woken before, all were.
         if self.state.fetch_or(WOKEN, AcqRel) == 0 {
             self.wake_all();
         }

@@ -2,7 +2,7 @@
 //! flight.
 //!
 //! Use it for reads that many callers repeat at the same time, such as those that miss a [cache](crate) when a popular entry
-//! expires. Requests that change something, and requests whose response depends on who asks, must have no key, or a key that
+//! expires. Requests that change something, and requests whose response depends on the user, must have no key, or a key that
 //! tells them apart: what the key leaves out, callers share.
 //!
 //! # Example
@@ -73,7 +73,7 @@
 //! that takes the response gets it without a clone.
 //!
 //! Each wake-up of the call wakes all of its requests, and the first of them polls the call. A single one, that of the first request,
-//! would be cheaper, but then all would wait for a request that nobody polls.
+//! would be cheaper, but if that request is not polled, all would wait.
 
 mod event;
 mod flight;

@@ -1,7 +1,7 @@
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
-/// A kind of gRPC call.
+/// The variant of the gRPC protocol that a call uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrpcKind {
     /// gRPC over HTTP/2.
@@ -12,7 +12,7 @@ pub enum GrpcKind {
     WebText,
 }
 
-/// Returns the kind of gRPC call that has this `content-type`, or `None` if it is none.
+/// Returns the kind of gRPC call that has this `content-type`, or `None` if the request is not gRPC.
 pub fn grpc_kind(content_type: &HeaderValue) -> Option<GrpcKind> {
     let suffix = content_type.as_bytes().strip_prefix(b"application/grpc")?;
     let (kind, suffix) = match suffix.strip_prefix(b"-web") {

@@ -1,4 +1,4 @@
-//! Faults of HTTP: statuses, bodies that break off, and faults that a request asks for in its headers.
+//! Faults in HTTP: statuses, bodies that break off, and faults that a request asks for in its headers.
 //!
 //! # Example
 //!

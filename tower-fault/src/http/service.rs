@@ -12,7 +12,7 @@ use super::headers::Asked;
 use crate::service::report;
 use crate::{BoxError, Event, Plan, Switch};
 
-/// Injects faults of HTTP; see the [module](super).
+/// Injects faults into HTTP requests and responses; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct InjectHttpFault<S> {
     inner: S,

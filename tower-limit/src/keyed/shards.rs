@@ -8,8 +8,8 @@ use super::table::Table;
 use crate::error::InvalidLimit;
 use crate::sync::{Mutex, MutexGuard};
 
-/// Tables that are locked each for itself. Which one holds a key depends on a keyed hash, so that nobody who does not know the
-/// process's random numbers can choose keys that share a shard.
+/// Tables that are locked each for itself. Which one holds a key depends on a keyed hash, so that a client, which
+/// does not know the process's random numbers, cannot choose keys that share a shard.
 #[derive(Debug)]
 pub(super) struct Shards<K, V> {
     /// A power of two of them.

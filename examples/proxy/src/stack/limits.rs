@@ -58,7 +58,8 @@ fn bucket(rate: Option<u64>, burst: Option<u64>) -> Result<Option<TokenBucket>, 
     TokenBucket::try_new(rate, burst.unwrap_or(requests)).map(Some)
 }
 
-/// Returns whose request it is: the address, or of one of IPv6 its first 64 bits, within which a client can choose.
+/// Returns the key of the request's client: its IPv4 address, or the first 64 bits of its IPv6 address, as a client can
+/// choose the others.
 #[expect(
     clippy::borrowed_box,
     reason = "the layers get a reference to the request"

@@ -10,6 +10,8 @@ pub mod process;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +22,7 @@ use hyper::body::{Body, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use tower::BoxError;
@@ -105,6 +108,46 @@ where
         Duration::ZERO,
     ));
     address
+}
+
+/// A server that responds to a request only when it is let through.
+pub struct Gate {
+    pub address: SocketAddr,
+    entered: Arc<AtomicUsize>,
+    permits: Arc<Semaphore>,
+}
+
+impl Gate {
+    pub async fn start() -> Self {
+        let (entered, permits) = (Arc::<AtomicUsize>::default(), Arc::new(Semaphore::new(0)));
+        let shared = (Arc::clone(&entered), Arc::clone(&permits));
+        let handle = move |_request: Request<Incoming>| {
+            let (entered, permits) = shared.clone();
+            async move {
+                entered.fetch_add(1, Ordering::SeqCst);
+                permits.acquire().await.unwrap().forget();
+                Response::new(full("done"))
+            }
+        };
+        Self {
+            address: server(handle).await,
+            entered,
+            permits,
+        }
+    }
+
+    /// Waits until this number of requests has arrived.
+    pub async fn entered(&self, requests: usize) {
+        eventually("the requests arrived", || async {
+            self.entered.load(Ordering::SeqCst) == requests
+        })
+        .await;
+    }
+
+    /// Lets this number of requests through.
+    pub fn let_through(&self, requests: usize) {
+        self.permits.add_permits(requests);
+    }
 }
 
 /// Returns a shutdown that is not triggered while the test runs.
